@@ -1,0 +1,80 @@
+"""The operator's signed calls to a worker.
+
+The operator holds an Ed25519 key for its life time and publishes the public half in ``IbShard.spec.operatorKey``,
+which only it may write. So no shared secret has to be created, mounted or rotated, and a worker believes a caller for
+the very reason for which it believes its shard.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import Final
+
+import jwt
+import msgspec
+from cryptography.exceptions import InvalidKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+_ALGORITHM: Final = "EdDSA"
+_LIFETIME_S: Final = 30
+_LEEWAY_S: Final = 10  # clocks of two nodes
+
+
+class CallRefused(Exception):
+    """The call's signature, audience, path or age is wrong. The text is safe to send back."""
+
+
+class Signer:
+    """Signs calls. One per operator process."""
+
+    def __init__(self) -> None:
+        self._key = Ed25519PrivateKey.generate()
+        self.public_key: Final = base64.b64encode(self._key.public_key().public_bytes_raw()).decode()
+
+    def token(self, *, shard: str, path: str) -> str:
+        """Bearer token for one path of one shard's worker, good for 30 s. ``shard`` is ``namespace/name``."""
+        now = int(time.time())
+        claims = {"aud": shard, "sub": path, "iat": now, "exp": now + _LIFETIME_S}
+        return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
+
+
+def verify(token: str, *, public_key: str | None, shard: str, path: str) -> None:
+    """Raise CallRefused unless ``token`` was signed by ``public_key``'s owner for this shard and path."""
+    if not public_key:
+        raise CallRefused("this worker's IbShard names no operator key yet")
+    try:
+        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key, validate=True))
+        claims = jwt.decode(
+            token, key, algorithms=[_ALGORITHM], audience=shard, leeway=_LEEWAY_S, options={"require": ["exp", "sub"]}
+        )
+    except (jwt.InvalidTokenError, InvalidKey, ValueError) as error:
+        raise CallRefused(f"signature not accepted: {type(error).__name__}") from None
+    if claims["sub"] != path:
+        raise CallRefused("signed for another path")
+
+
+class ResolvedContract(msgspec.Struct, frozen=True, rename="camel"):
+    """One contract of a root, in the answer to ``GET /v1/universe/{root}?months=N``."""
+
+    conid: int
+    root: str
+    symbol: str
+    exchange: str
+    contract_month: str  # YYYYMM
+    last_trading_day: str  # YYYYMMDD
+
+
+class ResolvedRoot(msgspec.Struct, frozen=True, rename="camel"):
+    """Answer of ``GET /v1/universe/{root}?months=N``: the N nearest contracts by expiry, nearest first.
+
+    404 with ``{"error": …}``: IB does not know the root. 503: this worker can't ask now. 502: IB's answer makes no
+    sense. 401: the call's signature is refused.
+    """
+
+    root: str
+    contracts: tuple[ResolvedContract, ...]
+
+
+def universe_path(root: str) -> str:
+    return f"/v1/universe/{root}"

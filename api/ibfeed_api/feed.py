@@ -1,0 +1,131 @@
+"""IbFeed as typed values; ``crds/ibfeeds.yaml`` is the authority on bounds and defaults, and must agree."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+DEFAULT_LINES: Final = 100  # KB 3292: the default and the minimum of an account
+DEFAULT_FRONT_MONTHS: Final = 6
+
+
+class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    pass
+
+
+class Depth(_Base, frozen=True):
+    front_months: int = 1
+
+
+class Root(_Base, frozen=True):
+    symbol: str
+    exchange: str | None = None  # only where IB lists the root on more than one exchange
+    front_months: int | None = None
+    depth: Depth | None = None
+
+
+class KeyVault(_Base, frozen=True):
+    """Secrets ``<usernamePrefix><i>`` and ``<passwordPrefix><i>`` in an Azure Key Vault."""
+
+    url: str
+    username_prefix: str = "ib-username-"
+    password_prefix: str = "ib-password-"  # noqa: S105 - a prefix of names, not a password
+    authority_host: str | None = None  # sovereign clouds; default is the public cloud's
+    tenant_id: str | None = None
+    client_id: str | None = None  # user-assigned identity
+
+
+class SecretRef(_Base, frozen=True):
+    """A Secret of the feed's namespace with the keys ``username-<i>`` and ``password-<i>``."""
+
+    name: str
+
+
+class Accounts(_Base, frozen=True):
+    key_vault: KeyVault | None = None
+    secret_ref: SecretRef | None = None
+    first: int = 1
+    count: int = 1
+    lines_per_account: int = DEFAULT_LINES
+    depth_per_account: int = 1
+    max_failed_logins: int = 3
+    allow_live: bool = False
+    compete: bool = False
+    compete_backoff_seconds: int = 600
+
+    @property
+    def source(self) -> str:
+        """Name of the credential source: two feeds with the same source share its account indices."""
+        if self.key_vault is not None:
+            host = urlsplit(self.key_vault.url).hostname or ""
+            return "kv-" + re.sub(r"[^a-z0-9-]", "-", host.split(".")[0].lower())
+        assert self.secret_ref is not None, "the CRD demands one source"  # noqa: S101
+        return self.secret_ref.name
+
+    def lease_name(self, index: int) -> str:
+        return f"ib-account-{self.source}-{index}"
+
+    @property
+    def indices(self) -> range:
+        return range(self.first, self.first + self.count)
+
+
+class Topic(_Base, frozen=True):
+    name: str
+    partitions: int = 12
+    replication_factor: int = 1
+
+
+class Topics(_Base, frozen=True):
+    ticklast: Topic = msgspec.field(default_factory=lambda: Topic(name="ticklast"))
+    l2_data: Topic = msgspec.field(name="l2Data", default_factory=lambda: Topic(name="l2-data"))
+    feed_events: Topic = msgspec.field(default_factory=lambda: Topic(name="feed-events", partitions=1))
+
+
+class Kafka(_Base, frozen=True):
+    bootstrap_servers: str
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    secret_ref: SecretRef | None = None  # keys ``username``, ``password`` and, optionally, ``ca.crt``
+    topics: Topics = msgspec.field(default_factory=Topics)
+    create_topics: bool = True
+    linger_ms: int = 5
+    batch_size: int = 1_000_000
+
+
+class Login(_Base, frozen=True):
+    """CSS selectors of the login page, for the day IB changes it; empty means the built-in ones."""
+
+    username: str | None = None
+    password: str | None = None
+    submit: str | None = None
+    error: str | None = None
+    timeout_seconds: int = 60
+
+
+class Gateway(_Base, frozen=True):
+    upstream: str = "https://api.ibkr.com"
+    certificate_sha256: str | None = msgspec.field(name="certificateSHA256", default=None)
+    login: Login = msgspec.field(default_factory=Login)
+
+
+class ConfigMapKey(_Base, frozen=True):
+    name: str
+    key: str = "ca.crt"
+
+
+class FeedSpec(_Base, frozen=True):
+    roots: tuple[Root, ...]
+    accounts: Accounts
+    kafka: Kafka
+    front_months: int = DEFAULT_FRONT_MONTHS
+    workers: int = 1
+    suspend: bool = False
+    gateway: Gateway = msgspec.field(default_factory=Gateway)
+    extra_ca: ConfigMapKey | None = msgspec.field(name="extraCA", default=None)  # private CA of a proxy, vault or venue
+
+    def front_months_of(self, root: Root) -> int:
+        return root.front_months if root.front_months is not None else self.front_months

@@ -1,0 +1,150 @@
+"""Every name that more than one part must spell the same way: API group, labels, annotations, conditions, reasons, topics."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+GROUP: Final = "ibfeed.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+FEED_KIND: Final = "IbFeed"
+FEED_PLURAL: Final = "ibfeeds"
+SHARD_KIND: Final = "IbShard"
+SHARD_PLURAL: Final = "ibshards"
+
+# Who writes what: server-side apply keeps one owner for each field.
+OPERATOR_FIELD_MANAGER: Final = "ibfeed-operator"
+WORKER_FIELD_MANAGER: Final = "ibfeed-worker"
+
+LABEL_FEED: Final = f"{GROUP}/feed"
+LABEL_WORKER: Final = f"{GROUP}/worker"
+LABEL_SOURCE: Final = f"{GROUP}/account-source"
+LABEL_NAME: Final = "app.kubernetes.io/name"
+LABEL_COMPONENT: Final = "app.kubernetes.io/component"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+NAME: Final = "ibfeed"
+COMPONENT_WORKER: Final = "worker"
+COMPONENT_ACCOUNT: Final = "account"
+
+# On an account's Lease. They outlive the pod: IB locks a user out after a few wrong passwords, whoever typed them.
+ANNOTATION_FAILED_LOGINS: Final = f"{GROUP}/failed-logins"
+ANNOTATION_LAST_FAILURE: Final = f"{GROUP}/last-failure"
+ANNOTATION_NEXT_LOGIN: Final = f"{GROUP}/next-login"
+ANNOTATION_PARKED: Final = f"{GROUP}/parked"
+
+WORKER_CONTAINER: Final = "worker"
+WORKER_PORT: Final = 8080
+GATEWAY_PORT: Final = 5000
+
+TOPIC_TICKS: Final = "ticklast"
+TOPIC_DEPTH: Final = "l2-data"
+TOPIC_EVENTS: Final = "feed-events"
+HEADER_EPOCH: Final = "epoch"
+HEADER_WORKER: Final = "worker"
+HEADER_SCHEMA: Final = "schema"
+
+
+class Condition(StrEnum):
+    """Condition types in ``IbFeed.status.conditions``; each is there from the first visit on."""
+
+    READY = "Ready"
+    UNIVERSE_RESOLVED = "UniverseResolved"
+    COVERED = "Covered"
+    REBALANCING = "Rebalancing"
+    ACCOUNTS_AVAILABLE = "AccountsAvailable"
+    KAFKA_REACHABLE = "KafkaReachable"
+    MARKET_DATA_LIVE = "MarketDataLive"
+    SUSPENDED = "Suspended"
+
+
+class Reason(StrEnum):
+    """Reasons of conditions and of ``IbShard.status.reason``; a person or a script may match on them."""
+
+    # Of conditions.
+    STREAMING = "Streaming"
+    PROGRESSING = "Progressing"
+    SUSPENDED = "Suspended"
+    NOT_SUSPENDED = "NotSuspended"
+    RESOLVED = "Resolved"
+    UNKNOWN_ROOT = "UnknownRoot"
+    UNIVERSE_SHRANK = "UniverseShrank"
+    RESOLVE_FAILED = "ResolveFailed"
+    WAITING_FOR_WORKER = "WaitingForWorker"
+    ALL_PUBLISHING = "AllPublishing"
+    UNASSIGNED = "Unassigned"
+    NOT_PUBLISHING = "NotPublishing"
+    STABLE = "Stable"
+    MOVING = "Moving"
+    ACCOUNTS_LEASED = "AccountsLeased"
+    TOO_FEW_ACCOUNTS = "TooFewAccounts"
+    SECRET_MISSING = "SecretMissing"
+    NO_WORKERS = "NoWorkers"
+    CAPACITY = "Capacity"
+    KAFKA_OK = "Reachable"
+    KAFKA_UNREACHABLE = "Unreachable"
+    LIVE = "Live"
+    DELAYED = "NotLive"
+    INVALID_SPEC = "InvalidSpec"
+    UNKNOWN = "Unknown"
+    # Of a shard's session.
+    LOGIN_FAILED = "LoginFailed"
+    WRONG_CREDENTIALS = "WrongCredentials"
+    WRONG_MODE = "WrongMode"
+    ACCOUNT_LOCKED = "AccountLocked"
+    ACCOUNT_PARKED = "AccountParked"
+    ACCOUNT_HELD = "AccountHeldElsewhere"
+    SECOND_FACTOR = "SecondFactorAsked"
+    LOGIN_PAGE_CHANGED = "LoginPageChanged"
+    LOGIN_TIMEOUT = "LoginTimeout"
+    NOT_PAPER = "NotPaper"
+    COMPETING = "Competing"
+    CREDENTIALS_MISSING = "CredentialsMissing"
+    VAULT_UNREACHABLE = "VaultUnreachable"
+    VAULT_DENIED = "VaultDenied"
+    GATEWAY_BROKEN = "GatewayBroken"
+    GATEWAY_DIED = "GatewayDied"
+    GATEWAY_SILENT = "GatewaySilent"
+    UPSTREAM_UNREACHABLE = "UpstreamUnreachable"
+    SESSION_LOST = "SessionLost"
+    LEASE_LOST = "LeaseLost"
+    PENALTY_BOX = "PenaltyBox"
+    STOPPED = "Stopped"
+
+
+class Session(StrEnum):
+    """``IbShard.status.session``: where the worker's session with IB stands."""
+
+    STARTING = "Starting"  # process is up, nothing known yet
+    WAITING_FOR_ACCOUNT = "WaitingForAccount"  # no account given, or its Lease is held by somebody else
+    STARTING_GATEWAY = "StartingGateway"
+    LOGGING_IN = "LoggingIn"
+    CONNECTING = "Connecting"  # logged in; websocket not yet usable
+    STREAMING = "Streaming"
+    RECONNECTING = "Reconnecting"  # was streaming; websocket or brokerage session is being repaired
+    BACKING_OFF = "BackingOff"  # something failed; the message says what, and when the next try is
+    PARKED = "Parked"  # only a person can help (wrong password, second factor, locked)
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+
+
+class EntryState(StrEnum):
+    """``IbShard.spec.contracts[].state``: what the operator wants the worker to do with a contract."""
+
+    STANDBY = "Standby"  # subscribe and buffer, publish nothing
+    ACTIVE = "Active"  # subscribe and publish
+    RETIRING = "Retiring"  # stop publishing, flush, report ``released``
+
+
+class ContractState(StrEnum):
+    """``IbShard.status.contracts[].state``: what the worker reports, always with the entry's epoch."""
+
+    SUBSCRIBING = "subscribing"
+    WARM = "warm"
+    PUBLISHING = "publishing"
+    RELEASED = "released"
+
+
+def shard_name(feed: str, worker: int) -> str:
+    """Name of worker ``worker``'s IbShard, which is also the name of its pod."""
+    return f"{feed}-{worker}"

@@ -1,0 +1,86 @@
+"""The records on Kafka; ``schemas/`` holds their JSON Schemas, and the tests hold the two together.
+
+Prices and sizes carry IB's decimals exactly: ``Number`` holds the digits as IB wrote them and goes to JSON as a number
+without passing through a binary float.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+SCHEMA_TICK: Final = "ticklast/1"
+SCHEMA_DEPTH: Final = "l2-data/1"
+SCHEMA_EVENT: Final = "feed-events/1"
+
+# ``msgspec.Raw`` is copied into the output as it is: the text of a JSON number such as b"71.90".
+Number = msgspec.Raw
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """Value of ``ticklast``: the first seven keys are fixed, later ones may be added.
+
+    ``event_time`` is IB's ``_updated`` in ms (500 ms conflation), ``received_ns`` the worker's clock when the frame
+    arrived, ``seq`` grows strictly per contract over all workers (see ``seq_of``).
+    """
+
+    symbol: str
+    conid: int
+    price: Number
+    size: Number
+    open_interest: Number | None
+    event_time: int
+    market_data_type: str
+    bid: Number | None
+    bid_size: Number | None
+    ask: Number | None
+    ask_size: Number | None
+    volume: Number | None
+    received_ns: int
+    seq: int
+    flags: list[str]
+
+
+class DepthRecord(msgspec.Struct, frozen=True):
+    """Value of ``l2-data``."""
+
+    symbol: str
+    conid: int
+    event_time: int
+    kind: Literal["snapshot", "delta", "clear"]
+    bids: list[tuple[Number, Number]]
+    asks: list[tuple[Number, Number]]
+    seq: int
+    flags: list[str]
+
+
+class FeedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Value of ``feed-events``: what a consumer must know to tell a quiet market from a dead feed."""
+
+    kind: Literal["assigned", "released", "gap", "session", "market_data_type"]
+    feed: str
+    worker: str
+    at_ms: int
+    conid: int | None = None
+    symbol: str | None = None
+    epoch: int | None = None
+    # Of a gap: what was published last before it and first after it (event times in ms; None: not known).
+    from_ms: int | None = None
+    to_ms: int | None = None
+    detail: str = ""
+
+
+SEQ_BITS: Final = 32
+
+
+def seq_of(epoch: int, count: int) -> int:
+    """``seq`` of the ``count``-th record of an epoch: grows over workers without asking Kafka, since epochs grow.
+
+    Stays below 2**53 (exact in every JSON reader) for two million epochs of four thousand million records.
+    """
+    return (epoch << SEQ_BITS) | count
+
+
+def epoch_of(seq: int) -> int:
+    return seq >> SEQ_BITS

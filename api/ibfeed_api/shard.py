@@ -1,0 +1,85 @@
+"""IbShard: the protocol between the operator and one worker.
+
+``spec`` is written by the operator only, ``status`` by the shard's worker only. A report in ``status`` counts only
+while its epoch equals the entry's: an older one speaks of an assignment that is over.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ibfeed_api.names import ContractState, EntryState, Session
+
+
+class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    pass
+
+
+class Mark(_Base, frozen=True):
+    """How far a contract has been published: IB's ``_updated`` in ms and the record's ``seq``."""
+
+    event_time: int
+    seq: int
+
+
+class Entry(_Base, frozen=True):
+    """One contract of a shard."""
+
+    conid: int
+    symbol: str  # CLZ6
+    root: str
+    exchange: str = ""
+    contract_month: str = ""  # YYYYMM
+    last_trading_day: str = ""  # YYYYMMDD
+    slot: int  # for life; partition = slot % partitions(topic)
+    epoch: int  # grows with every assignment of this contract
+    state: EntryState
+    depth: bool = False
+    mark: Mark | None = None
+
+
+class Account(_Base, frozen=True):
+    source: str
+    index: int
+    lease: str
+
+
+class ShardSpec(_Base, frozen=True):
+    feed: str
+    worker: int
+    account: Account | None = None  # None: no account is free; the worker waits
+    lines: int = 100
+    contracts: tuple[Entry, ...] = ()
+    operator_key: str | None = None  # public key (see calls.py) of the operator that may ask this worker
+
+
+class Report(_Base, frozen=True):
+    conid: int
+    epoch: int
+    state: ContractState
+    event_time: int | None = None
+    seq: int | None = None
+    last_tick_time: str | None = None
+
+
+class KafkaStatus(_Base, frozen=True):
+    reachable: bool
+    message: str = ""
+
+
+class ShardStatus(_Base, frozen=True):
+    """``started_at`` is the worker process's start (RFC 3339, UTC): a status older than the pod's running container
+    was written by a process that is gone."""
+
+    observed_generation: int = 0
+    started_at: str = ""
+    session: Session = Session.STARTING
+    reason: str = ""
+    message: str = ""
+    account: int | None = None
+    market_data_live: bool | None = None
+    kafka: KafkaStatus | None = None
+    contract_count: int = 0
+    lines: str = ""  # "6/100", for the printer column
+    last_tick_time: str | None = None
+    contracts: tuple[Report, ...] = ()
