@@ -117,6 +117,15 @@ class ConfigMapKey(_Base, frozen=True):
     key: str = "ca.crt"
 
 
+class WorkerSpec(_Base, frozen=True):
+    """The part of a feed's spec that a worker needs at start: a change of it restarts workers, a change of the rest never."""
+
+    accounts: Accounts
+    kafka: Kafka
+    gateway: Gateway = msgspec.field(default_factory=Gateway)
+    extra_ca: ConfigMapKey | None = msgspec.field(name="extraCA", default=None)
+
+
 class FeedSpec(_Base, frozen=True):
     roots: tuple[Root, ...]
     accounts: Accounts
@@ -126,6 +135,10 @@ class FeedSpec(_Base, frozen=True):
     suspend: bool = False
     gateway: Gateway = msgspec.field(default_factory=Gateway)
     extra_ca: ConfigMapKey | None = msgspec.field(name="extraCA", default=None)  # private CA of a proxy, vault or venue
+
+    @property
+    def for_worker(self) -> WorkerSpec:
+        return WorkerSpec(accounts=self.accounts, kafka=self.kafka, gateway=self.gateway, extra_ca=self.extra_ca)
 
     def front_months_of(self, root: Root) -> int:
         return root.front_months if root.front_months is not None else self.front_months
