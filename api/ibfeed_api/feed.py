@@ -16,35 +16,35 @@ class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     pass
 
 
-class Depth(_Base, frozen=True):
+class Depth(_Base, frozen=True, kw_only=True):
     front_months: int = 1
 
 
-class Root(_Base, frozen=True):
+class Root(_Base, frozen=True, kw_only=True):
     symbol: str
     exchange: str | None = None  # only where IB lists the root on more than one exchange
     front_months: int | None = None
     depth: Depth | None = None
 
 
-class KeyVault(_Base, frozen=True):
+class KeyVault(_Base, frozen=True, kw_only=True):
     """Secrets ``<usernamePrefix><i>`` and ``<passwordPrefix><i>`` in an Azure Key Vault."""
 
     url: str
     username_prefix: str = "ib-username-"
-    password_prefix: str = "ib-password-"  # noqa: S105 - a prefix of names, not a password
+    password_prefix: str = "ib-password-"
     authority_host: str | None = None  # sovereign clouds; default is the public cloud's
     tenant_id: str | None = None
     client_id: str | None = None  # user-assigned identity
 
 
-class SecretRef(_Base, frozen=True):
+class SecretRef(_Base, frozen=True, kw_only=True):
     """A Secret of the feed's namespace with the keys ``username-<i>`` and ``password-<i>``."""
 
     name: str
 
 
-class Accounts(_Base, frozen=True):
+class Accounts(_Base, frozen=True, kw_only=True):
     key_vault: KeyVault | None = None
     secret_ref: SecretRef | None = None
     first: int = 1
@@ -73,19 +73,19 @@ class Accounts(_Base, frozen=True):
         return range(self.first, self.first + self.count)
 
 
-class Topic(_Base, frozen=True):
+class Topic(_Base, frozen=True, kw_only=True):
     name: str
     partitions: int = 12
     replication_factor: int = 1
 
 
-class Topics(_Base, frozen=True):
+class Topics(_Base, frozen=True, kw_only=True):
     ticklast: Topic = msgspec.field(default_factory=lambda: Topic(name="ticklast"))
     l2_data: Topic = msgspec.field(name="l2Data", default_factory=lambda: Topic(name="l2-data"))
     feed_events: Topic = msgspec.field(default_factory=lambda: Topic(name="feed-events", partitions=1))
 
 
-class Kafka(_Base, frozen=True):
+class Kafka(_Base, frozen=True, kw_only=True):
     bootstrap_servers: str
     security_protocol: str = "PLAINTEXT"
     sasl_mechanism: str | None = None
@@ -96,7 +96,7 @@ class Kafka(_Base, frozen=True):
     batch_size: int = 1_000_000
 
 
-class Login(_Base, frozen=True):
+class Login(_Base, frozen=True, kw_only=True):
     """CSS selectors of the login page, for the day IB changes it; empty means the built-in ones."""
 
     username: str | None = None
@@ -106,19 +106,19 @@ class Login(_Base, frozen=True):
     timeout_seconds: int = 60
 
 
-class Gateway(_Base, frozen=True):
+class Gateway(_Base, frozen=True, kw_only=True):
     upstream: str = "https://api.ibkr.com"
     certificate_sha256: str | None = msgspec.field(name="certificateSHA256", default=None)
     login: Login = msgspec.field(default_factory=Login)
 
 
-class ConfigMapKey(_Base, frozen=True):
+class ConfigMapKey(_Base, frozen=True, kw_only=True):
     name: str
     key: str = "ca.crt"
 
 
-class WorkerSpec(_Base, frozen=True):
-    """The part of a feed's spec that a worker needs at start: a change of it restarts workers, a change of the rest never."""
+class WorkerSpec(_Base, frozen=True, kw_only=True):
+    """What a worker needs of its feed's spec at start: a change of this restarts workers, a change of the rest never."""
 
     accounts: Accounts
     kafka: Kafka
@@ -126,7 +126,7 @@ class WorkerSpec(_Base, frozen=True):
     extra_ca: ConfigMapKey | None = msgspec.field(name="extraCA", default=None)
 
 
-class FeedSpec(_Base, frozen=True):
+class FeedSpec(_Base, frozen=True, kw_only=True):
     roots: tuple[Root, ...]
     accounts: Accounts
     kafka: Kafka

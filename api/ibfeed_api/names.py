@@ -1,4 +1,4 @@
-"""Every name that more than one part must spell the same way: API group, labels, annotations, conditions, reasons, topics."""
+"""Names that more than one part must spell the same way: API group, labels, annotations, conditions, reasons, topics."""
 
 from __future__ import annotations
 

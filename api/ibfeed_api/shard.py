@@ -15,14 +15,14 @@ class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     pass
 
 
-class Mark(_Base, frozen=True):
+class Mark(_Base, frozen=True, kw_only=True):
     """How far a contract has been published: IB's ``_updated`` in ms and the record's ``seq``."""
 
     event_time: int
     seq: int
 
 
-class Entry(_Base, frozen=True):
+class Entry(_Base, frozen=True, kw_only=True):
     """One contract of a shard."""
 
     conid: int
@@ -38,13 +38,13 @@ class Entry(_Base, frozen=True):
     mark: Mark | None = None
 
 
-class Account(_Base, frozen=True):
+class Account(_Base, frozen=True, kw_only=True):
     source: str
     index: int
     lease: str
 
 
-class ShardSpec(_Base, frozen=True):
+class ShardSpec(_Base, frozen=True, kw_only=True):
     feed: str
     worker: int
     account: Account | None = None  # None: no account is free; the worker waits
@@ -53,7 +53,7 @@ class ShardSpec(_Base, frozen=True):
     operator_key: str | None = None  # public key (see calls.py) of the operator that may ask this worker
 
 
-class Report(_Base, frozen=True):
+class Report(_Base, frozen=True, kw_only=True):
     conid: int
     epoch: int
     state: ContractState
@@ -62,12 +62,12 @@ class Report(_Base, frozen=True):
     last_tick_time: str | None = None
 
 
-class KafkaStatus(_Base, frozen=True):
+class KafkaStatus(_Base, frozen=True, kw_only=True):
     reachable: bool
     message: str = ""
 
 
-class ShardStatus(_Base, frozen=True):
+class ShardStatus(_Base, frozen=True, kw_only=True):
     """``started_at`` is the worker process's start (RFC 3339, UTC): a status older than the pod's running container
     was written by a process that is gone."""
 
