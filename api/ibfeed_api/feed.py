@@ -118,7 +118,7 @@ class ConfigMapKey(_Base, frozen=True, kw_only=True):
 
 
 class WorkerSpec(_Base, frozen=True, kw_only=True):
-    """What a worker needs of its feed's spec at start: a change of this restarts workers, a change of the rest never."""
+    """What a worker needs of its feed's spec at start: a change of this restarts workers, of the rest never."""
 
     accounts: Accounts
     kafka: Kafka

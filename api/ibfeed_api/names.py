@@ -1,4 +1,4 @@
-"""Names that more than one part must spell the same way: API group, labels, annotations, conditions, reasons, topics."""
+"""Names that all parts must spell the same way: API group, labels, annotations, conditions, reasons, topics."""
 
 from __future__ import annotations
 
