@@ -1,0 +1,189 @@
+"""What the operator knows when it decides: frozen values, read from the cluster once per cycle.
+
+Everything that decides (planner, hand-over, liveness, accounts, status) takes these and returns values; only the
+observer makes them, only the reconciler acts on what follows. No clock and no I/O in here: ages are measured by the
+observer with its own monotonic clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from ibfeed_api.feed import FeedSpec
+from ibfeed_api.shard import ShardSpec, ShardStatus
+
+from ibfeed_operator.feed_status import FeedStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """An IbFeed. ``status`` is what the operator wrote last (empty at the first visit, or if it cannot be read)."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: FeedSpec
+    resource_version: str = ""
+    deleting: bool = False
+    status: FeedStatus = field(default_factory=FeedStatus)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """One contract of the universe. ``slot`` is for life: the contract's partition is ``slot % partitions(topic)``."""
+
+    conid: int
+    root: str
+    symbol: str  # CLZ6
+    exchange: str
+    contract_month: str  # YYYYMM
+    last_trading_day: str  # YYYYMMDD
+    slot: int
+    depth: bool = False
+
+
+class RootTrouble(StrEnum):
+    """Why a root is not, or not freshly, resolved."""
+
+    UNKNOWN = "unknown"  # IB does not know it
+    SHRANK = "shrank"  # the answer lost contracts that have not expired; the last good answer is kept
+    FAILED = "failed"  # could not be asked, or the answer makes no sense
+    WAITING = "waiting"  # no streaming worker to ask yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootProblem:
+    root: str
+    trouble: RootTrouble
+    message: str = ""  # one sentence for a person; empty: the default text of ``trouble``
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Universe:
+    """All contracts that the feed should stream, ``problems`` at most one per root.
+
+    ``resolved`` is False until each root of the spec either has contracts or has been refused by IB as unknown.
+    """
+
+    contracts: tuple[Contract, ...] = ()
+    problems: tuple[RootProblem, ...] = ()
+    resolved: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """An IbShard. ``status`` is None until its worker has written one."""
+
+    name: str
+    worker: int
+    uid: str
+    resource_version: str
+    spec: ShardSpec
+    status: ShardStatus | None = None
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """A worker's pod. ``waiting_reason`` is the container's (``ImagePullBackOff`` …) or ``Unschedulable``."""
+
+    name: str
+    worker: int
+    uid: str
+    deleting: bool = False
+    container_running: bool = False
+    container_started_at: datetime | None = None  # timezone-aware
+    restart_count: int = 0
+    ready: bool = False
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    image: str = ""
+    ip: str = ""
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLease:
+    """The Lease of one account.
+
+    ``renew_seen_age_s``: seconds since the operator itself last saw the Lease change (its own monotonic clock, never
+    the holder's timestamps); 0.0 when it is seen for the first time.
+    """
+
+    name: str
+    source: str
+    index: int
+    holder: str = ""  # "<pod name>_<pod uid>", empty: nobody
+    renew_seen_age_s: float = 0.0
+    failed: int = 0
+    last_failure: str = ""
+    parked: str = ""  # the reason, empty: not parked
+    next_login: datetime | None = None
+    resource_version: str = ""
+
+
+class Health(StrEnum):
+    """What the operator makes of a worker; see "Who is alive" in docs/architecture.md."""
+
+    ABSENT = "absent"  # no pod (yet): scaled down, suspended or not created
+    STARTING = "starting"  # on its way to its first session
+    STREAMING = "streaming"
+    RETURNING = "returning"  # was streaming and repairs its session; its contracts stay with it for now
+    LOST = "lost"  # cannot be publishing any more; its contracts are free
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerHealth:
+    state: Health
+    reason: str = ""  # one sentence for a person, when not streaming
+
+    @property
+    def streaming(self) -> bool:
+        return self.state is Health.STREAMING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """Everything known of one worker; ``lease`` is that of the account its shard names."""
+
+    index: int
+    health: WorkerHealth
+    shard: Shard | None = None
+    pod: Pod | None = None
+    lease: AccountLease | None = None
+
+
+class UnassignedReason(StrEnum):
+    """Why a contract has no worker. Spelt as in ``IbFeed.status.unassigned[].reason``."""
+
+    CAPACITY = "Capacity"  # every worker's lines are used up
+    DEPTH_CAPACITY = "DepthCapacity"  # ticks are streamed, but no worker has a free order book
+    NO_WORKERS = "NoWorkers"  # no worker is streaming
+    MOVING = "Moving"  # its old worker has not let go yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unassigned:
+    conid: int
+    symbol: str
+    reason: UnassignedReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """A feed after one cycle of decisions: what its status is made of.
+
+    ``workers`` holds each index of the spec and each that still has a shard, ascending; ``shards`` in it carry the
+    specs as just written. ``leases`` are all Leases of the feed's account source in its namespace.
+    """
+
+    feed: Feed
+    universe: Universe
+    workers: tuple[Worker, ...] = ()
+    leases: tuple[AccountLease, ...] = ()
+    unassigned: tuple[Unassigned, ...] = ()
+    on_hold: bool = False  # most workers lost their sessions together: IB's doing, so nothing is moved
+    trouble: str = ""  # why reconciling itself fails (API errors), when it has lasted

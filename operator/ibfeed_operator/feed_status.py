@@ -1,0 +1,92 @@
+"""``IbFeed.status`` as typed values; ``crds/ibfeeds.yaml`` is the authority on bounds, and must agree.
+
+The operator alone writes it, and reads back two things: when each condition last changed, and, after its own restart,
+which contracts, slots and epochs there were (together with the entries of the IbShards, which come first).
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+MAX_CONTRACTS: Final = 1000
+MAX_UNASSIGNED: Final = 200
+MAX_WORKERS: Final = 200
+MAX_SYMBOLS: Final = 50  # of one shard; more are counted in ``contracts``
+MAX_MESSAGE: Final = 1024  # of a condition; CEL and kubectl both cope, and a person reads no more
+
+
+class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    pass
+
+
+class ConditionStatus(_Base, frozen=True):
+    """One condition, of the form ``metav1.Condition``. ``last_transition_time`` is RFC 3339 in UTC."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+    last_transition_time: str
+    observed_generation: int
+
+
+class WorkerStatus(_Base, frozen=True):
+    """A line of ``status.shards``: one worker with its account and its load."""
+
+    name: str
+    worker: int
+    session: str = ""
+    account: int | None = None
+    contracts: int = 0
+    publishing: int = 0
+    symbols: tuple[str, ...] = ()
+    reason: str = ""
+    message: str = ""
+
+
+class ContractStatus(_Base, frozen=True):
+    """A line of ``status.contracts``. ``worker`` is None while nobody has it."""
+
+    conid: int
+    symbol: str
+    root: str
+    exchange: str = ""
+    contract_month: str = ""
+    last_trading_day: str = ""
+    slot: int
+    epoch: int = 0
+    worker: int | None = None
+    publishing: bool = False
+    depth: bool = False
+
+
+class UnassignedStatus(_Base, frozen=True):
+    conid: int
+    symbol: str
+    reason: str
+    message: str = ""
+
+
+class FeedStatus(_Base, frozen=True):
+    """``truncated``: ``contracts`` or ``unassigned`` hold only the first of more; the counts are always of all."""
+
+    observed_generation: int = 0
+    conditions: tuple[ConditionStatus, ...] = ()
+    contract_count: int = 0
+    assigned_count: int = 0
+    publishing_count: int = 0
+    unassigned_count: int = 0
+    replicas: int = 0  # pods that exist, for the scale subresource
+    workers: int = 0  # that are streaming
+    workers_summary: str = ""  # "3/3", for the printer column
+    shards_summary: str = ""  # "energy-0→1:6 energy-1→2:6": worker→account:contracts
+    selector: str = ""
+    shards: tuple[WorkerStatus, ...] = ()
+    contracts: tuple[ContractStatus, ...] = ()
+    unassigned: tuple[UnassignedStatus, ...] = ()
+    truncated: bool = False
+
+    def condition(self, kind: str) -> ConditionStatus | None:
+        return next((condition for condition in self.conditions if condition.type == kind), None)
