@@ -13,7 +13,6 @@ from enum import StrEnum
 
 from ibfeed_api.feed import FeedSpec
 from ibfeed_api.shard import ShardSpec, ShardStatus
-
 from ibfeed_operator.feed_status import FeedStatus
 
 

@@ -21,7 +21,7 @@ class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     pass
 
 
-class ConditionStatus(_Base, frozen=True):
+class ConditionStatus(_Base, frozen=True, kw_only=True):
     """One condition, of the form ``metav1.Condition``. ``last_transition_time`` is RFC 3339 in UTC."""
 
     type: str
@@ -32,7 +32,7 @@ class ConditionStatus(_Base, frozen=True):
     observed_generation: int
 
 
-class WorkerStatus(_Base, frozen=True):
+class WorkerStatus(_Base, frozen=True, kw_only=True):
     """A line of ``status.shards``: one worker with its account and its load."""
 
     name: str
@@ -46,7 +46,7 @@ class WorkerStatus(_Base, frozen=True):
     message: str = ""
 
 
-class ContractStatus(_Base, frozen=True):
+class ContractStatus(_Base, frozen=True, kw_only=True):
     """A line of ``status.contracts``. ``worker`` is None while nobody has it."""
 
     conid: int
@@ -62,14 +62,14 @@ class ContractStatus(_Base, frozen=True):
     depth: bool = False
 
 
-class UnassignedStatus(_Base, frozen=True):
+class UnassignedStatus(_Base, frozen=True, kw_only=True):
     conid: int
     symbol: str
     reason: str
     message: str = ""
 
 
-class FeedStatus(_Base, frozen=True):
+class FeedStatus(_Base, frozen=True, kw_only=True):
     """``truncated``: ``contracts`` or ``unassigned`` hold only the first of more; the counts are always of all."""
 
     observed_generation: int = 0
