@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.figures import Figures
+
+_FIGURES = pytest.StashKey[Figures]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--figures", metavar="FILE", type=Path, help="write the measured figures to this JSON file")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_FIGURES] = Figures()
+
+
+@pytest.fixture(scope="session")
+def figures(pytestconfig: pytest.Config) -> Figures:
+    """Where a test puts what it measured; see ``support.figures``."""
+    return pytestconfig.stash[_FIGURES]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    measured = config.stash[_FIGURES]
+    if lines := measured.table():
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.write_line(line)
+    if lines and (path := config.getoption("--figures")):
+        measured.write(path)

@@ -1,0 +1,74 @@
+"""The cluster as a person sees it with kubectl: read objects, apply files, wait for something to become true."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pykube
+
+ROOT = Path(__file__).resolve().parents[2]
+STATE = Path(os.environ.get("IBFEED_STATE", "/var/lib/ibfeed-local"))
+KUBECONFIG = Path(os.environ.get("KUBECONFIG", STATE / "admin.conf"))
+
+Found = TypeVar("Found")
+
+
+def kubectl(*words: str, stdin: str | None = None, check: bool = True) -> str:
+    """Run kubectl on the tests' cluster; return what it prints. Raises AssertionError with its message."""
+    environment = {**os.environ, "KUBECONFIG": str(KUBECONFIG)}
+    done = subprocess.run(
+        ["kubectl", *words], input=stdin, capture_output=True, text=True, timeout=120, check=False, env=environment
+    )
+    if check and done.returncode:
+        raise AssertionError(f"kubectl {' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout if check else done.stdout + done.stderr
+
+
+def client() -> pykube.HTTPClient:
+    return pykube.HTTPClient(pykube.KubeConfig.from_file(str(KUBECONFIG)), timeout=10)
+
+
+def read(kind: str, name: str, namespace: str) -> dict[str, Any]:
+    """The object, or an empty dict if there is none."""
+    text = kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
+    return json.loads(text) if text.strip() else {}
+
+
+def items(kind: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
+    words = ["get", kind, "-n", namespace, "-o", "json"]
+    found: list[dict[str, Any]] = json.loads(kubectl(*words, *(["-l", selector] if selector else [])))["items"]
+    return found
+
+
+def eventually(ask: Callable[[], Found], *, within: float, what: str, every: float = 0.25) -> Found:
+    """Ask until the answer is truthy; fail with ``what`` and the last answer after ``within`` seconds."""
+    deadline = time.monotonic() + within
+    while True:
+        answer = ask()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within:g} s: {what}; last seen: {answer!r}")
+        time.sleep(every)
+
+
+def condition(feed: dict[str, Any], kind: str) -> dict[str, Any]:
+    conditions: list[dict[str, Any]] = feed.get("status", {}).get("conditions", [])
+    return next((c for c in conditions if c["type"] == kind), {})
+
+
+def is_ready(feed: dict[str, Any]) -> bool:
+    """Ready for the spec as it stands, not for an earlier one."""
+    ready = condition(feed, "Ready")
+    return ready.get("status") == "True" and ready.get("observedGeneration") == feed["metadata"]["generation"]
+
+
+def owners(feed: dict[str, Any]) -> dict[int, str]:
+    """conid -> name of the worker that the status names."""
+    return {c["conid"]: c.get("worker", "") for c in feed.get("status", {}).get("contracts", [])}
