@@ -1,0 +1,69 @@
+"""The local cluster as a whole: up and down."""
+
+from __future__ import annotations
+
+import shutil
+
+from ibfeed_local import containers, control_plane, daemons, kafka, layout, network, node, pki, preflight
+from ibfeed_local.command import output
+from ibfeed_local.progress import Progress
+from ibfeed_local.state import SOURCE, State
+
+# In the order of stopping: first what would start pods again, last what is needed to end them.
+DAEMONS = (*node.NAMES[::-1], *control_plane.NAMES, "kafka", "containerd")
+ESSENTIAL = SOURCE / "local" / "manifests" / "cluster.yaml"
+
+
+def up(state: State, progress: Progress) -> None:
+    """Start what does not run of the cluster and of Kafka. Everything must be built."""
+    alive = [name for name in DAEMONS if daemons.running(state, name)]
+    if is_up(state):
+        progress.say("cluster and Kafka: already up")
+        return
+    if not alive:
+        down(state, progress)  # what a crash or a reboot has left
+        state.prepare()
+        preflight.unclaimed()
+    with progress.step("starting Kafka") as step:
+        network.up(state)
+        kafka.start(state)
+        step.result = layout.KAFKA
+    with progress.step("starting Kubernetes") as step:
+        if not alive:
+            pki.create(state)
+        containers.start(state)
+        control_plane.start(state)
+        kubectl(state, "apply", "--server-side", "--field-manager=ibfeed-local", "-f", str(ESSENTIAL))
+        node.start(state)
+        node.wait_until_ready(state)
+        step.result = f"node {layout.NODE} is ready"
+
+
+def down(state: State, progress: Progress) -> None:
+    """Stop all of it and leave nothing behind but caches and images. Does nothing if nothing is there."""
+    if not any(state.run.iterdir()):
+        return
+    with progress.step("stopping the cluster and Kafka"):
+        daemons.stop(state, "kubelet", patience=5)
+        if daemons.running(state, "containerd"):
+            containers.end_all()
+        daemons.end(containers.processes_in_pods(), patience=0)
+        stopping = [process for name in DAEMONS if (process := daemons.known(state, name)) is not None]
+        daemons.end(stopping, patience=10)
+        daemons.end(daemons.marked(state), patience=3)  # containerd's shims, and a daemon whose pid file was never written
+        containers.sweep(state)
+        network.down(state)
+        shutil.rmtree(state.root / "kubelet", ignore_errors=True)
+        shutil.rmtree(state.log / "pods", ignore_errors=True)
+        shutil.rmtree(state.run)
+        state.prepare()
+
+
+def is_up(state: State) -> bool:
+    """Whether everything of the cluster runs."""
+    return all(daemons.running(state, name) for name in DAEMONS) and control_plane.ready(state)
+
+
+def kubectl(state: State, *arguments: str, given: str = "") -> str:
+    """What kubectl prints, speaking to the local cluster as its administrator."""
+    return output([state.kubectl, f"--kubeconfig={state.kubeconfig}", *arguments], given=given)

@@ -1,0 +1,151 @@
+"""The images: the base, and the product's three, tagged by a digest of all that goes into them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ibfeed_local import buildah, containers, layout
+from ibfeed_local.command import run
+from ibfeed_local.problem import Problem
+from ibfeed_local.progress import Progress
+from ibfeed_local.state import SOURCE, State, digest, write
+
+BASE = "docker.io/library/python:3.11-slim-bookworm"  # as the Dockerfiles name it
+RECIPES = SOURCE / "local" / "images"
+SUITE = "bookworm"
+BASE_PACKAGES = "ca-certificates,python3,python3-pip,python3-venv"
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+GATEWAY = SOURCE / "dist" / "gateway.zip"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image of the product and what it is made of, as paths in the source tree."""
+
+    name: str
+    sources: tuple[str, ...]
+    gateway: bool = False
+
+    @property
+    def repository(self) -> str:
+        return f"docker.io/ibfeed/{self.name}"
+
+    @property
+    def dockerfile(self) -> Path:
+        return SOURCE / f"Dockerfile.{self.name}"
+
+
+OPERATOR = Image("operator", ("api/ibfeed_api", "operator/ibfeed_operator", "requirements/operator.txt"))
+WORKER = Image("worker", ("api/ibfeed_api", "worker/ibfeed_worker", "requirements/worker.txt"), gateway=True)
+SIMULATOR = Image("simulator", ("api/ibfeed_api", "simulator/ibfeed_simulator", "requirements/simulator.txt"))
+PRODUCT = (SIMULATOR, OPERATOR, WORKER)
+
+
+def build_base(state: State) -> str:
+    """Make the base image from the Debian mirror; say what was done."""
+    wanted = digest(SUITE, BASE_PACKAGES, RECIPES / "base.Dockerfile", AUTHORITIES)
+    if state.finished("base-image", wanted) and buildah.built(state, BASE):
+        return "up to date"
+    log = state.log / "base-image.log"
+    with tempfile.TemporaryDirectory(dir=state.images) as context:
+        tree = Path(context) / "root.tar"
+        run(
+            ["mmdebstrap", "--variant=apt", f"--include={BASE_PACKAGES}", "--dpkgopt=path-exclude=/usr/share/doc/*"]
+            + ["--keyring=/usr/share/keyrings/debian-archive-keyring.gpg", SUITE, tree],
+            log,
+            remedy="Can this machine reach deb.debian.org?",
+        )
+        shutil.copy(AUTHORITIES, context)
+        buildah.build(state, BASE, RECIPES / "base.Dockerfile", Path(context), log)
+    state.finish("base-image", wanted)
+    return BASE
+
+
+def load_pause(state: State) -> None:
+    """See to it that containerd has the image that holds every pod open."""
+    binary = state.bin / "pause"
+    wanted = digest(binary, RECIPES / "pause.Dockerfile")
+    if state.finished("pause-image", wanted) and layout.PAUSE_IMAGE in containers.image_names():
+        return
+    log = state.log / "pause-image.log"
+    with tempfile.TemporaryDirectory(dir=state.images) as context:
+        shutil.copy(binary, context)
+        buildah.build(state, layout.PAUSE_IMAGE, RECIPES / "pause.Dockerfile", Path(context), log)
+    buildah.hand_over(state, layout.PAUSE_IMAGE, log)
+    state.finish("pause-image", wanted)
+
+
+def build_gateway(state: State) -> str:
+    """Pack the simulator's gateway, the one distribution that is at hand without a download; say what was done."""
+    wanted = digest(SOURCE / "simulator" / "ibfeed_simulator", SOURCE / "api" / "ibfeed_api", state.venv / "pyvenv.cfg")
+    if state.finished("gateway", wanted + str(GATEWAY)) and GATEWAY.exists():
+        return "up to date"
+    GATEWAY.parent.mkdir(exist_ok=True)
+    partial = GATEWAY.with_name("gateway.partial.zip")
+    sources = os.pathsep.join(str(SOURCE / folder) for folder in ("api", "simulator"))
+    run(
+        [state.python, "-m", "ibfeed_simulator.distribution", "--output", partial],
+        state.log / "gateway.log",
+        environment={"PYTHONPATH": sources},
+        folder=SOURCE,
+    )
+    partial.replace(GATEWAY)
+    state.finish("gateway", wanted + str(GATEWAY))
+    return f"{GATEWAY.stat().st_size / 1e6:.1f} MB"
+
+
+def tag(image: Image) -> str:
+    """The image's name and tag; the tag is a digest of the Dockerfile and of everything that goes in."""
+    for source in image.sources:
+        if not (SOURCE / source).exists():
+            raise Problem(f"{source} is missing; the image {image.repository} is made of it", "Is the checkout whole?")
+    paths = [image.dockerfile, SOURCE / ".dockerignore", *(SOURCE / source for source in image.sources)]
+    if image.gateway:
+        paths.append(GATEWAY)
+    parts = [path if isinstance(path, str) else digest(path) for path in paths]
+    return f"{image.repository}:{digest(SUITE, BASE_PACKAGES, *parts)[:12]}"
+
+
+def build(state: State, progress: Progress) -> dict[str, str]:
+    """Build what has changed, hand it to containerd, and return the tag of each image by its name."""
+    with progress.step("gateway distribution") as step:
+        step.result = build_gateway(state)
+    tags = {image.name: tag(image) for image in PRODUCT}
+    for image in PRODUCT:
+        wanted = tags[image.name]
+        log = state.log / f"image-{image.name}.log"
+        with progress.step(f"image {image.name}") as step:
+            if wanted in containers.image_names():
+                step.result = f"{wanted}, up to date"
+                continue
+            if not buildah.built(state, wanted):
+                buildah.build(state, wanted, image.dockerfile, SOURCE, log, arguments=_arguments(image))
+            step.result = wanted
+        with progress.step(f"image {image.name} to the cluster"):
+            buildah.hand_over(state, wanted, log)
+    _prune(state, tags)
+    write(state.images / "tags", "".join(f"{name} {name_and_tag}\n" for name, name_and_tag in tags.items()))
+    return tags
+
+
+def _arguments(image: Image) -> dict[str, str]:
+    if not image.gateway:
+        return {}
+    import hashlib
+
+    checksum = hashlib.sha256(GATEWAY.read_bytes()).hexdigest()
+    return {"GATEWAY_ARCHIVE": str(GATEWAY.relative_to(SOURCE)), "GATEWAY_SHA256": checksum}
+
+
+def _prune(state: State, tags: dict[str, str]) -> None:
+    """Drop the images of earlier sources."""
+    stored = containers.image_names()
+    for image in PRODUCT:
+        old = {name for name in stored if name.startswith(f"{image.repository}:")} - {tags[image.name]}
+        containers.remove_images(sorted(old))
+        for name in buildah.tags(state, image.repository) - {tags[image.name]}:
+            buildah.remove(state, name)

@@ -1,0 +1,118 @@
+"""A real Kafka: one broker that is its own controller (KRaft), as a process of this machine."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import socket
+import time
+from pathlib import Path
+
+from ibfeed_local import daemons, layout
+from ibfeed_local.command import run, tail
+from ibfeed_local.problem import Problem
+from ibfeed_local.state import SOURCE, State, digest, write
+
+POM = SOURCE / "local" / "kafka" / "pom.xml"
+COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+
+
+def fetch(state: State) -> str:
+    """Bring the broker's jars from Maven; say what was done."""
+    wanted = digest(POM)
+    jars = _jars(state)
+    if state.finished("kafka", wanted) and jars.is_dir():
+        return "up to date"
+    partial = jars.with_name("jars.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    run(
+        ["mvn", "--batch-mode", "--strict-checksums", f"-Dmaven.repo.local={state.cache / 'maven'}", "-f", POM]
+        + [COPY, f"-DoutputDirectory={partial}", "-DincludeScope=runtime"],
+        state.log / "maven.log",
+        remedy="Can this machine reach Maven Central, or the mirror of its settings.xml?",
+    )
+    shutil.rmtree(jars, ignore_errors=True)
+    partial.rename(jars)
+    state.finish("kafka", wanted)
+    return f"{len(list(jars.iterdir()))} jars"
+
+
+def start(state: State) -> None:
+    """Start the broker, unless it runs, and wait until it takes connections. Its data live as long as the cluster."""
+    if daemons.running(state, "kafka"):
+        return
+    home = state.run / "kafka"
+    home.mkdir(exist_ok=True)
+    configuration = home / "server.properties"
+    write(
+        configuration,
+        f"""process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=127.0.0.1:9093
+listeners=PLAINTEXT://{layout.KAFKA},CONTROLLER://127.0.0.1:9093
+advertised.listeners=PLAINTEXT://{layout.KAFKA}
+controller.listener.names=CONTROLLER
+log.dirs={home / "data"}
+auto.create.topics.enable=false
+num.partitions=3
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+group.initial.rebalance.delay.ms=0
+log.retention.hours=24
+log.segment.bytes=67108864
+""",
+    )
+    logging = home / "log4j2.properties"
+    write(
+        logging,
+        """status=error
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=%d{ISO8601} %p %c{1} %m%n
+rootLogger.level=warn
+rootLogger.appenderRef.out.ref=out
+logger.server.name=kafka.server.KafkaRaftServer
+logger.server.level=info
+""",
+    )
+    java = ["java", "-cp", f"{_jars(state)}/*", f"-Dlog4j2.configurationFile={logging.as_uri()}"]
+    if not (home / "data" / "meta.properties").exists():
+        run(
+            [*java, "-Xmx128m", "kafka.tools.StorageTool", "format", "--standalone"]
+            + ["-t", _cluster_id(), "-c", configuration],
+            state.log / "kafka-format.log",
+        )
+    heap = ["-Xms128m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxDirectMemorySize=128m"]
+    daemons.start(state, "kafka", [java[0], *heap, *java[1:], "kafka.Kafka", configuration], folder=home)
+    deadline = time.monotonic() + 60
+    while not _answers():
+        daemons.require(state, "kafka")
+        if time.monotonic() > deadline:
+            raise Problem(f"Kafka did not answer within 60 s; {tail(state.log / 'kafka.log')}")
+        time.sleep(0.2)
+
+
+def _answers() -> bool:
+    try:
+        with socket.create_connection((layout.NODE_ADDRESS, layout.KAFKA_PORT), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def _cluster_id() -> str:
+    """Sixteen random bytes as Kafka writes an id. The first keeps the text from beginning with a dash, as options do."""
+    return base64.urlsafe_b64encode(b"k" + os.urandom(15)).decode().rstrip("=")
+
+
+def _jars(state: State) -> Path:
+    return state.root / "kafka" / "jars"

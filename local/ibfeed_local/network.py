@@ -1,0 +1,151 @@
+"""The bridge that pods hang on, the kernel settings that Kubernetes changes, and taking back no more than is ours."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+from ibfeed_local import layout
+from ibfeed_local.command import output, succeeds
+from ibfeed_local.state import State, write
+
+# What we and the kubelet set, to be put back as it was.
+SETTINGS = (
+    "net/ipv4/ip_forward",
+    "net/bridge/bridge-nf-call-iptables",
+    "net/bridge/bridge-nf-call-ip6tables",
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+)
+FAMILIES = ("iptables", "ip6tables")
+TABLES = ("filter", "nat", "mangle", "raw")
+COMMENT = "ibfeed-local"
+# A machine that drops what it does not know (Docker's FORWARD, a firewall's INPUT) must let the bridge through.
+ADMISSIONS = (
+    ("INPUT", "-i"),
+    ("FORWARD", "-i"),
+    ("FORWARD", "-o"),
+)
+
+
+def up(state: State) -> None:
+    """Make the bridge, once, and note the kernel's settings before the first change."""
+    for module in ("overlay", "br_netfilter"):  # built in, or loaded here; what is truly missing shows at its first use
+        if shutil.which("modprobe"):
+            succeeds(["modprobe", module])
+    before = _noted(state)
+    if not before.exists():
+        settings = {name: _setting(name).read_text().strip() for name in SETTINGS if _setting(name).exists()}
+        write(before, json.dumps(settings))
+    if not Path(f"/sys/class/net/{layout.BRIDGE}").exists():
+        output(["ip", "link", "add", layout.BRIDGE, "type", "bridge"])
+    output(["ip", "address", "replace", f"{layout.NODE_ADDRESS}/24", "dev", layout.BRIDGE])
+    output(["ip", "link", "set", layout.BRIDGE, "up"])
+    _setting("net/ipv4/ip_forward").write_text("1")
+    if _setting("net/bridge/bridge-nf-call-iptables").exists():
+        # Without it the answer of a Service's pod to a pod on the same bridge is never translated back.
+        _setting("net/bridge/bridge-nf-call-iptables").write_text("1")
+    for rule in _admissions():
+        if not succeeds(["iptables", "-w", "-C", *rule]):
+            output(["iptables", "-w", "-I", *rule])
+
+
+def down(state: State) -> None:
+    """Take back the bridge, the rules of ours and of our Kubernetes, and the settings. Does nothing if there are none."""
+    before = _noted(state)
+    if not before.exists():
+        return
+    for rule in _admissions():
+        if succeeds(["iptables", "-w", "-C", *rule]):
+            output(["iptables", "-w", "-D", *rule])
+    _drop_kubernetes_rules()
+    if Path(f"/sys/class/net/{layout.BRIDGE}").exists():
+        output(["ip", "link", "delete", layout.BRIDGE])
+    for name, value in json.loads(before.read_text()).items():
+        if _setting(name).exists() and _setting(name).read_text().strip() != value:
+            _setting(name).write_text(value)
+    before.unlink()
+
+
+def kubernetes_chains() -> list[str]:
+    """The iptables chains that a kubelet or a kube-proxy has made on this machine."""
+    return sorted({chain for family in FAMILIES for table in TABLES for chain in _kube_chains(_saved(family, table))})
+
+
+def write_cni(state: State) -> Path:
+    """Write the pods' network for containerd and return its folder. Pods reach each other and the node, no further."""
+    folder = state.run / "cni"
+    folder.mkdir(exist_ok=True)
+    bridge = {
+        "type": "bridge",
+        "bridge": layout.BRIDGE,
+        "isDefaultGateway": True,
+        "hairpinMode": True,
+        "ipam": {
+            "type": "host-local",
+            "dataDir": str(state.run / "addresses"),
+            "ranges": [[{"subnet": layout.POD_RANGE, "rangeStart": layout.FIRST_POD}]],
+        },
+    }
+    network = {"cniVersion": "0.4.0", "name": "ibfeed", "plugins": [bridge]}
+    write(folder / "10-ibfeed.conflist", json.dumps(network))
+    return folder
+
+
+def forget_cni_results() -> None:
+    """Delete what the CNI library keeps of our pods at its one fixed place."""
+    for result in Path("/var/lib/cni/results").glob("ibfeed-*"):
+        result.unlink()
+
+
+def _admissions() -> list[list[str]]:
+    return [
+        [chain, direction, layout.BRIDGE, "-m", "comment", "--comment", COMMENT, "-j", "ACCEPT"]
+        for chain, direction in ADMISSIONS
+    ]
+
+
+def _drop_kubernetes_rules() -> None:
+    """Delete KUBE- chains and the rules that lead to them, in one transaction a table, and touch no other rule.
+
+    They can only be ours: we do not start on a machine that has any.
+    """
+    for family in FAMILIES:
+        for table in TABLES:
+            saved = _saved(family, table)
+            chains = _kube_chains(saved)
+            if not chains:
+                continue
+            # A rule is deleted by the same words with -D for -A.
+            jumps = [
+                f"-D {rule.removeprefix('-A ')}"
+                for rule in re.findall(r"^-A .*$", saved, re.MULTILINE)
+                if re.search(r" -[jg] KUBE-", rule) and not rule.startswith("-A KUBE-")
+            ]
+            script = [f"*{table}", *jumps, *(f"-F {c}" for c in chains), *(f"-X {c}" for c in chains), "COMMIT", ""]
+            output([f"{family}-restore", "-w", "--noflush"], given="\n".join(script))
+
+
+def _kube_chains(saved: str) -> list[str]:
+    return re.findall(r"^:(KUBE-\S+)", saved, re.MULTILINE)
+
+
+def _saved(family: str, table: str) -> str:
+    """A table's rules; nothing where the kernel lacks the family or the table."""
+    if shutil.which(f"{family}-save") is None or not succeeds([f"{family}-save", "-t", table]):
+        return ""
+    return output([f"{family}-save", "-t", table])
+
+
+def _setting(name: str) -> Path:
+    return Path("/proc/sys") / name
+
+
+def _noted(state: State) -> Path:
+    return state.run / "kernel-settings.json"

@@ -1,0 +1,70 @@
+"""What comes from the distribution: only what is missing, and nothing of it is left running."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from ibfeed_local.command import run, succeeds
+from ibfeed_local.problem import Problem
+from ibfeed_local.state import State
+
+CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+
+# package -> the program whose presence makes it superfluous
+CLUSTER = {
+    "ca-certificates": "update-ca-certificates",
+    "iproute2": "ip",
+    "openssl": "openssl",
+    "containerd": "containerd",
+    "runc": "runc",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "mmdebstrap": "mmdebstrap",
+    "buildah": "buildah",
+    "openjdk-17-jre-headless": "java",
+    "maven": "mvn",
+}
+BROWSER = {"chromium": "chromium", "chromium-driver": "chromedriver"}
+
+
+def install(state: State, wanted: dict[str, str]) -> list[str]:
+    """Install the packages whose program is missing; return them."""
+    missing = [package for package, program in wanted.items() if _program(program) is None]
+    if wanted is CLUSTER:
+        if not any((folder / "bridge").exists() for folder in CNI_FOLDERS):
+            missing.append("containernetworking-plugins")
+        if not Path("/usr/share/keyrings/debian-archive-keyring.gpg").exists():
+            missing.append("debian-archive-keyring")
+        if not succeeds([sys.executable, "-c", "import ensurepip"]):
+            missing.append("python3-venv")
+    if not missing:
+        return []
+    log = state.log / "apt.log"
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    remedy = "Can this machine reach its package mirror? Is another apt at work? Try `apt-get update`."
+    run(["apt-get", "update"], log, environment=quiet, remedy=remedy)
+    run(
+        ["apt-get", "install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", *missing],
+        log,
+        environment=quiet,
+        remedy=remedy,
+    )
+    if "containerd" in missing and Path("/run/systemd/system").exists():
+        # The package starts a daemon of its own. We need its program only.
+        succeeds(["systemctl", "disable", "--now", "containerd"])
+    return missing
+
+
+def cni_folder() -> Path:
+    """Where the CNI plugins are."""
+    for folder in CNI_FOLDERS:
+        if (folder / "bridge").exists():
+            return folder
+    raise Problem("the CNI plugins are missing", "Install containernetworking-plugins.")
+
+
+def _program(name: str) -> str | None:
+    """A program's path. Administrators' folders count, though a user's PATH may lack them."""
+    return shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
