@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,8 +18,6 @@ from ibfeed_local import containers
 from ibfeed_local.command import output, run, succeeds
 from ibfeed_local.problem import Problem
 from ibfeed_local.state import State, write
-
-TYPE_INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 def build(
@@ -43,19 +40,20 @@ def built(state: State, tag: str) -> bool:
 
 def hand_over(state: State, tag: str, log: Path) -> None:
     """Give an image to containerd."""
-    layout = state.images / "layout"
-    shutil.rmtree(layout, ignore_errors=True)
-    layout.mkdir()
-    # Blobs of earlier images stay in one place for buildah to find again, instead of writing them again.
-    shared = state.images / "blobs"
-    shared.mkdir(exist_ok=True)
-    (layout / "blobs").symlink_to(shared)
-    run(
-        [*_buildah(state), "push", "--signature-policy", _policy(state), "--disable-compression", tag, f"oci:{layout}:{tag}"],
-        log,
-    )
-    _import(layout, tag)
-    shutil.rmtree(layout)
+    present = containers.blobs()
+    with tempfile.TemporaryDirectory(dir=state.images) as folder:
+        layout = Path(folder)
+        contents = layout / "blobs" / "sha256"
+        contents.mkdir(parents=True)
+        for digest in present:  # what lies there already is not written again
+            (layout / _path(digest)).hardlink_to(containers.blob(state, digest))
+        storage = f"overlay@{state.images / 'storage'}+{state.images / 'run'}"
+        run(
+            ["skopeo", "copy", "--policy", _policy(state), "--dest-oci-accept-uncompressed-layers"]
+            + [f"containers-storage:[{storage}]{tag}", f"oci:{layout}:image"],
+            log,
+        )
+        _import(layout, tag, present)
 
 
 def remove(state: State, tag: str) -> None:
@@ -70,26 +68,28 @@ def tags(state: State, repository: str) -> set[str]:
     return {line for line in listing.split() if line.rpartition(":")[0] == repository}
 
 
-def _import(layout: Path, tag: str) -> None:
+def _import(layout: Path, tag: str, present: set[str]) -> None:
     """Stream an archive of what containerd lacks into it."""
-    present = containers.blobs()
-    index = json.loads((layout / "index.json").read_text())
-    index["manifests"][0]["annotations"] = {"io.containerd.image.name": tag, "org.opencontainers.image.ref.name": tag}
+    [manifest] = json.loads((layout / "index.json").read_text())["manifests"]
+    index = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [manifest | {"annotations": {"io.containerd.image.name": tag}}],
+    }
     importing = subprocess.Popen(
         [*containers.CTR, "images", "import", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     if importing.stdin is None or importing.stdout is None:
         raise AssertionError("both are pipes")
     try:
-        with tarfile.open(fileobj=importing.stdin, mode="w|", bufsize=1 << 20) as archive:
+        with importing.stdin as pipe, tarfile.open(fileobj=pipe, mode="w|", bufsize=1 << 20) as archive:
             _add(archive, "oci-layout", json.dumps({"imageLayoutVersion": "1.0.0"}))
-            _add(archive, "index.json", json.dumps({"schemaVersion": 2, "mediaType": TYPE_INDEX} | index))
-            for digest in _needed(layout, index["manifests"][0]["digest"]):
+            _add(archive, "index.json", json.dumps(index))
+            for digest in _needed(layout, manifest["digest"]):
                 if digest not in present:
-                    archive.add(_blob(layout, digest), f"blobs/{digest.replace(':', '/')}")
-        importing.stdin.close()
+                    archive.add(layout / _path(digest), _path(digest))
     except BrokenPipeError:
-        importing.stdin = None  # it has ended already; its exit code and words follow
+        pass  # it has given up; its exit code and its words follow
     said = importing.stdout.read().decode(errors="replace")
     if importing.wait() != 0:
         raise Problem(f"containerd did not take the image {tag}: {said.strip()[-2000:]}")
@@ -97,12 +97,13 @@ def _import(layout: Path, tag: str) -> None:
 
 def _needed(layout: Path, manifest_digest: str) -> list[str]:
     """The digests of an image: layers and configuration first, so that the manifest never stands without them."""
-    manifest = json.loads(_blob(layout, manifest_digest).read_text())
+    manifest = json.loads((layout / _path(manifest_digest)).read_text())
     return [*(layer["digest"] for layer in manifest["layers"]), manifest["config"]["digest"], manifest_digest]
 
 
-def _blob(layout: Path, digest: str) -> Path:
-    return layout / "blobs" / digest.replace(":", "/")
+def _path(digest: str) -> str:
+    """Where an OCI layout has the content of a digest such as sha256:ab12..."""
+    return f"blobs/{digest.replace(':', '/')}"
 
 
 def _add(archive: tarfile.TarFile, name: str, text: str) -> None:

@@ -67,6 +67,11 @@ def blobs() -> set[str]:
     return set(output([*CTR, "content", "list", "-q"]).split())
 
 
+def blob(state: State, digest: str) -> Path:
+    """The file of a stored content. It may be linked to, never written."""
+    return state.root / "containerd" / "io.containerd.content.v1.content" / "blobs" / digest.replace(":", "/")
+
+
 def remove_images(names: list[str]) -> None:
     """Forget images; their contents are collected by containerd."""
     if names:

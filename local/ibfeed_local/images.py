@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -40,8 +40,8 @@ class Image:
 
 
 OPERATOR = Image("operator", ("api/ibfeed_api", "operator/ibfeed_operator", "requirements/operator.txt"))
-WORKER = Image("worker", ("api/ibfeed_api", "worker/ibfeed_worker", "requirements/worker.txt"), gateway=True)
-SIMULATOR = Image("simulator", ("api/ibfeed_api", "simulator/ibfeed_simulator", "requirements/simulator.txt"))
+WORKER = Image("worker", ("api/ibfeed_api", "worker/ibfeed_worker", "worker/image", "requirements/worker.txt"), gateway=True)
+SIMULATOR = Image("simulator", ("simulator/ibfeed_simulator", "requirements/simulator.txt"))
 PRODUCT = (SIMULATOR, OPERATOR, WORKER)
 
 
@@ -81,16 +81,15 @@ def load_pause(state: State) -> None:
 
 def build_gateway(state: State) -> str:
     """Pack the simulator's gateway, the one distribution that is at hand without a download; say what was done."""
-    wanted = digest(SOURCE / "simulator" / "ibfeed_simulator", SOURCE / "api" / "ibfeed_api", state.venv / "pyvenv.cfg")
+    wanted = digest(SOURCE / "simulator" / "ibfeed_simulator", SOURCE / "requirements" / "simulator.txt", state.venv / "pyvenv.cfg")
     if state.finished("gateway", wanted + str(GATEWAY)) and GATEWAY.exists():
         return "up to date"
     GATEWAY.parent.mkdir(exist_ok=True)
     partial = GATEWAY.with_name("gateway.partial.zip")
-    sources = os.pathsep.join(str(SOURCE / folder) for folder in ("api", "simulator"))
     run(
         [state.python, "-m", "ibfeed_simulator.distribution", "--output", partial],
         state.log / "gateway.log",
-        environment={"PYTHONPATH": sources},
+        environment={"PYTHONPATH": str(SOURCE / "simulator")},
         folder=SOURCE,
     )
     partial.replace(GATEWAY)
@@ -106,8 +105,7 @@ def tag(image: Image) -> str:
     paths = [image.dockerfile, SOURCE / ".dockerignore", *(SOURCE / source for source in image.sources)]
     if image.gateway:
         paths.append(GATEWAY)
-    parts = [path if isinstance(path, str) else digest(path) for path in paths]
-    return f"{image.repository}:{digest(SUITE, BASE_PACKAGES, *parts)[:12]}"
+    return f"{image.repository}:{digest(SUITE, BASE_PACKAGES, *paths)[:12]}"
 
 
 def build(state: State, progress: Progress) -> dict[str, str]:
@@ -135,8 +133,6 @@ def build(state: State, progress: Progress) -> dict[str, str]:
 def _arguments(image: Image) -> dict[str, str]:
     if not image.gateway:
         return {}
-    import hashlib
-
     checksum = hashlib.sha256(GATEWAY.read_bytes()).hexdigest()
     return {"GATEWAY_ARCHIVE": str(GATEWAY.relative_to(SOURCE)), "GATEWAY_SHA256": checksum}
 

@@ -23,6 +23,7 @@ CLUSTER = {
     "conntrack": "conntrack",
     "mmdebstrap": "mmdebstrap",
     "buildah": "buildah",
+    "skopeo": "skopeo",
     "openjdk-17-jre-headless": "java",
     "maven": "mvn",
 }
