@@ -74,6 +74,7 @@ class Reason(StrEnum):
     ALL_PUBLISHING = "AllPublishing"
     UNASSIGNED = "Unassigned"
     NOT_PUBLISHING = "NotPublishing"
+    PUBLISHED_TWICE = "PublishedTwice"
     STABLE = "Stable"
     MOVING = "Moving"
     ACCOUNTS_LEASED = "AccountsLeased"
@@ -86,6 +87,8 @@ class Reason(StrEnum):
     LIVE = "Live"
     DELAYED = "NotLive"
     INVALID_SPEC = "InvalidSpec"
+    RECONCILE_FAILED = "ReconcileFailed"
+    POD_NOT_RUNNING = "PodNotRunning"
     UNKNOWN = "Unknown"
     # Of a shard's session.
     LOGIN_FAILED = "LoginFailed"

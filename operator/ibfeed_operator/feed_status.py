@@ -14,7 +14,9 @@ MAX_CONTRACTS: Final = 1000
 MAX_UNASSIGNED: Final = 200
 MAX_WORKERS: Final = 200
 MAX_SYMBOLS: Final = 50  # of one shard; more are counted in ``contracts``
-MAX_MESSAGE: Final = 1024  # of a condition; CEL and kubectl both cope, and a person reads no more
+MAX_MESSAGE: Final = 1024  # of a condition; a person reads no more
+MAX_SHARD_MESSAGE: Final = 512
+MAX_SUMMARY: Final = 8192
 
 
 class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -39,8 +41,8 @@ class WorkerStatus(_Base, frozen=True, kw_only=True):
     worker: int
     session: str = ""
     account: int | None = None
-    contracts: int = 0
-    publishing: int = 0
+    contracts: int
+    publishing: int
     symbols: tuple[str, ...] = ()
     reason: str = ""
     message: str = ""
@@ -69,8 +71,11 @@ class UnassignedStatus(_Base, frozen=True, kw_only=True):
     message: str = ""
 
 
-class FeedStatus(_Base, frozen=True, kw_only=True):
-    """``truncated``: ``contracts`` or ``unassigned`` hold only the first of more; the counts are always of all."""
+class FeedStatus(_Base, frozen=True, kw_only=True, omit_defaults=False):
+    """Zeros are written, too: they are columns of ``kubectl get``.
+
+    ``truncated``: ``contracts`` or ``unassigned`` hold only the first of more; the counts are always of all.
+    """
 
     observed_generation: int = 0
     conditions: tuple[ConditionStatus, ...] = ()

@@ -1,0 +1,355 @@
+"""The conditions of a feed, each a question put to the situation and answered in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ibfeed_api.names import Condition, Reason, shard_name
+from ibfeed_operator.conditions import FALSE, TRUE, UNKNOWN, Finding, listed, plural
+from ibfeed_operator.coverage import Coverage
+from ibfeed_operator.facts import Contract, RootProblem, RootTrouble, Situation, UnassignedReason, Worker
+from ibfeed_operator.troubles import ACCOUNT_REASONS, Trouble, grouped, parked_text, trouble_of
+
+
+def findings(situation: Situation, coverage: Coverage) -> tuple[Finding, ...]:
+    """All conditions, ``Ready`` first."""
+    parts = (
+        _universe(situation),
+        _covered(situation, coverage),
+        _rebalancing(situation, coverage),
+        _accounts(situation),
+        _kafka(situation),
+        _market_data(situation),
+        _suspended(situation),
+    )
+    return (_ready(situation, coverage, {part.condition: part for part in parts}), *parts)
+
+
+def wanted(situation: Situation) -> tuple[Worker, ...]:
+    """The workers that the spec asks for, without those that are on their way out."""
+    return tuple(worker for worker in situation.workers if worker.index < situation.feed.spec.workers)
+
+
+def streaming_count(situation: Situation) -> int:
+    return sum(worker.health.streaming for worker in wanted(situation))
+
+
+def troubles(situation: Situation) -> list[tuple[str, Trouble]]:
+    """Name and trouble of each wanted worker that does not stream."""
+    feed = situation.feed
+    found = ((shard_name(feed.name, worker.index), trouble_of(worker, feed)) for worker in wanted(situation))
+    return [(name, trouble) for name, trouble in found if trouble is not None]
+
+
+# Is each root known?
+
+_ROOT_REASONS: Final = (
+    (RootTrouble.UNKNOWN, Reason.UNKNOWN_ROOT),
+    (RootTrouble.SHRANK, Reason.UNIVERSE_SHRANK),
+    (RootTrouble.FAILED, Reason.RESOLVE_FAILED),
+)
+
+_ROOT_TEXTS: Final = {
+    RootTrouble.UNKNOWN: "IB does not know root {root}: correct its symbol in spec.roots, or set its exchange",
+    RootTrouble.SHRANK: "IB's answer for {root} lacks contracts that have not expired; the last good ones are kept",
+    RootTrouble.FAILED: "IB could not be asked for {root}; the last good contracts are kept and it is asked again",
+    RootTrouble.WAITING: "{root} waits for a worker that can ask IB",
+}
+
+
+def _universe(situation: Situation) -> Finding:
+    universe = situation.universe
+    texts = [_root_text(problem) for problem in universe.problems]
+    for trouble, reason in _ROOT_REASONS:
+        if any(problem.trouble is trouble for problem in universe.problems):
+            return Finding(Condition.UNIVERSE_RESOLVED, FALSE, reason, "; ".join(texts))
+    if texts or not universe.resolved:
+        message = "; ".join(texts) or "waiting for a worker that can ask IB"
+        return Finding(Condition.UNIVERSE_RESOLVED, UNKNOWN, Reason.WAITING_FOR_WORKER, message)
+    roots = len(situation.feed.spec.roots)
+    message = f"{plural(len(universe.contracts), 'contract')} of {plural(roots, 'root')}"
+    return Finding(Condition.UNIVERSE_RESOLVED, TRUE, Reason.RESOLVED, message)
+
+
+def _root_text(problem: RootProblem) -> str:
+    return (problem.message or _ROOT_TEXTS[problem.trouble].format(root=problem.root)).rstrip(".")
+
+
+# Has every contract exactly one publishing worker?
+
+
+def _covered(situation: Situation, coverage: Coverage) -> Finding:
+    contracts = situation.universe.contracts
+
+    def finding(reason: Reason, message: str) -> Finding:
+        return Finding(Condition.COVERED, FALSE, reason, message)
+
+    if situation.feed.spec.suspend:
+        return finding(Reason.SUSPENDED, "nothing is streamed while spec.suspend is true")
+    if not contracts:
+        if not situation.universe.resolved:
+            return Finding(Condition.COVERED, UNKNOWN, Reason.WAITING_FOR_WORKER, "no contract is known yet")
+        return finding(Reason.NOT_PUBLISHING, "there is no contract to stream: IB knows none of the roots")
+    twice = [contract for contract in contracts if len(coverage.publishers.get(contract.conid, ())) > 1]
+    if twice:
+        return finding(Reason.PUBLISHED_TWICE, f"published by two workers: {_symbols(twice)}")
+    idle = [contract for contract in contracts if contract.conid not in coverage.owners]
+    if idle:
+        return finding(Reason.UNASSIGNED, _unassigned_text(situation, idle))
+    waiting = [contract for contract in contracts if not coverage.publishing(contract.conid)]
+    if waiting:
+        at = sorted({shard_name(situation.feed.name, coverage.owners[contract.conid]) for contract in waiting})
+        return finding(
+            Reason.NOT_PUBLISHING,
+            f"{len(waiting)} of {plural(len(contracts), 'contract')} not yet publishing:"
+            f" {_symbols(waiting)} at {listed(at)}",
+        )
+    return Finding(
+        Condition.COVERED,
+        TRUE,
+        Reason.ALL_PUBLISHING,
+        f"each of {plural(len(contracts), 'contract')} is published by exactly one worker",
+    )
+
+
+def _symbols(contracts: Sequence[Contract]) -> str:
+    return listed(contract.symbol for contract in contracts)
+
+
+def _unassigned_text(situation: Situation, idle: Sequence[Contract]) -> str:
+    reasons = {item.reason for item in situation.unassigned}
+    text = f"{len(idle)} of {plural(len(situation.universe.contracts), 'contract')} without a worker: {_symbols(idle)}"
+    if UnassignedReason.CAPACITY in reasons:
+        return f"{text}; {capacity_advice(situation)}"
+    if not streaming_count(situation):
+        return f"{text}; no worker is streaming"
+    return text
+
+
+def capacity_advice(situation: Situation) -> str:
+    accounts = situation.feed.spec.accounts
+    return (
+        f"each worker's account has {plural(accounts.lines_per_account, 'market data line')}:"
+        " add workers and accounts, or stream fewer months"
+    )
+
+
+def _depth_missing(situation: Situation) -> list[str]:
+    return [item.symbol for item in situation.unassigned if item.reason is UnassignedReason.DEPTH_CAPACITY]
+
+
+# Is anything on the move?
+
+
+def _rebalancing(situation: Situation, coverage: Coverage) -> Finding:
+    if situation.on_hold:
+        message = "most workers lost their sessions together: contracts stay where they are until IB lets them back in"
+        return Finding(Condition.REBALANCING, FALSE, Reason.STABLE, message)
+    moving = set(coverage.moving)
+    moving |= {item.conid for item in situation.unassigned if item.reason is UnassignedReason.MOVING}
+    if moving:
+        message = f"{plural(len(moving), 'contract')} on the move"
+        return Finding(Condition.REBALANCING, TRUE, Reason.MOVING, message)
+    return Finding(Condition.REBALANCING, FALSE, Reason.STABLE, "no contract is on the move")
+
+
+# Has every worker an account that works?
+
+
+def _accounts(situation: Situation) -> Finding:
+    feed = situation.feed
+    workers = wanted(situation)
+
+    def finding(reason: Reason, texts: Sequence[str]) -> Finding:
+        return Finding(Condition.ACCOUNTS_AVAILABLE, FALSE, reason, "; ".join(texts))
+
+    accounts = feed.spec.accounts
+    parked = [lease for lease in situation.leases if lease.parked and lease.index in accounts.indices]
+    parked_texts = [parked_text(lease, accounts, feed.namespace) for lease in parked]
+    without = [
+        shard_name(feed.name, worker.index)
+        for worker in workers
+        if worker.shard is not None and worker.shard.spec.account is None
+    ]
+    if without and not feed.spec.suspend:
+        return finding(Reason.TOO_FEW_ACCOUNTS, [_too_few_text(situation, without), *parked_texts])
+    failing = [(name, trouble) for name, trouble in troubles(situation) if trouble.reason in ACCOUNT_REASONS]
+    if failing:
+        return finding(failing[0][1].reason, [*grouped(failing), *parked_texts])
+    if parked_texts:
+        return finding(Reason.ACCOUNT_PARKED, parked_texts)
+    if feed.spec.suspend:
+        message = "no account is in use while spec.suspend is true"
+        return Finding(Condition.ACCOUNTS_AVAILABLE, UNKNOWN, Reason.SUSPENDED, message)
+    holding = sum(_holds(worker) for worker in workers)
+    message = f"{holding} of {plural(feed.spec.workers, 'worker')} hold their account"
+    if holding < feed.spec.workers:
+        return Finding(Condition.ACCOUNTS_AVAILABLE, UNKNOWN, Reason.PROGRESSING, message)
+    return Finding(Condition.ACCOUNTS_AVAILABLE, TRUE, Reason.ACCOUNTS_LEASED, message)
+
+
+def _holds(worker: Worker) -> bool:
+    pod, lease = worker.pod, worker.lease
+    return pod is not None and lease is not None and lease.holder == f"{pod.name}_{pod.uid}"
+
+
+def _too_few_text(situation: Situation, without: Sequence[str]) -> str:
+    feed = situation.feed
+    accounts = feed.spec.accounts
+    own = {shard_name(feed.name, worker.index) for worker in situation.workers}
+    elsewhere = [
+        f"account {lease.index} is in use by {lease.holder.rsplit('_', 1)[0]}"
+        for lease in situation.leases
+        if lease.index in accounts.indices and lease.holder and lease.holder.rsplit("_", 1)[0] not in own
+    ]
+    used = f" ({listed(elsewhere)})" if elsewhere else ""
+    return (
+        f"no account is left for {listed(without)}: the source {accounts.source} offers"
+        f" {accounts.first} to {accounts.first + accounts.count - 1}{used};"
+        " add accounts and raise spec.accounts.count, or ask for fewer workers"
+    )
+
+
+# What do the workers say of Kafka and of the data?
+
+
+def _kafka(situation: Situation) -> Finding:
+    said = [
+        (shard_name(situation.feed.name, worker.index), worker.shard.status.kafka)
+        for worker in _reporting(situation)
+        if worker.shard is not None and worker.shard.status is not None
+    ]
+    down = [(name, kafka.message) for name, kafka in said if kafka is not None and not kafka.reachable]
+    servers = situation.feed.spec.kafka.bootstrap_servers
+    if down:
+        detail = next((f": {message}" for _, message in down if message), "")
+        message = (
+            f"{listed(name for name, _ in down)} cannot reach Kafka at {servers}{detail};"
+            " check spec.kafka and that the brokers' advertised addresses can be reached from the pods"
+        )
+        return Finding(Condition.KAFKA_REACHABLE, FALSE, Reason.KAFKA_UNREACHABLE, message)
+    if any(kafka is not None for _, kafka in said):
+        return Finding(Condition.KAFKA_REACHABLE, TRUE, Reason.KAFKA_OK, f"records are acknowledged by {servers}")
+    return Finding(Condition.KAFKA_REACHABLE, UNKNOWN, Reason.WAITING_FOR_WORKER, "no worker has tried yet")
+
+
+def _market_data(situation: Situation) -> Finding:
+    streaming = [worker for worker in _reporting(situation) if worker.health.streaming]
+    delayed = [worker for worker in streaming if _live(worker) is False]
+    if delayed:
+        at = listed(
+            f"{shard_name(situation.feed.name, worker.index)} (account {_account(worker)})" for worker in delayed
+        )
+        message = (
+            f"{at} gets delayed or frozen data: subscribe to the market data at IB, or share the live user's data with"
+            " the paper account (Client Portal > Settings > Paper Trading Account)"
+        )
+        return Finding(Condition.MARKET_DATA_LIVE, FALSE, Reason.DELAYED, message)
+    if any(_live(worker) for worker in streaming):
+        return Finding(Condition.MARKET_DATA_LIVE, TRUE, Reason.LIVE, "IB marks the data as live")
+    return Finding(Condition.MARKET_DATA_LIVE, UNKNOWN, Reason.UNKNOWN, "IB has not said yet whether the data is live")
+
+
+def _reporting(situation: Situation) -> list[Worker]:
+    """Workers whose report is of this life: the process that wrote it still runs."""
+    return [
+        worker
+        for worker in situation.workers
+        if worker.pod is not None and worker.pod.container_running and worker.shard is not None
+    ]
+
+
+def _live(worker: Worker) -> bool | None:
+    status = worker.shard.status if worker.shard is not None else None
+    return status.market_data_live if status is not None else None
+
+
+def _account(worker: Worker) -> str:
+    account = worker.shard.spec.account if worker.shard is not None else None
+    return str(account.index) if account is not None else "-"
+
+
+# Is it meant to stand still?
+
+
+def _suspended(situation: Situation) -> Finding:
+    if not situation.feed.spec.suspend:
+        return Finding(Condition.SUSPENDED, FALSE, Reason.NOT_SUSPENDED, "spec.suspend is false")
+    pods = sum(worker.pod is not None for worker in situation.workers)
+    if pods:
+        message = f"{plural(pods, 'worker')} still logging out"
+        return Finding(Condition.SUSPENDED, FALSE, Reason.PROGRESSING, message)
+    message = "every worker is logged out; set spec.suspend to false to go on"
+    return Finding(Condition.SUSPENDED, TRUE, Reason.SUSPENDED, message)
+
+
+# Is everything there that the spec asks for?
+
+
+def _ready(situation: Situation, coverage: Coverage, parts: dict[Condition, Finding]) -> Finding:
+    """``Ready`` is True when all that the spec asks for is there. Its message is a column of ``kubectl get``."""
+    questions: tuple[Callable[[], tuple[Reason, str] | None], ...] = (
+        lambda: (Reason.RECONCILE_FAILED, situation.trouble) if situation.trouble else None,
+        lambda: (Reason.SUSPENDED, "suspended") if situation.feed.spec.suspend else None,
+        lambda: _no_worker(situation),
+        lambda: _blame(parts[Condition.KAFKA_REACHABLE]),
+        lambda: _blame(parts[Condition.UNIVERSE_RESOLVED]),
+        lambda: _short_of_coverage(situation, coverage, parts[Condition.COVERED]),
+        lambda: _missing_workers(situation),
+        lambda: _blame(parts[Condition.MARKET_DATA_LIVE]),
+        lambda: _missing_books(situation),
+    )
+    for question in questions:
+        if (answer := question()) is not None:
+            reason, message = answer
+            return Finding(Condition.READY, FALSE, reason, message)
+    return Finding(Condition.READY, TRUE, Reason.STREAMING, "streaming")
+
+
+def _blame(part: Finding) -> tuple[Reason, str] | None:
+    return (part.reason, part.message) if part.bad else None
+
+
+def _no_worker(situation: Situation) -> tuple[Reason, str] | None:
+    if streaming_count(situation):
+        return None
+    found = troubles(situation)
+    severe = [(name, trouble) for name, trouble in found if trouble.severe]
+    count = f"0/{situation.feed.spec.workers} workers streaming"
+    if severe:
+        return severe[0][1].reason, f"{count}; {'; '.join(grouped(severe))}"
+    steps = "; ".join(grouped(found))
+    return Reason.PROGRESSING, f"{count}; {steps}" if steps else count
+
+
+def _missing_workers(situation: Situation) -> tuple[Reason, str] | None:
+    found = troubles(situation)
+    if not found:
+        return None
+    severe = [(name, trouble) for name, trouble in found if trouble.severe]
+    shown = severe or found
+    reason = severe[0][1].reason if severe else Reason.PROGRESSING
+    count = f"{streaming_count(situation)}/{situation.feed.spec.workers} workers streaming"
+    return reason, f"{count}; {'; '.join(grouped(shown))}"
+
+
+def _short_of_coverage(situation: Situation, coverage: Coverage, covered: Finding) -> tuple[Reason, str] | None:
+    if covered.truth == TRUE:
+        return None
+    if covered.truth == UNKNOWN:
+        return Reason.PROGRESSING, "asking IB for the contracts"
+    contracts = situation.universe.contracts
+    if covered.reason is Reason.NOT_PUBLISHING and contracts:
+        waiting = sum(not coverage.publishing(contract.conid) for contract in contracts)
+        return covered.reason, f"{waiting} of {plural(len(contracts), 'contract')} not yet publishing"
+    return covered.reason, covered.message
+
+
+def _missing_books(situation: Situation) -> tuple[Reason, str] | None:
+    missing = _depth_missing(situation)
+    if not missing:
+        return None
+    return Reason.CAPACITY, (
+        f"no order book of {listed(missing)}: IB gives one to each account; add workers, or lower depth.frontMonths"
+    )

@@ -1,0 +1,45 @@
+"""Pure builders of everything that the operator creates: typed values in, manifests out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ibfeed_operator.facts import Feed
+from ibfeed_operator.resources.account_lease import account_labels, account_lease
+from ibfeed_operator.resources.metadata import Manifest, labels, owner_reference, selector, worker_account_name
+from ibfeed_operator.resources.network import network_policy
+from ibfeed_operator.resources.permissions import role, role_binding, service_account
+from ibfeed_operator.resources.shard import shard, shard_spec
+from ibfeed_operator.resources.workload import disruption_budget, headless_service, stateful_set
+
+__all__ = [
+    "Manifest",
+    "account_labels",
+    "account_lease",
+    "children",
+    "labels",
+    "owner_reference",
+    "selector",
+    "shard",
+    "shard_spec",
+    "worker_account_name",
+]
+
+
+def children(
+    feed: Feed, *, image: str, operator_namespace: str, replicas: int, shards: Iterable[str]
+) -> tuple[Manifest, ...]:
+    """The objects to apply for a feed, in this order: who the workers are and what they may do comes before they start.
+
+    ``replicas``: how many pods there should be (0 while suspended); ``shards``: names of the IbShards that exist or are
+    about to.
+    """
+    return (
+        service_account(feed),
+        role(feed, shards=shards),
+        role_binding(feed),
+        network_policy(feed, operator_namespace=operator_namespace),
+        headless_service(feed),
+        disruption_budget(feed),
+        stateful_set(feed, image=image, replicas=replicas),
+    )

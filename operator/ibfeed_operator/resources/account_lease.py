@@ -1,0 +1,33 @@
+"""The Lease of an account, as it is before anybody holds it."""
+
+from __future__ import annotations
+
+from ibfeed_api import names
+from ibfeed_api.feed import Accounts
+from ibfeed_operator.resources.metadata import Manifest
+
+
+def account_labels(source: str) -> dict[str, str]:
+    return {
+        names.LABEL_NAME: names.NAME,
+        names.LABEL_MANAGED_BY: names.OPERATOR_FIELD_MANAGER,
+        names.LABEL_COMPONENT: names.COMPONENT_ACCOUNT,
+        names.LABEL_SOURCE: source,
+    }
+
+
+def account_lease(namespace: str, accounts: Accounts, index: int) -> Manifest:
+    """An unheld Lease, to be created, never applied: from then on it belongs to whoever holds the account.
+
+    No owner: the failed logins that it counts must outlive every feed that uses the account.
+    """
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {
+            "name": accounts.lease_name(index),
+            "namespace": namespace,
+            "labels": account_labels(accounts.source),
+        },
+        "spec": {"leaseDurationSeconds": 10},
+    }

@@ -1,0 +1,49 @@
+"""Names, labels and ownership that the objects of a feed have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ibfeed_api import names
+from ibfeed_operator.facts import Feed
+
+Manifest = dict[str, Any]
+
+
+def selector(feed: str) -> dict[str, str]:
+    """Labels that pick the worker pods of one feed in its namespace. A StatefulSet's never change, so these may not."""
+    return {names.LABEL_FEED: feed, names.LABEL_COMPONENT: names.COMPONENT_WORKER}
+
+
+def labels(feed: str) -> dict[str, str]:
+    return {
+        names.LABEL_NAME: names.NAME,
+        names.LABEL_MANAGED_BY: names.OPERATOR_FIELD_MANAGER,
+        **selector(feed),
+    }
+
+
+def worker_account_name(feed: str) -> str:
+    """Name of the ServiceAccount, Role and RoleBinding that the workers of a feed share."""
+    return f"{feed}-worker"
+
+
+def owner_reference(feed: Feed) -> Manifest:
+    """Makes deletion the garbage collector's work, without ``blockOwnerDeletion``: nothing may delay it."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.FEED_KIND,
+        "name": feed.name,
+        "uid": feed.uid,
+        "controller": True,
+    }
+
+
+def owned(feed: Feed, name: str, *, extra_labels: dict[str, str] | None = None) -> Manifest:
+    """``metadata`` of an object that lives and dies with the feed."""
+    return {
+        "name": name,
+        "namespace": feed.namespace,
+        "labels": labels(feed.name) | (extra_labels or {}),
+        "ownerReferences": [owner_reference(feed)],
+    }

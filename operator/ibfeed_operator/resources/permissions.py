@@ -1,0 +1,75 @@
+"""Who the workers of a feed are and what they may do: ServiceAccount, Role, RoleBinding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ibfeed_api import names
+from ibfeed_api.feed import FeedSpec
+from ibfeed_operator.facts import Feed
+from ibfeed_operator.resources.metadata import Manifest, owned, worker_account_name
+
+_RBAC = "rbac.authorization.k8s.io"
+
+
+def service_account(feed: Feed) -> Manifest:
+    """The workers' identity; its annotations bind it to an Azure one (workload identity) where there is a vault."""
+    metadata = owned(feed, worker_account_name(feed.name))
+    vault = feed.spec.accounts.key_vault
+    annotations = {}
+    if vault is not None and vault.client_id is not None:
+        annotations["azure.workload.identity/client-id"] = vault.client_id
+    if vault is not None and vault.tenant_id is not None:
+        annotations["azure.workload.identity/tenant-id"] = vault.tenant_id
+    if annotations:
+        metadata["annotations"] = annotations
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": metadata,
+        "automountServiceAccountToken": False,  # the worker's pod asks for it itself
+    }
+
+
+def role(feed: Feed, *, shards: Iterable[str]) -> Manifest:
+    """Names every object that a worker may touch; ``shards`` are those of all workers that exist or are wanted.
+
+    ``list`` and ``watch`` of a named object work with a ``metadata.name`` field selector only. Leases are those of the
+    whole range, so that a worker can be given another account without first widening its rights.
+    """
+    shard_names = sorted(shards)
+    leases = [feed.spec.accounts.lease_name(index) for index in feed.spec.accounts.indices]
+    rules: list[Manifest] = [
+        _rule(names.GROUP, names.SHARD_PLURAL, shard_names, "get", "list", "watch"),
+        _rule(names.GROUP, f"{names.SHARD_PLURAL}/status", shard_names, "get", "patch"),
+        _rule("coordination.k8s.io", "leases", leases, "get", "patch", "update"),
+    ]
+    if secrets := _secrets(feed.spec):
+        rules.append(_rule("", "secrets", secrets, "get"))
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "Role",
+        "metadata": owned(feed, worker_account_name(feed.name)),
+        # A rule without names would mean every object, so without shards there is no rule at all.
+        "rules": rules if shard_names else [],
+    }
+
+
+def role_binding(feed: Feed) -> Manifest:
+    name = worker_account_name(feed.name)
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": owned(feed, name),
+        "roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": feed.namespace}],
+    }
+
+
+def _rule(group: str, resource: str, resource_names: list[str], *verbs: str) -> Manifest:
+    return {"apiGroups": [group], "resources": [resource], "resourceNames": resource_names, "verbs": list(verbs)}
+
+
+def _secrets(spec: FeedSpec) -> list[str]:
+    references = (spec.accounts.secret_ref, spec.kafka.secret_ref)
+    return sorted({reference.name for reference in references if reference is not None})

@@ -1,0 +1,125 @@
+"""The worker's pod, as docs/architecture.md has it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ibfeed_api import names
+from ibfeed_api.feed import ConfigMapKey, FeedSpec
+from ibfeed_operator.facts import Feed
+from ibfeed_operator.resources.metadata import Manifest, labels, selector, worker_account_name
+
+_UID = 10001
+_CA_PATH = "/etc/ibfeed/ca"
+_WORKLOAD_IDENTITY_LABEL = "azure.workload.identity/use"
+
+
+def pod_template(feed: Feed, image: str) -> Manifest:
+    """Pod template of a feed's workers; a change of it restarts them, so only what a worker needs at start goes in."""
+    spec = feed.spec
+    pod_labels = labels(feed.name)
+    if spec.accounts.key_vault is not None:
+        # Azure's webhook gives the pod a federated token only if the pod itself asks for it.
+        pod_labels[_WORKLOAD_IDENTITY_LABEL] = "true"
+    return {
+        "metadata": {
+            "labels": pod_labels,
+            "annotations": {"kubectl.kubernetes.io/default-container": names.WORKER_CONTAINER},
+        },
+        "spec": {
+            "serviceAccountName": worker_account_name(feed.name),
+            "automountServiceAccountToken": True,  # the worker reads its shard and holds its account's Lease
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": 30,  # release, flush, log out, free the Lease
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": _UID,
+                "runAsGroup": _UID,
+                "fsGroup": _UID,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "topologySpreadConstraints": [
+                {
+                    "maxSkew": 1,
+                    "topologyKey": "kubernetes.io/hostname",
+                    "whenUnsatisfiable": "ScheduleAnyway",  # a cluster of one node is fine
+                    "labelSelector": {"matchLabels": selector(feed.name)},
+                }
+            ],
+            "containers": [_container(feed, image)],
+            "volumes": [
+                {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},  # gateway's folder and logs, Chromium's profile
+                *_ca_volume(spec.extra_ca),
+            ],
+        },
+    }
+
+
+def _container(feed: Feed, image: str) -> Manifest:
+    return {
+        "name": names.WORKER_CONTAINER,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "ports": [{"name": "http", "containerPort": names.WORKER_PORT, "protocol": "TCP"}],
+        "env": _environment(feed.name, feed.spec),
+        # Python, its imports and a cold page cache: generous, since until then liveness does not count.
+        "startupProbe": _probe("/healthz", period=1, timeout=3, failures=90),
+        # A busy node must not look like a hung process: 50 s.
+        "livenessProbe": _probe("/healthz", period=10, timeout=5, failures=5),
+        "readinessProbe": _probe("/readyz", period=2, timeout=2, failures=2),
+        "resources": {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own volume
+            *([{"name": "ca", "mountPath": _CA_PATH, "readOnly": True}] if feed.spec.extra_ca else []),
+        ],
+    }
+
+
+def _environment(feed: str, spec: FeedSpec) -> list[Manifest]:
+    settings = msgspec.json.encode(spec.for_worker).decode()
+    variables: list[Manifest] = [
+        _from_field("POD_NAME", "metadata.name"),
+        _from_field("POD_NAMESPACE", "metadata.namespace"),
+        _from_field("POD_UID", "metadata.uid"),
+        _from_field("NODE_NAME", "spec.nodeName"),
+        {"name": "IBFEED_FEED", "value": feed},
+        {"name": "IBFEED_SPEC", "value": _literal(settings)},
+        {"name": "KAFKA_BOOTSTRAP_SERVERS", "value": spec.kafka.bootstrap_servers},
+        _from_field("KAFKA_CLIENT_ID", "metadata.name"),
+        {"name": "KAFKA_LINGER_MS", "value": str(spec.kafka.linger_ms)},
+        {"name": "KAFKA_BATCH_SIZE", "value": str(spec.kafka.batch_size)},
+    ]
+    if spec.extra_ca is not None:
+        variables.append({"name": "IBFEED_EXTRA_CA", "value": f"{_CA_PATH}/{spec.extra_ca.key}"})
+    return variables
+
+
+def _from_field(name: str, path: str) -> Manifest:
+    # apiVersion is the API server's default, spelt out so that applying again changes nothing.
+    return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
+
+
+def _literal(text: str) -> str:
+    """Kubernetes expands ``$(NAME)`` in values and turns ``$$`` into ``$``; a CSS selector may hold either."""
+    return text.replace("$", "$$")
+
+
+def _probe(path: str, *, period: int, timeout: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": "http"},
+        "periodSeconds": period,
+        "timeoutSeconds": timeout,
+        "failureThreshold": failures,
+    }
+
+
+def _ca_volume(ca: ConfigMapKey | None) -> list[Manifest]:
+    if ca is None:
+        return []
+    return [{"name": "ca", "configMap": {"name": ca.name, "items": [{"key": ca.key, "path": ca.key}]}}]

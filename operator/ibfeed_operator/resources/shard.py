@@ -1,0 +1,28 @@
+"""A worker's IbShard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ibfeed_api import names
+from ibfeed_api.shard import ShardSpec
+from ibfeed_operator.facts import Feed
+from ibfeed_operator.resources.metadata import Manifest, owned
+
+
+def shard(feed: Feed, spec: ShardSpec) -> Manifest:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.SHARD_KIND,
+        "metadata": owned(
+            feed, names.shard_name(feed.name, spec.worker), extra_labels={names.LABEL_WORKER: str(spec.worker)}
+        ),
+        "spec": shard_spec(spec),
+    }
+
+
+def shard_spec(spec: ShardSpec) -> dict[str, Any]:
+    """``spec`` of an IbShard. ``contracts`` is always there: an empty list takes entries away, none may not."""
+    return {"contracts": [], **msgspec.to_builtins(spec)}

@@ -1,0 +1,58 @@
+"""What runs the workers of a feed: StatefulSet, headless Service, PodDisruptionBudget."""
+
+from __future__ import annotations
+
+from ibfeed_api import names
+from ibfeed_operator.facts import Feed
+from ibfeed_operator.resources.metadata import Manifest, owned, selector
+from ibfeed_operator.resources.pod import pod_template
+
+
+def stateful_set(feed: Feed, *, image: str, replicas: int) -> Manifest:
+    """A StatefulSet, since an account bears one session: there is never more than one pod of a name.
+
+    ``Parallel``: workers do not wait for one another, and a template that cannot start gives way to a good one.
+    """
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": owned(feed, feed.name),
+        "spec": {
+            "replicas": replicas,
+            "serviceName": feed.name,
+            "podManagementPolicy": "Parallel",
+            "updateStrategy": {"type": "RollingUpdate"},
+            "revisionHistoryLimit": 3,
+            "selector": {"matchLabels": selector(feed.name)},
+            "template": pod_template(feed, image),
+        },
+    }
+
+
+def headless_service(feed: Feed) -> Manifest:
+    """Gives the pods names. Also of pods that are not ready: the operator asks a worker, not the service."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": owned(feed, feed.name),
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": selector(feed.name),
+            "ports": [{"name": "http", "port": names.WORKER_PORT, "targetPort": "http", "protocol": "TCP"}],
+        },
+    }
+
+
+def disruption_budget(feed: Feed) -> Manifest:
+    """One worker at a time leaves a drained node; one that does not stream anyway never holds a drain up."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": owned(feed, feed.name),
+        "spec": {
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": selector(feed.name)},
+        },
+    }

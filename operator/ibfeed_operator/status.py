@@ -1,0 +1,142 @@
+"""``IbFeed.status``: pure, from the situation after a cycle and the status before it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ibfeed_api.names import Condition, EntryState, Reason, Session
+from ibfeed_operator.conditions import FALSE, UNKNOWN, Finding, clip, set_conditions
+from ibfeed_operator.coverage import Coverage, coverage, published_by
+from ibfeed_operator.facts import Feed, Situation, Unassigned, UnassignedReason, Worker
+from ibfeed_operator.feed_status import (
+    MAX_CONTRACTS,
+    MAX_SHARD_MESSAGE,
+    MAX_SUMMARY,
+    MAX_SYMBOLS,
+    MAX_UNASSIGNED,
+    MAX_WORKERS,
+    ContractStatus,
+    FeedStatus,
+    UnassignedStatus,
+    WorkerStatus,
+)
+from ibfeed_operator.findings import capacity_advice, findings, streaming_count
+from ibfeed_operator.resources.metadata import selector
+from ibfeed_operator.troubles import trouble_of
+
+
+def status_of(situation: Situation, *, now: datetime) -> FeedStatus:
+    """Return the whole new status. ``now`` (timezone-aware) goes only into conditions that flip.
+
+    Write it whole (PUT, or server-side apply with this one manager): a merge patch keeps keys that are gone.
+    """
+    feed = situation.feed
+    contracts = situation.universe.contracts
+    cover = coverage(situation.workers)
+    assigned = sum(contract.conid in cover.owners for contract in contracts)
+    streaming = streaming_count(situation)
+    shards = tuple(_worker_status(worker, feed) for worker in situation.workers if worker.shard is not None)
+    return FeedStatus(
+        observed_generation=feed.generation,
+        conditions=set_conditions(
+            feed.status.conditions, findings(situation, cover), generation=feed.generation, now=now
+        ),
+        contract_count=len(contracts),
+        assigned_count=assigned,
+        publishing_count=sum(cover.publishing(contract.conid) for contract in contracts),
+        unassigned_count=len(contracts) - assigned,
+        replicas=sum(worker.pod is not None for worker in situation.workers),
+        workers=streaming,
+        workers_summary=f"{streaming}/{feed.spec.workers}",
+        shards_summary=clip(" ".join(_summary(shard) for shard in shards), MAX_SUMMARY),
+        selector=",".join(f"{label}={value}" for label, value in selector(feed.name).items()),
+        shards=shards[:MAX_WORKERS],
+        contracts=tuple(_contract_status(situation, cover))[:MAX_CONTRACTS],
+        unassigned=tuple(_unassigned_status(item, situation) for item in situation.unassigned[:MAX_UNASSIGNED]),
+        truncated=len(contracts) > MAX_CONTRACTS or len(situation.unassigned) > MAX_UNASSIGNED,
+    )
+
+
+def status_of_invalid(previous: FeedStatus, *, generation: int, message: str, now: datetime) -> FeedStatus:
+    """The status of a feed whose spec cannot be read (written for another version): the rest stays as it was."""
+    ready = Finding(
+        Condition.READY, FALSE, Reason.INVALID_SPEC, f"the spec cannot be read: {message}; workers go on as they are"
+    )
+    others = (
+        Finding(condition, UNKNOWN, Reason.INVALID_SPEC, "the spec cannot be read")
+        for condition in Condition
+        if condition is not Condition.READY
+    )
+    conditions = set_conditions(previous.conditions, (ready, *others), generation=generation, now=now)
+    return msgspec.structs.replace(previous, observed_generation=generation, conditions=conditions)
+
+
+def manifest(status: FeedStatus) -> dict[str, Any]:
+    """The status as plain JSON values."""
+    plain: dict[str, Any] = msgspec.to_builtins(status)
+    return plain
+
+
+def _worker_status(worker: Worker, feed: Feed) -> WorkerStatus:
+    shard = worker.shard
+    assert shard is not None  # noqa: S101 - the caller has filtered
+    mine = [entry for entry in shard.spec.contracts if entry.state is not EntryState.STANDBY]
+    trouble = trouble_of(worker, feed)
+    return WorkerStatus(
+        name=shard.name,
+        worker=worker.index,
+        session=str(_session(worker)),
+        account=shard.spec.account.index if shard.spec.account is not None else None,
+        contracts=len(mine),
+        publishing=len(published_by(worker)),
+        symbols=tuple(entry.symbol for entry in mine[:MAX_SYMBOLS]),
+        reason=str(trouble.reason) if trouble is not None else "",
+        message=clip(trouble.text, MAX_SHARD_MESSAGE) if trouble is not None else "",
+    )
+
+
+def _session(worker: Worker) -> Session:
+    """What the worker said last, unless the process that said so is gone."""
+    if worker.pod is None or not worker.pod.container_running:
+        return Session.STOPPED
+    status = worker.shard.status if worker.shard is not None else None
+    return status.session if status is not None else Session.STARTING
+
+
+def _summary(shard: WorkerStatus) -> str:
+    account = "-" if shard.account is None else shard.account
+    return f"{shard.name}→{account}:{shard.contracts}"
+
+
+def _contract_status(situation: Situation, cover: Coverage) -> list[ContractStatus]:
+    remembered = {contract.conid: contract.epoch for contract in situation.feed.status.contracts}
+    return [
+        ContractStatus(
+            conid=contract.conid,
+            symbol=contract.symbol,
+            root=contract.root,
+            exchange=contract.exchange,
+            contract_month=contract.contract_month,
+            last_trading_day=contract.last_trading_day,
+            slot=contract.slot,
+            # While nobody has it, the last epoch is remembered here and nowhere else.
+            epoch=max(cover.epochs.get(contract.conid, 0), remembered.get(contract.conid, 0)),
+            worker=cover.owners.get(contract.conid),
+            publishing=cover.publishing(contract.conid),
+            depth=contract.depth,
+        )
+        for contract in situation.universe.contracts
+    ]
+
+
+def _unassigned_status(item: Unassigned, situation: Situation) -> UnassignedStatus:
+    texts = {
+        UnassignedReason.CAPACITY: capacity_advice(situation),
+        UnassignedReason.DEPTH_CAPACITY: "ticks are streamed, but every account's one order book is taken: add workers",
+        UnassignedReason.NO_WORKERS: "no worker is streaming; see condition Ready",
+        UnassignedReason.MOVING: "its last worker has not let go yet",
+    }
+    return UnassignedStatus(conid=item.conid, symbol=item.symbol, reason=str(item.reason), message=texts[item.reason])

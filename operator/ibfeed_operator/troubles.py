@@ -1,0 +1,118 @@
+"""What keeps a worker from streaming, as a reason and a sentence that a person can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from ibfeed_api import names
+from ibfeed_api.feed import Accounts
+from ibfeed_api.names import Reason, Session
+from ibfeed_operator.conditions import listed
+from ibfeed_operator.facts import AccountLease, Feed, Health, Pod, Worker
+
+# Reasons of a session that speak of its account: they belong to AccountsAvailable, too.
+ACCOUNT_REASONS: Final = frozenset(
+    {
+        Reason.LOGIN_FAILED,
+        Reason.WRONG_CREDENTIALS,
+        Reason.WRONG_MODE,
+        Reason.ACCOUNT_LOCKED,
+        Reason.ACCOUNT_PARKED,
+        Reason.ACCOUNT_HELD,
+        Reason.SECOND_FACTOR,
+        Reason.NOT_PAPER,
+        Reason.COMPETING,
+        Reason.CREDENTIALS_MISSING,
+        Reason.SECRET_MISSING,
+        Reason.VAULT_UNREACHABLE,
+        Reason.VAULT_DENIED,
+    }
+)
+
+# A pod on its way shows these for a moment; they are troubles only for what they may hide.
+_ON_ITS_WAY: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
+
+_REASONS: Final = {str(reason): reason for reason in Reason}
+
+_PROGRESS: Final = {
+    Session.STARTING: "starting",
+    Session.WAITING_FOR_ACCOUNT: "waiting for its account's Lease",
+    Session.STARTING_GATEWAY: "starting its gateway",
+    Session.LOGGING_IN: "logging in",
+    Session.CONNECTING: "connecting to the market data stream",
+    Session.RECONNECTING: "reconnecting",
+    Session.STOPPING: "logging out",
+    Session.STOPPED: "stopped",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """``severe``: somebody should look; otherwise it is a step on the way."""
+
+    reason: Reason
+    text: str
+    severe: bool
+
+
+def trouble_of(worker: Worker, feed: Feed) -> Trouble | None:
+    """Why this worker does not stream, None if it does. The text does not name the worker."""
+    if worker.health.streaming:
+        return None
+    pod, shard = worker.pod, worker.shard
+    if pod is None:
+        return Trouble(Reason.POD_NOT_RUNNING, "its pod is about to be created", severe=False)
+    if pod.deleting:
+        return Trouble(Reason.STOPPED, "logging out: its pod is being deleted", severe=False)
+    if not pod.container_running:
+        return _of_pod(pod, feed)
+    if shard is not None and shard.spec.account is None:
+        return Trouble(Reason.TOO_FEW_ACCOUNTS, "no account is left for it", severe=True)
+    status = shard.status if shard is not None else None
+    if status is None or status.session is Session.STREAMING:
+        # It has not reported yet, or the report is not believed (dead process, Lease not renewed).
+        severe = worker.health.state is Health.LOST
+        return Trouble(Reason.PROGRESSING, worker.health.reason or "starting", severe=severe)
+    reason = _REASONS.get(status.reason, Reason.PROGRESSING)
+    text = status.message or _PROGRESS.get(status.session) or f"{status.session} ({status.reason or 'no reason given'})"
+    severe = status.session in (Session.BACKING_OFF, Session.PARKED) or reason in ACCOUNT_REASONS
+    return Trouble(reason, text, severe=severe)
+
+
+def _of_pod(pod: Pod, feed: Feed) -> Trouble:
+    if pod.waiting_reason not in _ON_ITS_WAY:
+        detail = f"{pod.waiting_reason}: {pod.waiting_message}" if pod.waiting_message else pod.waiting_reason
+        return Trouble(Reason.POD_NOT_RUNNING, f"its container does not run: {detail}", severe=True)
+    hint = f"; if it lasts, check that ConfigMap {feed.spec.extra_ca.name} is there" if feed.spec.extra_ca else ""
+    return Trouble(Reason.POD_NOT_RUNNING, f"its pod is being started{hint}", severe=False)
+
+
+def grouped(troubles: Iterable[tuple[str, Trouble]]) -> list[str]:
+    """One sentence for all workers (by name) that have the same trouble, in the order of the first of each."""
+    workers: dict[str, list[str]] = {}
+    for name, trouble in troubles:
+        workers.setdefault(trouble.text, []).append(name)
+    return [f"{listed(affected)}: {text}" for text, affected in workers.items()]
+
+
+def credentials_place(accounts: Accounts, index: int) -> str:
+    """Where account ``index``'s user name and password are, for a message."""
+    if accounts.key_vault is not None:
+        vault = accounts.key_vault
+        return f"{vault.username_prefix}{index} and {vault.password_prefix}{index} in {vault.url}"
+    return f"username-{index} and password-{index} in Secret {accounts.source}"
+
+
+def parked_text(lease: AccountLease, accounts: Accounts, namespace: str) -> str:
+    """What to do about a parked account."""
+    why = f"{lease.parked}: {lease.last_failure}" if lease.last_failure else lease.parked
+    annotations = " ".join(
+        f"{annotation}-"
+        for annotation in (names.ANNOTATION_PARKED, names.ANNOTATION_FAILED_LOGINS, names.ANNOTATION_NEXT_LOGIN)
+    )
+    return (
+        f"account {lease.index} is parked ({why}); check {credentials_place(accounts, lease.index)}, then clear it:"
+        f" kubectl -n {namespace} annotate lease/{lease.name} {annotations}"
+    )
