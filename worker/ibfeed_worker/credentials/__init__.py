@@ -1,0 +1,41 @@
+"""Credentials of paper accounts, from a Kubernetes Secret or an Azure Key Vault; read at login, kept in memory only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ibfeed_api.feed import Accounts
+from ibfeed_worker.credentials.keyvault import KeyVaultSource
+from ibfeed_worker.credentials.secret import (
+    KubernetesSecret,
+    ReadSecret,
+    SecretForbidden,
+    SecretNotFound,
+    SecretUnreachable,
+)
+from ibfeed_worker.credentials.values import Credentials, CredentialsError, CredentialSource
+
+__all__ = [
+    "CredentialSource",
+    "Credentials",
+    "CredentialsError",
+    "ReadSecret",
+    "SecretForbidden",
+    "SecretNotFound",
+    "SecretUnreachable",
+    "source_of",
+]
+
+
+def source_of(
+    accounts: Accounts, *, namespace: str, read_secret: ReadSecret, extra_ca: Path | None
+) -> CredentialSource:
+    """Return the source that the spec names.
+
+    ``read_secret(name)`` returns a Secret's data (decoded from base64) from ``namespace``; it may block, and raises
+    SecretNotFound, SecretForbidden or SecretUnreachable.
+    """
+    if accounts.key_vault is not None:
+        return KeyVaultSource(accounts.key_vault, namespace=namespace, extra_ca=extra_ca)
+    assert accounts.secret_ref is not None, "the CRD demands one source"  # noqa: S101
+    return KubernetesSecret(accounts.secret_ref.name, namespace=namespace, read_secret=read_secret)

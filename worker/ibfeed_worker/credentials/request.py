@@ -1,0 +1,65 @@
+"""What the worker asks its reader process and what that answers: JSON over stdin and stdout, never argv or env."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ibfeed_api.feed import KeyVault
+from ibfeed_api.names import Reason
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds, unless said otherwise. The defaults end a read within ``total`` whatever the vault does.
+
+    A vault that answers at all needs under 2 s for everything; a blackholed one costs three connects of 5 s and
+    two waits.
+    """
+
+    connect: float = 5.0
+    read: float = 10.0
+    retries: int = 2  # a count; the caller comes again with a longer back-off of its own
+    backoff: float = 0.8  # doubles
+    longest_wait: float = 10.0  # a longer Retry-After is not slept through but reported
+    total: float = 45.0
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+class VaultRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One account's credentials, please."""
+
+    vault: KeyVault
+    index: int
+    namespace: str  # of the worker, to name its identity in messages
+    extra_ca: str | None = None  # file with a private CA (PEM), trusted besides the usual ones
+    limits: Limits = DEFAULT_LIMITS
+
+    @property
+    def username_name(self) -> str:
+        return f"{self.vault.username_prefix}{self.index}"
+
+    @property
+    def password_name(self) -> str:
+        return f"{self.vault.password_prefix}{self.index}"
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A CredentialsError on its way between processes."""
+
+    reason: Reason
+    message: str
+    retryable: bool
+
+
+class VaultAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Either both values or a failure. Its repr would show the values: it lives between two calls only."""
+
+    username: str | None = None
+    password: str | None = None
+    failure: Failure | None = None
+
+    def __repr__(self) -> str:
+        return f"VaultAnswer(failure={self.failure!r})"

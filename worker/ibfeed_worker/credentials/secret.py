@@ -1,0 +1,79 @@
+"""Credentials from a Kubernetes Secret of the feed's namespace: keys ``username-<i>`` and ``password-<i>``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from ibfeed_api.names import Reason
+from ibfeed_worker.credentials.values import Credentials, CredentialsError, tidy
+
+# The API client has its own time limits; this one keeps the promise of CredentialSource whatever they are.
+_TIMEOUT_S: Final = 30.0
+
+
+class SecretNotFound(Exception):
+    """There is no Secret of this name."""
+
+
+class SecretForbidden(Exception):
+    """The worker's ServiceAccount may not read this Secret."""
+
+
+class SecretUnreachable(Exception):
+    """The Kubernetes API did not answer, or not with sense."""
+
+
+# Returns the data of a Secret by name; raises one of the three above. It may block.
+ReadSecret = Callable[[str], Mapping[str, bytes]]
+
+
+class KubernetesSecret:
+    """Reads the Secret anew for every account."""
+
+    def __init__(self, name: str, *, namespace: str, read_secret: ReadSecret) -> None:
+        self._name = name
+        self._namespace = namespace
+        self._read_secret = read_secret
+
+    async def read(self, index: int) -> Credentials:
+        data = await self._data()
+        keys = (f"username-{index}", f"password-{index}")
+        missing = [key for key in keys if not data.get(key, b"").strip()]
+        if missing:
+            raise self._error(
+                f"{_where(self)} has no {' and no '.join(missing)}, or it is empty; account {index} needs the keys "
+                f"{keys[0]} and {keys[1]}"
+            )
+        username, password = (self._text(key, data[key]) for key in keys)
+        return Credentials(username, password)
+
+    async def _data(self) -> Mapping[str, bytes]:
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(self._read_secret, self._name), _TIMEOUT_S)
+        except SecretNotFound:
+            raise self._error(
+                f"{_where(self)} does not exist; create it with the keys username-<i> and password-<i> of each account"
+            ) from None
+        except SecretForbidden:
+            raise self._error(
+                f"the worker may not read {_where(self)}; its Role must name it (the operator writes that Role: look "
+                "for its messages, and for an admission rule that changes Roles)"
+            ) from None
+        except (SecretUnreachable, TimeoutError):
+            raise self._error(f"the Kubernetes API gave no answer about {_where(self)}", retryable=True) from None
+
+    def _text(self, key: str, value: bytes) -> str:
+        try:
+            return tidy(value.decode())
+        except UnicodeDecodeError:
+            raise self._error(f"{key} of {_where(self)} is not text in UTF-8") from None
+
+    @staticmethod
+    def _error(message: str, *, retryable: bool = False) -> CredentialsError:
+        return CredentialsError(Reason.CREDENTIALS_MISSING, message, retryable=retryable)
+
+
+def _where(source: KubernetesSecret) -> str:
+    return f"Secret {source._namespace}/{source._name}"
