@@ -37,8 +37,7 @@ class ConditionStatus(_Base, frozen=True, kw_only=True):
 class WorkerStatus(_Base, frozen=True, kw_only=True):
     """A line of ``status.shards``: one worker with its account and its load."""
 
-    name: str
-    worker: int
+    worker: str  # energy-0, the name of its IbShard and of its pod
     session: str = ""
     account: int | None = None
     contracts: int
@@ -49,7 +48,7 @@ class WorkerStatus(_Base, frozen=True, kw_only=True):
 
 
 class ContractStatus(_Base, frozen=True, kw_only=True):
-    """A line of ``status.contracts``. ``worker`` is None while nobody has it."""
+    """A line of ``status.contracts``. ``worker`` is the name of who has it, None while nobody does."""
 
     conid: int
     symbol: str
@@ -59,7 +58,7 @@ class ContractStatus(_Base, frozen=True, kw_only=True):
     last_trading_day: str = ""
     slot: int
     epoch: int = 0
-    worker: int | None = None
+    worker: str | None = None
     publishing: bool = False
     depth: bool = False
 

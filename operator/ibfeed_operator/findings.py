@@ -297,6 +297,7 @@ def _ready(situation: Situation, coverage: Coverage, parts: dict[Condition, Find
         lambda: _blame(parts[Condition.UNIVERSE_RESOLVED]),
         lambda: _short_of_coverage(situation, coverage, parts[Condition.COVERED]),
         lambda: _missing_workers(situation),
+        lambda: _on_the_move(parts[Condition.REBALANCING]),
         lambda: _blame(parts[Condition.MARKET_DATA_LIVE]),
         lambda: _missing_books(situation),
     )
@@ -305,6 +306,10 @@ def _ready(situation: Situation, coverage: Coverage, parts: dict[Condition, Find
             reason, message = answer
             return Finding(Condition.READY, FALSE, reason, message)
     return Finding(Condition.READY, TRUE, Reason.STREAMING, "streaming")
+
+
+def _on_the_move(rebalancing: Finding) -> tuple[Reason, str] | None:
+    return (rebalancing.reason, rebalancing.message) if rebalancing.truth == TRUE else None
 
 
 def _blame(part: Finding) -> tuple[Reason, str] | None:

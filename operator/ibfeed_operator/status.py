@@ -86,8 +86,7 @@ def _worker_status(worker: Worker, feed: Feed) -> WorkerStatus:
     mine = [entry for entry in shard.spec.contracts if entry.state is not EntryState.STANDBY]
     trouble = trouble_of(worker, feed)
     return WorkerStatus(
-        name=shard.name,
-        worker=worker.index,
+        worker=shard.name,
         session=str(_session(worker)),
         account=shard.spec.account.index if shard.spec.account is not None else None,
         contracts=len(mine),
@@ -108,10 +107,11 @@ def _session(worker: Worker) -> Session:
 
 def _summary(shard: WorkerStatus) -> str:
     account = "-" if shard.account is None else shard.account
-    return f"{shard.name}→{account}:{shard.contracts}"
+    return f"{shard.worker}→{account}:{shard.contracts}"
 
 
 def _contract_status(situation: Situation, cover: Coverage) -> list[ContractStatus]:
+    names: dict[int | None, str] = {worker.index: worker.shard.name for worker in situation.workers if worker.shard}
     remembered = {contract.conid: contract.epoch for contract in situation.feed.status.contracts}
     return [
         ContractStatus(
@@ -124,7 +124,7 @@ def _contract_status(situation: Situation, cover: Coverage) -> list[ContractStat
             slot=contract.slot,
             # While nobody has it, the last epoch is remembered here and nowhere else.
             epoch=max(cover.epochs.get(contract.conid, 0), remembered.get(contract.conid, 0)),
-            worker=cover.owners.get(contract.conid),
+            worker=names.get(cover.owners.get(contract.conid)),
             publishing=cover.publishing(contract.conid),
             depth=contract.depth,
         )
