@@ -1,0 +1,181 @@
+"""The Kubernetes API, as thin as possible: paths in, JSON out, one exception tree, a time limit on every call.
+
+It uses the official client's asynchronous transport (authentication, kubeconfig, token renewal) and none of its models:
+answers go as bytes into the typed values of ``observe.py``.
+
+    ClusterError
+    ├── Unreachable   the API server does not answer in time
+    ├── NotFound      404
+    └── Conflict      409: somebody else wrote first; look again
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import msgspec
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+
+from ibfeed_api import names
+
+TIMEOUT_S: Final = 10.0
+_PAGE: Final = 500
+
+JsonObject = dict[str, Any]
+
+_PLURALS: Final = {
+    "IbShard": names.SHARD_PLURAL,
+    "IbFeed": names.FEED_PLURAL,
+    "NetworkPolicy": "networkpolicies",
+}
+
+
+class ClusterError(Exception):
+    """The API server refused. The text is the server's own message."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Unreachable(ClusterError):
+    pass
+
+
+class NotFound(ClusterError):
+    pass
+
+
+class Conflict(ClusterError):
+    pass
+
+
+class _Status(msgspec.Struct):
+    message: str = ""
+
+
+def collection(api_version: str, plural: str, namespace: str | None = None) -> str:
+    """Path of a collection, such as ``/apis/apps/v1/namespaces/default/statefulsets``."""
+    base = "/api/v1" if api_version == "v1" else f"/apis/{api_version}"
+    scope = f"/namespaces/{quote(namespace)}" if namespace is not None else ""
+    return f"{base}{scope}/{plural}"
+
+
+def path_of(manifest: JsonObject) -> str:
+    """Path of the object that ``manifest`` describes."""
+    kind = manifest["kind"]
+    plural = _PLURALS.get(kind, kind.lower() + "s")
+    meta = manifest["metadata"]
+    return f"{collection(manifest['apiVersion'], plural, meta['namespace'])}/{quote(meta['name'])}"
+
+
+class Cluster:
+    """One connection pool to one API server. Use as an asynchronous context manager."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+
+    @classmethod
+    async def connect(cls) -> Cluster:
+        """Connect with the pod's service account, else with KUBECONFIG or ``~/.kube/config``."""
+        configuration = Configuration()
+        if "KUBERNETES_SERVICE_HOST" in os.environ:
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            await config.load_kube_config(client_configuration=configuration)
+        configuration.retries = False  # the reconciler decides when to try again
+        return cls(ApiClient(configuration))
+
+    async def __aenter__(self) -> Cluster:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def get(self, path: str) -> bytes:
+        return await self._request("GET", path)
+
+    async def list(self, path: str, *, labels: str = "") -> list[msgspec.Raw]:
+        """All items of a collection, each as its JSON text. Read from the server's newest state, page by page."""
+        items: list[msgspec.Raw] = []
+        query = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
+        while True:
+            page = msgspec.json.decode(await self._request("GET", path, query=query), type=_Page)
+            items.extend(page.items or ())
+            if not page.metadata.next:
+                return items
+            query["continue"] = page.metadata.next
+
+    async def create(self, manifest: JsonObject) -> bytes:
+        query = {"fieldManager": names.OPERATOR_FIELD_MANAGER}
+        return await self._request("POST", path_of(manifest).rsplit("/", 1)[0], query=query, body=manifest)
+
+    async def apply(self, manifest: JsonObject) -> bytes:
+        """Server-side apply. What we build is ours: a field that somebody else has taken is taken back."""
+        query = {"fieldManager": names.OPERATOR_FIELD_MANAGER, "force": "true"}
+        return await self._request(
+            "PATCH", path_of(manifest), query=query, body=manifest, content_type="application/apply-patch+yaml"
+        )
+
+    async def patch(self, path: str, body: JsonObject) -> bytes:
+        """Merge-patch. With ``metadata.resourceVersion`` in ``body``: only if nobody wrote since (else Conflict)."""
+        query = {"fieldManager": names.OPERATOR_FIELD_MANAGER}
+        return await self._request(
+            "PATCH", path, query=query, body=body, content_type="application/merge-patch+json"
+        )
+
+    async def delete(self, path: str, *, resource_version: str | None = None, uid: str | None = None) -> None:
+        """Delete unless it changed meanwhile; an object that is gone already is success."""
+        preconditions = {"resourceVersion": resource_version, "uid": uid}
+        given = {key: value for key, value in preconditions.items() if value is not None}
+        try:
+            await self._request("DELETE", path, body={"preconditions": given} if given else None)
+        except NotFound:
+            return
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: JsonObject | None = None,
+        content_type: str = "application/json",
+    ) -> bytes:
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        try:
+            response = await self._client.rest_client.request(
+                method, url, headers=headers, body=body, _request_timeout=timeout
+            )
+            data: bytes = await response.read()
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise Unreachable(f"{method} {path}: {type(error).__name__}: {error}") from error
+        if response.status < 300:
+            return data
+        raise _refusal(response.status, data, f"{method} {path}")
+
+
+class _ListMeta(msgspec.Struct):
+    next: str = msgspec.field(name="continue", default="")
+
+
+class _Page(msgspec.Struct):
+    metadata: _ListMeta
+    items: list[msgspec.Raw] | None = None
+
+
+def _refusal(status: int, data: bytes, call: str) -> ClusterError:
+    try:
+        message = msgspec.json.decode(data, type=_Status).message
+    except msgspec.MsgspecError:
+        message = data[:200].decode(errors="replace")
+    text = f"{call}: {status}: {message}"
+    kind = {404: NotFound, 409: Conflict}.get(status, ClusterError)
+    return kind(text, status)

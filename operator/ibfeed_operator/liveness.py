@@ -1,0 +1,177 @@
+"""Who is alive: from shard, pod and Lease to one verdict per worker. See "Who is alive" in docs/architecture.md.
+
+Three things are told apart, since they allow different things:
+
+- *silent*: no process of this worker can be publishing; its contracts may be given away without being asked for;
+- *lost*: the planner gives its contracts to others; unless silent, the worker is asked to release them first;
+- *returning*: it lost its session moments ago, or most workers did together (then it is IB's daily reset or
+  maintenance, and moving contracts about helps nobody): it keeps its contracts for a while.
+
+Ages are measured by the operator's own monotonic clock, which the caller passes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ibfeed_api.names import Session
+from ibfeed_operator.facts import AccountLease, Health, Pod, Shard, WorkerHealth
+
+LEASE_EXPIRY_S: Final = 10.0  # a worker stops by itself after 8 s without a renewal
+SESSION_GRACE_S: Final = 5.0  # most reconnections take less
+HOLD_S: Final = 600.0  # how long a mass loss keeps contracts where they are; IB's daily reset takes minutes
+
+# A session in these is being repaired; in any other that is not Streaming, nothing of IB's making is going on.
+_REPAIRING: Final = frozenset(
+    {
+        Session.STARTING,
+        Session.STARTING_GATEWAY,
+        Session.LOGGING_IN,
+        Session.CONNECTING,
+        Session.RECONNECTING,
+        Session.BACKING_OFF,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What the cluster says of one worker. ``lease`` is that of the account which its shard names."""
+
+    index: int
+    shard: Shard | None = None
+    pod: Pod | None = None
+    lease: AccountLease | None = None
+
+    @property
+    def holds(self) -> bool:
+        return self.shard is not None and bool(self.shard.spec.contracts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    health: WorkerHealth
+    silent: bool
+    held: bool = False  # returning because most workers lost their sessions together
+
+
+class LeaseObserver:
+    """Remembers when each Lease was last seen to change. Holders' timestamps are never compared with our clock."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], tuple[str, float]] = {}
+
+    def age(self, namespace: str, name: str, resource_version: str, now: float) -> float:
+        """Seconds since the Lease was last seen to change; 0.0 at first sight."""
+        key = (namespace, name)
+        version, since = self._seen.get(key, ("", now))
+        if version != resource_version:
+            since = now
+            self._seen[key] = (resource_version, now)
+        return now - since
+
+    def forget(self, namespace: str, name: str) -> None:
+        self._seen.pop((namespace, name), None)
+
+
+@dataclass(slots=True)
+class _Outage:
+    since: float
+    mass: bool = False
+
+
+class Liveness:
+    """Judges the workers of one feed. Remembers only since when each has been without a session."""
+
+    def __init__(self) -> None:
+        self._outages: dict[int, _Outage] = {}
+
+    def judge(self, sightings: Mapping[int, Sighting], now: float) -> dict[int, Verdict]:
+        """Return a verdict for each sighting. ``now`` is monotonic, in seconds."""
+        diagnoses = {index: _diagnose(sighting) for index, sighting in sightings.items()}
+        for index in list(self._outages):
+            if index not in diagnoses or diagnoses[index].streaming:
+                del self._outages[index]
+        for index, diagnosis in diagnoses.items():
+            if not diagnosis.streaming:
+                self._outages.setdefault(index, _Outage(since=now))
+        holders = [index for index, sighting in sightings.items() if sighting.holds]
+        down = [index for index in holders if not diagnoses[index].streaming]
+        if 2 * len(down) > len(holders):
+            for index in down:
+                self._outages[index].mass = True
+        return {index: self._verdict(sightings[index], diagnoses[index], now) for index in sightings}
+
+    def next_change_s(self, sightings: Mapping[int, Sighting], now: float) -> float:
+        """Seconds until a verdict may change although nothing happens, for the caller's timer."""
+        ends = [SESSION_GRACE_S - (now - outage.since) for outage in self._outages.values()]
+        ends += [
+            LEASE_EXPIRY_S - sighting.lease.renew_seen_age_s for sighting in sightings.values() if sighting.lease
+        ]
+        return min((end for end in ends if end > 0), default=LEASE_EXPIRY_S)
+
+    def _verdict(self, sighting: Sighting, diagnosis: _Diagnosis, now: float) -> Verdict:
+        def verdict(state: Health, *, held: bool = False) -> Verdict:
+            health = WorkerHealth(state=state, reason=diagnosis.reason)
+            return Verdict(health=health, silent=diagnosis.silent, held=held)
+
+        if diagnosis.streaming:
+            return verdict(Health.STREAMING)
+        if not sighting.holds:
+            return verdict(Health.ABSENT if sighting.pod is None else Health.STARTING)
+        if not diagnosis.repairing:
+            return verdict(Health.LOST)
+        outage = self._outages[sighting.index]
+        lasted = now - outage.since
+        if outage.mass and lasted < HOLD_S:
+            return verdict(Health.RETURNING, held=True)
+        return verdict(Health.RETURNING if lasted < SESSION_GRACE_S else Health.LOST)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Diagnosis:
+    streaming: bool = False
+    silent: bool = False
+    repairing: bool = False
+    reason: str = ""
+
+
+def _diagnose(sighting: Sighting) -> _Diagnosis:
+    """What this moment's facts say, without memory."""
+    pod, shard, lease = sighting.pod, sighting.shard, sighting.lease
+    if pod is None:
+        return _Diagnosis(silent=True, reason="it has no pod")
+    if not pod.container_running:
+        waiting = f": {pod.waiting_reason}" if pod.waiting_reason else ""
+        return _Diagnosis(silent=True, reason=f"its container does not run{waiting}")
+    if shard is None or shard.status is None:
+        return _Diagnosis(silent=shard is not None, reason="its worker has not reported yet")
+    status = shard.status
+    if _older(status.started_at, pod.container_started_at):
+        return _Diagnosis(silent=True, reason="its container was started again")
+    mine = lease is not None and lease.holder == f"{pod.name}_{pod.uid}"
+    # Who has not renewed for 10 s has stopped by itself; who has not held it for as long, has not been logged in.
+    expired = lease is not None and lease.renew_seen_age_s >= LEASE_EXPIRY_S
+    if lease is not None and mine and expired:
+        return _Diagnosis(silent=True, reason=f"it no longer renews Lease {lease.name}")
+    if pod.deleting:
+        return _Diagnosis(silent=expired, reason="its pod is being deleted")
+    if status.session is not Session.STREAMING:
+        reason = status.message or f"its session is {status.session}"
+        return _Diagnosis(silent=expired, repairing=status.session in _REPAIRING, reason=reason)
+    if not mine:
+        return _Diagnosis(silent=expired, reason="it does not hold the Lease of its account")
+    return _Diagnosis(streaming=True)
+
+
+def _older(process_start: str, container_start: datetime | None) -> bool:
+    """Whether a status was written by a process that ended before the container's present one began."""
+    if not process_start or container_start is None:
+        return False
+    try:
+        return datetime.fromisoformat(process_start) < container_start
+    except (ValueError, TypeError):  # no such date, or one without a zone: not a reason to lose a worker
+        return False

@@ -1,0 +1,287 @@
+"""Reading a feed's world from the cluster into the frozen values of ``facts.py``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from ibfeed_api import names
+from ibfeed_api.feed import FeedSpec
+from ibfeed_api.shard import ShardSpec, ShardStatus
+from ibfeed_operator.cluster import Cluster, NotFound, collection
+from ibfeed_operator.facts import AccountLease, Feed, Pod, Shard
+from ibfeed_operator.feed_status import FeedStatus
+from ibfeed_operator.liveness import LeaseObserver
+
+logger = logging.getLogger(__name__)
+
+LEASE_API: Final = "coordination.k8s.io/v1"
+
+
+class _Base(msgspec.Struct, frozen=True, rename="camel"):
+    pass
+
+
+class _Meta(_Base, frozen=True):
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class _Raw(_Base, frozen=True):
+    metadata: _Meta
+    spec: msgspec.Raw = msgspec.Raw(b"{}")
+    status: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Running(_Base, frozen=True):
+    started_at: datetime | None = None
+
+
+class _Waiting(_Base, frozen=True):
+    reason: str = ""
+    message: str = ""
+
+
+class _ContainerState(_Base, frozen=True):
+    running: _Running | None = None
+    waiting: _Waiting | None = None
+
+
+class _ContainerStatus(_Base, frozen=True):
+    name: str = ""
+    ready: bool = False
+    restart_count: int = 0
+    image: str = ""
+    state: _ContainerState = _ContainerState()
+
+
+class _PodCondition(_Base, frozen=True):
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+class _PodStatus(_Base, frozen=True):
+    phase: str = ""
+    pod_ip: str = msgspec.field(name="podIP", default="")
+    container_statuses: list[_ContainerStatus] | None = None
+    conditions: list[_PodCondition] | None = None
+
+
+class _PodSpec(_Base, frozen=True):
+    node_name: str = ""
+
+
+class _Pod(_Base, frozen=True):
+    metadata: _Meta
+    spec: _PodSpec = _PodSpec()
+    status: _PodStatus = _PodStatus()
+
+
+class _LeaseSpec(_Base, frozen=True):
+    holder_identity: str | None = None
+
+
+class _Lease(_Base, frozen=True):
+    metadata: _Meta
+    spec: _LeaseSpec = _LeaseSpec()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invalid:
+    """An IbFeed whose spec this operator cannot read: written before the CRD's rules, or for a newer version."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything of one feed at (almost) one moment.
+
+    ``taken``: account indices that other feeds' shards have on this feed's source. ``leases``: all of the source.
+    """
+
+    feed: Feed
+    shards: tuple[Shard, ...]
+    pods: tuple[Pod, ...]
+    leases: tuple[AccountLease, ...]
+    taken: frozenset[int]
+
+
+def feeds_path(namespace: str | None) -> str:
+    return collection(names.API_VERSION, names.FEED_PLURAL, namespace)
+
+
+def feed_path(namespace: str, name: str) -> str:
+    return f"{feeds_path(namespace)}/{name}"
+
+
+def shards_path(namespace: str) -> str:
+    return collection(names.API_VERSION, names.SHARD_PLURAL, namespace)
+
+
+def leases_path(namespace: str) -> str:
+    return collection(LEASE_API, "leases", namespace)
+
+
+async def observe(cluster: Cluster, leases: LeaseObserver, namespace: str, name: str) -> World | Invalid | None:
+    """Read a feed and all that belongs to it; None if there is no such feed (any more)."""
+    try:
+        raw_feed, raw_shards, raw_pods, raw_leases = await asyncio.gather(
+            cluster.get(feed_path(namespace, name)),
+            cluster.list(shards_path(namespace)),
+            cluster.list(collection("v1", "pods", namespace), labels=f"{names.LABEL_FEED}={name}"),
+            cluster.list(leases_path(namespace), labels=names.LABEL_SOURCE),
+        )
+    except NotFound:
+        return None
+    feed = read_feed(raw_feed)
+    if isinstance(feed, Invalid):
+        return feed
+    now = time.monotonic()
+    shards = [read_shard(raw) for raw in raw_shards]
+    accounts = [read_lease(raw, leases, now) for raw in raw_leases]
+    source = feed.spec.accounts.source
+    return World(
+        feed=feed,
+        shards=tuple(
+            sorted((shard for shard in shards if shard.spec.feed == name), key=lambda shard: shard.worker)
+        ),
+        pods=tuple(sorted((pod for raw in raw_pods if (pod := read_pod(raw))), key=lambda pod: pod.worker)),
+        leases=tuple(
+            sorted((account for account in accounts if account.source == source), key=lambda account: account.index)
+        ),
+        taken=frozenset(
+            shard.spec.account.index
+            for shard in shards
+            if shard.spec.feed != name and shard.spec.account is not None and shard.spec.account.source == source
+        ),
+    )
+
+
+def read_feed(raw: bytes | msgspec.Raw) -> Feed | Invalid:
+    item = msgspec.json.decode(raw, type=_Raw)
+    meta = item.metadata
+    try:
+        spec = msgspec.json.decode(item.spec, type=FeedSpec)
+    except msgspec.ValidationError as error:
+        return Invalid(
+            namespace=meta.namespace, name=meta.name, uid=meta.uid, generation=meta.generation, message=str(error)
+        )
+    try:
+        status = msgspec.json.decode(item.status, type=FeedStatus | None)
+    except msgspec.ValidationError:
+        logger.warning("status of IbFeed %s/%s cannot be read and is written anew", meta.namespace, meta.name)
+        status = None
+    return Feed(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        generation=meta.generation,
+        spec=spec,
+        resource_version=meta.resource_version,
+        deleting=meta.deletion_timestamp is not None,
+        status=status or FeedStatus(),
+    )
+
+
+def read_shard(raw: bytes | msgspec.Raw) -> Shard:
+    item = msgspec.json.decode(raw, type=_Raw)
+    meta = item.metadata
+    spec = msgspec.json.decode(item.spec, type=ShardSpec)
+    try:
+        status = msgspec.json.decode(item.status, type=ShardStatus | None)
+    except msgspec.ValidationError as error:
+        # One worker of another version must not stop the whole feed: it counts as one that has not reported.
+        logger.warning("status of IbShard %s/%s cannot be read: %s", meta.namespace, meta.name, error)
+        status = None
+    return Shard(
+        name=meta.name,
+        worker=spec.worker,
+        uid=meta.uid,
+        resource_version=meta.resource_version,
+        spec=spec,
+        status=status,
+        deleting=meta.deletion_timestamp is not None,
+    )
+
+
+def read_pod(raw: bytes | msgspec.Raw) -> Pod | None:
+    """None for a pod that carries the feed's label but is not one of its numbered workers."""
+    item = msgspec.json.decode(raw, type=_Pod)
+    _, _, ordinal = item.metadata.name.rpartition("-")
+    if not ordinal.isdigit():
+        return None
+    status = item.status
+    container = next((c for c in status.container_statuses or () if c.name == names.WORKER_CONTAINER), None)
+    state = container.state if container is not None else _ContainerState()
+    waiting = state.waiting or _Waiting()
+    unscheduled = next(
+        (c for c in status.conditions or () if c.type == "PodScheduled" and c.status == "False"), _PodCondition()
+    )
+    return Pod(
+        name=item.metadata.name,
+        worker=int(ordinal),
+        uid=item.metadata.uid,
+        deleting=item.metadata.deletion_timestamp is not None,
+        container_running=state.running is not None and status.phase not in ("Failed", "Succeeded"),
+        container_started_at=state.running.started_at if state.running is not None else None,
+        restart_count=container.restart_count if container is not None else 0,
+        ready=container.ready if container is not None else False,
+        waiting_reason=waiting.reason or unscheduled.reason,
+        waiting_message=waiting.message or unscheduled.message,
+        image=container.image if container is not None else "",
+        ip=status.pod_ip,
+        node=item.spec.node_name,
+    )
+
+
+def read_lease(raw: bytes | msgspec.Raw, observer: LeaseObserver, now: float) -> AccountLease:
+    item = msgspec.json.decode(raw, type=_Lease)
+    meta = item.metadata
+    _, _, index = meta.name.rpartition("-")
+    return AccountLease(
+        name=meta.name,
+        source=meta.labels.get(names.LABEL_SOURCE, ""),
+        index=int(index) if index.isdigit() else -1,
+        holder=item.spec.holder_identity or "",
+        renew_seen_age_s=observer.age(meta.namespace, meta.name, meta.resource_version, now),
+        failed=_count(meta.annotations.get(names.ANNOTATION_FAILED_LOGINS)),
+        last_failure=meta.annotations.get(names.ANNOTATION_LAST_FAILURE, ""),
+        parked=meta.annotations.get(names.ANNOTATION_PARKED, ""),
+        next_login=_date(meta.annotations.get(names.ANNOTATION_NEXT_LOGIN)),
+        resource_version=meta.resource_version,
+    )
+
+
+def encode(value: msgspec.Struct) -> Any:
+    """A typed value as plain JSON values, ready to be sent."""
+    return msgspec.to_builtins(value)
+
+
+def _count(text: str | None) -> int:
+    return int(text) if text is not None and text.isdigit() else 0
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None

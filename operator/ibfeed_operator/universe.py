@@ -1,0 +1,146 @@
+"""The universe: which contracts a feed should stream. Pure.
+
+IB is asked root by root (``resolver.py``). What is known already is in the cluster: the entries of the IbShards and
+``IbFeed.status.contracts``; so a restarted operator asks nothing that could move a contract. A contract that has
+expired leaves; an answer that forgets one which has not is not believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ibfeed_api.calls import ResolvedContract
+from ibfeed_api.feed import FeedSpec, Root
+from ibfeed_operator.facts import Contract, Feed, RootProblem, RootTrouble, Shard, Universe
+from ibfeed_operator.plan import slots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What IB said of a root when asked for its ``months`` nearest contracts: contracts, or ``trouble``."""
+
+    root: str
+    months: int
+    contracts: tuple[ResolvedContract, ...] = ()
+    trouble: RootTrouble | None = None
+    message: str = ""
+
+
+def remembered(feed: Feed, shards: Iterable[Shard]) -> dict[int, Contract]:
+    """All contracts that the cluster knows of this feed, by conid. Entries of shards count before the status."""
+    known = {
+        contract.conid: Contract(
+            conid=contract.conid,
+            root=contract.root,
+            symbol=contract.symbol,
+            exchange=contract.exchange,
+            contract_month=contract.contract_month,
+            last_trading_day=contract.last_trading_day,
+            slot=contract.slot,
+            depth=contract.depth,
+        )
+        for contract in feed.status.contracts
+    }
+    for shard in shards:
+        for entry in shard.spec.contracts:
+            known[entry.conid] = Contract(
+                conid=entry.conid,
+                root=entry.root,
+                symbol=entry.symbol,
+                exchange=entry.exchange,
+                contract_month=entry.contract_month,
+                last_trading_day=entry.last_trading_day,
+                slot=entry.slot,
+                depth=entry.depth,
+            )
+    return known
+
+
+def merge(
+    spec: FeedSpec, known: Mapping[int, Contract], answers: Mapping[str, Answer], *, today: str
+) -> Universe:
+    """Return the feed's universe from what is ``known`` and the latest ``answers`` (by root). ``today``: YYYYMMDD, UTC.
+
+    A contract counts as expired from the UTC midnight after its last trading day: by then every exchange has closed.
+    """
+    chosen: list[Contract] = []
+    problems: list[RootProblem] = []
+    resolved = True
+    for root in spec.roots:
+        months = spec.front_months_of(root)
+        old = _nearest((contract for contract in known.values() if contract.root == root.symbol), today)
+        answer = answers.get(root.symbol)
+        contracts, problem = _of_root(root, months, old, answer, today)
+        chosen.extend(contracts)
+        if problem is not None:
+            problems.append(problem)
+        resolved &= bool(contracts) or (problem is not None and problem.trouble is RootTrouble.UNKNOWN)
+    unique = {contract.conid: contract for contract in chosen}
+    slot_of = slots(unique, {conid: contract.slot for conid, contract in known.items()})
+    return Universe(
+        contracts=tuple(replace(contract, slot=slot_of[conid]) for conid, contract in unique.items()),
+        problems=tuple(problems),
+        resolved=resolved,
+    )
+
+
+def complete(spec: FeedSpec, root: Root, known: Mapping[int, Contract], *, today: str) -> bool:
+    """Whether as many unexpired contracts of ``root`` are known as the spec asks for."""
+    alive = _nearest((contract for contract in known.values() if contract.root == root.symbol), today)
+    return len(alive) >= spec.front_months_of(root)
+
+
+def _of_root(
+    root: Root, months: int, old: Sequence[Contract], answer: Answer | None, today: str
+) -> tuple[list[Contract], RootProblem | None]:
+    problem: RootProblem | None = None
+    result = list(old[:months])
+    if answer is None:
+        if not old:
+            problem = RootProblem(root=root.symbol, trouble=RootTrouble.WAITING)
+    elif answer.trouble is not None:
+        problem = RootProblem(root=root.symbol, trouble=answer.trouble, message=answer.message)
+    else:
+        new = _nearest((_contract(root, contract) for contract in answer.contracts), today)
+        lost = _lost(old[:months], new, answer.months)
+        if lost:
+            symbols = ", ".join(contract.symbol for contract in lost)
+            problem = RootProblem(
+                root=root.symbol,
+                trouble=RootTrouble.SHRANK,
+                message=f"IB's latest answer for {root.symbol} lacks {symbols}, which have not expired;"
+                " the last good contracts are kept and IB is asked again.",
+            )
+        elif new:
+            result = new[:months]
+    books = root.depth.front_months if root.depth is not None else 0
+    return [_with_depth(contract, position < books) for position, contract in enumerate(result)], problem
+
+
+def _lost(old: Sequence[Contract], new: Sequence[Contract], months: int) -> list[Contract]:
+    """Contracts that the answer should have had: unexpired, and not merely later than a full answer's last."""
+    present = {contract.conid for contract in new}
+    horizon = new[-1].last_trading_day if len(new) >= months else "99999999"
+    return [contract for contract in old if contract.conid not in present and contract.last_trading_day <= horizon]
+
+
+def _nearest(contracts: Iterable[Contract], today: str) -> list[Contract]:
+    alive = (contract for contract in contracts if contract.last_trading_day >= today)
+    return sorted(alive, key=lambda contract: (contract.last_trading_day, contract.contract_month, contract.conid))
+
+
+def _contract(root: Root, contract: ResolvedContract) -> Contract:
+    return Contract(
+        conid=contract.conid,
+        root=root.symbol,
+        symbol=contract.symbol,
+        exchange=contract.exchange,
+        contract_month=contract.contract_month,
+        last_trading_day=contract.last_trading_day,
+        slot=0,
+    )
+
+
+def _with_depth(contract: Contract, depth: bool) -> Contract:
+    return contract if contract.depth == depth else replace(contract, depth=depth)

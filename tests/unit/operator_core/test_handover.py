@@ -1,0 +1,390 @@
+"""The hand-over, explored exhaustively in small and at random in large.
+
+The model knows what the operator cannot: who really publishes what, and under which epoch. Workers see their shard
+late, die and come back; the operator may be killed between any two of its writes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ibfeed_api.names import ContractState, EntryState
+from ibfeed_api.shard import Entry, Mark, Report
+from ibfeed_operator.facts import Contract
+from ibfeed_operator.handover import Holding, Targets, owners, step
+
+MAX_EPOCH = 3
+
+
+def contract(conid: int, depth: bool = False) -> Contract:
+    return Contract(
+        conid=conid,
+        root="CL",
+        symbol=f"CL{conid}",
+        exchange="NYMEX",
+        contract_month="202612",
+        last_trading_day=f"202611{conid % 28 + 1:02d}",
+        slot=conid,
+        depth=depth,
+    )
+
+
+def entry(conid: int, epoch: int, state: EntryState = EntryState.ACTIVE, depth: bool = False) -> Entry:
+    facts = contract(conid)
+    return Entry(
+        conid=conid,
+        symbol=facts.symbol,
+        root=facts.root,
+        exchange=facts.exchange,
+        contract_month=facts.contract_month,
+        last_trading_day=facts.last_trading_day,
+        slot=facts.slot,
+        epoch=epoch,
+        state=state,
+        depth=depth,
+    )
+
+
+def targets(where: dict[int, int | None], **others: object) -> Targets:
+    return Targets(
+        contracts={conid: contract(conid) for conid in where},
+        owners={conid: worker for conid, worker in where.items() if worker is not None},
+        **others,  # type: ignore[arg-type]
+    )
+
+
+def report(conid: int, epoch: int, state: ContractState, mark: tuple[int, int] | None = None) -> Report:
+    event_time, seq = mark or (None, None)
+    return Report(conid=conid, epoch=epoch, state=state, event_time=event_time, seq=seq)
+
+
+# --- the model ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Worker:
+    """``sees``: conid to (epoch, state) as this process knows its shard; ``published``: epochs it has published under."""
+
+    spec: tuple[Entry, ...] = ()
+    reports: tuple[Report, ...] = ()
+    alive: bool = True
+    sees: tuple[tuple[int, int, EntryState], ...] = ()
+    ended: tuple[tuple[int, int], ...] = ()
+    life: int = 0
+
+    @property
+    def publishing(self) -> dict[int, int]:
+        if not self.alive:
+            return {}
+        return {conid: epoch for conid, epoch, state in self.sees if state is EntryState.ACTIVE}
+
+
+@dataclass(frozen=True)
+class World:
+    workers: tuple[Worker, ...]
+    where: tuple[tuple[int, int | None], ...]  # the plan
+    lines: int
+    highest_epoch: int = 0  # as the feed's status remembers it
+    # conid, the newest epoch it was published under, and the process (worker, life) that did: none is used twice.
+    used: tuple[tuple[int, int, int, int], ...] = ()
+
+    def holdings(self) -> list[Holding]:
+        return [
+            Holding(
+                worker=index,
+                entries=worker.spec,
+                reports=worker.reports,
+                silent=not worker.alive,
+                ended=dict(worker.ended),
+                lines=self.lines,
+            )
+            for index, worker in enumerate(self.workers)
+        ]
+
+    def with_worker(self, index: int, worker: Worker) -> World:
+        return replace(self, workers=(*self.workers[:index], worker, *self.workers[index + 1 :]))
+
+    def operator(self) -> Iterator[World]:
+        """Each of the step's writes alone: any order and any crash in between is a path over these."""
+        for rewrite in step(self.holdings(), targets(dict(self.where), highest_epoch=self.highest_epoch)):
+            worker = self.workers[rewrite.worker]
+            yield self.with_worker(rewrite.worker, replace(worker, spec=rewrite.entries))
+
+    def write_status(self) -> World:
+        epochs = [item.epoch for worker in self.workers for item in worker.spec]
+        return replace(self, highest_epoch=max([self.highest_epoch, *epochs]))
+
+    def obey(self, index: int) -> World:
+        """The worker sees its shard as it is now, acts, and reports."""
+        worker = self.workers[index]
+        sees, reports = [], []
+        for item in worker.spec:
+            sees.append((item.conid, item.epoch, item.state))
+            if item.state is EntryState.RETIRING:
+                reports.append(report(item.conid, item.epoch, ContractState.RELEASED))
+            else:
+                reports.append(report(item.conid, item.epoch, ContractState.PUBLISHING))
+        obeyed = replace(worker, sees=tuple(sees), reports=tuple(reports), ended=())
+        world = self.with_worker(index, obeyed)
+        used = {conid: (epoch, process) for conid, epoch, *process in self.used}
+        for conid, epoch in obeyed.publishing.items():
+            process = [index, worker.life]
+            newest, publisher = used.get(conid, (0, process))
+            assert epoch > newest or (epoch == newest and publisher == process), f"{conid} under {epoch} again: {self}"
+            used[conid] = (epoch, process)
+        return replace(world, used=tuple((conid, epoch, *process) for conid, (epoch, process) in sorted(used.items())))
+
+    def die(self, index: int) -> World:
+        return self.with_worker(index, replace(self.workers[index], alive=False, sees=()))
+
+    def restart(self, index: int) -> World:
+        """A new process. The operator has seen the old one's reports; the new one has made none."""
+        worker = self.workers[index]
+        ended = {item.conid: item.epoch for item in worker.reports} | dict(worker.ended)
+        current = {item.conid: item.epoch for item in worker.spec}
+        ended = {conid: epoch for conid, epoch in ended.items() if current.get(conid) == epoch}
+        return self.with_worker(
+            index, Worker(spec=worker.spec, ended=tuple(sorted(ended.items())), life=worker.life + 1)
+        )
+
+    def check(self) -> None:
+        for conid, _ in self.where:
+            active = [w for w in self.workers for item in w.spec if item.conid == conid and item.state == "Active"]
+            assert len(active) <= 1, f"two Active entries: {self}"
+            publishing = [w for w in self.workers if conid in w.publishing]
+            assert len(publishing) <= 1, f"two workers publish {conid}: {self}"
+        for worker in self.workers:
+            assert len(worker.publishing) <= self.lines, f"over the lines: {self}"
+
+    def settle(self) -> World:
+        """No more faults: does the plan come true?"""
+        world = self
+        for _ in range(20):
+            before = world
+            for index, worker in enumerate(world.workers):
+                if worker.ended:  # a process that has not obeyed yet waits for its epochs
+                    continue
+                if worker.alive:
+                    world = world.obey(index)
+            while (after := next(world.operator(), None)) is not None:
+                world = after
+            world = world.write_status()
+            world = replace(
+                world, workers=tuple(replace(w, ended=()) if w.alive else w for w in world.workers)
+            )
+            if world == before:
+                return world
+        raise AssertionError(f"never settles: {self}")
+
+
+def explore(start: World, conids: range, *, lives: int) -> int:
+    """Visit every world that can be reached; returns how many there are."""
+    seen, todo = {start}, deque([start])
+    while todo:
+        world = todo.popleft()
+        nexts = [*world.operator(), world.write_status()]
+        for index, worker in enumerate(world.workers):
+            if worker.alive:
+                if not worker.ended:
+                    nexts.append(world.obey(index))
+                nexts.append(world.die(index))
+            elif worker.life < lives:
+                nexts.append(world.restart(index))
+        for conid in conids:
+            for target in (None, *range(len(world.workers))):
+                nexts.append(replace(world, where=tuple(sorted((dict(world.where) | {conid: target}).items()))))
+        # A process that waits for its epochs goes on once the operator has nothing to write to its shard any more.
+        if not list(world.operator()):
+            nexts.extend(
+                world.with_worker(index, replace(worker, ended=()))
+                for index, worker in enumerate(world.workers)
+                if worker.ended
+            )
+        for candidate in nexts:
+            if candidate in seen or any(e.epoch > MAX_EPOCH for w in candidate.workers for e in w.spec):
+                continue
+            candidate.check()
+            seen.add(candidate)
+            todo.append(candidate)
+    for world in list(seen)[:: max(1, len(seen) // 3000)]:
+        final = world.settle()
+        final.check()
+        for conid, target in final.where:
+            if target is None:
+                assert all(item.conid != conid for w in final.workers for item in w.spec), final
+            elif final.workers[target].alive:
+                load = sum(1 for _, other in final.where if other == target)
+                if load <= final.lines:
+                    assert conid in final.workers[target].publishing, final
+    return len(seen)
+
+
+class TestExhaustively:
+    def test_one_contract_two_workers(self) -> None:
+        start = World(workers=(Worker(), Worker()), where=((1, 0),), lines=5)
+        assert explore(start, range(1, 2), lives=1) > 1000
+
+
+@given(
+    st.integers(2, 4),
+    st.integers(1, 5),
+    st.integers(1, 5),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["operator", "operator", "obey", "obey", "status", "die", "restart", "plan"]),
+            st.integers(0, 20),
+            st.integers(0, 20),
+        ),
+        max_size=80,
+    ),
+)
+@settings(max_examples=400, deadline=None)
+def test_at_random(workers: int, conids: int, lines: int, events: list[tuple[str, int, int]]) -> None:
+    where: dict[int, int | None] = {conid: None for conid in range(conids)}
+    world = World(workers=(Worker(),) * workers, where=tuple(where.items()), lines=lines)
+    for kind, a, b in events:
+        index = a % workers
+        worker = world.workers[index]
+        if kind == "operator":
+            writes = list(world.operator())
+            world = writes[b % len(writes)] if writes else world
+        elif kind == "status":
+            world = world.write_status()
+        elif kind == "obey" and worker.alive and not worker.ended:
+            world = world.obey(index)
+        elif kind == "die":
+            world = world.die(index)
+        elif kind == "restart" and not worker.alive:
+            world = world.restart(index)
+        elif kind == "plan":
+            where = dict(world.where) | {b % conids: (None, *range(workers))[a % (workers + 1)]}
+            full = any(list(where.values()).count(w) > lines for w in range(workers))
+            world = world if full else replace(world, where=tuple(sorted(where.items())))
+        world.check()
+    final = world.settle()
+    final.check()
+    for conid, target in final.where:
+        if target is not None and final.workers[target].alive:
+            assert conid in final.workers[target].publishing
+
+
+# --- single rules ------------------------------------------------------------------------------------------------
+
+
+class TestMove:
+    def test_first_assignment(self) -> None:
+        (rewrite,) = step([Holding(worker=0)], targets({7: 0}))
+        assert rewrite.worker == 0
+        assert rewrite.entries == (entry(7, 1),)
+
+    def test_old_entry_retires_first(self) -> None:
+        here = Holding(worker=0, entries=(entry(7, 3),), reports=(report(7, 3, ContractState.PUBLISHING),))
+        (rewrite,) = step([here, Holding(worker=1)], targets({7: 1}))
+        assert rewrite.worker == 0
+        assert rewrite.entries == (entry(7, 3, EntryState.RETIRING),)
+
+    def test_released_with_mark_becomes_active_elsewhere(self) -> None:
+        here = Holding(
+            worker=0,
+            entries=(entry(7, 3, EntryState.RETIRING),),
+            reports=(report(7, 3, ContractState.RELEASED, (1000, 55)),),
+        )
+        (rewrite,) = step([here, Holding(worker=1)], targets({7: 1}))
+        assert rewrite.worker == 1
+        assert rewrite.entries[0].epoch == 4
+        assert rewrite.entries[0].mark == Mark(event_time=1000, seq=55)
+
+    def test_report_of_another_epoch_is_not_believed(self) -> None:
+        here = Holding(
+            worker=0,
+            entries=(entry(7, 3, EntryState.RETIRING),),
+            reports=(report(7, 2, ContractState.RELEASED),),
+        )
+        assert step([here, Holding(worker=1)], targets({7: 1})) == ()
+
+    def test_silent_owner_is_not_asked(self) -> None:
+        here = Holding(worker=0, entries=(entry(7, 3),), silent=True)
+        there = Holding(worker=1)
+        (retire,) = step([here, there], targets({7: 1}))
+        here = replace(here, entries=retire.entries)
+        (activate,) = step([here, there], targets({7: 1}))
+        assert (activate.worker, activate.entries[0].epoch, activate.entries[0].mark) == (1, 4, None)
+        (drop,) = step([here, replace(there, entries=activate.entries)], targets({7: 1}))
+        assert (drop.worker, drop.entries) == (0, ())
+
+    def test_newcomer_starts_above_what_the_status_remembers(self) -> None:
+        (rewrite,) = step([Holding(worker=0)], targets({7: 0}, highest_epoch=11))
+        assert rewrite.entries[0].epoch == 12
+
+    def test_contract_that_left_the_universe_goes_once_released_and_remembered(self) -> None:
+        here = Holding(worker=0, entries=(entry(7, 3),))
+        (rewrite,) = step([here], targets({}))
+        assert rewrite.entries[0].state is EntryState.RETIRING
+        released = (report(7, 3, ContractState.RELEASED),)
+        here = replace(here, entries=rewrite.entries, reports=released)
+        assert step([here], targets({}, highest_epoch=2)) == ()  # nothing else remembers epoch 3 yet
+        (rewrite,) = step([here], targets({}, highest_epoch=3))
+        assert rewrite.entries == ()
+
+    def test_nothing_to_do(self) -> None:
+        here = Holding(worker=0, entries=(entry(7, 3),), reports=(report(7, 3, ContractState.PUBLISHING),))
+        assert step([here, Holding(worker=1)], targets({7: 0})) == ()
+
+    def test_full_account_waits_for_a_line(self) -> None:
+        full = Holding(worker=1, entries=(entry(8, 1),), lines=1)
+        assert step([Holding(worker=0), full], targets({7: 1, 8: 1})) == ()
+
+    def test_slot_never_changes_by_moving(self) -> None:
+        here = Holding(worker=0, entries=(entry(7, 3, EntryState.RETIRING),), silent=True)
+        (rewrite,) = step([here, Holding(worker=1)], targets({7: 1}))
+        assert rewrite.entries[0].slot == entry(7, 3).slot
+
+
+class TestEpochOfAProcess:
+    def test_dead_process_without_heir_keeps_its_contract_under_a_new_epoch_once(self) -> None:
+        here = Holding(
+            worker=0, entries=(entry(7, 3),), reports=(report(7, 3, ContractState.PUBLISHING),), silent=True
+        )
+        (rewrite,) = step([here], targets({7: 0}))
+        assert rewrite.entries == (entry(7, 4),)
+        assert step([replace(here, entries=rewrite.entries)], targets({7: 0})) == ()
+
+    def test_process_that_was_replaced_unseen(self) -> None:
+        here = Holding(worker=0, entries=(entry(7, 3),), ended={7: 3})
+        (rewrite,) = step([here], targets({7: 0}))
+        assert rewrite.entries == (entry(7, 4),)
+
+    def test_stopped_worker_goes_on_from_its_own_mark(self) -> None:
+        here = Holding(worker=0, entries=(entry(7, 3),), reports=(report(7, 3, ContractState.RELEASED, (9, 8)),))
+        (rewrite,) = step([here], targets({7: 0}))
+        assert rewrite.entries[0].epoch == 4
+        assert rewrite.entries[0].mark == Mark(event_time=9, seq=8)
+
+
+class TestOrderBooks:
+    def test_one_ladder_waits_for_the_other_to_be_given_up(self) -> None:
+        here = Holding(worker=0, entries=(entry(7, 1, EntryState.RETIRING, depth=True), entry(8, 1)))
+        want = targets({7: 1, 8: 0}, ladders=frozenset({8}))
+        assert step([here, Holding(worker=1)], want) == ()
+        released = replace(here, reports=(report(7, 1, ContractState.RELEASED),))
+        rewrites = {rewrite.worker: rewrite for rewrite in step([released, Holding(worker=1)], want)}
+        assert [item.depth for item in rewrites[0].entries if item.conid == 8] == [True]
+
+    def test_swapped_within_one_worker_at_once(self) -> None:
+        here = Holding(worker=0, entries=(entry(7, 1, depth=True), entry(8, 1)))
+        (rewrite,) = step([here], targets({7: 0, 8: 0}, ladders=frozenset({8})))
+        assert {item.conid: item.depth for item in rewrite.entries} == {7: False, 8: True}
+
+
+def test_owner_is_where_it_is_active_else_where_it_still_retires() -> None:
+    holdings = [
+        Holding(worker=0, entries=(entry(1, 2, EntryState.RETIRING), entry(2, 1, EntryState.RETIRING))),
+        Holding(worker=1, entries=(entry(1, 3), msgspec.structs.replace(entry(3, 1), state=EntryState.STANDBY))),
+    ]
+    assert owners(holdings) == {1: 1, 2: 0}
