@@ -8,13 +8,13 @@ and CAs loaded) does not stay with a worker that reads secrets for a second per 
 from __future__ import annotations
 
 import logging
-import resource
 import sys
 
 import msgspec
 
 from ibfeed_worker.credentials.request import Failure, VaultAnswer, VaultRequest
 from ibfeed_worker.credentials.values import CredentialsError
+from ibfeed_worker.processes import harden
 
 
 def _answer(request: VaultRequest) -> VaultAnswer:
@@ -33,7 +33,7 @@ def _answer(request: VaultRequest) -> VaultAnswer:
 
 
 def main() -> int:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the password
+    harden()
     logging.disable(logging.CRITICAL)  # the SDK logs requests and refusals; the answer says all there is to say
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=VaultRequest)
     sys.stdout.buffer.write(msgspec.json.encode(_answer(request)))

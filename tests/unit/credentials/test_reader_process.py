@@ -1,0 +1,120 @@
+"""The reader process: the same answers through its pipes, an end in time, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from ibfeed_api.names import Reason
+from ibfeed_worker.credentials import CredentialsError
+from ibfeed_worker.credentials.keyvault import KeyVaultSource
+
+from .conftest import PASSWORD, USERNAME, Reader
+
+
+@pytest.fixture
+def source(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> KeyVaultSource:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    for name, value in reader.env.items():
+        monkeypatch.setenv(name, value)
+    return KeyVaultSource(reader.vault, namespace="feeds", extra_ca=Path(reader.tls.ca), limits=reader.limits)
+
+
+async def test_failures_come_through(source: KeyVaultSource, reader: Reader) -> None:
+    reader.server.faults.set({"fault": "deny-rbac"})
+    with pytest.raises(CredentialsError, match="Key Vault Secrets User") as caught:
+        await source.read(3)
+    assert (caught.value.reason, caught.value.retryable) == (Reason.VAULT_DENIED, False)
+
+
+async def test_credentials_come_through_but_not_by_arguments_or_environment(
+    source: KeyVaultSource, reader: Reader
+) -> None:
+    """What others on the node can see of the process while it has the password."""
+    reader.server.faults.set({"fault": "slow", "secret": "ib-password-3", "seconds": 0.5})
+    reading = asyncio.create_task(source.read(3))
+    seen = []
+    while not reading.done():
+        for child in children():
+            for file in ("cmdline", "environ"):
+                with contextlib.suppress(OSError):  # it has just ended, or hides this from us
+                    seen.append((child / file).read_bytes())
+        await asyncio.sleep(0.05)
+    credentials = await reading
+    assert (credentials.username, credentials.password) == (USERNAME, PASSWORD)
+    assert seen
+    assert not [each for each in seen if PASSWORD.encode() in each or USERNAME.encode() in each]
+
+
+@pytest.mark.parametrize("how", ["time limit", "cancellation"])
+async def test_the_process_and_its_children_end(
+    source: KeyVaultSource, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """``az`` that hangs, and a reader that waits for it."""
+    started = tmp_path / "az.pid"
+    az = tmp_path / "az"
+    az.write_text(f"#!/bin/sh\necho $$ > {started}\nsleep 60\n")
+    az.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("AZURE_FEDERATED_TOKEN_FILE")
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+    total = 2.0 if how == "time limit" else 60.0
+    limits = replace(reader.limits, read=60.0, total=total)
+    hanging = KeyVaultSource(reader.vault, namespace="feeds", extra_ca=Path(reader.tls.ca), limits=limits)
+
+    reading = asyncio.create_task(hanging.read(3))
+    await until(lambda: reading.done() or (started.exists() and started.read_text().strip() != ""))
+    if how == "cancellation":
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+    else:
+        with pytest.raises(CredentialsError, match="took longer than 2 s") as caught:
+            await reading
+        assert (caught.value.reason, caught.value.retryable) == (Reason.VAULT_UNREACHABLE, True)
+    await until(lambda: not is_alive(int(started.read_text())))
+    assert not children()
+
+
+async def test_a_process_that_dies_is_a_failure(source: KeyVaultSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "")  # no ibfeed_worker to be found, as with a broken image
+    monkeypatch.chdir("/")
+    with pytest.raises(CredentialsError, match="ended with 1 and no answer") as caught:
+        await source.read(3)
+    assert (caught.value.reason, caught.value.retryable) == (Reason.VAULT_UNREACHABLE, True)
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if happened():
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("did not happen within 20 s")
+
+
+def children() -> list[Path]:
+    """Live reader processes of this one, as folders of /proc."""
+    mine = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (folder / "stat").read_text().rpartition(")")[2].split()
+            command = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(status[1]) == os.getpid() and status[0] != "Z" and b"ibfeed_worker.credentials" in command:
+            mine.append(folder)
+    return mine
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
