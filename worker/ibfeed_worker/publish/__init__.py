@@ -1,0 +1,7 @@
+"""Ticks and events onto Kafka: in order per contract, on its partition, each acknowledged or accounted for."""
+
+from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, Full, connect
+from ibfeed_worker.publish.channel import Channel
+from ibfeed_worker.publish.publisher import Counters, Publisher
+
+__all__ = ["Broker", "BrokerError", "Channel", "Connect", "Counters", "Full", "Publisher", "connect"]

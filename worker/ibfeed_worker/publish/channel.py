@@ -1,0 +1,90 @@
+"""One contract's way to Kafka for one epoch: what was handed over, what is acknowledged, what was lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ibfeed_api.names import HEADER_EPOCH, HEADER_SCHEMA, HEADER_WORKER
+from ibfeed_api.records import SCHEMA_TICK, Tick
+from ibfeed_api.shard import Mark
+from ibfeed_worker.publish.broker import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Ticks that were made but could not be published."""
+
+    after: int | None  # event time of the tick before, ms
+    last_seq: int  # of the latest tick that was lost
+    ticks: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A gap, and the first tick after it that Kafka has."""
+
+    gap: Gap
+    until: int  # event time, ms
+
+
+class Channel:
+    """Bookkeeping only; the publisher moves the records."""
+
+    def __init__(self, *, worker: str, conid: int, symbol: str, slot: int, epoch: int) -> None:
+        self.conid: Final = conid
+        self.symbol: Final = symbol
+        self.slot: Final = slot
+        self.epoch: Final = epoch
+        self.key: Final = str(conid).encode()
+        self.headers: Final[Headers] = [
+            (HEADER_EPOCH, str(epoch).encode()),
+            (HEADER_WORKER, worker.encode()),
+            (HEADER_SCHEMA, SCHEMA_TICK.encode()),
+        ]
+        self.acknowledged: Mark | None = None
+        self.waiting: Tick | None = None  # the latest tick that Kafka's queue had no room for
+        self.in_flight = 0
+        self.used = False  # whether any tick was made in this epoch
+        self._handed_over: int | None = None  # event time of the latest record in Kafka's queue or beyond
+        self._gap: Gap | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is on its way: what is acknowledged is all there will be."""
+        return self.in_flight == 0 and self.waiting is None
+
+    def wait(self, tick: Tick) -> bool:
+        """Keep ``tick`` until there is room; latest wins. Whether an earlier one had to give way."""
+        before, self.waiting = self.waiting, tick
+        if before is not None:
+            self._lose(before.seq, "Kafka did not keep up", after=self._handed_over)
+        return before is not None
+
+    def handed_over(self, tick: Tick) -> None:
+        self.in_flight += 1
+        self._handed_over = tick.event_time
+
+    def delivered(self, event_time: int, seq: int) -> Closed | None:
+        """Kafka has acknowledged a record; the gap that it ends, if any."""
+        self.in_flight -= 1
+        if self.acknowledged is None or seq > self.acknowledged.seq:
+            self.acknowledged = Mark(event_time=event_time, seq=seq)
+        gap = self._gap
+        if gap is None or seq <= gap.last_seq:
+            return None
+        self._gap = None
+        return Closed(gap, event_time)
+
+    def failed(self, seq: int, why: str) -> None:
+        """Kafka will not have this record."""
+        self.in_flight -= 1
+        self._lose(seq, why, after=self.acknowledged.event_time if self.acknowledged else None)
+
+    def _lose(self, seq: int, why: str, *, after: int | None) -> None:
+        gap = self._gap
+        if gap is None:
+            self._gap = Gap(after, seq, 1, why)
+        else:
+            self._gap = Gap(gap.after, max(seq, gap.last_seq), gap.ticks + 1, gap.why)

@@ -1,0 +1,336 @@
+"""Moves ticks and events to Kafka. Never blocks its callers, and loses nothing without saying so.
+
+All state belongs to the event loop. One thread serves the client library's callbacks, which only put what they are told
+into an inbox for the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from ibfeed_api.feed import Kafka
+from ibfeed_api.names import HEADER_EPOCH, HEADER_SCHEMA, HEADER_WORKER
+from ibfeed_api.records import SCHEMA_EVENT, FeedEvent, Tick
+from ibfeed_api.shard import KafkaStatus
+from ibfeed_worker.backoff import Backoff
+from ibfeed_worker.log import Log
+from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, Full, Headers, connect
+from ibfeed_worker.publish.channel import Channel, Closed
+from ibfeed_worker.publish.topics import judge
+
+_log: Final = Log(__name__)
+_EVENTS_AT_MOST: Final = 1000
+_POLL_S: Final = 0.2
+_VERIFY_PAUSE_S: Final = 1.0
+_REPAIR_S: Final = 5.0
+
+
+@dataclass(slots=True)
+class Counters:
+    """Since the process started."""
+
+    handed_over: int = 0  # ticks given to the client library
+    acknowledged: int = 0
+    failed: int = 0  # ticks that Kafka refused for good
+    conflated: int = 0  # ticks that gave way to a later one because Kafka did not keep up
+    events: int = 0
+    events_lost: int = 0
+
+
+class Publisher:
+    """One producer for all contracts of a worker."""
+
+    def __init__(
+        self,
+        *,
+        worker: str,
+        feed: str,
+        kafka: Kafka,
+        secret: Mapping[str, bytes],
+        on_progress: Callable[[Channel], None],
+        on_status: Callable[[], None],
+        connect: Connect = connect,
+    ) -> None:
+        """``on_progress`` is told of a channel whose records were acknowledged or refused; ``on_status`` that
+        ``status`` has changed. Both are called on the event loop."""
+        self.counters: Final = Counters()
+        self.status = KafkaStatus(reachable=False, message=f"connecting to {kafka.bootstrap_servers}")
+        self._worker: Final = worker
+        self._feed: Final = feed
+        self._kafka: Final = kafka
+        self._secret: Final = secret
+        self._connect: Final = connect
+        self._on_progress: Final = on_progress
+        self._on_status: Final = on_status
+        self._broker: Broker | None = None
+        self._usable = False  # topics were checked
+        self._waiting: dict[Channel, None] = {}
+        self._events: deque[tuple[FeedEvent, int]] = deque()
+        self._in_flight = 0
+        self._calm = asyncio.Event()  # nothing is on its way or waiting
+        self._calm.set()
+        self._landed = asyncio.Event()  # nothing is on its way
+        self._landed.set()
+        self._inbox: deque[tuple[Channel | None, int, int, str | None]] = deque()
+        self._drain_is_due = False
+        self._disturbed = asyncio.Event()
+        self._beyond_repair = False
+        self._last_error = ""
+        self._stop: Final = threading.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._thread = threading.Thread(target=self._serve, name="kafka", daemon=True)
+        self._encode: Final = msgspec.json.Encoder().encode
+
+    @property
+    def backlog(self) -> int:
+        """Records that Kafka has not acknowledged."""
+        return self._in_flight + len(self._waiting) + len(self._events)
+
+    async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._tasks = [asyncio.create_task(self._supervise(), name="kafka")]
+        self._thread.start()
+
+    async def close(self, limit: float) -> None:
+        """Wait at most ``limit`` seconds for what is on its way, then give up the rest, and say how much it was."""
+        if not self._tasks:
+            return
+        if not await self.settle(limit):
+            _log.error("records were lost: Kafka did not acknowledge them in time", records=self.backlog, limit=limit)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._broker is not None:
+            self._broker.abandon()
+        self._stop.set()
+        await asyncio.to_thread(self._thread.join)
+        self._broker = None
+
+    async def settle(self, limit: float) -> bool:
+        """Wait until Kafka has answered for everything; False if it did not within ``limit`` seconds."""
+        try:
+            async with asyncio.timeout(limit):
+                await self._calm.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def publish(self, channel: Channel, tick: Tick) -> None:
+        """Send a tick, or keep it until there is room; while Kafka does not keep up the latest of a contract wins."""
+        channel.used = True
+        if channel.waiting is None and self._hand_over(channel, tick):
+            return
+        self.counters.conflated += channel.wait(tick)
+        self._waiting[channel] = None
+        self._calm.clear()
+
+    def abandon(self, channel: Channel) -> None:
+        """The contract is somebody else's by now: what has not been handed over must not follow."""
+        channel.waiting = None
+        self._waiting.pop(channel, None)
+        self._settle_down()
+
+    def event(self, event: FeedEvent, slot: int = 0) -> None:
+        """Send an event, in order with the others."""
+        if len(self._events) >= _EVENTS_AT_MOST:
+            self._events.popleft()
+            self.counters.events_lost += 1
+        self._events.append((event, slot))
+        self._calm.clear()
+        self._push_events()
+
+    def _hand_over(self, channel: Channel, tick: Tick) -> bool:
+        topic = self._kafka.topics.ticklast
+        told = partial(self._told, channel, tick.event_time, tick.seq)
+        value = self._encode(tick)
+        if not self._produce(topic.name, channel.slot % topic.partitions, channel.key, value, channel.headers, told):
+            return False
+        channel.handed_over(tick)
+        self.counters.handed_over += 1
+        return True
+
+    def _produce(self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, told: Any) -> bool:
+        if self._broker is None or not self._usable:
+            return False
+        try:
+            self._broker.produce(topic, partition, key, value, headers, told)
+        except Full:
+            return False
+        except BrokerError as error:
+            self._troubled(str(error), beyond_repair=False)
+            return False
+        self._in_flight += 1
+        self._landed.clear()
+        self._calm.clear()
+        return True
+
+    def _push(self) -> None:
+        self._push_events()
+        for channel in list(self._waiting):
+            tick = channel.waiting
+            if tick is None or self._hand_over(channel, tick):
+                channel.waiting = None
+                del self._waiting[channel]
+            else:
+                return
+
+    def _push_events(self) -> None:
+        topic = self._kafka.topics.feed_events
+        while self._events:
+            event, slot = self._events[0]
+            key = (self._worker if event.conid is None else str(event.conid)).encode()
+            headers: Headers = [(HEADER_WORKER, self._worker.encode()), (HEADER_SCHEMA, SCHEMA_EVENT.encode())]
+            if event.epoch is not None:
+                headers.append((HEADER_EPOCH, str(event.epoch).encode()))
+            told = partial(self._told, None, 0, 0)
+            if not self._produce(topic.name, slot % topic.partitions, key, self._encode(event), headers, told):
+                return
+            self._events.popleft()
+            self.counters.events += 1
+
+    def _serve(self) -> None:
+        """The thread: serve the client library's callbacks."""
+        while not self._stop.is_set():
+            broker = self._broker
+            if broker is None:
+                self._stop.wait(_POLL_S)
+            else:
+                broker.poll(_POLL_S)
+
+    def _told(self, channel: Channel | None, event_time: int, seq: int, error: Any, _message: Any) -> None:
+        """In the thread: Kafka's answer to one record."""
+        self._inbox.append((channel, event_time, seq, None if error is None else str(error)))
+        if not self._drain_is_due:
+            self._drain_is_due = True
+            self._loop.call_soon_threadsafe(self._drain)
+
+    def _tell_trouble(self, text: str, beyond_repair: bool) -> None:
+        """In the thread: the client library has a problem."""
+        self._loop.call_soon_threadsafe(partial(self._troubled, text, beyond_repair=beyond_repair))
+
+    def _drain(self) -> None:
+        self._drain_is_due = False  # first: an answer that comes while we read has its own turn
+        touched: dict[Channel, None] = {}
+        while self._inbox:
+            channel, event_time, seq, error = self._inbox.popleft()
+            self._in_flight -= 1
+            if channel is None:
+                self._count_event(error)
+                continue
+            touched[channel] = None
+            if error is None:
+                self.counters.acknowledged += 1
+                if closed := channel.delivered(event_time, seq):
+                    self._report_gap(channel, closed)
+            else:
+                self.counters.failed += 1
+                channel.failed(seq, error)
+                self._troubled(error, beyond_repair=False)
+        if self._waiting or self._events:
+            self._push()
+        self._settle_down()
+        for channel in touched:
+            self._on_progress(channel)
+
+    def _settle_down(self) -> None:
+        if not self._in_flight:
+            self._landed.set()
+            if not self._waiting and not self._events:
+                self._calm.set()
+
+    def _count_event(self, error: str | None) -> None:
+        if error is not None:
+            self.counters.events_lost += 1
+            self._troubled(error, beyond_repair=False)
+
+    def _report_gap(self, channel: Channel, closed: Closed) -> None:
+        self.event(
+            FeedEvent(
+                kind="gap",
+                feed=self._feed,
+                worker=self._worker,
+                at_ms=time.time_ns() // 1_000_000,
+                conid=channel.conid,
+                symbol=channel.symbol,
+                epoch=channel.epoch,
+                from_ms=closed.gap.after,
+                to_ms=closed.until,
+                detail=f"{closed.gap.ticks} updates lost: {closed.gap.why}",
+            ),
+            channel.slot,
+        )
+
+    def _troubled(self, text: str, *, beyond_repair: bool) -> None:
+        self._last_error = text
+        self._beyond_repair = self._beyond_repair or beyond_repair
+        self._disturbed.set()
+
+    def _set_status(self, reachable: bool, message: str) -> None:
+        status = KafkaStatus(reachable=reachable, message=message)
+        if status != self.status:
+            self.status = status
+            (_log.info if reachable else _log.warning)("Kafka", reachable=reachable, message=message)
+            self._on_status()
+
+    async def _supervise(self) -> None:
+        """Check Kafka at the start and after every trouble, until it is as the feed says; then wait for the next."""
+        backoff = Backoff(first=0.5, most=5.0)
+        while True:
+            self._disturbed.clear()
+            try:
+                problem = await self._verify()
+            except BrokerError as error:
+                problem = self._last_error or str(error)
+            if problem:
+                self._set_status(False, problem)
+                await asyncio.sleep(backoff.next())
+                continue
+            backoff.reset()
+            self._last_error = ""
+            self._usable = True
+            self._set_status(True, "")
+            self._push()
+            await asyncio.sleep(_VERIFY_PAUSE_S)  # a burst of errors is one reason to look, not many
+            await self._disturbed.wait()
+
+    async def _verify(self) -> str:
+        """What is wrong, or empty. Raises BrokerError."""
+        broker = self._broker
+        if broker is not None and self._beyond_repair:
+            await self._give_up(broker)
+            broker = None
+        if broker is None:
+            broker = self._connect(self._kafka, self._secret, self._worker, self._tell_trouble)
+            self._broker = broker
+            self._beyond_repair = False
+        verdict = judge(self._kafka.topics, await asyncio.to_thread(broker.partitions))
+        if verdict.missing and not self._kafka.create_topics:
+            names = ", ".join(topic.name for topic in verdict.missing)
+            return f"Kafka has no topic {names} and kafka.createTopics is false: create it, or allow it"
+        if verdict.missing and not verdict.wrong:
+            await asyncio.to_thread(broker.create, verdict.missing)
+            verdict = judge(self._kafka.topics, await asyncio.to_thread(broker.partitions))
+            if verdict.missing:  # the brokers spread the news among themselves; the next round finds them
+                return "waiting for new topics " + ", ".join(topic.name for topic in verdict.missing)
+        return verdict.wrong
+
+    async def _give_up(self, broker: Broker) -> None:
+        """End a producer that reported a fatal error: its records count as lost, and the channels say so."""
+        _log.error("Kafka's client is beyond repair; starting a new one", error=self._last_error)
+        self._usable = False
+        broker.abandon()
+        try:
+            async with asyncio.timeout(_REPAIR_S):
+                await self._landed.wait()
+        except TimeoutError:
+            _log.error("Kafka's client did not give its records back", records=self._in_flight)
+        self._broker = None

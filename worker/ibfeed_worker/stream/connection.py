@@ -1,0 +1,283 @@
+"""One life of the websocket: connect, wait until IB speaks, subscribe, read, notice the end."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Protocol
+
+from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from ibfeed_worker.log import Log
+from ibfeed_worker.stream.frame import Frame, Joiner
+from ibfeed_worker.stream.session import SessionFacts
+from ibfeed_worker.stream.subscriptions import Step, reconcile
+from ibfeed_worker.ticks import SmdFrame
+
+_log: Final = Log(__name__)
+_LARGEST_FRAME: Final = 1024 * 1024
+_SAMPLE_PAUSE_S: Final = 30.0
+_SAMPLE_LENGTH: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where the stream is. ``cookie`` is the session of ``/tickle``, a secret; ``ssl`` pins the certificate."""
+
+    url: str  # wss://127.0.0.1:5000/v1/api/ws
+    ssl: ssl.SSLContext
+    cookie: str = field(repr=False)
+    allow_live: bool = False  # else a session that is not on paper is refused before anything is subscribed
+
+
+class End(StrEnum):
+    """Why a stream ended."""
+
+    CONNECT_FAILED = "connect_failed"
+    SILENT_START = "silent_start"  # no first ``system`` frame in time: the gateway's upstream is away or hangs
+    SESSION_DEAD = "session_dead"  # IB waits for a session: log in again
+    SILENT = "silent"  # no heartbeat for too long
+    CLOSED = "closed"
+    NOT_PAPER = "not_paper"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    reason: End
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds. IB sends a heartbeat every 10 s and wants a ``tic`` at least once a minute."""
+
+    connect: float = 10.0
+    first_frame: float = 15.0
+    heartbeat: float = 25.0
+    tic: float = 30.0
+
+
+@dataclass(slots=True)
+class Counters:
+    """Since the process started."""
+
+    frames: int = 0
+    bytes: int = 0
+    malformed: int = 0
+    errors: int = 0  # error frames
+    unknown: int = 0  # frames of topics that we do not know
+    connections: int = 0
+    subscribed: int = 0  # commands sent, renewals included
+    unsubscribed: int = 0
+    refused: int = 0  # contracts without a line, now
+
+
+class Sink(Protocol):
+    """Who wants the frames."""
+
+    def on_smd(self, frame: SmdFrame, received_ns: int) -> None: ...
+
+    def on_session(self, facts: SessionFacts) -> None: ...
+
+    def on_subscribed(self, conids: Sequence[int]) -> None:
+        """Their next frame is a full one."""
+
+    def desired(self) -> Sequence[int]:
+        """Conids to be subscribed, most important first."""
+
+    @property
+    def lines(self) -> int: ...
+
+
+class Connection(WSListener):
+    """Used once. ``run`` is its life; ``nudge`` makes it look at the desired set again."""
+
+    def __init__(self, sink: Sink, counters: Counters, timing: Timing) -> None:
+        super().__init__()
+        self._sink: Final = sink
+        self._counters: Final = counters
+        self._timing: Final = timing
+        self._joiner: Final = Joiner()
+        self._facts = SessionFacts()
+        self._current: Mapping[int, float] = {}
+        self._allow_live = False
+        self._leaving = False
+        self._opened_at = 0.0
+        self._heard_at: float | None = None  # the latest ``system`` frame
+        self._tic_at = 0.0
+        self._end: StreamEnd | None = None
+        self._wake: Final = asyncio.Event()
+        self._transport: WSTransport | None = None
+        self._sampled_at = -_SAMPLE_PAUSE_S
+
+    @property
+    def subscribed(self) -> int:
+        """Lines in use."""
+        return len(self._current)
+
+    def nudge(self) -> None:
+        self._wake.set()
+
+    async def run(self, link: Link) -> StreamEnd:
+        """Returns why it ended. Cancel it to end it from here."""
+        self._allow_live = link.allow_live
+        transport: WSTransport | None = None
+        try:
+            async with asyncio.timeout(self._timing.connect):
+                transport, _ = await ws_connect(
+                    lambda: self,
+                    link.url,
+                    ssl_context=link.ssl,
+                    websocket_handshake_timeout=self._timing.connect,
+                    max_frame_size=_LARGEST_FRAME,
+                    max_redirects=0,
+                    extra_headers={"Cookie": f'api={{"session":"{link.cookie}"}}', "User-Agent": "ibfeed"},
+                )
+        except (OSError, WSError, TimeoutError) as error:
+            return StreamEnd(End.CONNECT_FAILED, _describe(error))
+        self._transport = transport
+        self._counters.connections += 1
+        self._opened_at = time.monotonic()
+        try:
+            return await self._live()
+        finally:
+            self._transport = None
+            self._current = {}
+            transport.disconnect(graceful=False)
+
+    def unsubscribe_all(self) -> None:
+        """End every subscription at once, on the way out: nothing is subscribed on this connection any more."""
+        self._leaving = True
+        step = reconcile((), self._current, time.monotonic(), lines=0, most=len(self._current))
+        self._carry_out(step)
+
+    async def _live(self) -> StreamEnd:
+        while self._end is None:
+            self._wake.clear()
+            now = time.monotonic()
+            wake_at, self._end = self._due(now)
+            if self._end is None:
+                try:
+                    async with asyncio.timeout(max(0.0, wake_at - now)):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+        return self._end
+
+    def _due(self, now: float) -> tuple[float, StreamEnd | None]:
+        """Do what is due; when to look again, and the end if it has come."""
+        timing = self._timing
+        if self._heard_at is None:
+            deadline = self._opened_at + timing.first_frame
+            if now >= deadline:
+                return now, StreamEnd(End.SILENT_START, f"no system frame within {timing.first_frame:g} s")
+            return deadline, self._end
+        deadline = self._heard_at + timing.heartbeat
+        if now >= deadline:
+            return now, StreamEnd(End.SILENT, f"no heartbeat for {timing.heartbeat:g} s")
+        if now >= self._tic_at:
+            self._send(b"tic")
+            self._tic_at = now + timing.tic
+        desired = () if self._leaving else self._sink.desired()
+        step = reconcile(desired, self._current, now, lines=self._sink.lines)
+        self._carry_out(step)
+        waits = [deadline, self._tic_at] if step.wake_at is None else [deadline, self._tic_at, step.wake_at]
+        return min(waits), self._end
+
+    def _carry_out(self, step: Step) -> None:
+        for command in step.commands:
+            self._send(command)
+        ended = sum(command.startswith(b"umd") for command in step.commands)
+        self._counters.unsubscribed += ended
+        self._counters.subscribed += len(step.commands) - ended
+        self._counters.refused = step.refused
+        self._current = step.current
+        if step.started:
+            self._sink.on_subscribed(step.started)
+
+    def _send(self, text: bytes) -> None:
+        if self._transport is not None and not self._transport.is_disconnected:
+            self._transport.send(WSMsgType.TEXT, text)
+
+    def _finish(self, reason: End, text: str) -> None:
+        if self._end is None:
+            self._end = StreamEnd(reason, text)
+        self._wake.set()
+
+    # What picows calls.
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if kind in (WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.CONTINUATION):
+            self.on_message(frame.get_payload_as_bytes())
+        elif kind == WSMsgType.CLOSE:
+            self._finish(End.CLOSED, f"closed by the gateway with code {frame.get_close_code()}")
+            transport.disconnect()
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._finish(End.CLOSED, "the connection broke")
+
+    def on_message(self, payload: bytes) -> None:
+        """One message, or a piece of one. Nothing in it is fatal."""
+        received_ns = time.time_ns()
+        counters = self._counters
+        counters.frames += 1
+        counters.bytes += len(payload)
+        malformed = self._joiner.malformed
+        frame = self._joiner.take(payload, time.monotonic())
+        if self._joiner.malformed != malformed:
+            counters.malformed += self._joiner.malformed - malformed
+            self._sample("a message is malformed", payload)
+        if frame is None:
+            return
+        if frame.topic.startswith("smd"):
+            self._sink.on_smd(frame, received_ns)
+        else:
+            self._on_other(frame, payload)
+
+    def _on_other(self, frame: Frame, payload: bytes) -> None:
+        topic = frame.topic.partition("+")[0]
+        if topic == "system":
+            self._on_system(frame)
+        elif topic == "sts":
+            self._facts = self._facts.merged(bytes(frame.args))
+            self._sink.on_session(self._facts)
+        elif frame.error is not None:
+            self._counters.errors += 1
+            self._sample("IB answered with an error", payload)
+        elif not topic and frame.message == "waiting for session":
+            self._finish(End.SESSION_DEAD, "IB waits for a session: this one is over")
+        elif topic not in ("act", "tic", "ntf", "blt"):
+            self._counters.unknown += 1
+            self._sample("a frame of an unknown topic", payload)
+
+    def _on_system(self, frame: Frame) -> None:
+        if frame.is_paper is False and not self._allow_live:
+            self._finish(End.NOT_PAPER, "this is not a paper account, and accounts.allowLive is false")
+            return
+        first = self._heard_at is None
+        self._heard_at = time.monotonic()
+        if first:
+            self._tic_at = self._heard_at + self._timing.tic
+            self._wake.set()
+
+    def _sample(self, what: str, payload: bytes) -> None:
+        """Log one example now and then, whatever comes."""
+        now = time.monotonic()
+        if now - self._sampled_at >= _SAMPLE_PAUSE_S:
+            self._sampled_at = now
+            _log.warning(what, example=payload[:_SAMPLE_LENGTH].decode(errors="replace"))
+
+
+def _describe(error: BaseException) -> str:
+    """What went wrong, without the request's headers: they hold the session."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"the gateway answered {int(response.status)}"
+    if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+        return f"{type(error).__name__}: {error.strerror or error}"
+    return type(error).__name__

@@ -1,0 +1,332 @@
+"""Websocket, subscriptions, ticks, Kafka for one shard."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal
+
+from ibfeed_api.feed import Kafka
+from ibfeed_api.names import EntryState
+from ibfeed_api.records import FeedEvent, Tick
+from ibfeed_api.shard import Entry, KafkaStatus, Report
+from ibfeed_worker.log import Log
+from ibfeed_worker.publish import Channel, Connect, Publisher, connect
+from ibfeed_worker.stream import metrics
+from ibfeed_worker.stream.connection import Connection, Counters, Link, StreamEnd, Timing
+from ibfeed_worker.stream.contract import Contract, count_after_restart
+from ibfeed_worker.stream.session import SessionFacts
+from ibfeed_worker.ticks import Normaliser, SmdFrame, Withheld
+
+_log: Final = Log(__name__)
+_FLUSH_S: Final = 8.0
+_CLOSE_S: Final = 3.0
+
+
+class Feeder:
+    """Lives as long as the worker's process; sessions come and go. Everything here runs on one event loop."""
+
+    def __init__(
+        self,
+        *,
+        worker: str,
+        feed: str,
+        kafka: Kafka,
+        kafka_secret: Mapping[str, bytes] | None,
+        lines: int,
+        on_change: Callable[[], None],
+        on_session: Callable[[SessionFacts], None] | None = None,
+        timing: Timing | None = None,
+        connect: Connect = connect,
+    ) -> None:
+        """``on_change``: reports or Kafka's status are other ones. ``on_session``: IB said something of the session.
+
+        Both are called on the event loop, from the reader: they must return at once.
+        """
+        self._worker: Final = worker
+        self._feed: Final = feed
+        self._on_change: Final = on_change
+        self._on_session: Final = on_session
+        self._timing: Final = timing or Timing()
+        self._lines = lines
+        self._publisher: Final = Publisher(
+            worker=worker,
+            feed=feed,
+            kafka=kafka,
+            secret=kafka_secret or {},
+            on_progress=self._on_progress,
+            on_status=on_change,
+            connect=connect,
+        )
+        self._contracts: dict[int, Contract] = {}
+        self._epochs: dict[int, int] = {}  # conid -> the highest epoch seen
+        self._obeyed = False
+        self._connection: Connection | None = None
+        self._session = SessionFacts()
+        self._counters: Final = Counters()
+        self._withheld: Final = Counter[Withheld]()
+        self._unassigned = 0
+        self._unreadable = 0
+        self._last_tick: float | None = None
+        self.collector: Final = metrics.StreamCollector(self._reading)
+
+    # What the worker's shell calls.
+
+    async def start(self) -> None:
+        """Begin to connect to Kafka. Does not wait for it."""
+        await self._publisher.start()
+
+    async def close(self) -> None:
+        """Wait a few seconds for Kafka's acknowledgements, then end."""
+        await self._publisher.close(_CLOSE_S)
+
+    def obey(self, entries: tuple[Entry, ...], lines: int | None = None) -> None:
+        """Take over what the operator wants. An entry of an epoch that is over is ignored."""
+        if lines is not None:
+            self._lines = lines
+        wanted = {entry.conid: entry for entry in entries}
+        for conid in self._contracts.keys() - wanted.keys():
+            self._drop(self._contracts.pop(conid))
+        for entry in entries:
+            self._obey(entry)
+        self._obeyed = True
+        self._changed()
+
+    async def stream(self, link: Link) -> StreamEnd:
+        """One life of the websocket; returns why it ended. Cancel it to end it."""
+        connection = Connection(self, self._counters, self._timing)
+        self._connection = connection
+        self._session = SessionFacts()
+        try:
+            end = await connection.run(link)
+            _log.warning("the stream ended", reason=end.reason, text=end.text)
+            self._tell("session", None, f"{end.reason}: {end.text}")
+            return end
+        finally:
+            self._connection = None
+            for contract in self._contracts.values():
+                contract.disconnected()
+            self._changed()
+
+    async def release(self, limit: float = _FLUSH_S) -> None:
+        """Stop publishing for good, wait at most ``limit`` seconds for Kafka, report ``released``, unsubscribe.
+
+        A contract that Kafka has not answered for stays unreleased. What is released goes on only with a higher epoch.
+        """
+        for contract in self._contracts.values():
+            contract.retiring = True
+            self._release_if_idle(contract)
+        await self._publisher.settle(limit)
+        if self._connection is not None:
+            self._connection.unsubscribe_all()
+        self._changed()
+
+    def reports(self) -> tuple[Report, ...]:
+        """One for each contract, by conid."""
+        return tuple(contract.report() for _, contract in sorted(self._contracts.items()))
+
+    def kafka_status(self) -> KafkaStatus:
+        return self._publisher.status
+
+    @property
+    def lines_used(self) -> int:
+        return self._connection.subscribed if self._connection else 0
+
+    @property
+    def last_tick(self) -> float | None:
+        """When the latest frame of one of our contracts came, in seconds since 1970."""
+        return self._last_tick
+
+    @property
+    def market_data_live(self) -> bool | None:
+        """Whether IB marks all contracts' data as real time; None while it has said nothing of any."""
+        said = [live for c in self._contracts.values() if c.confirmed and (live := c.normaliser.live) is not None]
+        return all(said) if said else None
+
+    # What the connection calls.
+
+    @property
+    def lines(self) -> int:
+        return self._lines
+
+    def desired(self) -> Sequence[int]:
+        """Nearer months first: they keep their lines if there are too few."""
+        kept = [contract.entry for contract in self._contracts.values() if not contract.released]
+        return [entry.conid for entry in sorted(kept, key=lambda entry: (entry.contract_month, entry.slot))]
+
+    def on_subscribed(self, conids: Sequence[int]) -> None:
+        for conid in conids:
+            self._contracts[conid].normaliser.restart()
+
+    def on_session(self, facts: SessionFacts) -> None:
+        if facts != self._session:
+            self._session = facts
+            self._tell("session", None, _describe(facts))
+        if self._on_session is not None:
+            self._on_session(facts)
+
+    def on_smd(self, frame: SmdFrame, received_ns: int) -> None:
+        conid = frame.contract()
+        contract = None if conid is None else self._contracts.get(conid)
+        if contract is None:
+            self._unassigned += 1
+            return
+        self._last_tick = contract.last_frame_s = received_ns / 1e9
+        normaliser = contract.normaliser
+        unreadable = normaliser.unreadable
+        if contract.publishes:
+            before = normaliser.published_time
+            outcome = normaliser.take(frame, received_ns=received_ns, seq=contract.next_seq)
+            if isinstance(outcome, Tick):
+                contract.count += 1
+                if contract.interrupted:
+                    self._tell_gap(contract, before, outcome.event_time)
+                self._publisher.publish(contract.channel, outcome)
+            else:
+                self._withheld[outcome] += 1
+                if outcome is Withheld.REPEATED:
+                    contract.interrupted = ""  # nothing happened while we were away
+        else:
+            normaliser.note(frame)
+        self._unreadable += normaliser.unreadable - unreadable
+        if frame.market_data_type and frame.market_data_type != contract.data_type:
+            self._on_type(contract, frame.market_data_type)
+        if not contract.confirmed:
+            contract.confirmed = True
+            self._tell_state(contract)
+
+    # What the publisher calls.
+
+    def _on_progress(self, channel: Channel) -> None:
+        contract = self._contracts.get(channel.conid)
+        if contract is not None and contract.channel is channel:
+            self._release_if_idle(contract)
+            self._tell_state(contract)
+
+    # Assignment.
+
+    def _obey(self, entry: Entry) -> None:
+        highest = self._epochs.get(entry.conid, 0)
+        known = self._contracts.get(entry.conid)
+        if entry.epoch < highest:
+            return
+        if known is None or entry.epoch > known.entry.epoch:
+            known = self._begin(entry, known, began_before=not self._obeyed or entry.epoch == highest)
+        if known.entry.state is EntryState.STANDBY and entry.state is EntryState.ACTIVE and entry.mark is not None:
+            known.normaliser.published_elsewhere(entry.mark.event_time)
+        if not known.retiring:
+            known.entry = entry
+            known.retiring = entry.state is EntryState.RETIRING
+        self._release_if_idle(known)
+
+    def _begin(self, entry: Entry, former: Contract | None, *, began_before: bool) -> Contract:
+        """``began_before``: records of this epoch may be on Kafka that we do not know of."""
+        channel = Channel(
+            worker=self._worker, conid=entry.conid, symbol=entry.symbol, slot=entry.slot, epoch=entry.epoch
+        )
+        if former is not None and former.publishes and former.confirmed:
+            interrupted = former.interrupted
+        elif not self._obeyed:
+            interrupted = "this worker's process started"
+        else:
+            interrupted = "the contract came to this worker" if entry.epoch > 1 else ""
+        contract = Contract(
+            entry,
+            channel=channel,
+            normaliser=former.normaliser if former else Normaliser(entry.conid, entry.symbol),
+            count=count_after_restart(time.time()) if began_before else 0,
+            interrupted=interrupted,
+        )
+        if former is not None:
+            contract.confirmed = former.confirmed and not former.released
+            contract.last_frame_s = former.last_frame_s
+            contract.data_type = former.data_type
+            self._publisher.abandon(former.channel)
+        self._contracts[entry.conid] = contract
+        self._epochs[entry.conid] = entry.epoch
+        if entry.state is EntryState.ACTIVE:
+            self._tell("assigned", contract, "")
+        return contract
+
+    def _drop(self, contract: Contract) -> None:
+        self._publisher.abandon(contract.channel)
+        if not contract.released:
+            self._tell("released", contract, "taken away by the operator")
+
+    def _release_if_idle(self, contract: Contract) -> None:
+        if not contract.released and contract.release_if_idle():
+            mark = contract.mark
+            self._tell("released", contract, f"up to {mark.event_time}" if mark else "nothing was published")
+            self._changed()
+
+    # Telling.
+
+    def _tell_state(self, contract: Contract) -> None:
+        if contract.state is not contract.told:
+            self._changed()
+
+    def _changed(self) -> None:
+        for contract in self._contracts.values():
+            contract.told = contract.state
+        if self._connection is not None:
+            self._connection.nudge()
+        self._on_change()
+
+    def _on_type(self, contract: Contract, after: str) -> None:
+        before, contract.data_type = contract.data_type, after
+        if before is None or before[0] != after[0]:
+            if before is not None:
+                self._tell("market_data_type", contract, f"{before} to {after}")
+            self._on_change()
+
+    def _tell_gap(self, contract: Contract, before: int | None, after: int) -> None:
+        why, contract.interrupted = contract.interrupted, ""
+        self._tell("gap", contract, why, from_ms=before, to_ms=after)
+
+    def _tell(
+        self,
+        kind: Literal["assigned", "released", "gap", "session", "market_data_type"],
+        contract: Contract | None,
+        detail: str,
+        *,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+    ) -> None:
+        entry = contract.entry if contract else None
+        event = FeedEvent(
+            kind=kind,
+            feed=self._feed,
+            worker=self._worker,
+            at_ms=time.time_ns() // 1_000_000,
+            conid=entry.conid if entry else None,
+            symbol=entry.symbol if entry else None,
+            epoch=entry.epoch if entry else None,
+            from_ms=from_ms,
+            to_ms=to_ms,
+            detail=detail,
+        )
+        self._publisher.event(event, entry.slot if entry else 0)
+
+    def _reading(self) -> metrics.Reading:
+        return metrics.Reading(
+            stream=self._counters,
+            publish=self._publisher.counters,
+            withheld=self._withheld,
+            unassigned=self._unassigned,
+            unreadable=self._unreadable,
+            lines=self.lines_used,
+            backlog=self._publisher.backlog,
+            reachable=self._publisher.status.reachable,
+            last_tick=self._last_tick,
+        )
+
+
+def _describe(facts: SessionFacts) -> str:
+    said = {
+        "connected": facts.connected,
+        "authenticated": facts.authenticated,
+        "competing": facts.competing,
+    }
+    words = [f"{name}: {str(value).lower()}" for name, value in said.items() if value is not None]
+    return ", ".join([*words, facts.message] if facts.message else words)

@@ -1,0 +1,151 @@
+"""Websocket messages as typed frames: a quick way for what IB documents, a lenient one for what it sends as well."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from ibfeed_worker.ticks import SmdFrame
+
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_LONGEST_INT: Final = 18
+
+
+class Frame(SmdFrame, kw_only=True):
+    """Any message of IB's websocket. What we do not look at is skipped unread; ``args`` and ``data`` stay text."""
+
+    args: msgspec.Raw = msgspec.Raw()
+    data: msgspec.Raw = msgspec.Raw()
+    message: str | None = None
+    error: str | None = None
+    is_paper: bool | None = msgspec.field(name="isPaper", default=None)
+
+
+class Unreadable(ValueError):
+    """The message is no JSON object. ``incomplete``: it may be the first part of one that was cut in pieces."""
+
+    def __init__(self, *, incomplete: bool) -> None:
+        super().__init__("incomplete" if incomplete else "malformed")
+        self.incomplete: Final = incomplete
+
+
+_decoder: Final = msgspec.json.Decoder(Frame)
+# The same fields, each as the JSON text that it is: takes numbers where IB documents text, and the other way round.
+_Loose: Final = msgspec.defstruct(
+    "_Loose",
+    [
+        (f.name, msgspec.Raw, msgspec.field(name=f.encode_name, default=msgspec.Raw()))
+        for f in msgspec.structs.fields(Frame)
+    ],
+    kw_only=True,
+)
+_loose_decoder: Final = msgspec.json.Decoder(_Loose)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def decode(payload: bytes) -> Frame:
+    """Read one message. Raises Unreadable, and nothing else."""
+    try:
+        return _decoder.decode(payload)
+    except _UNREADABLE:
+        return _decode_loosely(payload)
+
+
+def _decode_loosely(payload: bytes) -> Frame:
+    # The gateway recodes text as ISO-8859-1, so a name with an accent is no valid UTF-8.
+    cleaned = payload.decode("utf-8", errors="replace").encode()
+    try:
+        loose: Any = _loose_decoder.decode(cleaned)
+        read = {name: _READERS[name](bytes(getattr(loose, name))) for name in _READERS}
+    except _UNREADABLE:
+        raise Unreadable(incomplete=_is_cut(cleaned)) from None
+    known: dict[str, Any] = {name: value for name, value in read.items() if value is not None}
+    return Frame(**known)
+
+
+def _is_cut(payload: bytes) -> bool:
+    """Whether a JSON object begins here and does not end."""
+    if not payload.lstrip().startswith(b"{"):
+        return False
+    outside = _STRING.sub(b"", payload)
+    return b'"' in outside or outside.count(b"{") + outside.count(b"[") > outside.count(b"}") + outside.count(b"]")
+
+
+def _text(raw: bytes) -> str | None:
+    """A JSON string's content or a number's digits as they were written; None for anything else."""
+    if raw.startswith(b'"'):
+        return msgspec.json.decode(raw, type=str)
+    return raw.decode() if raw[:1].isdigit() or raw.startswith(b"-") else None
+
+
+def _integer(raw: bytes) -> int | None:
+    text = _text(raw)
+    if text is None or len(text) > _LONGEST_INT or not text.isascii() or not text.isdigit():
+        return None
+    return int(text)
+
+
+def _flag(raw: bytes) -> bool | None:
+    return {b"true": True, b"false": False}.get(raw)
+
+
+def _raw(raw: bytes) -> msgspec.Raw | None:
+    return msgspec.Raw(raw) if raw else None
+
+
+_READERS: Final = {
+    field.name: {"updated": _integer, "is_paper": _flag, "args": _raw, "data": _raw}.get(field.name, _text)
+    for field in msgspec.structs.fields(Frame)
+}
+
+
+class Joiner:
+    """Puts together a message that the gateway delivered as several: JSON cut in pieces, joined until it parses."""
+
+    LARGEST: Final = 256 * 1024  # bytes
+    LONGEST: Final = 2.0  # seconds
+
+    def __init__(self) -> None:
+        self._pieces = b""
+        self._since = 0.0
+        self.malformed = 0  # messages given up, so far
+
+    def take(self, payload: bytes, now: float) -> Frame | None:
+        """The frame that ``payload`` is or completes; None if there is none (yet). ``now``: monotonic seconds."""
+        if self._pieces:
+            frame = self._complete(payload, now)
+            if frame is not None or self._pieces:
+                return frame
+        try:
+            return decode(payload)
+        except Unreadable as problem:
+            if problem.incomplete and len(payload) < self.LARGEST:
+                self._pieces, self._since = payload, now
+            else:
+                self.malformed += 1
+            return None
+
+    def _complete(self, payload: bytes, now: float) -> Frame | None:
+        joined = self._pieces + payload
+        try:
+            frame = decode(joined)
+        except Unreadable as problem:
+            late = now - self._since > self.LONGEST
+            if problem.incomplete and not late and len(joined) < self.LARGEST and not _is_whole(payload):
+                self._pieces = joined
+                return None
+            self._pieces = b""
+            self.malformed += 1  # what was waiting was no beginning, or its end never came
+            return None
+        self._pieces = b""
+        return frame
+
+
+def _is_whole(payload: bytes) -> bool:
+    try:
+        decode(payload)
+    except Unreadable:
+        return False
+    return True

@@ -1,0 +1,73 @@
+"""Which subscriptions to send, renew and end. Pure: the desired set, the current one and the time go in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from ibfeed_worker.ticks import FIELDS
+
+RENEW_S: Final = 480.0  # IB ends a subscription after 10 or 15 minutes, in silence
+MOST_AT_ONCE: Final = 10
+PAUSE_S: Final = 0.1
+_GOLDEN: Final = 2654435761  # Knuth's multiplier: neighbouring conids are spread over the whole range
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to send now, what is subscribed then (conid to the time of its renewal), and when to look again."""
+
+    commands: tuple[bytes, ...]
+    current: Mapping[int, float]
+    started: tuple[int, ...]  # conids whose next frame is a full one
+    refused: int  # desired contracts for which there is no line
+    wake_at: float | None
+
+
+def reconcile(
+    desired: Sequence[int], current: Mapping[int, float], now: float, *, lines: int, most: int = MOST_AT_ONCE
+) -> Step:
+    """``desired`` in order of importance: what exceeds ``lines`` is left out. Times are monotonic seconds.
+
+    Ends before it starts, so that a line is free before it is used, and starts before it renews. What does not fit
+    into one step (``most`` commands) is for the next, ``PAUSE_S`` later.
+    """
+    kept = dict.fromkeys(desired[: max(lines, 0)])
+    ended = [conid for conid in current if conid not in kept]
+    missing = [conid for conid in kept if conid not in current]
+    due = sorted((at, conid) for conid, at in current.items() if conid in kept and at <= now)
+    work = [
+        *((_end(conid), conid, None) for conid in ended),
+        *((_start(conid), conid, now + first_renewal(conid)) for conid in missing),
+        *((_start(conid), conid, now + RENEW_S) for _, conid in due),
+    ]
+    chosen = work[:most]
+    then = dict(current)
+    for _, conid, renew_at in chosen:
+        if renew_at is None:
+            del then[conid]
+        else:
+            then[conid] = renew_at
+    started = tuple(conid for _, conid, _ in chosen if conid in then and conid not in current)
+    commands = tuple(command for command, _, _ in chosen)
+    wake_at = now + PAUSE_S if len(work) > most else min(then.values(), default=None)
+    return Step(commands, then, started, max(0, len(desired) - len(kept)), wake_at)
+
+
+def first_renewal(conid: int) -> float:
+    """Seconds to a contract's first renewal: spread over the second half of the period, so that they stay spread."""
+    return RENEW_S * (0.5 + 0.5 * (conid * _GOLDEN % 2**32) / 2**32)
+
+
+_ASKED: Final = msgspec.json.encode({"fields": FIELDS})
+
+
+def _start(conid: int) -> bytes:
+    return b"smd+%d+%b" % (conid, _ASKED)
+
+
+def _end(conid: int) -> bytes:
+    return b"umd+%d+{}" % conid

@@ -1,0 +1,6 @@
+"""From IB's ``smd`` frames to ticks. Pure: no I/O, no clock, no logging."""
+
+from ibfeed_worker.ticks.frame import FIELDS, SmdFrame
+from ibfeed_worker.ticks.normaliser import Normaliser, Withheld
+
+__all__ = ["FIELDS", "Normaliser", "SmdFrame", "Withheld"]
