@@ -82,6 +82,7 @@ class FeedStatus(_Base, frozen=True, kw_only=True, omit_defaults=False):
     assigned_count: int = 0
     publishing_count: int = 0
     unassigned_count: int = 0
+    highest_epoch: int = 0  # of all contracts, present and past: one that comes back goes on above it
     replicas: int = 0  # pods that exist, for the scale subresource
     workers: int = 0  # that are streaming
     workers_summary: str = ""  # "3/3", for the printer column

@@ -48,6 +48,7 @@ def status_of(situation: Situation, *, now: datetime) -> FeedStatus:
         assigned_count=assigned,
         publishing_count=sum(cover.publishing(contract.conid) for contract in contracts),
         unassigned_count=len(contracts) - assigned,
+        highest_epoch=max([feed.status.highest_epoch, *cover.epochs.values()]),
         replicas=sum(worker.pod is not None for worker in situation.workers),
         workers=streaming,
         workers_summary=f"{streaming}/{feed.spec.workers}",
