@@ -77,7 +77,7 @@ def status_of_invalid(previous: FeedStatus, *, generation: int, message: str, no
 
 def manifest(status: FeedStatus) -> dict[str, Any]:
     """The status as plain JSON values."""
-    plain: dict[str, Any] = msgspec.to_builtins(status)
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(status))
     return plain
 
 

@@ -25,4 +25,5 @@ def shard(feed: Feed, spec: ShardSpec) -> Manifest:
 
 def shard_spec(spec: ShardSpec) -> dict[str, Any]:
     """``spec`` of an IbShard. ``contracts`` is always there: an empty list takes entries away, none may not."""
-    return {"contracts": [], **msgspec.to_builtins(spec)}
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(spec))
+    return {"contracts": [], **plain}
