@@ -1,0 +1,163 @@
+"""Take an account's Lease, keep it, annotate it, give it back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from ibfeed_worker.account import lease as rules
+from ibfeed_worker.account.lease import Action, Lease, Observed
+from ibfeed_worker.account.record import LoginRecord, as_annotations, parse
+from ibfeed_worker.backoff import Backoff
+from ibfeed_worker.kube.client import ApiError, Conflict, NotFound
+from ibfeed_worker.log import Log
+from ibfeed_worker.race import cancel
+
+_LOOK_EVERY: Final = 1.0  # seconds between looks at a Lease that somebody else holds
+_log = Log(__name__)
+
+
+class LeaseStore(Protocol):
+    """Where Leases are: ``Kube``. Both calls raise ApiError."""
+
+    async def read_lease(self, name: str) -> dict[str, Any]: ...
+
+    async def patch_lease(self, name: str, body: dict[str, Any]) -> dict[str, Any]: ...
+
+
+class Hold:
+    """A Lease in our hand. ``lost`` is set, for good, once we may not use the account any more."""
+
+    def __init__(self, store: LeaseStore, lease: Lease, me: str, renewed: float) -> None:
+        self.lost: Final = asyncio.Event()
+        self._store = store
+        self._lease = lease
+        self._me = me
+        self._writing = asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
+        self.why_lost = ""
+        self._deadline = self._loop.call_at(renewed + rules.LOST_AFTER, self._expire)
+        self._keeping = asyncio.create_task(self._keep(), name="lease")
+
+    @property
+    def record(self) -> LoginRecord:
+        return parse(self._lease.annotations)
+
+    async def write(self, record: LoginRecord) -> None:
+        """Write the login record; tries until it stands or the Lease is lost, for the count must not be forgotten."""
+        pause = Backoff(0.3, 2.0)
+        while not self.lost.is_set():
+            async with self._writing:
+                try:
+                    await self._patch(rules.annotate(self._lease, as_annotations(record)))
+                    return
+                except Conflict:
+                    await self._look_again()
+                except ApiError as error:
+                    _log.warning("login record not written yet", lease=self._lease.name, error=str(error))
+            await asyncio.sleep(pause.next())
+
+    async def release(self) -> None:
+        """Free the account for the next worker. Raises ApiError; then it is free TAKE_AFTER seconds later."""
+        self._deadline.cancel()
+        await cancel(self._keeping)
+        if self.lost.is_set():
+            return
+        try:
+            await self._patch(rules.release(self._lease, datetime.now(UTC)))
+        except Conflict:
+            await self._look_again()
+            if not self.lost.is_set():
+                await self._patch(rules.release(self._lease, datetime.now(UTC)))
+        self._lose("released")
+
+    async def _keep(self) -> None:
+        pause = Backoff(0.5, 2.0)
+        delay = rules.RENEW_EVERY
+        while not self.lost.is_set():
+            await asyncio.sleep(delay)
+            delay = await self._renew(pause)
+
+    async def _renew(self, pause: Backoff) -> float:
+        """Renew once; return the seconds until the next try."""
+        async with self._writing:
+            sent = self._loop.time()
+            try:
+                await self._patch(rules.renew(self._lease, datetime.now(UTC)))
+            except Conflict:
+                await self._look_again()
+                return pause.next()
+            except NotFound:
+                self._lose(f"Lease {self._lease.name} was deleted")
+                return 0.0
+            except ApiError as error:
+                _log.warning("lease not renewed", lease=self._lease.name, error=str(error))
+                return pause.next()
+        self._deadline.cancel()
+        # From the moment of sending: the server may have written it at once and the answer been slow.
+        self._deadline = self._loop.call_at(sent + rules.LOST_AFTER, self._expire)
+        pause.reset()
+        return max(0.0, sent + rules.RENEW_EVERY - self._loop.time())
+
+    async def _patch(self, body: dict[str, Any]) -> None:
+        self._lease = rules.parse(await self._store.patch_lease(self._lease.name, body))
+
+    async def _look_again(self) -> None:
+        try:
+            seen = rules.parse(await self._store.read_lease(self._lease.name))
+        except NotFound:
+            self._lose(f"Lease {self._lease.name} was deleted")
+            return
+        except ApiError as error:
+            _log.warning("lease not read", lease=self._lease.name, error=str(error))
+            return
+        if seen.holder != self._me:
+            self._lose(f"Lease {seen.name} is held by {seen.holder or 'nobody'} now")
+        else:
+            self._lease = seen
+
+    def _expire(self) -> None:
+        self._lose(f"Lease {self._lease.name} could not be renewed for {rules.LOST_AFTER:g} s")
+
+    def _lose(self, why: str) -> None:
+        if not self.lost.is_set():
+            self.why_lost = why
+            self.lost.set()
+
+
+async def take(store: LeaseStore, name: str, me: str, on_wait: Callable[[str], None]) -> Hold:
+    """Wait until the account is free and take it. ``on_wait`` hears why not yet, at each change of the reason."""
+    loop = asyncio.get_running_loop()
+    observed: Observed | None = None
+    pause = Backoff(0.5, 5.0)
+    told = ""
+    while True:
+        sent = loop.time()
+        try:
+            lease = rules.parse(await store.read_lease(name))
+            observed = rules.observe(observed, lease, loop.time())
+            if rules.decide(lease, observed, loop.time(), me) is not Action.WAIT:
+                sent = loop.time()
+                taken = rules.parse(await store.patch_lease(name, rules.take(lease, me, datetime.now(UTC))))
+                _log.info("account taken", lease=name, holder=me, before=lease.holder)
+                return Hold(store, taken, me, sent)
+            why, delay = f"account is held by {lease.holder}", _LOOK_EVERY
+            pause.reset()
+        except Conflict:
+            why, delay = told, pause.next()
+        except NotFound:
+            why, delay = f"Lease {name} is not there yet; the operator creates it", pause.next()
+        except ApiError as error:
+            why, delay = f"Lease {name} can't be read: {error}", pause.next()
+        if why != told:
+            on_wait(why)
+            told = why
+        await asyncio.sleep(delay)
+
+
+async def read_record(store: LeaseStore, name: str) -> LoginRecord:
+    """The login record of an account that we do not hold. Raises ApiError."""
+    found: Mapping[str, Any] = await store.read_lease(name)
+    return parse(rules.parse(found).annotations)

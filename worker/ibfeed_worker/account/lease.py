@@ -1,0 +1,98 @@
+"""The rules of an account's Lease. Pure: what was seen and our own clock in, what to do out.
+
+Times are seconds of our own monotonic clock, never the holder's timestamps: clocks of two nodes differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Final
+
+RENEW_EVERY: Final = 3.0
+LOST_AFTER: Final = 8.0  # no renewal for so long: the holder stops itself …
+TAKE_AFTER: Final = 10.0  # … before anyone who saw no change for so long may take it
+DURATION_S: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    name: str
+    resource_version: str
+    holder: str = ""
+    transitions: int = 0
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Since when a Lease has been at this resourceVersion, for all that we know."""
+
+    resource_version: str
+    since: float
+
+
+class Action(Enum):
+    TAKE = "take"
+    RENEW = "renew"  # it is ours already: our container restarted
+    WAIT = "wait"
+
+
+def parse(body: Mapping[str, Any]) -> Lease:
+    """The Lease in an API object."""
+    metadata, spec = body["metadata"], body.get("spec") or {}
+    return Lease(
+        name=metadata["name"],
+        resource_version=metadata["resourceVersion"],
+        holder=spec.get("holderIdentity") or "",
+        transitions=int(spec.get("leaseTransitions") or 0),
+        annotations=dict(metadata.get("annotations") or {}),
+    )
+
+
+def observe(before: Observed | None, lease: Lease, now: float) -> Observed:
+    if before is not None and before.resource_version == lease.resource_version:
+        return before
+    return Observed(lease.resource_version, now)
+
+
+def decide(lease: Lease, observed: Observed, now: float, me: str) -> Action:
+    """What the worker with identity ``me``, who does not hold the account yet, may do."""
+    if lease.holder == me:
+        return Action.RENEW
+    if not lease.holder or now - observed.since >= TAKE_AFTER:
+        return Action.TAKE
+    return Action.WAIT
+
+
+def take(lease: Lease, me: str, now: datetime) -> dict[str, Any]:
+    """Merge-patch that makes ``me`` the holder if the Lease is still as seen."""
+    stamp = _micro(now)
+    spec: dict[str, Any] = {"holderIdentity": me, "leaseDurationSeconds": DURATION_S, "renewTime": stamp}
+    if lease.holder != me:
+        spec |= {"acquireTime": stamp, "leaseTransitions": lease.transitions + 1}
+    return _guarded(lease, spec)
+
+
+def renew(lease: Lease, now: datetime) -> dict[str, Any]:
+    return _guarded(lease, {"renewTime": _micro(now)})
+
+
+def release(lease: Lease, now: datetime) -> dict[str, Any]:
+    return _guarded(lease, {"holderIdentity": "", "renewTime": _micro(now)})
+
+
+def annotate(lease: Lease, annotations: Mapping[str, str | None]) -> dict[str, Any]:
+    """Merge-patch of annotations; None removes one."""
+    return {"metadata": {"resourceVersion": lease.resource_version, "annotations": dict(annotations)}}
+
+
+def _guarded(lease: Lease, spec: Mapping[str, Any]) -> dict[str, Any]:
+    # A resourceVersion in a merge-patch makes it a compare-and-swap: the API server answers 409 if it has moved.
+    return {"metadata": {"resourceVersion": lease.resource_version}, "spec": dict(spec)}
+
+
+def _micro(now: datetime) -> str:
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

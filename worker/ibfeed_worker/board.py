@@ -1,0 +1,41 @@
+"""Where the session stands, for the IbShard's status, the probes and the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ibfeed_api.names import Reason, Session
+from ibfeed_worker.log import Log
+from ibfeed_worker.metrics import Metrics
+
+_log = Log(__name__)
+
+
+class Board:
+    """``on_change`` is called after each change."""
+
+    def __init__(self, metrics: Metrics, on_change: Callable[[], None]) -> None:
+        self.session = Session.STARTING
+        self.reason = ""
+        self.message = ""
+        self.account: int | None = None
+        self._on_change = on_change
+        self._gauge = metrics.session
+        for state in Session:
+            self._gauge.labels(state=state.value).set(state is self.session)
+
+    def say(self, session: Session, reason: Reason | None = None, message: str = "") -> None:
+        said = (session, reason.value if reason else "", message)
+        if said == (self.session, self.reason, self.message):
+            return
+        self._gauge.labels(state=self.session.value).set(0)
+        self._gauge.labels(state=session.value).set(1)
+        self.session, self.reason, self.message = said
+        _log.info("session", state=session.value, reason=self.reason, message=message, account=self.account)
+        self._on_change()
+
+    def serve(self, account: int | None) -> None:
+        """Say which account's session this is about."""
+        if account != self.account:
+            self.account = account
+            self._on_change()

@@ -1,0 +1,92 @@
+"""What the pod's environment tells the worker; see docs/architecture.md, "The worker pod"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ibfeed_api.feed import Kafka, WorkerSpec
+from ibfeed_api.names import GATEWAY_PORT, WORKER_PORT
+
+
+class BadConfig(Exception):
+    """The environment can't be used; the text says which variable and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    pod: str  # also the IbShard's name and Kafka's client id
+    namespace: str
+    pod_uid: str
+    node: str
+    feed: str
+    spec: WorkerSpec
+    extra_ca: Path | None
+    gateway_folder: Path
+    gateway_port: int
+    http_port: int
+    chromium: Path
+    chromedriver: Path
+
+    @property
+    def holder(self) -> str:
+        """Identity on the account's Lease. A restarted container of the same pod is the same holder."""
+        return f"{self.pod}_{self.pod_uid}"
+
+    @property
+    def shard(self) -> str:
+        return f"{self.namespace}/{self.pod}"
+
+
+def read(environment: Mapping[str, str]) -> Config:
+    """Raises BadConfig."""
+
+    def wanted(name: str) -> str:
+        if value := environment.get(name, ""):
+            return value
+        raise BadConfig(f"environment variable {name} is not set; the operator's StatefulSet sets it")
+
+    try:
+        spec = msgspec.json.decode(wanted("IBFEED_SPEC"), type=WorkerSpec)
+    except msgspec.DecodeError as error:
+        raise BadConfig(f"IBFEED_SPEC is not a worker's spec: {error}") from None
+    if spec.accounts.key_vault is None and spec.accounts.secret_ref is None:
+        raise BadConfig("IBFEED_SPEC names no source of accounts: set accounts.keyVault or accounts.secretRef")
+    extra_ca = environment.get("IBFEED_EXTRA_CA", "")
+    if extra_ca and not Path(extra_ca).is_file():
+        raise BadConfig(
+            f"IBFEED_EXTRA_CA names {extra_ca}, which is not a file: check spec.extraCA's ConfigMap and key"
+        )
+    return Config(
+        pod=wanted("POD_NAME"),
+        namespace=wanted("POD_NAMESPACE"),
+        pod_uid=wanted("POD_UID"),
+        node=environment.get("NODE_NAME", ""),
+        feed=wanted("IBFEED_FEED"),
+        spec=msgspec.structs.replace(spec, kafka=_kafka(spec.kafka, environment)),
+        extra_ca=Path(extra_ca) if extra_ca else None,
+        gateway_folder=Path(environment.get("IBFEED_GATEWAY_DIR", "/opt/gateway")),
+        gateway_port=_number(environment, "IBFEED_GATEWAY_PORT", GATEWAY_PORT),
+        http_port=_number(environment, "IBFEED_HTTP_PORT", WORKER_PORT),
+        chromium=Path(environment.get("IBFEED_CHROMIUM", "/usr/bin/chromium")),
+        chromedriver=Path(environment.get("IBFEED_CHROMEDRIVER", "/usr/bin/chromedriver")),
+    )
+
+
+def _kafka(spec: Kafka, environment: Mapping[str, str]) -> Kafka:
+    return msgspec.structs.replace(
+        spec,
+        bootstrap_servers=environment.get("KAFKA_BOOTSTRAP_SERVERS") or spec.bootstrap_servers,
+        linger_ms=_number(environment, "KAFKA_LINGER_MS", spec.linger_ms),
+        batch_size=_number(environment, "KAFKA_BATCH_SIZE", spec.batch_size),
+    )
+
+
+def _number(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal():
+        raise BadConfig(f"{name} is {text!r}, not a whole number")
+    return int(text)

@@ -1,0 +1,108 @@
+"""A gateway distribution, and a private copy of it that can be written to."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import certifi
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
+from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
+
+# SHA-256 of the certificate in IB's own distribution: self-signed, for no host name, expired in May 2019.
+IB_CERTIFICATE: Final = "13daf89a0712b962c3ecaa5ede344100aee0d3b5dec5a79abd7602a812eda3be"
+TRUST_STORE_PASSWORD: Final = "changeit"
+_RUN: Final = "bin/run.sh"
+_CONF: Final = "root/conf.yaml"
+_FINGERPRINT: Final = "certificate.sha256"
+_COPIED: Final = ("bin", "root")
+_SYSTEM_CAS: Final = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class BrokenDistribution(Exception):
+    """The gateway archive in the image can't be started; the text says what is wrong and what to do."""
+
+
+def check(folder: Path) -> None:
+    """Raises BrokenDistribution."""
+    if not (folder / _RUN).is_file():
+        raise BrokenDistribution(
+            f"the gateway archive has no {_RUN}: build the worker image with IB's clientportal.gw.zip"
+        )
+    if not os.access(folder / _RUN, os.X_OK):
+        raise BrokenDistribution(f"{_RUN} of the gateway archive is not executable: unpack the archive with its modes")
+    if not (folder / _CONF).is_file():
+        raise BrokenDistribution(f"the gateway archive has no {_CONF}: build the worker image with a complete archive")
+
+
+def fingerprint(folder: Path, configured: str | None) -> str:
+    """SHA-256 (hex) that the gateway's certificate must have: the feed's, else the distribution's, else IB's.
+
+    Raises BrokenDistribution if it is not one.
+    """
+    beside = folder / _FINGERPRINT
+    # Both `sha256sum` and `openssl -fingerprint` forms are in use.
+    text = configured or (beside.read_text() if beside.is_file() else IB_CERTIFICATE)
+    cleaned = text.replace(":", "").strip().lower().split()
+    if not cleaned or not _SHA256.fullmatch(cleaned[0]):
+        where = "spec.gateway.certificateSHA256" if configured else _FINGERPRINT
+        raise BrokenDistribution(f"{where} is not a SHA-256 fingerprint in hex")
+    return cleaned[0]
+
+
+def copy(folder: Path, into: Path, *, port: int, upstream: str) -> None:
+    """A copy of the distribution with our conf.yaml, at ``into``. Raises BrokenDistribution.
+
+    ``bin`` and ``root`` are copied, for a script may look for its neighbours; the rest, read-only and large, is linked.
+    """
+    check(folder)
+    shutil.rmtree(into, ignore_errors=True)
+    into.mkdir(parents=True)
+    for entry in folder.iterdir():
+        if entry.name in _COPIED:
+            shutil.copytree(entry, into / entry.name)
+        else:
+            (into / entry.name).symlink_to(entry)
+    # The copy keeps read-only modes of the image.
+    for path in [into / "root", *(into / "root").rglob("*")]:
+        path.chmod(path.stat().st_mode | 0o600)
+    conf = into / _CONF
+    conf.write_text(configured(conf.read_text(), port=port, upstream=upstream))
+
+
+def configured(conf: str, *, port: int, upstream: str) -> str:
+    """conf.yaml with our port, upstream and nobody but this pod let in. Raises BrokenDistribution.
+
+    Every other key stays as the distribution has it, and none is added: an unknown key stops IB's gateway.
+    """
+    try:
+        settings: Any = yaml.safe_load(conf)
+    except yaml.YAMLError as error:
+        raise BrokenDistribution(f"{_CONF} of the gateway archive is not YAML: {error}") from None
+    if not isinstance(settings, dict):
+        raise BrokenDistribution(f"{_CONF} of the gateway archive is not a mapping of settings")
+    settings |= {"listenPort": port, "listenSsl": True, "proxyRemoteHost": upstream}
+    settings["ips"] = {**(settings.get("ips") or {}), "allow": ["127.0.0.1"]}
+    return yaml.safe_dump(settings, sort_keys=False)
+
+
+def trust(extra_ca: Path, into: Path) -> tuple[Path, Path]:
+    """The machine's CAs and ``extra_ca``'s, as a Java trust store and as a PEM file. Raises BrokenDistribution."""
+    known = next((path for path in _SYSTEM_CAS if path.is_file()), Path(certifi.where()))
+    together = known.read_bytes() + b"\n" + extra_ca.read_bytes()
+    try:
+        x509.load_pem_x509_certificates(extra_ca.read_bytes())
+        certificates = set(x509.load_pem_x509_certificates(together))
+    except ValueError as error:
+        raise BrokenDistribution(f"extraCA holds no PEM certificate: {error}") from None
+    entries = [PKCS12Certificate(certificate, f"ca-{n}".encode()) for n, certificate in enumerate(certificates)]
+    store, pem = into / "trust.p12", into / "trust.pem"
+    store.write_bytes(serialize_java_truststore(entries, BestAvailableEncryption(TRUST_STORE_PASSWORD.encode())))
+    pem.write_bytes(together)
+    return store, pem

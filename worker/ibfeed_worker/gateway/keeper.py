@@ -1,0 +1,64 @@
+"""At most one running gateway, started again when it has died."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from ibfeed_api.names import Reason
+from ibfeed_worker.gateway.distribution import BrokenDistribution
+from ibfeed_worker.gateway.leftover import PortTaken
+from ibfeed_worker.gateway.pin import WrongCertificate
+from ibfeed_worker.gateway.process import Gateway, GatewayFailed, GatewaySettings, start
+from ibfeed_worker.log import Log
+from ibfeed_worker.metrics import Metrics
+from ibfeed_worker.race import cancel
+from ibfeed_worker.setback import Setback
+
+_log: Final = Log(__name__)
+
+
+class GatewayKeeper:
+    def __init__(self, settings: GatewaySettings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._starting: asyncio.Task[Gateway] | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a gateway listens already."""
+        return self._starting is not None and self._starting.done() and not self._has_died(self._starting)
+
+    def begin(self) -> None:
+        """Start a gateway in the background if there is none."""
+        if self._starting is None:
+            self._metrics.gateway_starts.inc()
+            self._starting = asyncio.create_task(start(self._settings), name="gateway start")
+
+    async def running(self) -> Gateway:
+        """The running gateway. Raises Setback."""
+        if self._starting is not None and self._starting.done() and self._has_died(self._starting):
+            await self.stop()
+        self.begin()
+        assert self._starting is not None  # noqa: S101 - begin() saw to it
+        try:
+            return await asyncio.shield(self._starting)
+        except (BrokenDistribution, PortTaken, WrongCertificate) as error:
+            reason, text = Reason.GATEWAY_BROKEN, str(error)
+        except (GatewayFailed, OSError, TimeoutError) as error:
+            reason, text = Reason.GATEWAY_DIED, f"the gateway did not start: {error or type(error).__name__}"
+        self._starting = None
+        raise Setback(reason, text)
+
+    async def stop(self) -> None:
+        starting, self._starting = self._starting, None
+        if starting is None:
+            return
+        if not starting.done():
+            await cancel(starting)  # start() takes its process along
+        elif not starting.cancelled() and starting.exception() is None:
+            await starting.result().stop()
+
+    @staticmethod
+    def _has_died(started: asyncio.Task[Gateway]) -> bool:
+        return started.cancelled() or started.exception() is not None or started.result().died.is_set()

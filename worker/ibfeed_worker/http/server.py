@@ -1,0 +1,107 @@
+"""The worker's HTTP server on one port. Answers from memory, so that a hung gateway can't make a probe fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from ibfeed_api.calls import CallRefused, ResolvedRoot, universe_path, verify
+from ibfeed_worker.log import Log
+from ibfeed_worker.universe.parse import BadAnswer
+from ibfeed_worker.universe.resolve import CantAsk, UnknownRoot
+
+_MOST_MONTHS: Final = 120
+_RESOLVE_LIMIT: Final = 25.0  # seconds for a root, in which the pacing budget lets some hundred calls through
+_log: Final = Log(__name__)
+
+
+class Answers(Protocol):
+    """Where the answers come from."""
+
+    def health(self) -> str:
+        """What is wrong with the process, or nothing."""
+
+    def is_streaming(self) -> bool: ...
+
+    def operator_key(self) -> str | None: ...
+
+    async def resolve(self, root: str, months: int) -> ResolvedRoot:
+        """Raises UnknownRoot, CantAsk or BadAnswer."""
+
+
+class HttpServer:
+    def __init__(self, answers: Answers, registry: CollectorRegistry, *, shard: str, port: int) -> None:
+        """``shard`` is ``namespace/name``, the audience of signed calls."""
+        self._answers = answers
+        self._registry = registry
+        self._shard = shard
+        self._port = port
+        app = web.Application()
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/v1/universe/{root}", self._guarded(self._universe))
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+
+    async def start(self) -> None:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, port=self._port).start()
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        wrong = self._answers.health()
+        return web.json_response({"ok": not wrong, "message": wrong}, status=503 if wrong else 200)
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        ready = self._answers.is_streaming()
+        return web.json_response({"ready": ready}, status=200 if ready else 503)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _universe(self, request: web.Request) -> web.Response:
+        months = request.query.get("months", "")
+        if not months.isdecimal() or not 1 <= int(months) <= _MOST_MONTHS:
+            return _error(400, f"months must be 1 to {_MOST_MONTHS}")
+        try:
+            async with asyncio.timeout(_RESOLVE_LIMIT):
+                found = await self._answers.resolve(request.match_info["root"], int(months))
+        except UnknownRoot as error:
+            return _error(404, str(error))
+        except BadAnswer as error:
+            return _error(502, str(error))
+        except CantAsk as error:
+            return _error(503, str(error))
+        except TimeoutError:
+            return _error(503, f"IB did not answer within {_RESOLVE_LIMIT:g} s")
+        return web.Response(body=msgspec.json.encode(found), content_type="application/json")
+
+    def _guarded(
+        self, handler: Callable[[web.Request], Awaitable[web.Response]]
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """The handler behind the check of the operator's signature."""
+
+        async def check(request: web.Request) -> web.Response:
+            scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+            if scheme.lower() != "bearer":
+                return _error(401, "a signed call is wanted")
+            path = universe_path(request.match_info["root"])
+            try:
+                verify(token, public_key=self._answers.operator_key(), shard=self._shard, path=path)
+            except CallRefused as refusal:
+                _log.warning("call refused", path=path, why=str(refusal))
+                return _error(401, str(refusal))
+            return await handler(request)
+
+        return check
+
+
+def _error(status: int, text: str) -> web.Response:
+    return web.json_response({"error": text}, status=status)

@@ -1,0 +1,1 @@
+"""The few calls that a worker makes to the Kubernetes API."""

@@ -1,0 +1,156 @@
+"""pykube-ng's HTTP client, with what it lacks: a token that is read anew as it rotates, and errors by kind."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+from pykube.config import KubeConfig
+from pykube.http import HTTPClient, KubernetesHTTPAdapter
+
+from ibfeed_api.names import API_VERSION, SHARD_PLURAL
+from ibfeed_worker.kube.thread import in_thread
+
+Object = dict[str, Any]
+MERGE_PATCH: Final = {"Content-Type": "application/merge-patch+json"}
+LEASES: Final = "coordination.k8s.io/v1"
+REQUEST_LIMIT: Final = 2.0  # seconds, for the whole of one call
+WATCH_SILENCE: Final = 75.0  # seconds; the server sends a bookmark about every minute
+_SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+class ApiError(Exception):
+    """The API server could not be asked, or refused."""
+
+
+class NotFound(ApiError):
+    """The object is not there."""
+
+
+class Conflict(ApiError):
+    """Somebody else changed the object first."""
+
+
+class Forbidden(ApiError):
+    """Our ServiceAccount may not do this."""
+
+
+class Gone(ApiError):
+    """410: the watch's resourceVersion is too old; list again."""
+
+
+_ERRORS: Final[Mapping[int, type[ApiError]]] = {401: Forbidden, 403: Forbidden, 404: NotFound, 409: Conflict, 410: Gone}
+
+
+class _RotatingToken(KubernetesHTTPAdapter):
+    """pykube reads the token once, at start; a projected token is replaced every hour or so."""
+
+    def __init__(self, config: KubeConfig, token: Path) -> None:
+        super().__init__(config)
+        self._token = token
+
+    def _setup_request_auth(self, config: KubeConfig, request: requests.PreparedRequest, kwargs: Object) -> None:
+        request.headers["Authorization"] = f"Bearer {self._token.read_text().strip()}"
+
+
+def connect() -> HTTPClient:
+    """Client of the pod's ServiceAccount; outside a pod, of the file in KUBECONFIG."""
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        config = KubeConfig.from_service_account(str(_SERVICE_ACCOUNT))
+        adapter = _RotatingToken(config, _SERVICE_ACCOUNT / "token")
+        client = HTTPClient(config, timeout=REQUEST_LIMIT, http_adapter=adapter)
+    else:
+        client = HTTPClient(KubeConfig.from_file(), timeout=REQUEST_LIMIT)
+    client.session.trust_env = False  # a proxy for IB is none for the API server
+    return client
+
+
+class Kube:
+    """Objects of one namespace. The async calls take at most REQUEST_LIMIT seconds; all raise ApiError."""
+
+    def __init__(self, http: HTTPClient, namespace: str) -> None:
+        self._http = http
+        self._namespace = namespace
+
+    async def read_lease(self, name: str) -> Object:
+        return await self._call("GET", LEASES, f"leases/{name}")
+
+    async def patch_lease(self, name: str, body: Object) -> Object:
+        return await self._call("PATCH", LEASES, f"leases/{name}", body)
+
+    async def patch_shard_status(self, name: str, body: Object) -> Object:
+        return await self._call("PATCH", API_VERSION, f"{SHARD_PLURAL}/{name}/status", body)
+
+    def read_secret(self, name: str) -> dict[str, bytes]:
+        """Blocking. The Secret's keys and values."""
+        found = self._request("GET", "v1", f"secrets/{name}")
+        return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
+
+    def list_shard(self, name: str) -> tuple[Object | None, str]:
+        """Blocking. The IbShard, or None, and the resourceVersion from which to watch it."""
+        found = self._request("GET", API_VERSION, f"{SHARD_PLURAL}?fieldSelector=metadata.name%3D{name}")
+        items = found.get("items") or []
+        return (items[0] if items else None), found["metadata"]["resourceVersion"]
+
+    def watch_shard(self, name: str, since: str) -> Iterator[tuple[str, Object]]:
+        """Blocking. (type, object) of each event after ``since``; ends when the server ends the watch.
+
+        Raises Gone when ``since`` is too old, ApiError when the connection breaks or is silent for WATCH_SILENCE.
+        """
+        path = (
+            f"{SHARD_PLURAL}?watch=true&allowWatchBookmarks=true&timeoutSeconds=300"
+            f"&resourceVersion={since}&fieldSelector=metadata.name%3D{name}"
+        )
+        try:
+            with self._http.request(
+                "GET",
+                version=API_VERSION,
+                namespace=self._namespace,
+                url=path,
+                stream=True,
+                timeout=(REQUEST_LIMIT, WATCH_SILENCE),
+            ) as answer:
+                _check(answer)
+                for line in answer.iter_lines(chunk_size=None):
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        status = event["object"]
+                        kind = _ERRORS.get(int(status.get("code", 0)), ApiError)
+                        raise kind(str(status.get("message", "the watch ended with an error")))
+                    yield event["type"], event["object"]
+        except (requests.RequestException, OSError, ValueError) as error:
+            raise ApiError(f"watch broke: {type(error).__name__}") from error
+
+    async def _call(self, method: str, version: str, path: str, body: Object | None = None) -> Object:
+        try:
+            return await in_thread(
+                lambda: self._request(method, version, path, body), limit=REQUEST_LIMIT, name=f"kube {method}"
+            )
+        except TimeoutError:
+            raise ApiError(f"no answer from the API server within {REQUEST_LIMIT:g} s") from None
+
+    def _request(self, method: str, version: str, path: str, body: Object | None = None) -> Object:
+        sent: dict[str, Any] = {} if body is None else {"data": json.dumps(body), "headers": MERGE_PATCH}
+        try:
+            answer = self._http.request(method, version=version, namespace=self._namespace, url=path, **sent)
+            _check(answer)
+            found: Object = answer.json()
+        except (requests.RequestException, OSError, ValueError) as error:
+            raise ApiError(f"API server unreachable: {type(error).__name__}") from error
+        return found
+
+
+def _check(answer: requests.Response) -> None:
+    if answer.ok:
+        return
+    try:
+        message = str(answer.json().get("message", ""))
+    except (requests.RequestException, ValueError, AttributeError):
+        message = ""
+    kind = _ERRORS.get(answer.status_code, ApiError)
+    raise kind(message or f"the API server answered {answer.status_code}")

@@ -1,0 +1,423 @@
+"""The worker's life: wait for an account, take its Lease, read its credentials, start the gateway, log in, check the
+session, stream until something is lost, repair or log in again; and on the way out undo all of it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final, NoReturn
+
+from ibfeed_api.calls import ResolvedRoot
+from ibfeed_api.names import ContractState, Reason, Session
+from ibfeed_api.shard import Account, KafkaStatus, ShardStatus
+from ibfeed_worker import login
+from ibfeed_worker.account.hold import Hold, read_record, take
+from ibfeed_worker.account.record import COUNTED, LoginRecord, after_failure
+from ibfeed_worker.backoff import Backoff
+from ibfeed_worker.board import Board
+from ibfeed_worker.config import Config
+from ibfeed_worker.credentials import Credentials, CredentialsError, source_of
+from ibfeed_worker.gateway.keeper import GatewayKeeper
+from ibfeed_worker.gateway.process import Gateway, GatewaySettings
+from ibfeed_worker.http.server import HttpServer
+from ibfeed_worker.kube.client import ApiError, Kube, connect
+from ibfeed_worker.kube.secrets import read_secret
+from ibfeed_worker.kube.thread import in_thread
+from ibfeed_worker.log import Log
+from ibfeed_worker.login.page import REASONS, Outcome
+from ibfeed_worker.metrics import Metrics
+from ibfeed_worker.race import bounded, cancel, first
+from ibfeed_worker.session.conversation import Conversation
+from ibfeed_worker.session.pacing import Budget
+from ibfeed_worker.session.rest import Rest
+from ibfeed_worker.setback import Parked, Setback
+from ibfeed_worker.shard.status import stamp
+from ibfeed_worker.shard.watch import Shard, ShardWatcher
+from ibfeed_worker.shard.writer import StatusWriter
+from ibfeed_worker.stream import Feeder, Link, SessionFacts
+from ibfeed_worker.universe.resolve import CantAsk, Universe
+
+_LOOK_AT_PARKED_S: Final = 5.0
+_GOOD_SESSION_S: Final = 120.0  # a session that lasted so long starts the back-off anew
+# Seconds for each step of the way out; together with Kafka's they stay well below the pod's grace period of 30 s.
+_RELEASE_S: Final = 7.0
+_LOGOUT_S: Final = 2.5
+_STOP_GATEWAY_S: Final = 3.0
+_FREE_LEASE_S: Final = 3.0
+_CLOSE_S: Final = 5.0
+_STATUS_S: Final = 2.0
+_log: Final = Log(__name__)
+
+
+class Worker:
+    """One worker process. ``run`` is its whole life."""
+
+    def __init__(self, config: Config, kube: Kube, metrics: Metrics) -> None:
+        self._config = config
+        self._kube = kube
+        self._metrics = metrics
+        self._started_at = stamp(time.time()) or ""
+        self._shard: Shard | None = None
+        self._shard_changed = asyncio.Event()
+        self._feeder: Feeder | None = None
+        self._feeder_ready = asyncio.Event()
+        self._kafka_trouble = KafkaStatus(reachable=False, message="not connected yet")
+        self._rest: Rest | None = None
+        self._conversation: Conversation | None = None
+        self._lost_to_others = 0
+        self._budget = Budget()
+        self._universe = Universe()
+        self._writer = StatusWriter(kube, config.pod, self._status)
+        self._board = Board(metrics, self._writer.poke)
+        self._watcher = ShardWatcher(kube, config.pod, self._on_shard)
+        self._http = HttpServer(self, metrics.registry, shard=config.shard, port=config.http_port)
+        self._gateways = GatewayKeeper(
+            GatewaySettings(
+                folder=config.gateway_folder,
+                port=config.gateway_port,
+                upstream=config.spec.gateway.upstream,
+                extra_ca=config.extra_ca,
+                certificate=config.spec.gateway.certificate_sha256,
+            ),
+            metrics,
+        )
+        self._credentials = source_of(
+            config.spec.accounts,
+            namespace=config.namespace,
+            read_secret=lambda name: read_secret(kube, name),
+            extra_ca=config.extra_ca,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set, then leave in order. Raises what no part of the worker foresaw."""
+        self._writer.poke()
+        self._watcher.start()
+        await self._http.start()
+        parts = [
+            asyncio.create_task(self._writer.run(), name="status"),
+            asyncio.create_task(self._prepare_feeder(), name="feeder"),
+            asyncio.create_task(self._serve(), name="serve"),
+        ]
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            waiting = {stopped, *parts}
+            while not stopped.done():
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+        finally:
+            await self._leave(parts[0], parts[1:], stopped)
+
+    async def _leave(
+        self, status: asyncio.Task[None], parts: list[asyncio.Task[None]], stopped: asyncio.Task[bool]
+    ) -> None:
+        self._board.say(Session.STOPPING, Reason.STOPPED)
+        await cancel(*parts, stopped)  # _serve releases, logs out and frees its account on the way
+        self._watcher.stop()
+        await bounded(self._gateways.stop(), _STOP_GATEWAY_S, "stopping the gateway")
+        if self._feeder is not None:
+            await bounded(self._feeder.close(), _CLOSE_S, "closing Kafka's producer")
+        await cancel(status)
+        self._board.say(Session.STOPPED, Reason.STOPPED)
+        await bounded(self._writer.write(), _STATUS_S, "writing the last status")
+        await bounded(self._http.stop(), 1.0, "closing the HTTP server")
+
+    # The shard.
+
+    def _on_shard(self, shard: Shard | None) -> None:
+        if (shard is None) != (self._shard is None):
+            _log.info("shard is there" if shard else "shard is gone", shard=self._config.shard)
+        self._shard = shard
+        if shard is not None and self._feeder is not None:
+            self._feeder.obey(shard.spec.contracts, shard.spec.lines)
+        self._shard_changed.set()
+        self._writer.poke()
+
+    def _account(self) -> Account | None:
+        """The account that the operator gives us; none if our shard has been deleted."""
+        return self._shard.spec.account if self._shard else None
+
+    async def _account_other_than(self, account: Account | None) -> None:
+        while self._account() == account:
+            self._shard_changed.clear()
+            await self._shard_changed.wait()
+
+    def _status(self) -> ShardStatus:
+        feeder, shard, board = self._feeder, self._shard, self._board
+        reports = feeder.reports() if feeder else ()
+        return ShardStatus(
+            observed_generation=shard.generation if shard else 0,
+            started_at=self._started_at,
+            session=board.session,
+            reason=board.reason,
+            message=board.message,
+            account=board.account,
+            market_data_live=feeder.market_data_live if feeder else None,
+            kafka=feeder.kafka_status() if feeder else self._kafka_trouble,
+            contract_count=sum(report.state is ContractState.PUBLISHING for report in reports),
+            lines=f"{feeder.lines_used if feeder else 0}/{shard.spec.lines if shard else 0}",
+            last_tick_time=stamp(feeder.last_tick) if feeder else None,
+            contracts=reports,
+        )
+
+    # Kafka.
+
+    async def _prepare_feeder(self) -> None:
+        """Make the data path as soon as Kafka's Secret, if there is one, can be read. Returns when it runs."""
+        pause = Backoff(0.5, 30.0)
+        secret: Mapping[str, bytes] | None = None
+        while (reference := self._config.spec.kafka.secret_ref) is not None:
+            try:
+                secret = await in_thread(
+                    partial(self._kube.read_secret, reference.name), limit=5.0, name="kafka secret"
+                )
+                break
+            except (ApiError, TimeoutError) as error:
+                text = f"Secret {reference.name} of kafka.secretRef can't be read: {error or 'no answer'}"
+                self._kafka_trouble = KafkaStatus(reachable=False, message=text)
+                self._writer.poke()
+                await asyncio.sleep(pause.next())
+        feeder = Feeder(
+            worker=self._config.pod,
+            feed=self._config.feed,
+            kafka=self._config.spec.kafka,
+            kafka_secret=secret,
+            lines=self._config.spec.accounts.lines_per_account,
+            on_change=self._on_feed_change,
+            on_session=self._on_session_facts,
+        )
+        await feeder.start()
+        self._metrics.registry.register(feeder.collector)
+        self._feeder = feeder
+        if self._shard is not None:
+            feeder.obey(self._shard.spec.contracts, self._shard.spec.lines)
+        self._feeder_ready.set()
+
+    def _on_feed_change(self) -> None:
+        self._writer.poke()
+
+    def _on_session_facts(self, facts: SessionFacts) -> None:
+        if facts.authenticated is False or facts.competing is True:
+            if self._conversation is not None:
+                self._conversation.nudge()
+        elif facts.authenticated is True:
+            self._board.say(Session.STREAMING)
+
+    # The account.
+
+    async def _serve(self) -> None:
+        """For ever: take the account that we are given, use it until it is lost or another one is given."""
+        while True:
+            account = self._account()
+            if account is None:
+                self._board.serve(None)
+                text = "no account is free for this worker" if self._shard else "this worker's IbShard is not there"
+                self._board.say(Session.WAITING_FOR_ACCOUNT, Reason.TOO_FEW_ACCOUNTS if self._shard else None, text)
+                await self._account_other_than(None)
+                continue
+            self._board.serve(account.index)
+            self._gateways.begin()  # it takes seconds, and needs no account to start
+            await first(self._use(account), self._account_other_than(account))
+
+    async def _use(self, account: Account) -> None:
+        """Take the account, use it until it is lost or parked, give it back. Returns when it may be tried anew."""
+
+        def wait(why: str) -> None:
+            self._board.say(Session.WAITING_FOR_ACCOUNT, Reason.ACCOUNT_HELD, why)
+
+        hold = await take(self._kube, account.lease, self._config.holder, wait)
+        sessions = asyncio.create_task(self._sessions(account, hold), name="sessions")
+        lost = asyncio.create_task(hold.lost.wait(), name="lease lost")
+        parked: Parked | None = None
+        try:
+            await asyncio.wait((sessions, lost), return_when=asyncio.FIRST_COMPLETED)
+            if not hold.lost.is_set():
+                sessions.result()  # it only ever ends by raising
+        except Parked as error:
+            parked = error
+            self._board.say(Session.PARKED, error.reason, error.message)
+        finally:
+            await self._give_back(hold, sessions)
+            await cancel(lost)
+        if parked is not None:
+            await self._while_parked(account)
+
+    async def _give_back(self, hold: Hold, sessions: asyncio.Task[NoReturn]) -> None:
+        """Release what we stream and log out; then nobody is disturbed when somebody else takes the account."""
+        if hold.lost.is_set():
+            # Somebody else may take it in a moment: stop at once, nothing is left to be handed over.
+            self._metrics.leases_lost.inc()
+            _log.error("account lost", lease=hold.why_lost)
+            self._board.say(Session.RECONNECTING, Reason.LEASE_LOST, hold.why_lost)
+        elif self._feeder is not None and not sessions.done():
+            await bounded(self._feeder.release(_RELEASE_S), _RELEASE_S + 1.0, "releasing the contracts")
+            await bounded(self._writer.write(), _STATUS_S, "reporting the release")
+        await cancel(sessions)
+        await bounded(self._gateways.stop(), _STOP_GATEWAY_S, "stopping the gateway")
+        await bounded(hold.release(), _FREE_LEASE_S, "freeing the account")
+
+    async def _while_parked(self, account: Account) -> None:
+        """Until a person has cleared the account; a new account from the operator ends this from outside."""
+        while True:
+            await asyncio.sleep(_LOOK_AT_PARKED_S)
+            try:
+                if not (await read_record(self._kube, account.lease)).parked:
+                    return
+            except ApiError as error:
+                _log.warning("parked account not read", lease=account.lease, error=str(error))
+
+    # Sessions.
+
+    async def _sessions(self, account: Account, hold: Hold) -> NoReturn:
+        """One session after the other, with back-off. Raises Parked."""
+        pause = Backoff(0.5, 60.0)
+        while True:
+            begun = time.monotonic()
+            try:
+                await self._session(account, hold)
+            except Setback as setback:
+                if setback.reason is Reason.COMPETING:
+                    self._lost_to_others += 1
+                if time.monotonic() - begun > _GOOD_SESSION_S:
+                    pause.reset()
+                if setback.restart_gateway:
+                    await self._gateways.stop()
+                await self._back_off(setback, pause.next())
+            except Parked as parked:
+                if not hold.record.parked:
+                    await hold.write(
+                        after_failure(hold.record, parked.reason, parked.message, now=datetime.now(UTC), most=1)
+                    )
+                raise
+
+    async def _back_off(self, setback: Setback, usual: float) -> None:
+        now = datetime.now(UTC)
+        until = setback.until or now + timedelta(seconds=setback.delay if setback.delay is not None else usual)
+        delay = max(0.0, (until - now).total_seconds())
+        # Credentials, gateway and session are all gone for now: whatever the reason, nothing streams.
+        message = setback.message if delay < 2 else f"{setback.message}; next try at {until:%H:%M:%S} UTC"
+        self._board.say(Session.BACKING_OFF, setback.reason, message)
+        await asyncio.sleep(delay)
+
+    async def _session(self, account: Account, hold: Hold) -> NoReturn:
+        """From nothing to a streaming session, until it can't go on. Raises Setback or Parked."""
+        await self._until_login_is_due(hold)
+        # A change of a password counts at the next login: credentials are read for one login each.
+        credentials = asyncio.create_task(self._credentials.read(account.index), name="credentials")
+        try:
+            if not self._gateways.is_up:
+                self._board.say(Session.STARTING_GATEWAY)
+            gateway = await self._gateways.running()
+            await self._converse(gateway, hold, credentials)
+        finally:
+            await _forget(credentials)
+
+    async def _converse(self, gateway: Gateway, hold: Hold, credentials: asyncio.Task[Credentials]) -> NoReturn:
+        await self._feeder_ready.wait()
+        rest = Rest(gateway.url, gateway.tls, self._budget, self._metrics)
+        conversation = Conversation(
+            rest,
+            self._board,
+            self._config.spec.accounts,
+            log_in=lambda: self._log_in(gateway, hold, credentials),
+            stream=lambda session: self._stream(gateway, session),
+            lost_to_others=self._lost_to_others,
+        )
+        self._rest, self._conversation = rest, conversation
+        try:
+            await first(conversation.run(), gateway.died.wait())
+            raise Setback(Reason.GATEWAY_DIED, f"the gateway ended; it last said: {gateway.tail}")
+        finally:
+            self._rest = self._conversation = None
+            if not gateway.died.is_set():
+                await bounded(rest.logout(), _LOGOUT_S, "logging out")
+            await rest.close()
+
+    async def _until_login_is_due(self, hold: Hold) -> None:
+        record = hold.record
+        if record.parked:
+            reason = Reason(record.parked) if record.parked in set(Reason) else Reason.ACCOUNT_PARKED
+            raise Parked(
+                reason, f"account is parked: {record.last_failure or record.parked}; clear its Lease's annotation"
+            )
+        if record.next_login is not None and record.next_login > datetime.now(UTC):
+            raise Setback(
+                Reason.LOGIN_FAILED,
+                f"{record.failed} failed logins, the last: {record.last_failure}",
+                until=record.next_login,
+            )
+
+    async def _log_in(self, gateway: Gateway, hold: Hold, credentials: asyncio.Task[Credentials]) -> None:
+        """One login by browser. Raises Setback or Parked."""
+        try:
+            found = await credentials
+        except CredentialsError as error:
+            raise Setback(error.reason, error.message) from None
+        accounts = self._config.spec.accounts
+        result = await login.log_in(
+            login.Browser(self._config.chromium, self._config.chromedriver),
+            url=gateway.login_url,
+            spki=gateway.tls.spki,
+            username=found.username,
+            password=found.password,
+            login=self._config.spec.gateway.login,
+            paper=not accounts.allow_live,
+        )
+        self._metrics.logins.labels(outcome=result.outcome.value).inc()
+        self._metrics.login_seconds.observe(result.seconds)
+        _log.info("login", outcome=result.outcome.value, text=result.text, seconds=result.seconds)
+        if result.outcome is Outcome.SUCCEEDED:
+            if hold.record != LoginRecord():
+                await hold.write(LoginRecord())
+            return
+        reason = REASONS[result.outcome]
+        if reason not in COUNTED:
+            raise Setback(reason, result.text)
+        record = after_failure(hold.record, reason, result.text, now=datetime.now(UTC), most=accounts.max_failed_logins)
+        await hold.write(record)
+        if record.parked:
+            raise Parked(reason, f"parked after {record.failed} failed logins: {result.text}")
+        raise Setback(reason, result.text, until=record.next_login)
+
+    async def _stream(self, gateway: Gateway, session: str) -> str:
+        """One websocket's life; returns why it ended."""
+        assert self._feeder is not None  # noqa: S101 - _converse waited for it
+        link = Link(
+            url=gateway.websocket_url,
+            ssl=gateway.tls.context,
+            cookie=session,
+            allow_live=self._config.spec.accounts.allow_live,
+        )
+        end = await self._feeder.stream(link)
+        self._metrics.streams_ended.labels(reason=end.reason.value).inc()
+        return end.text
+
+    # What the HTTP server asks.
+
+    def health(self) -> str:
+        return "" if self._watcher.alive else "the shard is not followed any more"
+
+    def is_streaming(self) -> bool:
+        return self._board.session is Session.STREAMING
+
+    def operator_key(self) -> str | None:
+        return self._shard.spec.operator_key if self._shard else None
+
+    async def resolve(self, root: str, months: int) -> ResolvedRoot:
+        if self._rest is None or not self.is_streaming():
+            raise CantAsk(f"this worker has no session now: {self._board.session.value}")
+        return await self._universe.resolve(self._rest, root, months)
+
+
+async def work(config: Config, stop: asyncio.Event) -> None:
+    """A worker's whole life, until ``stop`` is set."""
+    await Worker(config, Kube(connect(), config.namespace), Metrics()).run(stop)
+
+
+async def _forget(credentials: asyncio.Task[Credentials]) -> None:
+    """End the reading, if it still goes on; its failure matters only to a login that asks for it."""
+    credentials.cancel()
+    await asyncio.gather(credentials, return_exceptions=True)

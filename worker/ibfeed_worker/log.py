@@ -1,0 +1,56 @@
+"""JSON logs on stdout, one line for each event. Nothing here may be called once per tick."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import Final
+
+_FIELDS: Final = "ibfeed_fields"
+# Their own messages hold requests and header values.
+_CHATTY: Final = ("azure", "msal", "httpx", "httpcore", "urllib3", "selenium", "asyncio", "aiohttp.access")
+
+
+class Log:
+    """A named logger of events: ``log.info("logged in", account=3)``. Values must never be secrets."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def debug(self, event: str, **fields: object) -> None:
+        self._logger.debug(event, extra={_FIELDS: fields})
+
+    def info(self, event: str, **fields: object) -> None:
+        self._logger.info(event, extra={_FIELDS: fields})
+
+    def warning(self, event: str, **fields: object) -> None:
+        self._logger.warning(event, extra={_FIELDS: fields})
+
+    def error(self, event: str, *, cause: BaseException | None = None, **fields: object) -> None:
+        self._logger.error(event, extra={_FIELDS: fields}, exc_info=cause)
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        line.update(getattr(record, _FIELDS, {}))
+        if record.exc_info and record.exc_info[0]:
+            line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def set_up() -> None:
+    """Send every record of the process to stdout as JSON; libraries from WARNING on."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)

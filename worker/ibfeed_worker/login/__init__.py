@@ -1,0 +1,85 @@
+"""Log in to IB through the gateway's web page, in a short-lived process with a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ibfeed_api.feed import Login
+from ibfeed_worker.login.page import Order, Outcome, Result, selectors
+from ibfeed_worker.processes import kill_tree
+
+_GRACE: Final = 10.0  # seconds beyond the login's own limit for browser start and end
+_PASSED_ON: Final = ("PATH", "LANG", "PYTHONPATH", "TZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    chromium: Path
+    chromedriver: Path
+
+
+async def log_in(
+    browser: Browser, *, url: str, spki: str, username: str, password: str, login: Login, paper: bool
+) -> Result:
+    """One attempt to log in. The credentials go through a pipe: no argument, variable or file ever holds them."""
+    begun = time.monotonic()
+    home = Path(tempfile.mkdtemp(prefix="ibfeed-login-"))
+    order = Order(
+        url=url,
+        spki=spki,
+        username=username,
+        password=password,
+        selectors=selectors(login),
+        paper=paper,
+        timeout_s=login.timeout_seconds,
+        chromium=str(browser.chromium),
+        chromedriver=str(browser.chromedriver),
+        profile=str(home / "profile"),
+    )
+    try:
+        return await _run(order, home)
+    except TimeoutError:
+        return Result(
+            outcome=Outcome.BROWSER_FAILED,
+            text=f"the browser hung and was ended after {login.timeout_seconds + _GRACE:g} s",
+            seconds=time.monotonic() - begun,
+        )
+    finally:
+        await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
+
+
+async def _run(order: Order, home: Path) -> Result:
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    # Selenium must never look for a driver on the net: both paths are given.
+    environment |= {"HOME": str(home), "TMPDIR": str(home), "SE_OFFLINE": "true", "SE_AVOID_STATS": "true"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "ibfeed_worker.login",
+        env=environment,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(order.timeout_s + _GRACE):
+            printed, _ = await process.communicate(msgspec.json.encode(order))
+    finally:
+        if process.returncode is None:
+            await asyncio.to_thread(kill_tree, process.pid)
+            await process.wait()
+    try:
+        return msgspec.json.decode(printed, type=Result)
+    except msgspec.DecodeError:
+        return Result(outcome=Outcome.BROWSER_FAILED, text=f"the login's process ended with {process.returncode}")

@@ -1,0 +1,46 @@
+"""The process: hardening, logs, configuration, signals; the work itself is in lifecycle.py."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+from ibfeed_worker import log
+from ibfeed_worker.processes import harden, run_as_init
+
+if TYPE_CHECKING:
+    from ibfeed_worker.config import Config
+
+_log: Final = log.Log(__name__)
+
+
+def main() -> int:
+    status = run_as_init()  # before anything large is loaded: PID 1 stays small
+    if status is not None:
+        return status
+    harden()
+    log.set_up()
+    from ibfeed_worker import config
+    from ibfeed_worker.lifecycle import work
+
+    try:
+        settings = config.read(os.environ)
+    except config.BadConfig as error:
+        _log.error("bad configuration", message=str(error))
+        return 2
+    return asyncio.run(_until_stopped(work, settings))
+
+
+async def _until_stopped(work: Callable[[Config, asyncio.Event], Awaitable[None]], settings: Config) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        await work(settings, stop)
+    except Exception as error:  # noqa: BLE001 - the last place that can say why; the container is started again
+        _log.error("worker failed", cause=error)
+        return 1
+    return 0

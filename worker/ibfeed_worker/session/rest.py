@@ -1,0 +1,122 @@
+"""REST through the gateway: pinned TLS, a time limit on every call, one pacing budget in front of all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Final
+
+import httpx
+
+from ibfeed_worker.gateway.pin import PinnedTls
+from ibfeed_worker.metrics import Metrics
+from ibfeed_worker.session import answers
+from ibfeed_worker.session.answers import AuthStatus, IbAccounts, Throttled, Tickle, Trouble, Unavailable
+from ibfeed_worker.session.pacing import Budget, Penalised
+
+LIMIT: Final = 5.0  # seconds; with a hung upstream the gateway never answers
+_HEADERS: Final = {"User-Agent": "ibfeed/1", "Accept": "*/*", "Connection": "keep-alive"}
+
+
+class Rest:
+    """One gateway's API. The methods never raise for what IB or the gateway does: trouble is an answer, too."""
+
+    def __init__(
+        self,
+        url: str,
+        tls: PinnedTls,
+        budget: Budget,
+        metrics: Metrics,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=f"{url}/v1/api",
+            verify=tls.context,
+            headers=_HEADERS,
+            timeout=LIMIT,
+            trust_env=False,
+            transport=transport,
+        )
+        self._budget = budget
+        self._metrics = metrics
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    def penalty_left(self) -> float:
+        """Seconds of silence after a 429."""
+        return self._budget.penalty_left(asyncio.get_running_loop().time())
+
+    async def tickle(self) -> Tickle:
+        return answers.tickle(*await self._call("POST", "/tickle"))
+
+    async def auth_status(self) -> AuthStatus | Trouble:
+        return answers.auth_status(*await self._call("POST", "/iserver/auth/status"))
+
+    async def reopen(self, *, compete: bool) -> AuthStatus | Trouble:
+        """``ssodh/init``: open the brokerage session again; ``compete`` takes it from whoever holds it."""
+        body = {"publish": True, "compete": compete}
+        return answers.auth_status(*await self._call("POST", "/iserver/auth/ssodh/init", body=body))
+
+    async def accounts(self) -> IbAccounts | Trouble:
+        return answers.accounts(*await self._call("GET", "/iserver/accounts"))
+
+    async def logout(self) -> None:
+        """Best effort; whatever it answers, the session is not used any more."""
+        await self._call("POST", "/logout", paced=False)
+
+    async def get(self, path: str, query: dict[str, str]) -> Any | Trouble:
+        """The JSON document at ``path``, or the trouble in its place."""
+        return answers.document(*await self._call("GET", path, query=query))
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: dict[str, Any] | None = None,
+        query: dict[str, str] | None = None,
+        paced: bool = True,
+    ) -> tuple[int, bytes]:
+        """Status and body; 504: no answer in time, 502: the connection broke, 429: also our own silence after one."""
+        loop = asyncio.get_running_loop()
+        if paced:
+            try:
+                delay = self._budget.take(path, loop.time())
+            except Penalised as penalty:
+                return 429, str(penalty).encode()
+            if delay:
+                await asyncio.sleep(delay)
+        content = json.dumps(body).encode() if body is not None else b""
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        if method == "POST":
+            headers["Content-Length"] = str(len(content))  # IB answers 411 without one, empty bodies included
+        try:
+            async with asyncio.timeout(LIMIT):
+                answer = await self._http.request(method, path, params=query, content=content, headers=headers)
+        except (TimeoutError, httpx.TimeoutException):
+            self._metrics.rest_calls.labels(path=_label(path), status="timeout").inc()
+            return 504, f"no answer within {LIMIT:g} s".encode()
+        except httpx.HTTPError as error:
+            self._metrics.rest_calls.labels(path=_label(path), status="broken").inc()
+            return 502, type(error).__name__.encode()
+        self._metrics.rest_calls.labels(path=_label(path), status=str(answer.status_code)).inc()
+        if answer.status_code == 429:
+            self._budget.penalise(loop.time())
+        return answer.status_code, answer.content
+
+
+def _label(path: str) -> str:
+    """The path without its numbers: a metric's labels must be few."""
+    return "/".join("{id}" if part.isdecimal() else part for part in path.split("/"))
+
+
+def describe(trouble: Trouble) -> str:
+    """For a status message."""
+    match trouble:
+        case Unavailable(text=text) | answers.Unknown(text=text):
+            return text
+        case Throttled():
+            return "IB answered 429"
+        case answers.NoSession():
+            return "no session"

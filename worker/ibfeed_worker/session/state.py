@@ -1,0 +1,48 @@
+"""What to do next about the session. Pure: a table from what IB says to a step."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from ibfeed_worker.session.answers import Alive, AuthStatus, NoSession, Throttled, Tickle, Unavailable, Unknown
+
+# The gateway opens the brokerage session by itself, authDelay (3 s) after a login; then there is something to repair.
+SETTLE_S: Final = 20.0
+REPAIR_AFTER_S: Final = 8.0
+
+
+class Step(Enum):
+    STREAM = "stream"  # all is well
+    SETTLE = "settle"  # just logged in: the brokerage session is on its way
+    REPAIR = "repair"  # ssodh/init, at once: within 30 s the gateway logs itself out
+    LOGIN = "login"
+    YIELD = "yield"  # someone else has the session
+    WAIT = "wait"  # the upstream is in trouble; ask again later
+    KEEP_SILENT = "keep silent"  # penalty box
+
+
+def next_step(tickle: Tickle, *, since_login: float | None) -> Step:
+    """The step after what ``/tickle`` said; ``since_login``: seconds since our last login that succeeded, if any."""
+    match tickle:
+        case Alive(status=status):
+            return _of_status(status, since_login)
+        case NoSession():
+            return Step.LOGIN
+        case Throttled():
+            return Step.KEEP_SILENT
+        case Unavailable() | Unknown():
+            return Step.WAIT
+
+
+def _of_status(status: AuthStatus, since_login: float | None) -> Step:
+    if status.competing:
+        return Step.YIELD
+    if status.authenticated:
+        return Step.STREAM
+    settling = since_login is not None and since_login < SETTLE_S
+    if settling and since_login is not None and since_login < REPAIR_AFTER_S:
+        return Step.SETTLE
+    if status.connected:
+        return Step.REPAIR
+    return Step.SETTLE if settling else Step.LOGIN

@@ -1,0 +1,37 @@
+"""Why the session can't go on: the two ways out of every step on the way to streaming."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from ibfeed_api.names import Reason
+
+
+class Setback(Exception):
+    """Try again later: after the usual back-off, or not before ``until``, or after ``delay`` seconds."""
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        until: datetime | None = None,
+        delay: float | None = None,
+        restart_gateway: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.reason: Final = reason
+        self.message: Final = message
+        self.until: Final = until
+        self.delay: Final = delay
+        self.restart_gateway: Final = restart_gateway
+
+
+class Parked(Exception):
+    """Only a person can help: the account must not be tried again until its Lease's annotation is cleared."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason: Final = reason
+        self.message: Final = message

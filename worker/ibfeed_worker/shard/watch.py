@@ -1,0 +1,104 @@
+"""Follow the worker's own IbShard."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from ibfeed_api.shard import ShardSpec
+from ibfeed_worker.backoff import Backoff
+from ibfeed_worker.kube.client import ApiError, Gone
+from ibfeed_worker.log import Log
+
+_log = Log(__name__)
+_LISTED_EARLY: Final = 5.0  # seconds; a watch that ends sooner than this is a failure
+
+
+class ShardSource(Protocol):
+    """Where the IbShard is: ``Kube``. Both calls block and raise ApiError."""
+
+    def list_shard(self, name: str) -> tuple[dict[str, Any] | None, str]: ...
+
+    def watch_shard(self, name: str, since: str) -> Iterator[tuple[str, dict[str, Any]]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    generation: int
+    spec: ShardSpec
+
+
+class ShardWatcher:
+    """Hands each new state of the shard to ``on_change`` in the event loop: a Shard, or None when it is not there.
+
+    The API server being away changes nothing: the worker goes on with the last spec that it knows.
+    """
+
+    def __init__(self, source: ShardSource, name: str, on_change: Callable[[Shard | None], None]) -> None:
+        self._source = source
+        self._name = name
+        self._on_change = on_change
+        self._loop = asyncio.get_running_loop()
+        self._stopping = threading.Event()
+        # A daemon, for it may sit in a read of up to WATCH_SILENCE seconds when the process ends.
+        self._thread = threading.Thread(target=self._follow, name="shard", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def _follow(self) -> None:
+        pause = Backoff(0.2, 10.0)
+        while not self._stopping.is_set():
+            begun = time.monotonic()
+            try:
+                found, version = self._source.list_shard(self._name)
+                self._tell(found)
+                for kind, body in self._source.watch_shard(self._name, version):
+                    if self._stopping.is_set():
+                        return
+                    pause.reset()
+                    if kind == "DELETED":
+                        self._tell(None)
+                    elif kind != "BOOKMARK":
+                        self._tell(body)
+            except Gone:
+                _log.info("watch too old, listing again", shard=self._name)
+            except ApiError as error:
+                _log.warning("shard not followed", shard=self._name, error=str(error))
+                self._stopping.wait(pause.next())
+                continue
+            if time.monotonic() - begun < _LISTED_EARLY:
+                self._stopping.wait(pause.next())
+
+    def _tell(self, body: dict[str, Any] | None) -> None:
+        shard = None
+        if body is not None:
+            try:
+                shard = parse(body)
+            except msgspec.ValidationError as error:
+                # An operator newer than we are: what we know stays in force.
+                _log.error("IbShard not understood, the last spec stays in force", shard=self._name, error=str(error))
+                return
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._on_change, shard)
+
+
+def parse(body: dict[str, Any]) -> Shard:
+    """Raises msgspec.ValidationError."""
+    return Shard(
+        generation=int(body["metadata"].get("generation", 0)),
+        spec=msgspec.convert(body.get("spec") or {}, ShardSpec),
+    )

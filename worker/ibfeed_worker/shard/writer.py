@@ -1,0 +1,73 @@
+"""Write the IbShard's status, coalesced, never in anybody's way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from ibfeed_api.shard import ShardStatus
+from ibfeed_worker.backoff import Backoff
+from ibfeed_worker.kube.client import ApiError, NotFound
+from ibfeed_worker.log import Log
+from ibfeed_worker.shard.status import patch
+
+_GAP: Final = 0.25  # seconds between two writes
+_REFRESH: Final = 10.0  # seconds after which moving fields, such as lastTickTime, are written again
+_log = Log(__name__)
+
+
+class StatusStore(Protocol):
+    """Where the status goes: ``Kube``. Raises ApiError."""
+
+    async def patch_shard_status(self, name: str, body: dict[str, Any]) -> dict[str, Any]: ...
+
+
+class StatusWriter:
+    """``poke()`` after each change; what is written is ``compose()`` at the moment of writing."""
+
+    def __init__(self, store: StatusStore, name: str, compose: Callable[[], ShardStatus]) -> None:
+        self._store = store
+        self._name = name
+        self._compose = compose
+        self._changed = asyncio.Event()
+        self._written: dict[str, Any] | None = None
+        self._writing = asyncio.Lock()
+
+    def poke(self) -> None:
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Write for ever."""
+        pause = Backoff(0.3, 5.0)
+        while True:
+            try:
+                async with asyncio.timeout(_REFRESH):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            self._changed.clear()
+            try:
+                await self.write()
+            except ApiError as error:
+                # The next write holds all that this one did, so only the trying goes on.
+                if pause.tries == 0:
+                    _log.warning("status not written", shard=self._name, error=str(error))
+                self._changed.set()
+                await asyncio.sleep(pause.next())
+            else:
+                pause.reset()
+                await asyncio.sleep(_GAP)
+
+    async def write(self) -> None:
+        """Write now, unless nothing differs from what was written last. Raises ApiError."""
+        async with self._writing:
+            body = patch(self._compose())
+            if body == self._written:
+                return
+            try:
+                await self._store.patch_shard_status(self._name, body)
+            except NotFound:
+                self._written = None  # deleted, or not created yet: the watcher knows
+                return
+            self._written = body

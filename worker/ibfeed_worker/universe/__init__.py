@@ -1,0 +1,1 @@
+"""Which contracts a root has: the answer to the operator's question."""
