@@ -3,75 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import datetime as dt
-import ipaddress
-import json
 import logging
 import ssl
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from ibfeed_api.feed import KeyVault
 from ibfeed_simulator.vault.server import Server
 from ibfeed_worker.credentials.reader import read_vault
 from ibfeed_worker.credentials.request import Limits, VaultRequest
 from ibfeed_worker.credentials.values import Credentials, CredentialsError
+from support.vault import CLIENT, Tls, federated_token, private_tls
 
 USERNAME = "paperuser3"
 PASSWORD = "s3cr3t-Pa55-of-three"  # looked for in every log and exception
-CLIENT = "44444444-4444-4444-8444-444444444444"
 
 QUICK = Limits(connect=1.0, read=1.0, retries=2, backoff=0.01, longest_wait=1.0, total=20.0)
 
 
-@dataclass(frozen=True)
-class Tls:
-    ca: Path
-    cert: Path
-    key: Path
-
-
 @pytest.fixture(scope="session")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
-    """A private CA and a server certificate for 127.0.0.1."""
-    directory = tmp_path_factory.mktemp("tls")
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test CA")])
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vault")])
-    now = dt.datetime.now(dt.UTC)
-
-    def certificate(subject: x509.Name, public: ec.EllipticCurvePublicKey, *, ca: bool) -> x509.Certificate:
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(ca_name)
-            .public_key(public)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        )
-        if not ca:
-            hosts = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
-            builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
-        return builder.sign(ca_key, hashes.SHA256())
-
-    files = Tls(directory / "ca.pem", directory / "tls.pem", directory / "tls.key")
-    files.ca.write_bytes(certificate(ca_name, ca_key.public_key(), ca=True).public_bytes(serialization.Encoding.PEM))
-    files.cert.write_bytes(certificate(name, key.public_key(), ca=False).public_bytes(serialization.Encoding.PEM))
-    files.key.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return files
+    return private_tls(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -81,19 +36,6 @@ async def vault(tls: Tls) -> AsyncIterator[Server]:
     secrets = {"ib-username-3": USERNAME, "ib-password-3": PASSWORD}
     async with Server(secrets, context, control_port=0) as server:
         yield server
-
-
-def federated_token(**changes: object) -> str:
-    """A ServiceAccount token as a cluster projects it (its signature is not looked at)."""
-    claims = {
-        "aud": ["api://AzureADTokenExchange"],
-        "iss": "https://kubernetes.default.svc.cluster.local",
-        "sub": "system:serviceaccount:feeds:energy-worker",
-        "exp": time.time() + 3600,
-        **changes,
-    }
-    parts = (json.dumps(part).encode() for part in ({"alg": "RS256"}, claims))
-    return ".".join([*(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts), "c2lnbmF0dXJl"])
 
 
 @dataclass

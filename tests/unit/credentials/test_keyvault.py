@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from ibfeed_api.names import Reason
 from ibfeed_simulator.vault.tokens import Caller
+from support.vault import CLIENT, federated_token
 
-from .conftest import CLIENT, PASSWORD, USERNAME, Reader, federated_token
+from .conftest import PASSWORD, USERNAME, Reader
 
 
 def fake_az(directory: Path, script: str) -> dict[str, str]:

@@ -19,8 +19,9 @@ from ibfeed_simulator.vault.main import main
 from ibfeed_simulator.vault.server import Server
 from ibfeed_simulator.vault.tokens import Caller
 from ibfeed_simulator.vault.users import BadSecretsFile, read_secrets
+from support.vault import Tls, federated_token
 
-from .conftest import PASSWORD, USERNAME, Tls, federated_token
+from .conftest import PASSWORD, USERNAME
 
 
 class GivenToken:

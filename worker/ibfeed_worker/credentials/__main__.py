@@ -1,8 +1,8 @@
 """The reader process: one request on stdin, one answer on stdout, then the end.
 
-A process of its own, for three reasons. It can be ended whatever the SDK, DNS or ``az`` waits for. Tokens and the
-SDK's caches are gone with it. And the Azure clients' memory (measured: 13 MiB for the imports, about 20 with sessions
-and CAs loaded) does not stay with a worker that reads secrets for a second per day.
+A process of its own, so that it can be ended whatever the SDK, DNS or ``az`` waits for, and so that tokens, the SDK's
+caches and its memory are gone with it. Measured: the Azure clients add 6 to 13 MiB to a worker for good, of its 120;
+this process peaks at 52 MiB and takes 0.7 s, a few times a day.
 """
 
 from __future__ import annotations
