@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036 - the machine's own Python runs this, whichever it is
     sys.exit(f"ibfeed needs Python 3.11 or newer; this is {sys.version.split()[0]} ({sys.executable})")
 
 from ibfeed_local import verbs

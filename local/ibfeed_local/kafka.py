@@ -28,8 +28,10 @@ def fetch(state: State) -> str:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     run(
-        ["mvn", "--batch-mode", "--strict-checksums", f"-Dmaven.repo.local={state.cache / 'maven'}", "-f", POM]
-        + [COPY, f"-DoutputDirectory={partial}", "-DincludeScope=runtime"],
+        [
+            *("mvn", "--batch-mode", "--strict-checksums", f"-Dmaven.repo.local={state.cache / 'maven'}", "-f", POM),
+            *(COPY, f"-DoutputDirectory={partial}", "-DincludeScope=runtime"),
+        ],
         state.log / "maven.log",
         remedy="Can this machine reach Maven Central, or the mirror of its settings.xml?",
     )
@@ -87,8 +89,10 @@ logger.server.level=info
     java = ["java", "-cp", f"{_jars(state)}/*", f"-Dlog4j2.configurationFile={logging.as_uri()}"]
     if not (home / "data" / "meta.properties").exists():
         run(
-            [*java, "-Xmx128m", "kafka.tools.StorageTool", "format", "--standalone"]
-            + ["-t", _cluster_id(), "-c", configuration],
+            [
+                *(*java, "-Xmx128m", "kafka.tools.StorageTool", "format", "--standalone"),
+                *("-t", _cluster_id(), "-c", configuration),
+            ],
             state.log / "kafka-format.log",
         )
     heap = ["-Xms128m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxDirectMemorySize=128m"]
@@ -110,7 +114,7 @@ def _answers() -> bool:
 
 
 def _cluster_id() -> str:
-    """Sixteen random bytes as Kafka writes an id. The first keeps the text from beginning with a dash, as options do."""
+    """Sixteen bytes as Kafka writes an id. The first keeps the text from beginning with a dash, as options do."""
     return base64.urlsafe_b64encode(b"k" + os.urandom(15)).decode().rstrip("=")
 
 

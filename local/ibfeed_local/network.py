@@ -57,7 +57,7 @@ def up(state: State) -> None:
 
 
 def down(state: State) -> None:
-    """Take back the bridge, the rules of ours and of our Kubernetes, and the settings. Does nothing if there are none."""
+    """Take back the bridge, the rules of ours and of our Kubernetes, and the settings, if there are any."""
     before = _noted(state)
     if not before.exists():
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 from ibfeed_local import daemons, layout, pki
 from ibfeed_local.command import output, succeeds, tail
@@ -22,7 +23,7 @@ def start(state: State) -> None:
 
 def wait_until_ready(state: State) -> None:
     """Wait until pods can be made: the node is ready, and the controllers have made the first ServiceAccount."""
-    kubectl = [state.kubectl, f"--kubeconfig={state.kubeconfig}"]
+    kubectl: list[str | Path] = [state.kubectl, f"--kubeconfig={state.kubeconfig}"]
     template = '{range .status.conditions[?(@.type=="Ready")]}{.status}{end}'
     deadline = time.monotonic() + 90
     while not (

@@ -63,8 +63,10 @@ def create(state: State) -> None:
     new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     authority = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
     output(
-        ["openssl", "req", "-x509", *new_key, "-days", DAYS, "-subj", "/CN=ibfeed-local", "-keyout", "ca.key"]
-        + ["-out", "ca.crt", "-addext", "keyUsage=critical,keyCertSign,cRLSign"],
+        [
+            *("openssl", "req", "-x509", *new_key, "-days", DAYS, "-subj", "/CN=ibfeed-local", "-keyout", "ca.key"),
+            *("-out", "ca.crt", "-addext", "keyUsage=critical,keyCertSign,cRLSign"),
+        ],
         folder=target,
     )
     for identity in IDENTITIES:
@@ -78,8 +80,10 @@ def create(state: State) -> None:
             folder=target,
         )
         output(
-            ["openssl", "x509", "-req", "-in", f"{name}.csr", *authority, "-days", DAYS]
-            + ["-extfile", f"{name}.ext", "-out", f"{name}.crt"],
+            [
+                *("openssl", "x509", "-req", "-in", f"{name}.csr", *authority, "-days", DAYS),
+                *("-extfile", f"{name}.ext", "-out", f"{name}.crt"),
+            ],
             folder=target,
         )
     output(["openssl", "genrsa", "-out", "sa.key", "2048"], folder=target)

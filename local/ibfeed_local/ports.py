@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +28,7 @@ class Listener:
             if not process.name.isdigit():
                 continue
             try:
-                if any(os.readlink(link) == wanted for link in (process / "fd").iterdir()):
+                if any(str(link.readlink()) == wanted for link in (process / "fd").iterdir()):
                     command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
                     return f"process {process.name} ({command[:80]})"
             except (FileNotFoundError, ProcessLookupError, PermissionError):

@@ -21,7 +21,7 @@ MEMORY = 4  # GB available: control plane 0.9, Kafka 0.5, workers 0.2 each and 0
 def machine() -> None:
     """Raise a problem unless this is a Linux machine with apt, and we are root."""
     if not sys.platform.startswith("linux"):
-        raise Problem(f"the local cluster needs Linux; this is {sys.platform}", "Use a Debian or Ubuntu virtual machine.")
+        raise Problem(f"the local cluster needs Linux; this is {sys.platform}", "Use a Debian 12 virtual machine.")
     if shutil.which("apt-get") is None:
         raise Problem(
             f"the local cluster needs Debian or Ubuntu: there is no apt-get on {_distribution()}",

@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ibfeed_local.problem import Problem
+
 SOURCE = Path(__file__).resolve().parents[2]
 RUNTIME = Path("/run/ibfeed-local")  # sockets: their paths have at most 107 characters
 
@@ -67,7 +69,13 @@ class State:
 
     def prepare(self) -> None:
         """Make the folders. The state folder holds private keys, so only its owner may look in."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            (self.root / "steps").mkdir(exist_ok=True)
+        except PermissionError:
+            raise Problem(
+                f"{self.root} cannot be written to", "Run it as root, or name a folder of your own: IBFEED_STATE=..."
+            ) from None
         for folder in (self.bin, self.cache, self.log, self.run, self.images):
             folder.mkdir(exist_ok=True)
         self.run.chmod(0o700)
@@ -80,7 +88,6 @@ class State:
     def finish(self, step: str, digest: str) -> None:
         """Record that the step is done. Called last, so that an interrupted step starts again."""
         record = self.root / "steps" / step
-        record.parent.mkdir(exist_ok=True)
         write(record, digest)
 
 

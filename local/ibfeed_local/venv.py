@@ -24,7 +24,7 @@ def build(state: State) -> str:
     if not _usable(state.python):
         shutil.rmtree(state.venv, ignore_errors=True)
         run([sys.executable, "-m", "venv", state.venv], log, remedy="Install python3-venv.")
-    pip = [state.python, "-m", "pip", "--disable-pip-version-check"]
+    pip: list[str | Path] = [state.python, "-m", "pip", "--disable-pip-version-check"]
     run([*pip, "install", "--no-deps", "--require-hashes", "-r", LOCK], log, remedy=REMEDY)
     locked = {_normal(name) for name in re.findall(r"^([A-Za-z0-9][\w.-]*)==", LOCK.read_text(), re.MULTILINE)}
     present = {_normal(line.partition("==")[0]) for line in output([*pip, "list", "--format=freeze"]).split()}

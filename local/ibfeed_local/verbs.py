@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -12,7 +13,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ibfeed_local import build, cluster, command, images, preflight
+from ibfeed_local import (
+    build,
+    buildah,
+    cluster,
+    command,
+    deploy,
+    golang,
+    images,
+    layout,
+    lock,
+    packages,
+    preflight,
+    target,
+    venv,
+    verify,
+)
+from ibfeed_local import demo as show
 from ibfeed_local.problem import Problem
 from ibfeed_local.progress import Progress
 from ibfeed_local.state import State
@@ -36,27 +53,169 @@ def main(arguments: list[str]) -> int:
         command.end_children()
 
 
-def cluster_up(state: State) -> None:
-    """Kubernetes and Kafka only."""
+def demo(state: State) -> None:
+    """Everything, ending with live ticks."""
+    with _alone(state) as progress:
+        target = _deployed(state, progress)
+        show.show(state, target, progress)
+
+
+def up(state: State) -> None:
+    """Everything but the examples."""
+    with _alone(state) as progress:
+        _deployed(state, progress)
+
+
+def cluster_only(state: State) -> None:
+    """Kubernetes and Kafka, without the product."""
+    with _alone(state) as progress:
+        _start(state, progress)
+
+
+def build_images(state: State) -> None:
+    """Build what has changed and hand it to the local cluster."""
     with _alone(state) as progress:
         build.everything(state, progress)
-        cluster.up(state, progress)
-        images.load_pause(state)
+        _needs_cluster(state)
+        images.build(state, progress)
+
+
+def deploy_product(state: State) -> None:
+    """Bring simulator, definitions and operator on the cluster up to date."""
+    with _alone(state) as progress:
+        if _is_current():
+            deploy.everything(state, _current(state, progress), progress)
+            return
+        build.everything(state, progress)
+        _needs_cluster(state)
+        deploy.everything(state, target.local(state, images.build(state, progress)), progress)
+
+
+def kubeconfig(state: State) -> None:
+    """Print what a shell has to evaluate to speak to the local cluster."""
+    print(f"export KUBECONFIG={shlex.quote(str(state.kubeconfig))}")
+    if shutil.which("kubectl") is None:
+        print(f'export PATH={shlex.quote(str(state.bin))}:"$PATH"')
+
+
+def ticks(state: State) -> int:
+    """Print ticks until interrupted."""
+    if not state.python.exists():
+        raise Problem("nothing is built yet", "Start with: make demo")
+    return show.ticks(state, target.current().kafka if _is_current() else layout.KAFKA, 0)
 
 
 def down(state: State) -> None:
     """Stop everything; keep caches and images."""
+    if _is_current():
+        raise Problem("CLUSTER=current was not started from here", "Remove the feeds with: kubectl delete ibf --all")
+    if state.root.exists():
+        with _alone(state) as progress:
+            cluster.down(state, progress)
+
+
+def clean(state: State) -> None:
+    """Stop everything and remove the state folder."""
     if not state.root.exists():
         return
+    if not (state.root / "steps").is_dir() and any(state.root.iterdir()):
+        raise Problem(f"{state.root} does not look like a state folder of ours", "Look at it, and remove it yourself.")
+    down(state)
+    with Progress().step(f"removing {state.root}"):
+        buildah.remove_storage(state)
+        golang.make_removable(state)
+        shutil.rmtree(state.root)
+
+
+def lint(state: State) -> int:
+    """Style, types and import contracts."""
+    _environment(state)
+    return _verdict(verify.lint(state))
+
+
+def test_fast(state: State) -> int:
+    """What needs neither cluster nor Kafka."""
+    _environment(state)
+    return _verdict(verify.fast(state))
+
+
+def test(state: State) -> int:
+    """Everything. The cheap part first, and a cluster only if that is clean."""
+    if code := test_fast(state):
+        return code
     with _alone(state) as progress:
-        cluster.down(state, progress)
+        with progress.step("a browser for the tests") as step:
+            step.result = " ".join(packages.install(state, packages.BROWSER)) or "there already"
+        _deployed(state, progress)
+    return _verdict(verify.on_the_cluster(state))
+
+
+def lock_requirements(state: State) -> None:
+    """Resolve the requirements anew."""
+    _environment(state)
+    with Progress().step("resolving requirements"):
+        lock.write_all(state)
+
+
+def _deployed(state: State, progress: Progress) -> target.Target:
+    if _is_current():
+        where = _current(state, progress)
+    else:
+        _start(state, progress)
+        where = target.local(state, images.build(state, progress))
+    deploy.everything(state, where, progress)
+    return where
+
+
+def _start(state: State, progress: Progress) -> None:
+    build.everything(state, progress)
+    cluster.up(state, progress)
+    images.load_pause(state)
+
+
+def _current(state: State, progress: Progress) -> target.Target:
+    where = target.current()  # first, because it is what a person is likelier to have wrong
+    with progress.step("Python environment") as step:
+        step.result = venv.build(state)
+    return where
+
+
+def _environment(state: State) -> None:
+    """The virtual environment alone, which needs no root and no cluster."""
+    state.prepare()
+    with _hold(state), Progress().step("Python environment") as step:
+        step.result = venv.build(state)
+
+
+def _needs_cluster(state: State) -> None:
+    if not cluster.is_up(state):
+        raise Problem("the local cluster is not up", "Start it with: make up")
+
+
+def _is_current() -> bool:
+    wanted = os.environ.get("CLUSTER", "")
+    if wanted not in ("", "local", "current"):
+        raise Problem(f"CLUSTER must be `local` or `current`, and it is {wanted!r}")
+    return wanted == "current"
+
+
+def _verdict(failures: int) -> int:
+    return 1 if failures else 0
 
 
 @contextmanager
 def _alone(state: State) -> Iterator[Progress]:
-    """Check the machine, and hold the lock of the state folder: two runs would build over each other."""
-    preflight.machine()
+    """Check the machine, if it is to carry the cluster, and hold the lock of the state folder."""
+    if not _is_current():
+        preflight.machine()
     state.prepare()
+    with _hold(state):
+        yield Progress()
+
+
+@contextmanager
+def _hold(state: State) -> Iterator[None]:
+    """Hold the lock of the state folder: two runs would build over each other."""
     with (state.root / "lock").open("a+") as lock:
         deadline, told = time.monotonic() + 3600, False
         while True:
@@ -74,7 +233,7 @@ def _alone(state: State) -> Iterator[Progress]:
         lock.truncate(0)
         lock.write(f"process {os.getpid()}")
         lock.flush()
-        yield Progress()
+        yield
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:
@@ -82,6 +241,17 @@ def _interrupt(_: int, __: FrameType | None) -> None:
 
 
 VERBS: dict[str, Callable[[State], int | None]] = {
-    "cluster": cluster_up,
+    "demo": demo,
+    "up": up,
+    "cluster": cluster_only,
+    "images": build_images,
+    "deploy": deploy_product,
+    "kubeconfig": kubeconfig,
+    "ticks": ticks,
     "down": down,
+    "clean": clean,
+    "lint": lint,
+    "test-fast": test_fast,
+    "test": test,
+    "lock": lock_requirements,
 }

@@ -1,0 +1,90 @@
+"""The two examples on a running product, until ticks are on Kafka."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ibfeed_local import command, progress
+from ibfeed_local.problem import Problem
+from ibfeed_local.state import SOURCE, State
+from ibfeed_local.target import Target
+
+EXAMPLES = {name: SOURCE / "examples" / f"{name}.yaml" for name in ("energy", "equity")}
+PATIENCE = 300  # seconds until both feeds are ready; they take a minute, three browsers on two cores included
+SECONDS_OF_TICKS = 10
+
+
+def show(state: State, target: Target, said: progress.Progress) -> None:
+    """Apply the examples, wait until they stream, and show it."""
+    with said.step(f"applying {' and '.join(f'examples/{path.name}' for path in EXAMPLES.values())}"):
+        for path in EXAMPLES.values():
+            _apply(target, path)
+    with said.step("feeds") as step:
+        _wait(target, step)
+    progress.headline(f"{target.kubectl_to_type} get ibf,ibs -o wide")
+    print(target.run("get", "ibf,ibs", "--namespace", "default", "-o", "wide"), end="")
+    progress.headline(f"ticks on Kafka ({target.kafka_from_here}, topic ticklast), {SECONDS_OF_TICKS} s of them")
+    if ticks(state, target.kafka_from_here, SECONDS_OF_TICKS):
+        raise Problem(f"no tick came from Kafka at {target.kafka_from_here}", "Is it reachable from this machine?")
+    progress.headline("it streams. Try next:")
+    if os.environ.get("CLUSTER") != "current":
+        print('  eval "$(make -s kubeconfig)"')
+    print(
+        "  kubectl get ibf,ibs -o wide\n"
+        "  kubectl edit ibf/energy                    # add a root, say `- symbol: RB`\n"
+        "  kubectl scale ibf/energy --replicas=4\n"
+        "  kubectl delete pod energy-1                # the others take over, then share again\n"
+        "  make ticks                                 # what is on Kafka, until you press Ctrl-C\n"
+        "  make down                                  # stop everything, leave nothing behind",
+        flush=True,
+    )
+
+
+def ticks(state: State, kafka: str, seconds: float) -> int:
+    """Print ticks as they come, for so many seconds (0: until interrupted); the exit code of the consumer."""
+    arguments: list[str | Path] = [state.python, "-m", "ibfeed_local.ticks", kafka, str(seconds)]
+    return command.attached(arguments, environment={"PYTHONPATH": str(SOURCE / "local")})
+
+
+def _apply(target: Target, path: Path) -> None:
+    """Apply an example as it is, but for the address of Kafka."""
+    change = {"spec": {"kafka": {"bootstrapServers": target.kafka}}}
+    changed = target.run("patch", "--local", "-f", str(path), "--type=merge", "-p", json.dumps(change), "-o", "json")
+    target.run("apply", "--namespace", "default", "-f", "-", given=changed)
+
+
+def _wait(target: Target, step: progress.Step) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        feeds = {
+            name: json.loads(target.run("get", "ibf", name, "--namespace", "default", "-o", "json"))
+            for name in EXAMPLES
+        }
+        step.result = "; ".join(f"{name} {_summary(feed)}" for name, feed in feeds.items())
+        if all(_ready(feed).get("status") == "True" for feed in feeds.values()):
+            return
+        if time.monotonic() > deadline:
+            pods = target.run("get", "pods", "--namespace", "default", "-o", "wide")
+            raise Problem(
+                f"the feeds are not ready after {PATIENCE} s: {step.result}\n{pods}",
+                f"Look at: {target.kubectl_to_type} describe ibf; {target.kubectl_to_type} logs energy-0",
+            )
+        time.sleep(0.5)
+
+
+def _ready(feed: dict[str, Any]) -> dict[str, Any]:
+    """The feed's Ready condition, if it speaks of the spec as it is now."""
+    for condition in feed.get("status", {}).get("conditions", []):
+        if condition["type"] == "Ready" and condition.get("observedGeneration") == feed["metadata"]["generation"]:
+            return dict(condition)
+    return {}
+
+
+def _summary(feed: dict[str, Any]) -> str:
+    status = feed.get("status", {})
+    message = _ready(feed).get("message", "waiting for the operator")
+    return f"{status.get('assignedCount', 0)}/{status.get('contractCount', 0)} contracts ({message})"

@@ -1,0 +1,35 @@
+"""The locked requirements: every package with its version and checksums, never where it was downloaded from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ibfeed_local.command import output, run
+from ibfeed_local.state import SOURCE, State
+
+UV = "uv==0.9.10"
+EXTRAS = {
+    "operator": ("operator",),
+    "worker": ("worker",),
+    "simulator": ("simulator",),
+    "dev": ("operator", "worker", "simulator", "dev"),
+}
+
+
+def write_all(state: State) -> None:
+    """Resolve the extras of pyproject.toml anew, each image's and the developers'."""
+    log = state.log / "lock.log"
+    home = state.cache / "uv"
+    if not (home / "bin" / "uv").exists():
+        run([state.python, "-m", "venv", home], log)
+        run([home / "bin" / "python", "-m", "pip", "install", UV], log, remedy="Can this machine reach PyPI?")
+    for name, extras in EXTRAS.items():
+        compile_: list[str | Path] = [home / "bin" / "uv", "pip", "compile", "pyproject.toml"]
+        options = ["--generate-hashes", "--quiet", "--python-version=3.11", "--no-emit-index-url", "--no-header"]
+        places = [f"--cache-dir={state.cache / 'uv-cache'}", f"--output-file=requirements/{name}.txt"]
+        output(
+            [*compile_, *(f"--extra={extra}" for extra in extras), *options, "--no-annotate", *places],
+            folder=SOURCE,
+            within=300,
+            remedy="Can this machine reach PyPI?",
+        )

@@ -1,0 +1,60 @@
+"""The tests, in the order of what they cost."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ibfeed_local import layout
+from ibfeed_local.command import attached
+from ibfeed_local.progress import headline
+from ibfeed_local.state import SOURCE, State
+
+PACKAGES = ("api/ibfeed_api", "operator/ibfeed_operator", "worker/ibfeed_worker", "simulator/ibfeed_simulator")
+TYPED = (*PACKAGES, "local/ibfeed_local")
+
+
+def lint(state: State) -> int:
+    """Style, types and import contracts; the number of tools that found something."""
+    bin_ = state.venv / "bin"
+    imports = os.pathsep.join(str(SOURCE / Path(package).parent) for package in PACKAGES)
+    environment = {"PYTHONPATH": imports, "MYPYPATH": ""}
+    tools: dict[str, list[str | Path]] = {
+        "ruff check": [bin_ / "ruff", "check", "--no-cache", "."],
+        "ruff format": [bin_ / "ruff", "format", "--no-cache", "--check", "--quiet", "."],
+        "mypy --strict": [bin_ / "mypy", "--cache-dir", state.cache / "mypy", *TYPED],
+        "import contracts": [bin_ / "lint-imports", "--no-cache"],
+    }
+    failures = 0
+    for name, arguments in tools.items():
+        headline(name)
+        failures += bool(attached(arguments, environment=environment, folder=SOURCE))
+    return failures
+
+
+def fast(state: State) -> int:
+    """What needs neither cluster nor Kafka."""
+    failures = lint(state)
+    headline("unit tests")
+    failures += bool(_pytest(state, "tests/unit"))
+    return failures
+
+
+def on_the_cluster(state: State) -> int:
+    """Component and cluster tests, which need `up`."""
+    failures = 0
+    for folder in ("tests/component", "tests/cluster"):
+        headline(folder)
+        failures += bool(_pytest(state, folder, "-v"))
+    return failures
+
+
+def _pytest(state: State, folder: str, *options: str) -> int:
+    environment = {
+        "IBFEED_STATE": str(state.root),
+        "KUBECONFIG": str(state.kubeconfig),
+        "KAFKA": layout.KAFKA,
+        "PATH": f"{state.bin}{os.pathsep}{os.environ['PATH']}",
+    }
+    arguments: list[str | Path] = [state.python, "-m", "pytest", "-p", "no:cacheprovider", *options, folder]
+    return attached(arguments, environment=environment, folder=SOURCE)
