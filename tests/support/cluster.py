@@ -72,3 +72,11 @@ def is_ready(feed: dict[str, Any]) -> bool:
 def owners(feed: dict[str, Any]) -> dict[int, str]:
     """conid -> name of the worker that the status names."""
     return {c["conid"]: c.get("worker", "") for c in feed.get("status", {}).get("contracts", [])}
+
+
+def kill_container(namespace: str, pod: str, container: str = "worker") -> None:
+    """``kill -9`` of the container's first process, as the kernel's out-of-memory killer does it."""
+    found = next(c for c in read("pod", pod, namespace)["status"]["containerStatuses"] if c["name"] == container)
+    identity = found["containerID"].removeprefix("containerd://")
+    runtime = ["ctr", "--address", "/run/ibfeed-local/containerd.sock", "-n", "k8s.io"]
+    subprocess.run([*runtime, "tasks", "kill", "-s", "SIGKILL", identity], check=True, timeout=20)

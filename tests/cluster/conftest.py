@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.cluster import ROOT, eventually, is_ready, items, kubectl, read
+from support.venue import Venue
+
+NAMESPACE = "default"
+
+
+@pytest.fixture(scope="session")
+def venue() -> Venue:
+    """The simulator that `make up` deployed."""
+    return Venue.in_cluster()
+
+
+@pytest.fixture
+def clean() -> Iterator[None]:
+    """No feed before, none after: every test here starts from an empty namespace."""
+    remove_all_feeds()
+    yield
+    remove_all_feeds()
+
+
+def remove_all_feeds() -> None:
+    kubectl("delete", "ibfeeds", "--all", "-n", NAMESPACE, "--wait=false")
+    eventually(
+        lambda: not [o for kind in ("ibfeeds", "ibshards", "pods") for o in items(kind, NAMESPACE)],
+        within=60,
+        what="every feed, shard and worker pod is gone",
+    )
+
+
+def apply_example(name: str) -> None:
+    kubectl("apply", "-n", NAMESPACE, "-f", str(ROOT / "examples" / f"{name}.yaml"))
+
+
+def wait_ready(feed: str, within: float = 180) -> dict:
+    return eventually(
+        lambda: (found := read("ibfeed", feed, NAMESPACE)) and is_ready(found) and found,
+        within=within,
+        what=f"ibfeed {feed} is Ready: {read('ibfeed', feed, NAMESPACE).get('status', {}).get('conditions')}",
+    )

@@ -1,0 +1,73 @@
+"""The simulator's control API: who is logged in, what was sent to whom, and what shall go wrong."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, Self
+
+import httpx
+import msgspec
+
+from support.cluster import eventually, read
+
+
+class Venue:
+    """``base``: ``http://host:port`` of the control API."""
+
+    def __init__(self, base: str) -> None:
+        self._http = httpx.Client(base_url=base, timeout=30, trust_env=False)
+
+    @classmethod
+    def in_cluster(cls) -> Self:
+        service = read("service", "ib-api", "ibfeed-simulator")
+        assert service, "the simulator is not deployed: run `make up` first"
+        return cls(f"http://{service['spec']['clusterIP']}:8081")
+
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._http.get("/control/state").raise_for_status().json()
+        return found
+
+    def now_ms(self) -> int:
+        return int(self.state()["now_ms"])
+
+    def logged_in(self) -> list[str]:
+        return [name for name, user in self.state()["users"].items() if user["logged_in"]]
+
+    def cursor(self) -> int:
+        """Where the ground truth stands now."""
+        return int(self.state()["truth_next"])
+
+    def truth(self, since: int) -> list[dict[str, Any]]:
+        """Every frame that was sent to a session since ``cursor``; fails if the venue forgot some."""
+        lines: list[dict[str, Any]] = []
+        while True:
+            answer = self._http.get("/control/truth", params={"since": since}).raise_for_status()
+            assert answer.headers["X-Truth-Lost"] == "0", "the venue's ring was too short for this test"
+            found = [msgspec.json.decode(line) for line in answer.content.splitlines()]
+            lines += found
+            following = int(answer.headers["X-Truth-Next"])
+            if following == since:
+                return lines
+            since = following
+
+    def updates(self, since: int) -> dict[int, list[int]]:
+        """conid -> IB's times of the updates that were sent to a worker, each once, in order."""
+        seen: dict[int, set[int]] = defaultdict(set)
+        for line in self.truth(since):
+            if line["kind"] in ("full", "delta"):
+                seen[line["conid"]].add(line["updated"])
+        return {conid: sorted(times) for conid, times in seen.items()}
+
+    def fault(self, name: str, **details: object) -> dict[str, Any]:
+        """Set off a fault of the catalogue: ``username``, ``value``, ``seconds``, ``count`` as its row says."""
+        done: dict[str, Any] = self._http.post(f"/control/faults/{name}", json=details).raise_for_status().json()
+        return done
+
+    def heal(self) -> None:
+        """End every lasting fault, empty the penalty box, unlock every account."""
+        self._http.delete("/control/faults").raise_for_status()
+        self.fault("forgive")
+        self.fault("unlock")
+
+    def wait_logged_out(self, within: float = 30) -> None:
+        eventually(lambda: not self.logged_in(), within=within, what="every session is logged out at the venue")
