@@ -84,8 +84,8 @@ def differences(node: dict[str, Any], kind: Any, where: str) -> list[str]:
     if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, StrEnum)):
         wanted = list(get_args(kind)) if get_origin(kind) is Literal else [str(member) for member in kind]
         return [] if sorted(node.get("enum", [])) == sorted(wanted) else [f"{where}: {node.get('enum')} for {wanted}"]
-    wanted = {str: "string", int: "integer", bool: "boolean"}[kind]
-    return [] if node.get("type") == wanted else [f"{where}: {node.get('type')} for {wanted}"]
+    name = {str: "string", int: "integer", bool: "boolean"}[kind]
+    return [] if node.get("type") == name else [f"{where}: {node.get('type')} for {name}"]
 
 
 def struct_differences(node: dict[str, Any], kind: type[msgspec.Struct], where: str) -> list[str]:

@@ -1,0 +1,482 @@
+"""The custom resource definitions, as the real API server applies them: what is refused, and what is filled in.
+
+Dry runs, but for a few objects in a namespace of its own: rules on a change need something to change. The feeds among
+them are suspended, so that an operator at work on this cluster starts no worker for them.
+"""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pykube
+import pytest
+import yaml
+
+from support.cluster import ROOT, client, eventually, kubectl
+
+API = "ibfeed.dev/v1alpha1"
+SCRATCH = f"ibfeed-test-crds-{uuid.uuid4().hex[:8]}"  # one that is on its way out takes nothing in
+
+GOOD: dict[str, Any] = {
+    "roots": [{"symbol": "CL"}, {"symbol": "NG"}],
+    "frontMonths": 6,
+    "workers": 2,
+    "accounts": {"secretRef": {"name": "ib-paper-accounts"}, "count": 4},
+    "kafka": {"bootstrapServers": "kafka:9092"},
+}
+VAULT = {"url": "https://example.vault.azure.net"}
+
+
+def kafka(**more: Any) -> dict[str, Any]:
+    return {"kafka": GOOD["kafka"] | more}
+
+
+def accounts(**more: Any) -> dict[str, Any]:
+    return {"accounts": GOOD["accounts"] | more}
+
+
+def vault(**more: Any) -> dict[str, Any]:
+    return {"accounts": {"keyVault": VAULT | more, "count": 4}}
+
+
+# What is changed in GOOD (None: taken out), where the message points, and what it must say.
+WRONG: list[tuple[str, dict[str, Any], str, str]] = [
+    ("no roots", {"roots": None}, "spec.roots", "Required value"),
+    ("empty roots", {"roots": []}, "spec.roots", "should have at least 1 items"),
+    (
+        "a root twice",
+        {"roots": [{"symbol": "CL"}, {"symbol": "CL"}]},
+        "spec.roots[1]",
+        'Duplicate value: {"symbol":"CL"}',
+    ),
+    ("a root in lower case", {"roots": [{"symbol": "cl"}]}, "spec.roots[0].symbol", "in capitals and digits"),
+    ("a root without symbol", {"roots": [{"frontMonths": 3}]}, "spec.roots[0].symbol", "Required value"),
+    ("a long root", {"roots": [{"symbol": "C" * 13}]}, "spec.roots[0].symbol", "may not be more than 12 bytes"),
+    (
+        "an exchange in lower case",
+        {"roots": [{"symbol": "CL", "exchange": "nymex"}]},
+        "exchange",
+        "IB's name in capitals",
+    ),
+    (
+        "no months of a root",
+        {"roots": [{"symbol": "CL", "frontMonths": 0}]},
+        "frontMonths",
+        "greater than or equal to 1",
+    ),
+    ("too many months", {"frontMonths": 61}, "spec.frontMonths", "less than or equal to 60"),
+    ("no months", {"frontMonths": 0}, "spec.frontMonths", "greater than or equal to 1"),
+    (
+        "more books than months",
+        {"roots": [{"symbol": "CL", "depth": {"frontMonths": 7}}]},
+        "spec.roots",
+        "depth.frontMonths must not exceed its frontMonths: lower it, or stream more months",
+    ),
+    (
+        "more books than the root's own months",
+        {"roots": [{"symbol": "CL", "frontMonths": 1, "depth": {"frontMonths": 2}}]},
+        "spec.roots",
+        "depth.frontMonths must not exceed its frontMonths",
+    ),
+    ("no workers", {"workers": 0}, "spec.workers", "to stop streaming and log every worker out, set suspend: true"),
+    ("negative workers", {"workers": -1}, "spec.workers", "workers must be at least 1"),
+    ("more workers than accounts", {"workers": 5}, "spec.workers", "workers must not exceed accounts.count"),
+    ("very many workers", {"workers": 201}, "spec.workers", "less than or equal to 200"),
+    ("no accounts", {"accounts": None}, "spec.accounts", "Required value"),
+    ("no source", {"accounts": {"count": 4}}, "spec.accounts", "set keyVault or secretRef"),
+    ("two sources", accounts(keyVault=VAULT), "spec.accounts", "set either keyVault or secretRef, not both"),
+    ("a Secret's name that is none", accounts(secretRef={"name": "Mine!"}), "secretRef.name", "the name of a Secret"),
+    ("no account", accounts(count=0), "spec.accounts.count", "greater than or equal to 1"),
+    ("a negative index", accounts(first=-1), "spec.accounts.first", "greater than or equal to 0"),
+    ("no lines", accounts(linesPerAccount=0), "linesPerAccount", "greater than or equal to 1"),
+    ("two books for an account", accounts(depthPerAccount=2), "depthPerAccount", "less than or equal to 1"),
+    ("endless logins", accounts(maxFailedLogins=99), "maxFailedLogins", "less than or equal to 10"),
+    (
+        "a vault without TLS",
+        vault(url="http://example.vault.azure.net"),
+        "keyVault.url",
+        "https address without a path",
+    ),
+    ("a vault with a path", vault(url="https://example.vault.azure.net/secrets"), "keyVault.url", "without a path"),
+    (
+        "one name for both secrets",
+        vault(usernamePrefix="ib-", passwordPrefix="ib-"),
+        "accounts.keyVault",
+        "usernamePrefix and passwordPrefix must differ",
+    ),
+    (
+        "a prefix that no secret can have",
+        vault(usernamePrefix="ib_user_"),
+        "usernamePrefix",
+        "letters, digits and hyphens",
+    ),
+    ("an identity's name for its id", vault(clientId="my-identity"), "keyVault.clientId", "a GUID"),
+    ("no Kafka", {"kafka": None}, "spec.kafka", "Required value"),
+    ("a broker without port", kafka(bootstrapServers="kafka"), "bootstrapServers", "host:port separated by commas"),
+    ("an address for brokers", kafka(bootstrapServers="tcp://kafka:9092"), "bootstrapServers", "must be host:port"),
+    (
+        "SASL without Secret",
+        kafka(securityProtocol="SASL_SSL", saslMechanism="PLAIN"),
+        "spec.kafka",
+        "needs secretRef, a Secret in the feed's namespace with the keys username and password",
+    ),
+    (
+        "SASL without mechanism",
+        kafka(securityProtocol="SASL_SSL", secretRef={"name": "s"}),
+        "spec.kafka",
+        "needs saslMechanism: PLAIN",
+    ),
+    (
+        "a mechanism without SASL",
+        kafka(saslMechanism="PLAIN"),
+        "spec.kafka",
+        "saslMechanism needs securityProtocol SASL",
+    ),
+    ("a protocol that is none", kafka(securityProtocol="TLS"), "securityProtocol", "supported values"),
+    (
+        "one topic for two kinds",
+        kafka(topics={"ticklast": {"name": "t"}, "feedEvents": {"name": "t"}}),
+        "spec.kafka.topics",
+        "topic names must differ",
+    ),
+    ("a topic that cannot be", kafka(topics={"l2Data": {"name": "a/b"}}), "l2Data.name", "letters, digits, dots"),
+    ("no partitions", kafka(topics={"ticklast": {"partitions": 0}}), "partitions", "greater than or equal to 1"),
+    (
+        "an upstream without TLS",
+        {"gateway": {"upstream": "api.ibkr.com"}},
+        "gateway.upstream",
+        "must be an https address",
+    ),
+    (
+        "a fingerprint with colons",
+        {"gateway": {"certificateSHA256": "AA:BB"}},
+        "certificateSHA256",
+        "64 lower-case hexadecimal digits without colons",
+    ),
+    (
+        "an endless login",
+        {"gateway": {"login": {"timeoutSeconds": 3600}}},
+        "timeoutSeconds",
+        "less than or equal to 300",
+    ),
+    ("a CA without name", {"extraCA": {"key": "ca.crt"}}, "spec.extraCA.name", "Required value"),
+    ("a word for a number", {"frontMonths": "six"}, "spec.frontMonths", "must be of type integer"),
+]
+
+RIGHT: list[tuple[str, dict[str, Any]]] = [
+    ("as it is", {}),
+    ("suspended", {"suspend": True}),
+    ("the minimum", {"frontMonths": None, "workers": None, "accounts": {"secretRef": {"name": "a"}}}),
+    ("as many workers as accounts", {"workers": 4}),
+    (
+        "a root by months, exchange and depth",
+        {"roots": [{"symbol": "M2K", "exchange": "CME", "frontMonths": 2, "depth": {}}]},
+    ),
+    ("a vault", vault(tenantId="example.onmicrosoft.com", clientId="11111111-2222-3333-4444-555555555555")),
+    ("a vault at a port", vault(url="https://vault.ibfeed-simulator.svc.cluster.local:8444/")),
+    ("SASL", kafka(securityProtocol="SASL_SSL", saslMechanism="PLAIN", secretRef={"name": "event-hub"})),
+    ("brokers", kafka(bootstrapServers="kafka-0.kafka:9092,10.0.0.1:9092")),
+    ("a topic", kafka(topics={"ticklast": {"name": "energy.ticks", "partitions": 48, "replicationFactor": 3}})),
+    ("a gateway", {"gateway": {"upstream": "https://ib-api:8443", "certificateSHA256": "ab" * 32}}),
+    ("a CA", {"extraCA": {"name": "proxy-ca"}}),
+]
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[pykube.HTTPClient]:
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+    kubectl("wait", "--for=condition=Established", "crd/ibfeeds.ibfeed.dev", "crd/ibshards.ibfeed.dev", "--timeout=30s")
+    yield client()
+
+
+@pytest.fixture(scope="module")
+def scratch(api: pykube.HTTPClient) -> Iterator[str]:
+    kubectl("create", "namespace", SCRATCH)
+    yield SCRATCH
+    kubectl("delete", "namespace", SCRATCH, "--wait=false")
+
+
+def manifest(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": API, "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def with_change(change: dict[str, Any]) -> dict[str, Any]:
+    spec = copy.deepcopy(GOOD) | change
+    return {key: value for key, value in spec.items() if value is not None}
+
+
+def call(
+    api: pykube.HTTPClient, method: str, path: str, body: dict[str, Any], namespace: str, *, dry_run: bool = True
+) -> tuple[int, dict[str, Any]]:
+    """Status code and answer. Unknown fields are refused, as kubectl has them refused."""
+    response = getattr(api, method)(
+        version=API,
+        namespace=namespace,
+        url=path,
+        json=body,
+        params={"fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {}),
+        headers={"Content-Type": "application/merge-patch+json" if method == "patch" else "application/json"},
+    )
+    return response.status_code, response.json()
+
+
+def create_feed(api: pykube.HTTPClient, spec: dict[str, Any], name: str = "test") -> tuple[int, dict[str, Any]]:
+    return call(api, "post", "ibfeeds", manifest("IbFeed", name, spec), "default")
+
+
+@pytest.mark.parametrize(("change", "where", "says"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
+def test_a_wrong_spec_is_refused_in_words_that_help(
+    api: pykube.HTTPClient, change: dict[str, Any], where: str, says: str
+) -> None:
+    code, answer = create_feed(api, with_change(change))
+    assert code == 422, answer
+    assert where in answer["message"]
+    assert says in answer["message"].replace('\\"', '"')
+
+
+@pytest.mark.parametrize("change", [row[1] for row in RIGHT], ids=[row[0] for row in RIGHT])
+def test_a_right_spec_is_accepted(api: pykube.HTTPClient, change: dict[str, Any]) -> None:
+    code, answer = create_feed(api, with_change(change))
+    assert code == 201, answer
+
+
+@pytest.mark.parametrize("name", ["1st", "energy.eu", "e" * 41])
+def test_a_name_that_no_service_can_have_is_refused(api: pykube.HTTPClient, name: str) -> None:
+    code, answer = create_feed(api, GOOD, name)
+    assert code == 422, answer
+    assert "it is the name of the workers' StatefulSet and Service" in answer["message"]
+
+
+def test_a_field_that_is_misspelt_is_refused(api: pykube.HTTPClient) -> None:
+    code, answer = create_feed(api, GOOD | {"frontMonth": 3})
+    assert code == 400, answer
+    assert 'unknown field "spec.frontMonth"' in answer["message"]
+
+
+def test_several_mistakes_are_told_at_once(api: pykube.HTTPClient) -> None:
+    code, answer = create_feed(api, with_change({"workers": 0} | vault(url="ftp://x") | kafka(saslMechanism="PLAIN")))
+    assert code == 422
+    for says in ("set suspend: true", "https address without a path", "saslMechanism needs"):
+        assert says in answer["message"]
+
+
+def test_defaults_are_filled_in(api: pykube.HTTPClient) -> None:
+    spec = {
+        "roots": [{"symbol": "CL", "depth": {}}],
+        "accounts": {"keyVault": VAULT},
+        "kafka": {"bootstrapServers": "kafka:9092", "topics": {"ticklast": {"partitions": 24}}},
+        "extraCA": {"name": "ca"},
+    }
+    code, answer = create_feed(api, spec)
+    assert code == 201, answer
+    topic = {"replicationFactor": 1}
+    assert answer["spec"] == {
+        "roots": [{"symbol": "CL", "depth": {"frontMonths": 1}}],
+        "frontMonths": 6,
+        "workers": 1,
+        "suspend": False,
+        "accounts": {
+            "keyVault": VAULT | {"usernamePrefix": "ib-username-", "passwordPrefix": "ib-password-"},
+            "first": 1,
+            "count": 1,
+            "linesPerAccount": 100,
+            "depthPerAccount": 1,
+            "maxFailedLogins": 3,
+            "allowLive": False,
+            "compete": False,
+            "competeBackoffSeconds": 600,
+        },
+        "kafka": {
+            "bootstrapServers": "kafka:9092",
+            "securityProtocol": "PLAINTEXT",
+            "topics": {
+                "ticklast": topic | {"name": "ticklast", "partitions": 24},
+                "l2Data": topic | {"name": "l2-data", "partitions": 12},
+                "feedEvents": topic | {"name": "feed-events", "partitions": 1},
+            },
+            "createTopics": True,
+            "lingerMs": 5,
+            "batchSize": 1000000,
+        },
+        "gateway": {"upstream": "https://api.ibkr.com", "login": {"timeoutSeconds": 60}},
+        "extraCA": {"name": "ca", "key": "ca.crt"},
+    }
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_examples_are_accepted(api: pykube.HTTPClient, path: Path) -> None:
+    (document,) = yaml.safe_load_all(path.read_text())
+    # Where nobody has applied them: a name that is taken cannot be tried.
+    code, answer = call(api, "post", "ibfeeds", document, "kube-public")
+    assert code == 201, answer
+
+
+@pytest.fixture(scope="module")
+def feed(api: pykube.HTTPClient, scratch: str) -> None:
+    body = manifest("IbFeed", "there", GOOD | {"suspend": True} | kafka(topics={"ticklast": {"name": "t"}}))
+    code, answer = call(api, "post", "ibfeeds", body, scratch, dry_run=False)
+    assert code == 201, answer
+
+
+@pytest.mark.usefixtures("feed")
+class TestAFeedThatIsThere:
+    def patch(self, api: pykube.HTTPClient, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return call(api, "patch", "ibfeeds/there", {"spec": spec}, SCRATCH)
+
+    @pytest.mark.parametrize("topic", ["ticklast", "l2Data", "feedEvents"])
+    def test_partitions_of_a_topic_stay(self, api: pykube.HTTPClient, topic: str) -> None:
+        code, answer = self.patch(api, {"kafka": {"topics": {topic: {"partitions": 13}}}})
+        assert code == 422, answer
+        assert f"spec.kafka.topics.{topic}" in answer["message"]
+        assert "give the topic a new name as well" in answer["message"]
+
+    def test_another_topic_may_have_other_partitions(self, api: pykube.HTTPClient) -> None:
+        code, answer = self.patch(api, {"kafka": {"topics": {"ticklast": {"name": "u", "partitions": 13}}}})
+        assert code == 200, answer
+
+    def test_another_source_of_accounts_may_be_named(self, api: pykube.HTTPClient) -> None:
+        code, answer = self.patch(api, {"accounts": {"secretRef": None, "keyVault": VAULT}})
+        assert code == 200, answer
+
+    @pytest.mark.parametrize(
+        ("replicas", "code", "says"), [(0, 422, "set suspend: true"), (5, 422, "accounts.count"), (4, 200, "")]
+    )
+    def test_scale_obeys_the_same_rules(self, api: pykube.HTTPClient, replicas: int, code: int, says: str) -> None:
+        done, answer = call(api, "patch", "ibfeeds/there/scale", {"spec": {"replicas": replicas}}, SCRATCH)
+        assert done == code, answer
+        assert says in answer.get("message", "")
+
+    def test_a_change_of_the_status_does_not_count_as_one_of_the_spec(self, api: pykube.HTTPClient) -> None:
+        code, answer = call(api, "patch", "ibfeeds/there/status", {"spec": {"workers": 1}, "status": {}}, SCRATCH)
+        assert code == 200, answer
+        assert answer["spec"]["workers"] == GOOD["workers"]
+
+
+ENTRY = {"conid": 7, "symbol": "CLZ6", "root": "CL", "slot": 3, "epoch": 5, "state": "Active"}
+SHARD = {"feed": "nobody", "worker": 0, "contracts": [ENTRY]}
+
+
+@pytest.fixture(scope="module")
+def shard(api: pykube.HTTPClient, scratch: str) -> None:
+    code, answer = call(api, "post", "ibshards", manifest("IbShard", "nobody-0", SHARD), scratch, dry_run=False)
+    assert code == 201, answer
+
+
+@pytest.mark.usefixtures("shard")
+class TestAShardThatIsThere:
+    @pytest.mark.parametrize(
+        ("change", "says"),
+        [
+            ({"feed": "another"}, "feed cannot change"),
+            ({"worker": 1}, "worker cannot change"),
+            ({"contracts": [ENTRY | {"epoch": 4}]}, "epoch only grows"),
+            ({"contracts": [ENTRY | {"slot": 4}]}, "slot is fixed within an epoch"),
+            ({"contracts": [ENTRY, ENTRY]}, "Duplicate value"),
+            ({"contracts": [ENTRY | {"state": "Gone"}]}, "supported values"),
+        ],
+    )
+    def test_what_would_break_an_invariant_is_refused(
+        self, api: pykube.HTTPClient, change: dict[str, Any], says: str
+    ) -> None:
+        code, answer = call(api, "patch", "ibshards/nobody-0", {"spec": change}, SCRATCH)
+        assert code == 422, answer
+        assert says in answer["message"]
+
+    @pytest.mark.parametrize(
+        "contracts",
+        [
+            [],
+            [ENTRY | {"state": "Retiring"}],
+            [ENTRY | {"epoch": 6, "slot": 4}],
+            [ENTRY, ENTRY | {"conid": 8, "epoch": 1}],
+        ],
+    )
+    def test_a_step_of_a_hand_over_is_accepted(self, api: pykube.HTTPClient, contracts: list[dict[str, Any]]) -> None:
+        code, answer = call(api, "patch", "ibshards/nobody-0", {"spec": {"contracts": contracts}}, SCRATCH)
+        assert code == 200, answer
+
+
+def columns(kind: str, name: str) -> dict[str, str]:
+    header, *rows = kubectl("get", kind, name, "-n", SCRATCH, "-o", "wide").splitlines()
+    # Columns are three blanks apart, and one header holds a blank itself.
+    starts = [0, *(i for i in range(3, len(header)) if header[i] != " " and header[i - 3 : i] == "   ")]
+    ends = [*starts[1:], None]
+    return {header[a:b].strip(): rows[0][a:b].strip() for a, b in zip(starts, ends, strict=True)}
+
+
+class TestColumns:
+    def test_of_a_feed(self, api: pykube.HTTPClient, scratch: str) -> None:
+        body = manifest("IbFeed", "columns", GOOD | {"suspend": True})
+        assert call(api, "post", "ibfeeds", body, scratch, dry_run=False)[0] == 201
+        ready = {
+            "type": "Ready",
+            "status": "True",
+            "reason": "Streaming",
+            "message": "streaming",
+            "lastTransitionTime": "2026-11-21T06:00:00Z",
+            "observedGeneration": 1,
+        }
+        status = {
+            "conditions": [ready],
+            "contractCount": 12,
+            "assignedCount": 11,
+            "workersSummary": "2/2",
+            "shardsSummary": "columns-0→1:6 columns-1→2:6",
+            "replicas": 2,
+        }
+
+        def shown() -> dict[str, str] | None:
+            # An operator at work here writes its own status; only what is seen right after our own write counts.
+            call(api, "patch", "ibfeeds/columns/status", {"status": status}, scratch, dry_run=False)
+            seen = columns("ibfeed", "columns")
+            return seen if seen["MESSAGE"] == "streaming" else None
+
+        seen = eventually(shown, within=20, what="the columns of what was written")
+        del seen["AGE"]
+        assert seen == {
+            "NAME": "columns",
+            "READY": "True",
+            "CONTRACTS": "12",
+            "ASSIGNED": "11",
+            "WORKERS": "2/2",
+            "MESSAGE": "streaming",
+            "SHARDS": "columns-0→1:6 columns-1→2:6",
+        }
+
+    def test_of_a_shard(self, api: pykube.HTTPClient, scratch: str) -> None:
+        account = {"source": "s", "index": 3, "lease": "ib-account-s-3"}
+        body = manifest("IbShard", "columns-9", {"feed": "nobody", "worker": 9, "account": account})
+        assert call(api, "post", "ibshards", body, scratch, dry_run=False)[0] == 201
+        status = {
+            "session": "Streaming",
+            "reason": "",
+            "message": "all well",
+            "contractCount": 6,
+            "lines": "6/100",
+            "lastTickTime": "2026-01-01T00:00:00Z",
+        }
+        code, answer = call(api, "patch", "ibshards/columns-9/status", {"status": status}, scratch, dry_run=False)
+        assert code == 200, answer
+        seen = columns("ibs", "columns-9")
+        assert list(seen) == [
+            *("NAME", "ACCOUNT", "SESSION", "CONTRACTS", "LINES", "LAST TICK", "AGE"),
+            *("REASON", "MESSAGE"),
+        ]
+        assert (seen["ACCOUNT"], seen["SESSION"], seen["CONTRACTS"]) == ("3", "Streaming", "6")
+        assert (seen["LINES"], seen["MESSAGE"]) == ("6/100", "all well")
+        assert seen["LAST TICK"].endswith("d")
+
+    def test_a_category_shows_both_kinds(self, scratch: str, tmp_path: Path) -> None:
+        # kubectl remembers for hours which categories there were.
+        shown = kubectl("get", "ib", "-n", scratch, "-o", "name", "--cache-dir", str(tmp_path))
+        assert "ibfeed.ibfeed.dev/columns" in shown
+        assert "ibshard.ibfeed.dev/columns-9" in shown
+
+
+def test_fields_are_explained() -> None:
+    assert "Azure Key Vault" in kubectl("explain", "ibfeed.spec.accounts.keyVault")
+    assert "kubectl scale" in kubectl("explain", "ibf.spec.workers")
