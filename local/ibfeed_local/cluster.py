@@ -49,7 +49,7 @@ def down(state: State, progress: Progress) -> None:
             containers.end_all()
         daemons.end(containers.processes_in_pods(), patience=0)
         stopping = [process for name in DAEMONS if (process := daemons.known(state, name)) is not None]
-        daemons.end(stopping, patience=10)
+        daemons.end(stopping, patience=3)  # their data go with them, so there is nothing to wait for
         daemons.end(daemons.marked(state), patience=3)  # containerd's shims; a daemon whose pid file was not written
         containers.sweep(state)
         network.down(state)

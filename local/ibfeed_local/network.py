@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -75,7 +76,9 @@ def down(state: State) -> None:
 
 def kubernetes_chains() -> list[str]:
     """The iptables chains that a kubelet or a kube-proxy has made on this machine."""
-    return sorted({chain for family in FAMILIES for table in TABLES for chain in _kube_chains(_saved(family, table))})
+    return sorted(
+        {chain for family in FAMILIES for table in TABLES for chain in chains_of_kubernetes(_saved(family, table))}
+    )
 
 
 def write_cni(state: State) -> Path:
@@ -102,6 +105,9 @@ def forget_cni_results() -> None:
     """Delete what the CNI library keeps of our pods at its one fixed place."""
     for result in Path("/var/lib/cni/results").glob("ibfeed-*"):
         result.unlink()
+    for folder in (Path("/var/lib/cni/results"), Path("/var/lib/cni")):
+        with contextlib.suppress(OSError):  # somebody else's results in it, or nothing there
+            folder.rmdir()
 
 
 def _admissions() -> list[list[str]]:
@@ -111,29 +117,30 @@ def _admissions() -> list[list[str]]:
     ]
 
 
-def _drop_kubernetes_rules() -> None:
-    """Delete KUBE- chains and the rules that lead to them, in one transaction a table, and touch no other rule.
+def chains_of_kubernetes(saved: str) -> list[str]:
+    """The chains of kubelet and kube-proxy in a table as iptables-save prints it."""
+    return re.findall(r"^:(KUBE-\S+)", saved, re.MULTILINE)
 
-    They can only be ours: we do not start on a machine that has any.
-    """
+
+def removal(table: str, saved: str) -> str:
+    """What iptables-restore is to be told to delete these chains and the rules that lead to them, and nothing else."""
+    chains = chains_of_kubernetes(saved)
+    if not chains:
+        return ""
+    jumps = [
+        f"-D {rule.removeprefix('-A ')}"  # a rule is deleted by the words that it was appended by
+        for rule in re.findall(r"^-A .*$", saved, re.MULTILINE)
+        if re.search(r" -[jg] KUBE-", rule) and not rule.startswith("-A KUBE-")
+    ]
+    return "\n".join([f"*{table}", *jumps, *(f"-F {c}" for c in chains), *(f"-X {c}" for c in chains), "COMMIT", ""])
+
+
+def _drop_kubernetes_rules() -> None:
+    """One transaction a table. The chains can only be ours: we do not start on a machine that has any."""
     for family in FAMILIES:
         for table in TABLES:
-            saved = _saved(family, table)
-            chains = _kube_chains(saved)
-            if not chains:
-                continue
-            # A rule is deleted by the same words with -D for -A.
-            jumps = [
-                f"-D {rule.removeprefix('-A ')}"
-                for rule in re.findall(r"^-A .*$", saved, re.MULTILINE)
-                if re.search(r" -[jg] KUBE-", rule) and not rule.startswith("-A KUBE-")
-            ]
-            script = [f"*{table}", *jumps, *(f"-F {c}" for c in chains), *(f"-X {c}" for c in chains), "COMMIT", ""]
-            output([f"{family}-restore", "-w", "--noflush"], given="\n".join(script))
-
-
-def _kube_chains(saved: str) -> list[str]:
-    return re.findall(r"^:(KUBE-\S+)", saved, re.MULTILINE)
+            if script := removal(table, _saved(family, table)):
+                output([f"{family}-restore", "-w", "--noflush"], given=script)
 
 
 def _saved(family: str, table: str) -> str:

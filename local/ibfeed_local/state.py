@@ -72,7 +72,7 @@ class State:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             (self.root / "steps").mkdir(exist_ok=True)
-        except PermissionError:
+        except (PermissionError, NotADirectoryError):
             raise Problem(
                 f"{self.root} cannot be written to", "Run it as root, or name a folder of your own: IBFEED_STATE=..."
             ) from None
