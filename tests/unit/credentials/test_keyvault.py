@@ -141,7 +141,7 @@ class TestDenied:
         reader.vault = replace(reader.vault, tenant_id="55555555-5555-4555-8555-555555555555")
         error = await reader.failure()
         assert error.reason is Reason.VAULT_DENIED
-        assert f"belongs to tenant {reader.server.tenant}" in error.message
+        assert f"belongs to tenant {reader.server.tenant}," in error.message
         assert "tenant 55555555" in error.message
 
     @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ the caller's public ids.
 
 from __future__ import annotations
 
+import json
 import re
 import ssl
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ def explain(error: Exception, request: VaultRequest, identity: Identity) -> Cred
             return _token_refused(error, request, identity)
         case ClientAuthenticationError():
             return _entra_refused(error, request, identity)
-        case DecodeError():
+        case DecodeError() | json.JSONDecodeError():
             return _not_a_vault(request)
         case HttpResponseError():
             return _refused(error, request, identity)
@@ -64,8 +65,6 @@ def explain(error: Exception, request: VaultRequest, identity: Identity) -> Cred
             return _unreachable(error, request, identity)
         case ValueError() if "challenge" in str(error):
             return _wrong_resource(request)
-        case ValueError() if type(error) is not UnicodeDecodeError and "JSON" in type(error).__name__:
-            return _not_a_vault(request)
         case OSError() if identity.kind is Kind.WORKLOAD:
             return CredentialsError(
                 Reason.VAULT_DENIED,
@@ -151,10 +150,10 @@ def _entra_refused(error: ClientAuthenticationError, request: VaultRequest, iden
         else:
             hint = _ENTRA_HINTS.get(code, f"see https://login.microsoftonline.com/error?code={code}")
         return _denied(f"Microsoft Entra refused {identity.described} (AADSTS{code}): {hint}")
-    if "not configured to acquire tokens for tenant" in text or "AuthenticationRequiredError" in text:
+    if "not configured to acquire tokens for tenant" in text:
         wanted = _TENANT.search(text)
         return _denied(
-            f"{request.vault.url} belongs to tenant {wanted[1] if wanted else 'unknown'}, but the identity to tenant "
+            f"{request.vault.url} belongs to tenant {wanted[1].rstrip('.') if wanted else 'unknown'}, but the identity to tenant "
             f"{identity.tenant}; correct spec.accounts.keyVault.tenantId"
         )
     # Without a body that says what is wrong (an outage, a proxy), the SDK drops the status.
@@ -200,7 +199,7 @@ def _refused(error: HttpResponseError, request: VaultRequest, identity: Identity
         asked = f", and asks for {wait} s of silence" if wait.isdigit() else ""
         return CredentialsError(
             Reason.VAULT_UNREACHABLE,
-            f"{url} throttles (429{asked}); too many requests go to it, ours are two per login",
+            f"{url} throttles (429{asked}); too many requests go to it, of which a login makes three",
             retryable=True,
         )
     if status is not None and status >= 500:
