@@ -29,8 +29,8 @@ class Listener:
                 continue
             try:
                 if any(str(link.readlink()) == wanted for link in (process / "fd").iterdir()):
-                    command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-                    return f"process {process.name} ({command[:80]})"
+                    command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    return f"process {process.name} ({' '.join(command.split())[:80]})"
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
         return "an unknown process"

@@ -72,6 +72,8 @@ def unclaimed() -> None:
 
 
 def _addresses() -> list[tuple[str, ipaddress.IPv4Interface]]:
+    if shutil.which("ip") is None:  # comes with the packages; this is asked again when they are there
+        return []
     links = json.loads(output(["ip", "-j", "-4", "address"]))
     return [
         (link["ifname"], ipaddress.IPv4Interface(f"{entry['local']}/{entry['prefixlen']}"))

@@ -168,6 +168,8 @@ def _deployed(state: State, progress: Progress) -> target.Target:
 
 
 def _start(state: State, progress: Progress) -> None:
+    if not any(state.run.iterdir()):
+        preflight.unclaimed()  # `up` asks, too; but nobody should wait for a build to hear of it
     build.everything(state, progress)
     cluster.up(state, progress)
     images.load_pause(state)
