@@ -31,7 +31,7 @@ from ibfeed_operator.troubles import trouble_of
 def status_of(situation: Situation, *, now: datetime) -> FeedStatus:
     """Return the whole new status. ``now`` (timezone-aware) goes only into conditions that flip.
 
-    Write it whole (PUT, or server-side apply with this one manager): a merge patch keeps keys that are gone.
+    Each of its keys is always there, and all that is nested is in lists, so a merge patch writes it whole.
     """
     feed = situation.feed
     contracts = situation.universe.contracts

@@ -1,0 +1,538 @@
+"""What a feed's status says of each situation. Every message must tell a person what is and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from ibfeed_api import names
+from ibfeed_api.feed import FeedSpec
+from ibfeed_api.names import Condition, ContractState, EntryState, Reason, Session
+from ibfeed_api.shard import Account, Entry, KafkaStatus, Report, ShardSpec, ShardStatus
+from ibfeed_operator import feed_status
+from ibfeed_operator.facts import (
+    AccountLease,
+    Contract,
+    Feed,
+    Health,
+    Pod,
+    RootProblem,
+    RootTrouble,
+    Shard,
+    Situation,
+    Unassigned,
+    UnassignedReason,
+    Universe,
+    Worker,
+    WorkerHealth,
+)
+from ibfeed_operator.feed_status import ConditionStatus, FeedStatus
+from ibfeed_operator.status import manifest, status_of, status_of_invalid
+
+ROOT = Path(__file__).resolve().parents[3]
+NOW = datetime(2026, 11, 21, 6, 0, tzinfo=UTC)
+STAMP = "2026-11-21T06:00:00Z"
+EPOCH = 4
+SPEC: dict[str, Any] = {
+    "roots": [{"symbol": "CL"}],
+    "frontMonths": 4,
+    "workers": 2,
+    "accounts": {"secretRef": {"name": "paper"}, "count": 3},
+    "kafka": {"bootstrapServers": "kafka:9092"},
+}
+SYMBOLS = ("CLZ6", "CLF7", "CLG7", "CLH7")
+CONTRACTS = tuple(
+    Contract(
+        conid=100 + i,
+        root="CL",
+        symbol=symbol,
+        exchange="NYMEX",
+        contract_month="202612",
+        last_trading_day="20261120",
+        slot=i,
+    )
+    for i, symbol in enumerate(SYMBOLS)
+)
+
+
+def feed(**change: Any) -> Feed:
+    spec = msgspec.convert({key: value for key, value in (SPEC | change).items() if value is not None}, FeedSpec)
+    return Feed(namespace="markets", name="energy", uid="u", generation=7, spec=spec)
+
+
+def entry(contract: Contract, state: EntryState = EntryState.ACTIVE) -> Entry:
+    return Entry(conid=contract.conid, symbol=contract.symbol, root="CL", slot=contract.slot, epoch=EPOCH, state=state)
+
+
+def report(contract: Contract, state: ContractState = ContractState.PUBLISHING, epoch: int = EPOCH) -> Report:
+    return Report(conid=contract.conid, epoch=epoch, state=state)
+
+
+STREAMING = WorkerHealth(state=Health.STREAMING)
+STARTING = WorkerHealth(state=Health.STARTING)
+
+
+def worker(
+    index: int,
+    contracts: tuple[Contract, ...] = (),
+    *,
+    health: WorkerHealth = STREAMING,
+    entries: tuple[Entry, ...] | None = None,
+    reports: tuple[Report, ...] | None = None,
+    account: bool = True,
+    **status: Any,
+) -> Worker:
+    """A worker that streams ``contracts``, unless told otherwise."""
+    name = names.shard_name("energy", index)
+    lease = f"ib-account-paper-{index + 1}"
+    said = {
+        "session": Session.STREAMING,
+        "market_data_live": True,
+        "kafka": KafkaStatus(reachable=True),
+        "contracts": tuple(map(report, contracts)) if reports is None else reports,
+    }
+    return Worker(
+        index=index,
+        health=health,
+        shard=Shard(
+            name=name,
+            worker=index,
+            uid="s",
+            resource_version="1",
+            spec=ShardSpec(
+                feed="energy",
+                worker=index,
+                account=Account(source="paper", index=index + 1, lease=lease) if account else None,
+                contracts=tuple(map(entry, contracts)) if entries is None else entries,
+            ),
+            status=ShardStatus(**(said | status)),
+        ),
+        pod=Pod(name=name, worker=index, uid="p", container_running=True),
+        lease=AccountLease(name=lease, source="paper", index=index + 1, holder=f"{name}_p"),
+    )
+
+
+def situation(*workers: Worker, of: Feed | None = None, **more: Any) -> Situation:
+    universe = more.pop("universe", Universe(contracts=CONTRACTS, resolved=True))
+    return Situation(feed=of or feed(), universe=universe, workers=workers, **more)
+
+
+def good(**more: Any) -> Situation:
+    return situation(worker(0, CONTRACTS[:2]), worker(1, CONTRACTS[2:]), **more)
+
+
+def found(of: Situation, kind: Condition = Condition.READY) -> ConditionStatus:
+    condition = status_of(of, now=NOW).condition(kind)
+    assert condition is not None
+    return condition
+
+
+def said(of: Situation, kind: Condition = Condition.READY) -> tuple[str, str, str]:
+    condition = found(of, kind)
+    return condition.status, condition.reason, condition.message
+
+
+class TestWhenAllIsWell:
+    def test_conditions(self) -> None:
+        status = status_of(good(), now=NOW)
+        assert {c.type: (c.status, c.reason, c.message) for c in status.conditions} == {
+            "Ready": ("True", "Streaming", "streaming"),
+            "UniverseResolved": ("True", "Resolved", "4 contracts of 1 root"),
+            "Covered": ("True", "AllPublishing", "each of 4 contracts is published by exactly one worker"),
+            "Rebalancing": ("False", "Stable", "no contract is on the move"),
+            "AccountsAvailable": ("True", "AccountsLeased", "2 of 2 workers hold their account"),
+            "KafkaReachable": ("True", "Reachable", "records are acknowledged by kafka:9092"),
+            "MarketDataLive": ("True", "Live", "IB marks the data as live"),
+            "Suspended": ("False", "NotSuspended", "spec.suspend is false"),
+        }
+        assert {c.observed_generation for c in status.conditions} == {7}
+        assert {c.last_transition_time for c in status.conditions} == {STAMP}
+
+    def test_counts_and_lists(self) -> None:
+        status = status_of(good(), now=NOW)
+        assert status.observed_generation == 7
+        assert (status.contract_count, status.assigned_count, status.publishing_count, status.unassigned_count) == (
+            *(4, 4, 4),
+            0,
+        )
+        assert (status.replicas, status.workers, status.workers_summary) == (2, 2, "2/2")
+        assert status.shards_summary == "energy-0→1:2 energy-1→2:2"
+        assert status.selector == "ibfeed.dev/feed=energy,app.kubernetes.io/component=worker"
+        first = status.shards[0]
+        assert (first.worker, first.session, first.account, first.contracts, first.symbols) == (
+            *("energy-0", "Streaming", 1, 2),
+            ("CLZ6", "CLF7"),
+        )
+        assert [(c.symbol, c.slot, c.worker, c.epoch, c.publishing) for c in status.contracts] == [
+            ("CLZ6", 0, "energy-0", EPOCH, True),
+            ("CLF7", 1, "energy-0", EPOCH, True),
+            ("CLG7", 2, "energy-1", EPOCH, True),
+            ("CLH7", 3, "energy-1", EPOCH, True),
+        ]
+        assert not status.truncated
+
+    def test_it_can_be_read_back(self) -> None:
+        status = status_of(good(), now=NOW)
+        assert msgspec.convert(manifest(status), FeedStatus) == status
+
+    def test_every_top_level_key_is_always_written(self) -> None:
+        fields = {field.encode_name for field in msgspec.structs.fields(FeedStatus)}
+        assert set(manifest(status_of(situation(), now=NOW))) == fields
+
+
+class TestTimes:
+    def test_a_condition_keeps_its_time_until_it_flips(self) -> None:
+        before = status_of(good(), now=NOW)
+        later = replace(feed(), status=before, generation=8)
+        broken = situation(worker(0, CONTRACTS[:2]), worker(1, CONTRACTS[2:], reports=()), of=later)
+        after = status_of(broken, now=NOW + timedelta(minutes=5))
+        times = {c.type: c.last_transition_time for c in after.conditions}
+        assert times["Covered"] == times["Ready"] == "2026-11-21T06:05:00Z"
+        assert times["KafkaReachable"] == times["UniverseResolved"] == STAMP
+        assert {c.observed_generation for c in after.conditions} == {8}
+
+    def test_nothing_new_is_nothing_to_write(self) -> None:
+        before = status_of(good(), now=NOW)
+        again = status_of(good(of=replace(feed(), status=before)), now=NOW + timedelta(hours=1))
+        assert again == before
+
+
+class TestCovered:
+    def test_a_report_of_an_older_epoch_does_not_count(self) -> None:
+        stale = worker(0, CONTRACTS[:2], reports=(report(CONTRACTS[0]), report(CONTRACTS[1], epoch=EPOCH - 1)))
+        of = situation(stale, worker(1, CONTRACTS[2:]))
+        truth, reason, message = said(of, Condition.COVERED)
+        assert (truth, reason) == ("False", "NotPublishing")
+        assert message == "1 of 4 contracts not yet publishing: CLF7 at energy-0"
+        assert said(of) == ("False", "NotPublishing", "1 of 4 contracts not yet publishing")
+
+    def test_a_report_of_a_worker_that_does_not_stream_does_not_count(self) -> None:
+        lost = worker(
+            0, CONTRACTS[:2], health=WorkerHealth(state=Health.LOST, reason="its container was started again")
+        )
+        of = situation(lost, worker(1, CONTRACTS[2:]))
+        assert said(of, Condition.COVERED)[:2] == ("False", "NotPublishing")
+        assert status_of(of, now=NOW).publishing_count == 2
+
+    def test_two_publishers_are_one_too_many(self) -> None:
+        both = situation(worker(0, CONTRACTS), worker(1, CONTRACTS[:1]))
+        truth, reason, message = said(both, Condition.COVERED)
+        assert (truth, reason) == ("False", "PublishedTwice")
+        assert "CLZ6" in message
+
+    def test_who_retires_a_contract_has_it_until_another_one_is_active(self) -> None:
+        going = worker(0, CONTRACTS[:2], entries=(entry(CONTRACTS[0], EntryState.RETIRING), entry(CONTRACTS[1])))
+        of = situation(going, worker(1, CONTRACTS[2:]))
+        status = status_of(of, now=NOW)
+        assert status.contracts[0].worker == "energy-0"
+        assert said(of, Condition.COVERED)[0] == "True"
+        assert said(of, Condition.REBALANCING) == ("True", "Moving", "1 contract on the move")
+        assert said(of) == ("False", "Moving", "1 contract on the move")
+
+    def test_a_standby_does_not_own(self) -> None:
+        warm = worker(1, entries=(entry(CONTRACTS[0], EntryState.STANDBY), *map(entry, CONTRACTS[2:])), reports=())
+        status = status_of(situation(worker(0, CONTRACTS[:2]), warm), now=NOW)
+        assert status.contracts[0].worker == "energy-0"
+        assert status.contracts[0].publishing
+        assert status.shards[1].contracts == 2
+
+    def test_over_capacity(self) -> None:
+        missing = (Unassigned(conid=103, symbol="CLH7", reason=UnassignedReason.CAPACITY),)
+        tight = feed(accounts=SPEC["accounts"] | {"linesPerAccount": 2})
+        of = situation(worker(0, CONTRACTS[:2]), worker(1, CONTRACTS[2:3]), of=tight, unassigned=missing)
+        truth, reason, message = said(of)
+        assert (truth, reason) == ("False", "Unassigned")
+        assert message == (
+            "1 of 4 contracts without a worker: CLH7; each worker's account has 2 market data lines:"
+            " add workers and accounts, or stream fewer months"
+        )
+        status = status_of(of, now=NOW)
+        assert (status.assigned_count, status.unassigned_count) == (3, 1)
+        assert status.unassigned[0].reason == "Capacity"
+
+    def test_an_order_book_too_many(self) -> None:
+        missing = (Unassigned(conid=103, symbol="CLH7", reason=UnassignedReason.DEPTH_CAPACITY),)
+        of = good(unassigned=missing)
+        assert said(of, Condition.COVERED)[0] == "True"
+        truth, reason, message = said(of)
+        assert (truth, reason) == ("False", "Capacity")
+        assert "no order book of CLH7" in message
+        assert "lower depth.frontMonths" in message
+        assert status_of(of, now=NOW).unassigned_count == 0
+
+    def test_the_last_epoch_is_remembered_while_nobody_has_a_contract(self) -> None:
+        before = replace(feed(), status=status_of(good(), now=NOW))
+        alone = situation(worker(0, CONTRACTS[:2]), worker(1), of=before)
+        assert [c.epoch for c in status_of(alone, now=NOW).contracts] == [EPOCH] * 4
+
+
+def backing_off(index: int, reason: Reason, message: str, session: Session = Session.BACKING_OFF) -> Worker:
+    return worker(index, health=STARTING, session=session, reason=str(reason), message=message)
+
+
+class TestWorkers:
+    def test_at_the_very_beginning(self) -> None:
+        of = situation(universe=Universe())
+        assert said(of) == ("False", "Progressing", "0/2 workers streaming")
+        assert said(of, Condition.COVERED)[0] == "Unknown"
+        assert said(of, Condition.UNIVERSE_RESOLVED)[:2] == ("Unknown", "WaitingForWorker")
+        assert said(of, Condition.KAFKA_REACHABLE)[0] == "Unknown"
+        assert {c.type for c in status_of(of, now=NOW).conditions} == set(map(str, Condition))
+
+    def test_on_the_way(self) -> None:
+        on_its_way = [
+            worker(0, health=STARTING, session=Session.LOGGING_IN),
+            worker(1, health=STARTING, session=Session.LOGGING_IN),
+        ]
+        assert said(situation(*on_its_way)) == (
+            "False",
+            "Progressing",
+            "0/2 workers streaming; energy-0, energy-1: logging in",
+        )
+
+    @pytest.mark.parametrize(
+        "reason", [Reason.GATEWAY_BROKEN, Reason.UPSTREAM_UNREACHABLE, Reason.LOGIN_PAGE_CHANGED, Reason.PENALTY_BOX]
+    )
+    def test_none_streams(self, reason: Reason) -> None:
+        of = situation(backing_off(0, reason, "what to do"), worker(1, health=STARTING, session=Session.LOGGING_IN))
+        truth, shown, message = said(of)
+        assert (truth, shown) == ("False", str(reason))
+        assert message == "0/2 workers streaming; energy-0: what to do"
+
+    def test_one_of_two_streams_all(self) -> None:
+        of = situation(worker(0, CONTRACTS), backing_off(1, Reason.GATEWAY_BROKEN, "bin/run.sh is missing"))
+        assert said(of, Condition.COVERED)[0] == "True"
+        assert said(of) == (
+            "False",
+            "GatewayBroken",
+            "1/2 workers streaming; energy-1: bin/run.sh is missing",
+        )
+        status = status_of(of, now=NOW)
+        assert (status.shards[1].reason, status.shards[1].message) == ("GatewayBroken", "bin/run.sh is missing")
+
+    def test_a_pod_that_cannot_start(self) -> None:
+        pod = Pod(name="energy-1", worker=1, uid="p", waiting_reason="ErrImagePull", waiting_message="not found")
+        of = situation(worker(0, CONTRACTS), replace(worker(1, health=STARTING), pod=pod))
+        assert said(of) == (
+            "False",
+            "PodNotRunning",
+            "1/2 workers streaming; energy-1: its container does not run: ErrImagePull: not found",
+        )
+        assert status_of(of, now=NOW).shards[1].session == "Stopped"
+
+    def test_a_pod_that_waits_for_its_volume(self) -> None:
+        pod = Pod(name="energy-0", worker=0, uid="p", waiting_reason="ContainerCreating")
+        with_ca = feed(extraCA={"name": "venue-ca"}, workers=1)
+        of = situation(replace(worker(0, health=STARTING), pod=pod), of=with_ca)
+        assert "check that ConfigMap venue-ca is there" in said(of)[2]
+
+    def test_who_leaves_is_not_missed(self) -> None:
+        leaving = worker(2, health=WorkerHealth(state=Health.LOST, reason="its pod is being deleted"))
+        status = status_of(situation(worker(0, CONTRACTS[:2]), worker(1, CONTRACTS[2:]), leaving), now=NOW)
+        ready = status.condition(Condition.READY)
+        assert ready is not None
+        assert ready.status == "True"
+        assert status.workers_summary == "2/2"
+        assert status.replicas == 3
+
+    def test_contracts_on_hold(self) -> None:
+        of = good(on_hold=True)
+        truth, reason, message = said(of, Condition.REBALANCING)
+        assert (truth, reason) == ("False", "Stable")
+        assert "contracts stay where they are" in message
+
+    def test_trouble_of_our_own(self) -> None:
+        of = good(trouble="PATCH …/energy-0: 500: etcd is full")
+        assert said(of) == ("False", "ReconcileFailed", "PATCH …/energy-0: 500: etcd is full")
+
+
+class TestUniverse:
+    def problem(self, trouble: RootTrouble, message: str = "") -> Situation:
+        problem = RootProblem(root="XX", trouble=trouble, message=message)
+        return good(universe=Universe(contracts=CONTRACTS, problems=(problem,), resolved=True))
+
+    def test_an_unknown_root_is_named_and_the_others_go_on(self) -> None:
+        of = self.problem(RootTrouble.UNKNOWN)
+        expected = "IB does not know root XX: correct its symbol in spec.roots, or set its exchange"
+        assert said(of, Condition.UNIVERSE_RESOLVED) == ("False", "UnknownRoot", expected)
+        assert said(of) == ("False", "UnknownRoot", expected)
+        assert said(of, Condition.COVERED)[0] == "True"
+
+    @pytest.mark.parametrize(
+        ("trouble", "truth", "reason"),
+        [
+            (RootTrouble.SHRANK, "False", "UniverseShrank"),
+            (RootTrouble.FAILED, "False", "ResolveFailed"),
+            (RootTrouble.WAITING, "Unknown", "WaitingForWorker"),
+        ],
+    )
+    def test_other_troubles(self, trouble: RootTrouble, truth: str, reason: str) -> None:
+        assert said(self.problem(trouble), Condition.UNIVERSE_RESOLVED)[:2] == (truth, reason)
+        assert "XX" in said(self.problem(trouble), Condition.UNIVERSE_RESOLVED)[2]
+
+    def test_the_resolver_knows_better_what_to_say(self) -> None:
+        of = self.problem(RootTrouble.FAILED, "worker energy-0 answered 502.")
+        assert said(of, Condition.UNIVERSE_RESOLVED)[2] == "worker energy-0 answered 502"
+
+    def test_all_roots_unknown(self) -> None:
+        problem = RootProblem(root="CL", trouble=RootTrouble.UNKNOWN)
+        of = situation(worker(0), worker(1), universe=Universe(problems=(problem,), resolved=True))
+        assert said(of)[1] == "UnknownRoot"
+        assert said(of, Condition.COVERED)[:2] == ("False", "NotPublishing")
+
+
+class TestAccounts:
+    def test_a_missing_secret(self) -> None:
+        text = "Secret paper is missing in namespace markets; create it with the keys username-1 and password-1"
+        of = situation(*(backing_off(i, Reason.CREDENTIALS_MISSING, text) for i in range(2)))
+        assert said(of, Condition.ACCOUNTS_AVAILABLE) == ("False", "CredentialsMissing", f"energy-0, energy-1: {text}")
+        assert said(of) == ("False", "CredentialsMissing", f"0/2 workers streaming; energy-0, energy-1: {text}")
+
+    @pytest.mark.parametrize("reason", [Reason.VAULT_DENIED, Reason.VAULT_UNREACHABLE, Reason.WRONG_CREDENTIALS])
+    def test_what_a_worker_says_of_its_account(self, reason: Reason) -> None:
+        of = situation(worker(0, CONTRACTS), backing_off(1, reason, "do this"))
+        assert said(of, Condition.ACCOUNTS_AVAILABLE) == ("False", str(reason), "energy-1: do this")
+
+    def test_a_gateway_s_trouble_is_none_of_the_account(self) -> None:
+        of = situation(worker(0, CONTRACTS), backing_off(1, Reason.GATEWAY_BROKEN, "do this"))
+        assert said(of, Condition.ACCOUNTS_AVAILABLE)[0] != "False"
+
+    def test_no_account_is_left(self) -> None:
+        held = AccountLease(name="ib-account-paper-3", source="paper", index=3, holder="equity-0_x")
+        of = situation(worker(0, CONTRACTS), worker(1, account=False, health=STARTING), leases=(held,))
+        truth, reason, message = said(of, Condition.ACCOUNTS_AVAILABLE)
+        assert (truth, reason) == ("False", "TooFewAccounts")
+        assert message == (
+            "no account is left for energy-1: the source paper offers 1 to 3 (account 3 is in use by equity-0);"
+            " add accounts and raise spec.accounts.count, or ask for fewer workers"
+        )
+        assert "energy-1: no account is left for it" in said(of)[2]
+        assert status_of(of, now=NOW).shards_summary == "energy-0→1:4 energy-1→-:0"
+
+    def test_a_parked_account_is_named_even_when_every_worker_has_another(self) -> None:
+        parked = AccountLease(
+            name="ib-account-paper-3",
+            source="paper",
+            index=3,
+            failed=3,
+            parked="WrongCredentials",
+            last_failure="Invalid username password combination",
+        )
+        truth, reason, message = said(good(leases=(parked,)), Condition.ACCOUNTS_AVAILABLE)
+        assert (truth, reason) == ("False", "AccountParked")
+        assert message == (
+            "account 3 is parked (WrongCredentials: Invalid username password combination);"
+            " check username-3 and password-3 in Secret paper, then clear it: kubectl -n markets annotate"
+            " lease/ib-account-paper-3 ibfeed.dev/parked- ibfeed.dev/failed-logins- ibfeed.dev/next-login-"
+        )
+        assert said(good(leases=(parked,)))[0] == "True"
+
+    def test_a_parked_account_outside_the_range_is_another_feed_s(self) -> None:
+        parked = AccountLease(name="ib-account-paper-9", source="paper", index=9, parked="WrongCredentials")
+        assert said(good(leases=(parked,)), Condition.ACCOUNTS_AVAILABLE)[0] == "True"
+
+    def test_not_yet_held(self) -> None:
+        waiting = replace(worker(1, health=STARTING, session=Session.WAITING_FOR_ACCOUNT), lease=None)
+        of = situation(worker(0, CONTRACTS), waiting)
+        assert said(of, Condition.ACCOUNTS_AVAILABLE) == (
+            "Unknown",
+            "Progressing",
+            "1 of 2 workers hold their account",
+        )
+
+
+class TestKafkaAndData:
+    def test_kafka_is_away(self) -> None:
+        down = KafkaStatus(reachable=False, message="connection refused")
+        of = situation(worker(0, CONTRACTS[:2], kafka=down), worker(1, CONTRACTS[2:]))
+        truth, reason, message = said(of, Condition.KAFKA_REACHABLE)
+        assert (truth, reason) == ("False", "Unreachable")
+        assert message.startswith("energy-0 cannot reach Kafka at kafka:9092: connection refused; check spec.kafka")
+        assert said(of)[1] == "Unreachable"
+
+    def test_a_dead_worker_s_word_does_not_count(self) -> None:
+        down = KafkaStatus(reachable=False)
+        dead = replace(worker(0, kafka=down, health=WorkerHealth(state=Health.LOST, reason="gone")), pod=None)
+        assert said(situation(dead, worker(1, CONTRACTS)), Condition.KAFKA_REACHABLE)[0] == "True"
+
+    def test_delayed_data(self) -> None:
+        of = situation(worker(0, CONTRACTS[:2], market_data_live=False), worker(1, CONTRACTS[2:]))
+        truth, reason, message = said(of, Condition.MARKET_DATA_LIVE)
+        assert (truth, reason) == ("False", "NotLive")
+        assert message.startswith("energy-0 (account 1) gets delayed or frozen data: subscribe")
+        assert said(of)[1] == "NotLive"
+
+    def test_a_market_that_has_said_nothing_yet(self) -> None:
+        quiet = situation(
+            worker(0, CONTRACTS[:2], market_data_live=None), worker(1, CONTRACTS[2:], market_data_live=None)
+        )
+        assert said(quiet, Condition.MARKET_DATA_LIVE)[0] == "Unknown"
+        assert said(quiet)[0] == "True"
+
+
+class TestSuspended:
+    def test_workers_are_logging_out(self) -> None:
+        of = good(of=feed(suspend=True))
+        assert said(of, Condition.SUSPENDED) == ("False", "Progressing", "2 workers still logging out")
+        assert said(of) == ("False", "Suspended", "suspended")
+
+    def test_all_are_logged_out(self) -> None:
+        gone = [replace(w, pod=None, health=WorkerHealth(state=Health.ABSENT)) for w in good().workers]
+        of = situation(*gone, of=feed(suspend=True))
+        assert said(of, Condition.SUSPENDED)[:2] == ("True", "Suspended")
+        assert said(of, Condition.COVERED)[:2] == ("False", "Suspended")
+        assert said(of, Condition.ACCOUNTS_AVAILABLE)[:2] == ("Unknown", "Suspended")
+        status = status_of(of, now=NOW)
+        assert (status.workers_summary, status.replicas, status.assigned_count) == ("0/2", 0, 4)
+
+
+class TestBounds:
+    def crowd(self) -> Situation:
+        many = tuple(
+            replace(CONTRACTS[0], conid=1000 + i, slot=i, symbol=f"A{i}")
+            for i in range(feed_status.MAX_CONTRACTS + 500)
+        )
+        workers = tuple(
+            worker(i, many[i * 7 : i * 7 + 7], session=Session.BACKING_OFF, health=STARTING, message="é" * 2000)
+            for i in range(200)
+        )
+        missing = tuple(
+            Unassigned(conid=c.conid, symbol=c.symbol, reason=UnassignedReason.CAPACITY) for c in many[1400:]
+        ) + tuple(Unassigned(conid=c.conid, symbol=c.symbol, reason=UnassignedReason.MOVING) for c in many[:200])
+        big = feed(workers=200, accounts=SPEC["accounts"] | {"count": 200, "first": 99999})
+        universe = Universe(contracts=many, resolved=True)
+        return situation(*workers, of=big, unassigned=missing, universe=universe, trouble="x" * 5000)
+
+    def test_a_large_feed_s_status_fits_the_schema_and_says_what_it_left_out(self) -> None:
+        status = status_of(self.crowd(), now=NOW)
+        assert status.truncated
+        assert status.contract_count == feed_status.MAX_CONTRACTS + 500
+        assert status.assigned_count == 1400
+        validate(manifest(status))
+
+    def test_every_status_here_fits_the_schema(self) -> None:
+        for of in (good(), situation(), good(of=feed(suspend=True)), situation(worker(0, account=False))):
+            validate(manifest(status_of(of, now=NOW)))
+
+
+def validate(status: dict[str, Any]) -> None:
+    document = yaml.safe_load((ROOT / "crds" / "ibfeeds.yaml").read_text())
+    schema = document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    Draft202012Validator(schema).validate(status)
+
+
+def test_a_spec_that_cannot_be_read_leaves_the_rest_as_it_was() -> None:
+    before = status_of(good(), now=NOW)
+    after = status_of_invalid(before, generation=9, message="Expected `int`, got `str` - at `$.workers`", now=NOW)
+    assert (after.observed_generation, after.contracts, after.shards) == (9, before.contracts, before.shards)
+    conditions = {c.type: (c.status, c.reason) for c in after.conditions}
+    assert conditions.pop("Ready") == ("False", "InvalidSpec")
+    assert set(conditions.values()) == {("Unknown", "InvalidSpec")}
+    validate(manifest(after))
