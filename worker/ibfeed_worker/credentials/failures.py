@@ -151,9 +151,10 @@ def _entra_refused(error: ClientAuthenticationError, request: VaultRequest, iden
             hint = _ENTRA_HINTS.get(code, f"see https://login.microsoftonline.com/error?code={code}")
         return _denied(f"Microsoft Entra refused {identity.described} (AADSTS{code}): {hint}")
     if "not configured to acquire tokens for tenant" in text:
-        wanted = _TENANT.search(text)
+        found = _TENANT.search(text)
+        wanted = found[1].rstrip(".") if found else "unknown"
         return _denied(
-            f"{request.vault.url} belongs to tenant {wanted[1].rstrip('.') if wanted else 'unknown'}, but the identity to tenant "
+            f"{request.vault.url} belongs to tenant {wanted}, but the identity to tenant "
             f"{identity.tenant}; correct spec.accounts.keyVault.tenantId"
         )
     # Without a body that says what is wrong (an outage, a proxy), the SDK drops the status.
