@@ -1,0 +1,60 @@
+"""``bin/run.sh root/conf.yaml`` of a distribution, or ``python -m ibfeed_simulator gateway root/conf.yaml``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import ssl
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from ibfeed_simulator.gateway.conf import Configuration, ConfigurationError, load
+from ibfeed_simulator.gateway.cookies import CookieStore
+from ibfeed_simulator.gateway.proxy import Proxy
+from ibfeed_simulator.gateway.upstream import Upstream, tls_context
+
+_log = logging.getLogger(__name__)
+_SHUTDOWN_SECONDS = 1.0
+
+
+async def serve(configuration: Configuration) -> None:
+    """Until SIGTERM. OSError or ssl.SSLError when port or certificate do not serve."""
+    server_tls: ssl.SSLContext | None = None
+    if configuration.tls:
+        server_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        server_tls.load_cert_chain(configuration.certificate)
+    cookies = CookieStore()
+    upstream = Upstream(configuration, cookies, tls_context())
+    proxy = Proxy(configuration, upstream, cookies)
+    runner = web.AppRunner(proxy.app(), access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS)
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, "0.0.0.0", configuration.port, ssl_context=server_tls).start()  # noqa: S104 - as the real one; ips guards it
+        scheme = "https" if configuration.tls else "http"
+        # Clients wait for this very line.
+        print(f"Open {scheme}://localhost:{configuration.port} to login", flush=True)
+        stop = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        await stop.wait()
+    finally:
+        await proxy.close()
+        await runner.cleanup()
+        await upstream.close()
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 1 for a configuration, certificate or port that does not serve."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
+    if len(arguments) != 1:
+        print("usage: run.sh root/conf.yaml", file=sys.stderr)
+        return 2
+    try:
+        asyncio.run(serve(load(Path(arguments[0]))))
+    except (ConfigurationError, OSError) as error:
+        _log.error("gateway cannot start: %s", error)
+        return 1
+    return 0

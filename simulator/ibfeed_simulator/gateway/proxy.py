@@ -1,0 +1,157 @@
+"""The gateway's web server: a thin reverse proxy for pages, REST calls and the websocket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from typing import Final
+
+import aiohttp
+from aiohttp import WSMsgType, web
+from multidict import CIMultiDict
+
+from ibfeed_simulator.gateway.conf import Configuration
+from ibfeed_simulator.gateway.cookies import CookieStore
+from ibfeed_simulator.gateway.login import LoginKeeper
+from ibfeed_simulator.gateway.upstream import EXIT_HEADER, EXIT_VALUE, Answer, Upstream, exit_as_told
+from ibfeed_simulator.gateway.upstream_socket import Piece, UpstreamClosed, UpstreamSocket
+
+_log = logging.getLogger(__name__)
+
+_API: Final = re.compile(r"^/v1/(?:api|portal)(/.*)$")
+_PASSED_ON: Final = ("Accept", "Accept-Language", "Content-Type")
+_PASSED_BACK: Final = ("Content-Type", "Content-Encoding", "Location", "Cache-Control", "Retry-After")
+_SILENCE: Final = 300.0  # of an answer when the upstream is down: clients have given up long before
+_SUCCESS: Final = "<!DOCTYPE html>\n<html><body><pre>Client login succeeds</pre></body></html>\n"
+_MAX_MESSAGE: Final = 65_536
+
+
+class Proxy:
+    def __init__(self, configuration: Configuration, upstream: Upstream, cookies: CookieStore) -> None:
+        self._configuration = configuration
+        self._upstream = upstream
+        self._cookies = cookies
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._login = LoginKeeper(upstream, cookies, configuration.auth_delay, self.close_sockets)
+        self._background: set[asyncio.Task[bool]] = set()
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=1 << 20)
+        app.router.add_route("*", "/{path:.*}", self.handle)
+        return app
+
+    async def close(self) -> None:
+        self._login.stop()
+        await self.close_sockets()
+
+    async def close_sockets(self) -> None:
+        await asyncio.gather(*(socket.close(code=1000) for socket in list(self._sockets)))
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if not self._configuration.addresses.admit(request.remote or ""):
+            return web.Response(status=403, text="Access Denied")
+        path = request.path
+        if path == "/":
+            raise web.HTTPFound(f"/sso/Login?forwardTo=22&RL=1&ip2loc={self._configuration.location}")
+        if path.startswith("/sso/"):
+            return await self._page(request)
+        match = _API.match(path)
+        if match is None:
+            return web.Response(status=404, text="Not Found")
+        endpoint = match[1]
+        if endpoint == "/ws":
+            return await self._socket(request)
+        if endpoint == "/iserver/reauthenticate":
+            return self._reauthenticate()
+        query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
+        answer = await self._forward(request, self._configuration.api + endpoint + query)
+        if endpoint == "/logout" and answer.status == 200:
+            self._login.logged_out()
+            await self.close_sockets()
+        return _response(answer)
+
+    def _reauthenticate(self) -> web.Response:
+        """Answered here, without asking anybody; the exchange follows behind the caller's back."""
+        task = asyncio.create_task(self._login.initialise())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return web.json_response({"message": "triggered"})
+
+    async def _page(self, request: web.Request) -> web.StreamResponse:
+        answer = await self._forward(request, request.rel_url.raw_path_qs)
+        # Only a 302 of the Dispatcher is a login; the browser never sees it.
+        if request.path == "/sso/Dispatcher" and request.method == "POST" and answer.status == 302:
+            self._login.logged_in()
+            return web.Response(text=_SUCCESS, content_type="text/html")
+        return _response(answer)
+
+    async def _forward(self, request: web.Request, path: str) -> Answer:
+        """The client's own cookies go no further. An upstream that is down means silence, not a 502."""
+        headers: CIMultiDict[str] = CIMultiDict(
+            (name, request.headers[name]) for name in _PASSED_ON if name in request.headers
+        )
+        try:
+            return await self._upstream.call(request.method, path, await request.read(), headers)
+        except aiohttp.ClientError as error:
+            _log.warning("%s %s: %s", request.method, request.path, error)
+            await asyncio.sleep(_SILENCE)
+            raise web.HTTPGatewayTimeout from error
+
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        """Opens at once, whatever the upstream does; what the client sends before the upstream is open is lost."""
+        client = web.WebSocketResponse(compress=False, max_msg_size=_MAX_MESSAGE)
+        await client.prepare(request)
+        self._sockets.add(client)
+        pipe = _Pipe(client)
+        down = asyncio.create_task(self._downstream(pipe))
+        try:
+            async for message in client:
+                if pipe.upstream is None:
+                    continue
+                if message.type is WSMsgType.TEXT:
+                    pipe.upstream.send_text(message.data.encode())
+                elif message.type is WSMsgType.BINARY:
+                    pipe.upstream.send_text(message.data)
+        finally:
+            self._sockets.discard(client)
+            down.cancel()
+            if pipe.upstream is not None:
+                await pipe.upstream.close()
+        return client
+
+    async def _downstream(self, pipe: _Pipe) -> None:
+        url = f"{self._configuration.remote}{self._configuration.api}/ws"
+        try:
+            pipe.upstream = await UpstreamSocket.connect(url, self._upstream.headers(), self._upstream.tls)
+            async for piece in pipe.upstream.pieces():
+                await pipe.client.send_bytes(recoded(piece))
+        except UpstreamClosed as closed:
+            if closed.reason == f"{EXIT_HEADER}: {EXIT_VALUE}":
+                exit_as_told()
+            if pipe.upstream is not None:
+                await pipe.client.close(code=1000)
+        except OSError as error:  # nobody there, or no trust: the client sees an open socket that stays silent
+            _log.warning("websocket: %s", error)
+
+
+class _Pipe:
+    def __init__(self, client: web.WebSocketResponse) -> None:
+        self.client = client
+        self.upstream: UpstreamSocket | None = None
+
+
+def recoded(piece: Piece) -> bytes:
+    """Text becomes ISO-8859-1, so that what was good UTF-8 may reach the client as something else."""
+    if not piece.text or piece.payload.isascii():
+        return piece.payload
+    return piece.payload.decode("utf-8", "replace").encode("latin-1", "replace")
+
+
+def _response(answer: Answer) -> web.Response:
+    response = web.Response(status=answer.status, reason=answer.reason or None, body=answer.body)
+    response.headers.popall("Content-Type", None)
+    for name in _PASSED_BACK:
+        if name in answer.headers:
+            response.headers[name] = answer.headers[name]
+    return response

@@ -1,0 +1,81 @@
+"""REST calls to the upstream, with the gateway's cookies and name, and without a time limit: so does the real one."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from ibfeed_simulator.gateway.conf import Configuration
+from ibfeed_simulator.gateway.cookies import CookieStore
+
+AGENT: Final = "ClientPortalGW/1"
+CA_VARIABLE: Final = "GATEWAY_UPSTREAM_CA"
+EXIT_HEADER: Final = "X-Simulator-Fault"
+EXIT_VALUE: Final = "exit"
+EXIT_CODE: Final = 137  # as of a process that was killed
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    reason: str
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+
+def tls_context() -> ssl.SSLContext:
+    """The system's authorities, and those in the file that ``GATEWAY_UPSTREAM_CA`` names.
+
+    OSError or ssl.SSLError for a file that is missing or holds no certificate.
+    """
+    context = ssl.create_default_context()
+    extra = os.environ.get(CA_VARIABLE)
+    if extra:
+        context.load_verify_locations(extra)
+    return context
+
+
+def exit_as_told() -> None:
+    """The venue wants this gateway dead: no clean-up, as after a crash."""
+    os._exit(EXIT_CODE)
+
+
+class Upstream:
+    def __init__(self, configuration: Configuration, cookies: CookieStore, tls: ssl.SSLContext) -> None:
+        self._configuration = configuration
+        self._cookies = cookies
+        self.tls = tls
+        self._client = aiohttp.ClientSession(
+            cookie_jar=aiohttp.DummyCookieJar(),
+            connector=aiohttp.TCPConnector(ssl=tls, limit=0),
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,
+        )
+
+    def headers(self) -> dict[str, str]:
+        return {"User-Agent": AGENT, "Cookie": self._cookies.header()}
+
+    async def call(self, method: str, path: str, body: bytes = b"", headers: CIMultiDict[str] | None = None) -> Answer:
+        """One request; redirects are the caller's. aiohttp.ClientError when nobody answers."""
+        sent: CIMultiDict[str] = CIMultiDict(headers or {})
+        sent.update({name: value for name, value in self.headers().items() if value})
+        url = URL(self._configuration.remote + path, encoded=True)
+        async with self._client.request(method, url, data=body, headers=sent, allow_redirects=False) as response:
+            if response.headers.get(EXIT_HEADER) == EXIT_VALUE:
+                exit_as_told()
+            self._cookies.take(response.headers.getall("Set-Cookie", []))
+            return Answer(response.status, response.reason or "", response.headers, await response.read())
+
+    async def api(self, method: str, endpoint: str, body: bytes = b"") -> Answer:
+        """A call of the gateway's own, below the prefix that it uses upstream."""
+        headers = CIMultiDict({"Content-Type": "application/json"}) if body else None
+        return await self.call(method, self._configuration.api + endpoint, body, headers)
+
+    async def close(self) -> None:
+        await self._client.close()

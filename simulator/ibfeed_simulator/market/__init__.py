@@ -1,0 +1,1 @@
+"""The simulated market: contracts with their calendars, and what moves their prices."""

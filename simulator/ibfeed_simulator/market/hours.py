@@ -1,0 +1,50 @@
+"""When a product trades: always (so that a demonstration works on a Sunday), or by the exchange's hours.
+
+CME Globex, NYMEX, COMEX and CBOT alike here: Sunday to Friday, 17:00 to 16:00 Chicago time, with an hour's break.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
+
+from ibfeed_simulator.market.calendar import holidays
+
+Hours = Literal["always", "exchange"]
+
+_GLOBEX: Final = ZoneInfo("America/Chicago")
+_OPEN: Final = time(17)
+_CLOSE: Final = time(16)
+
+
+@dataclass(frozen=True)
+class TradingSession:
+    """Of trading day ``day``: it opens the evening before and closes on the day."""
+
+    day: date
+    opening: datetime
+    closing: datetime
+
+
+def session_of(hours: Hours, day: date) -> TradingSession | None:
+    """The session that belongs to trading day ``day``; None when there is none."""
+    if hours == "always":
+        start = datetime.combine(day, time(0), _GLOBEX)
+        return TradingSession(day, start, start + timedelta(days=1))
+    if day.weekday() >= 5 or day in holidays(day.year):
+        return None
+    evening = day - timedelta(days=1)
+    return TradingSession(day, datetime.combine(evening, _OPEN, _GLOBEX), datetime.combine(day, _CLOSE, _GLOBEX))
+
+
+def is_open(hours: Hours, now: float) -> bool:
+    if hours == "always":
+        return True
+    moment = datetime.fromtimestamp(now, _GLOBEX)
+    for day in (moment.date(), moment.date() + timedelta(days=1)):
+        session = session_of(hours, day)
+        if session is not None and session.opening <= moment < session.closing:
+            return True
+    return False

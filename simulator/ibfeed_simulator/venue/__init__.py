@@ -1,0 +1,1 @@
+"""The venue: what api.ibkr.com shows to a Client Portal Gateway."""

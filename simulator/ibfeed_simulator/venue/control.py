@@ -1,0 +1,176 @@
+"""The control API, plain HTTP on a port of its own: look at the venue, break it, read the ground truth."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from aiohttp import web
+
+from ibfeed_simulator.venue.answers import answer
+from ibfeed_simulator.venue.faults import CATALOGUE, Action, Condition
+from ibfeed_simulator.venue.venue import Venue
+
+_TRUTH_LIMIT = 20_000  # entries in one answer
+_ACTIONS = frozenset(action.value for action in Action)
+_CONDITIONS = frozenset(condition.value for condition in Condition)
+
+
+class FaultRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of ``POST /control/faults/{name}``; every key may be left out."""
+
+    username: str | None = None  # all users
+    value: str | float | None = None
+    seconds: float | None = None  # until cleared
+    count: int | None = None  # any number of times
+
+
+class ClockRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of ``POST /control/clock``: ``at`` (ISO 8601), or ``advance_seconds``; neither: real time."""
+
+    at: datetime | None = None
+    advance_seconds: float | None = None
+
+
+class ControlHandlers:
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/healthz", self.health),
+            web.get("/control/state", self.state),
+            web.get("/control/truth", self.truth),
+            web.get("/control/faults", self.faults),
+            web.post("/control/faults/{name}", self.set_fault),
+            web.delete("/control/faults/{name}", self.clear_fault),
+            web.delete("/control/faults", self.clear_faults),
+            web.get("/control/clock", self.clock),
+            web.post("/control/clock", self.set_clock),
+        ]
+
+    async def health(self, _: web.Request) -> web.StreamResponse:
+        return answer({"status": "ok"})
+
+    async def state(self, _: web.Request) -> web.StreamResponse:
+        venue = self._venue
+        now = venue.clock.now()
+        users: dict[str, dict[str, object]] = {}
+        for username in venue.settings.users:
+            record = venue.sessions.record(username)
+            connections = venue.streamer.of(username)
+            sessions = [
+                {
+                    "session": session.tickle_id,
+                    "authenticated": session.authenticated,
+                    "connected": session.connected,
+                    "competing": session.competing,
+                    "age_seconds": round(now - session.created, 1),
+                    "idle_seconds": round(now - session.last_request, 1),
+                }
+                for session in venue.sessions.of(username)
+            ]
+            users[username] = {
+                "logged_in": bool(sessions),
+                "logins": record.logins,
+                "failed_logins": record.total_failed_logins,
+                "logouts": record.logouts,
+                "locked": record.locked,
+                "account": venue.settings.users[username].account_id,
+                "sessions": sessions,
+                "lines": venue.streamer.lines_used(username),
+                "websockets": [
+                    {
+                        "connection": connection.number,
+                        "session": connection.session.tickle_id if connection.session else None,
+                        "address": connection.address,
+                        "subscriptions": sorted(connection.subscriptions),
+                        "ladder": connection.ladder.conid if connection.ladder else None,
+                    }
+                    for connection in connections
+                ],
+            }
+        return answer(
+            {
+                "now_ms": venue.clock.now_ms(),
+                "mode": venue.settings.mode,
+                "users": users,
+                "sessions": len(venue.sessions.all()),
+                "websockets": len(venue.streamer.connections),
+                "penalties": venue.pacing.state(),
+                "faults": venue.board.state(),
+                "truth_next": venue.truth.next,
+            }
+        )
+
+    async def truth(self, request: web.Request) -> web.StreamResponse:
+        """``?since=N[&conid=][&username=]``: JSON lines, one for each frame and session; go on from ``X-Truth-Next``.
+
+        ``X-Truth-Lost`` counts entries that the ring no longer had.
+        """
+        query = request.query
+        try:
+            since = int(query.get("since", "1"))
+            conid = int(query["conid"]) if "conid" in query else None
+        except ValueError:
+            return answer({"error": "since and conid are numbers"}, 400)
+        username = query.get("username")
+        entries, lost = self._venue.truth.since(since, _TRUTH_LIMIT)
+        following = entries[-1].number + 1 if entries else max(since, 1)
+        body = b"".join(line for entry in entries if conid in (None, entry.conid) for line in entry.lines(username))
+        headers = {"X-Truth-Next": str(following), "X-Truth-Lost": str(lost)}
+        return web.Response(body=body, content_type="application/x-ndjson", headers=headers)
+
+    async def faults(self, _: web.Request) -> web.StreamResponse:
+        return answer({"active": self._venue.board.state(), "catalogue": CATALOGUE})
+
+    async def set_fault(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        try:
+            fault = msgspec.json.decode(await request.read() or b"{}", type=FaultRequest)
+        except msgspec.DecodeError as error:
+            return answer({"error": str(error)}, 400)
+        if fault.username is not None and fault.username not in self._venue.settings.users:
+            return answer({"error": f"no user {fault.username!r}"}, 404)
+        if name in _ACTIONS:
+            if isinstance(fault.value, str):
+                return answer({"error": "value of an action is a number"}, 400)
+            return answer({"met": self._venue.actions[Action(name)](fault.username, fault.value)})
+        if name not in _CONDITIONS:
+            return answer({"error": f"no fault {name!r}", "catalogue": CATALOGUE}, 404)
+        condition = Condition(name)
+        self._venue.board.set(condition, fault.username, fault.value, fault.seconds, fault.count)
+        if condition is Condition.KILL_GATEWAY:
+            self._venue.kill_gateway(fault.username)
+        return answer({"active": self._venue.board.state()})
+
+    async def clear_fault(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        if name not in _CONDITIONS:
+            return answer({"error": f"no lasting fault {name!r}"}, 404)
+        self._venue.board.clear(Condition(name), request.query.get("username"))
+        return answer({"active": self._venue.board.state()})
+
+    async def clear_faults(self, _: web.Request) -> web.StreamResponse:
+        self._venue.board.clear()
+        return answer({"active": []})
+
+    async def clock(self, _: web.Request) -> web.StreamResponse:
+        clock = self._venue.clock
+        return answer({"now_ms": clock.now_ms(), "offset_seconds": round(clock.offset, 3)})
+
+    async def set_clock(self, request: web.Request) -> web.StreamResponse:
+        try:
+            wanted = msgspec.json.decode(await request.read() or b"{}", type=ClockRequest)
+        except msgspec.DecodeError as error:
+            return answer({"error": str(error)}, 400)
+        venue = self._venue
+        if wanted.at is not None and wanted.at.tzinfo is None:
+            return answer({"error": "at needs an offset, such as 2026-12-20T00:00:00Z"}, 400)
+        if wanted.at is not None:
+            venue.set_clock(wanted.at.timestamp())
+        elif wanted.advance_seconds is not None:
+            venue.set_clock(venue.clock.now() + wanted.advance_seconds)
+        else:
+            venue.set_clock(venue.clock.now() - venue.clock.offset)
+        return await self.clock(request)

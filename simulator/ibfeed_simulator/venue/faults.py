@@ -1,0 +1,197 @@
+"""Faults on demand: a table of names, each with a scope (one user or all), a duration and a count.
+
+A condition lasts (until its seconds or its count run out, or it is cleared); an action happens once, at once.
+To add a condition, add its row and ask ``board.take``/``board.active`` where it matters; to add an action, add its row
+and register what it does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Condition(StrEnum):
+    """Faults that last."""
+
+    # At login.
+    WRONG_PASSWORD = "wrong_password"
+    WRONG_MODE = "wrong_mode"
+    LOCKED = "locked"
+    SECOND_FACTOR = "second_factor"
+    PAGE_VERSION_1 = "page_version_1"
+    PAGE_VERSION_2 = "page_version_2"
+    PAGE_CHANGED = "page_changed"
+    PAGE_SLOW = "page_slow"
+    # Of every call.
+    MAINTENANCE = "maintenance"
+    SLOW = "slow"
+    HANG = "hang"
+    GARBAGE_REST = "garbage_rest"
+    KILL_GATEWAY = "kill_gateway"
+    UNAUTHORIZED = "unauthorized"
+    # Of single calls.
+    TICKLE_401 = "tickle_401"
+    TICKLE_500 = "tickle_500"
+    TICKLE_503 = "tickle_503"
+    NO_SESSION = "no_session"
+    INIT_REFUSED = "init_refused"
+    NOT_PAPER = "not_paper"
+    UNKNOWN_ROOTS = "unknown_roots"
+    FEWER_CONTRACTS = "fewer_contracts"
+    # Of the websocket.
+    SILENT_FEED = "silent_feed"
+    NO_HEARTBEAT = "no_heartbeat"
+    DELAYED = "delayed"
+    HALTED = "halted"
+    FRAGMENTED = "fragmented"
+
+
+class Action(StrEnum):
+    """Faults that happen at once."""
+
+    DROP_WEBSOCKET = "drop_websocket"
+    ABORT_WEBSOCKET = "abort_websocket"
+    EXPIRE_BROKERAGE = "expire_brokerage"
+    EXPIRE_SSO = "expire_sso"
+    EXPIRE_SUBSCRIPTIONS = "expire_subscriptions"
+    COMPETE = "compete"
+    UNLOCK = "unlock"
+    PENALTY = "penalty"
+    FORGIVE = "forgive"
+    GARBAGE_FRAME = "garbage_frame"
+    NON_UTF8_FRAME = "non_utf8_frame"
+    BIG_FRAME = "big_frame"
+
+
+CATALOGUE: Final[dict[str, str]] = {
+    Condition.WRONG_PASSWORD: "the user's password is refused (and counted towards the lock)",
+    Condition.WRONG_MODE: "the page says that the user is a paper user in live mode",
+    Condition.LOCKED: "the user is told that the account is locked",
+    Condition.SECOND_FACTOR: "the page asks for a second factor after the password",
+    Condition.PAGE_VERSION_1: "the login page is the old one",
+    Condition.PAGE_VERSION_2: "the login page is the current one",
+    Condition.PAGE_CHANGED: "the login page has other element names than anybody knows",
+    Condition.PAGE_SLOW: "the login page takes `value` seconds",
+    Condition.MAINTENANCE: "503 and an HTML page for everything",
+    Condition.SLOW: "every answer comes `value` seconds late",
+    Condition.HANG: "no answer to anything, no frame, until it ends",
+    Condition.GARBAGE_REST: "answers are bytes that are no JSON and no UTF-8",
+    Condition.KILL_GATEWAY: "the stand-in gateway exits at its next call or frame",
+    Condition.UNAUTHORIZED: "401 with an empty body",
+    Condition.TICKLE_401: "tickle answers 401",
+    Condition.TICKLE_500: "tickle answers 500 Internal Server Error",
+    Condition.TICKLE_503: "tickle answers 503 Service Unavailable",
+    Condition.NO_SESSION: 'tickle answers 200 {"error":"no session"}',
+    Condition.INIT_REFUSED: "ssodh/init does not give a brokerage session",
+    Condition.NOT_PAPER: "the session says isPaper false",
+    Condition.UNKNOWN_ROOTS: "trsrv/futures knows no root",
+    Condition.FEWER_CONTRACTS: "trsrv/futures leaves out all but the first `value` contracts",
+    Condition.SILENT_FEED: "heartbeats go on, market data does not; `value`: only this conid",
+    Condition.NO_HEARTBEAT: "market data goes on, heartbeats do not",
+    Condition.DELAYED: "market data availability (6509) is `value`, by default DpB",
+    Condition.HALTED: "the last price carries an H",
+    Condition.FRAGMENTED: "frames come as fragments of `value` bytes",
+    Action.DROP_WEBSOCKET: "close websockets with code 1001",
+    Action.ABORT_WEBSOCKET: "cut websockets without a close frame",
+    Action.EXPIRE_BROKERAGE: "end the brokerage session; the login stays",
+    Action.EXPIRE_SSO: "end the login",
+    Action.EXPIRE_SUBSCRIPTIONS: "let all subscriptions expire now, without a word",
+    Action.COMPETE: "the user logs in somewhere else and takes the brokerage session",
+    Action.UNLOCK: "unlock the account and forget failed logins",
+    Action.PENALTY: "put the addresses of the user's websockets in the penalty box (429), for `value` seconds",
+    Action.FORGIVE: "empty the penalty box",
+    Action.GARBAGE_FRAME: "send a frame that is no JSON",
+    Action.NON_UTF8_FRAME: "send a frame that is no UTF-8 once the gateway has recoded it",
+    Action.BIG_FRAME: "send a frame of `value` bytes (by default 70,000, which closes a gateway's socket)",
+}
+
+Perform = Callable[[str | None, float | None], int]
+"""``(username or None for all, value) -> how many it met``."""
+
+
+@dataclass
+class Active:
+    condition: Condition
+    username: str | None
+    value: str | float | None
+    until: float | None  # monotonic
+    remaining: int | None
+
+
+class Board:
+    """The conditions that hold now."""
+
+    def __init__(self) -> None:
+        self._active: list[Active] = []
+
+    def set(
+        self,
+        condition: Condition,
+        username: str | None = None,
+        value: str | float | None = None,
+        seconds: float | None = None,
+        count: int | None = None,
+    ) -> None:
+        """Replaces the same condition of the same scope."""
+        self.clear(condition, username, exactly=True)
+        until = None if seconds is None else time.monotonic() + seconds
+        self._active.append(Active(condition, username, value, until, count))
+
+    def clear(self, condition: Condition | None = None, username: str | None = None, exactly: bool = False) -> None:
+        """Clear one condition or all; of one user, or of everybody for None (``exactly``: only the one set for all)."""
+
+        def meant(active: Active) -> bool:
+            if condition not in (None, active.condition):
+                return False
+            return active.username == username if exactly or username is not None else True
+
+        self._active = [active for active in self._active if not meant(active)]
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing is wrong: lets the hot path skip every question."""
+        return not self._active
+
+    def active(self, condition: Condition, username: str | None) -> Active | None:
+        """The condition if it holds for the user; a condition for all holds for everybody."""
+        if not self._active:
+            return None
+        now = time.monotonic()
+        for active in self._active:
+            if active.condition is condition and active.username in (None, username):
+                if active.until is not None and now >= active.until:
+                    continue
+                return active
+        return None
+
+    def take(self, condition: Condition, username: str | None) -> Active | None:
+        """Like ``active``, but uses up one of its count."""
+        active = self.active(condition, username)
+        if active is not None and active.remaining is not None:
+            active.remaining -= 1
+            if active.remaining <= 0:
+                self._active.remove(active)
+        return active
+
+    def state(self) -> list[dict[str, object]]:
+        now = time.monotonic()
+        self._active = [active for active in self._active if active.until is None or active.until > now]
+        return [
+            {
+                "fault": active.condition.value,
+                "username": active.username,
+                "value": active.value,
+                "seconds_left": None if active.until is None else round(active.until - now, 1),
+                "count_left": active.remaining,
+            }
+            for active in self._active
+        ]
+
+
+def number(value: str | float | None, default: float) -> float:
+    """A fault's ``value`` as a number; ValueError for text that is none."""
+    return default if value is None else float(value)

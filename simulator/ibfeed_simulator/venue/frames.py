@@ -1,0 +1,110 @@
+"""Websocket frames as the venue writes them: JSON as IB's, and the RFC 6455 bytes of an unmasked text frame."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import msgspec
+
+from ibfeed_simulator.market.exchange import Instrument
+from ibfeed_simulator.market.source import Level, Value
+
+_encode = msgspec.json.Encoder().encode
+
+TEXT = 0x1
+CONTINUATION = 0x0
+
+
+def wire(payload: bytes) -> bytes:
+    """One unfragmented text frame."""
+    return _header(0x80 | TEXT, len(payload)) + payload
+
+
+def wire_fragments(payload: bytes, size: int) -> bytes:
+    """The same message in fragments of ``size`` bytes."""
+    pieces = [payload[start : start + size] for start in range(0, len(payload), size)] or [b""]
+    out = bytearray()
+    for index, piece in enumerate(pieces):
+        opcode = TEXT if index == 0 else CONTINUATION
+        final = 0x80 if index == len(pieces) - 1 else 0
+        out += _header(final | opcode, len(piece)) + piece
+    return bytes(out)
+
+
+def _header(first: int, length: int) -> bytes:
+    if length < 126:
+        return bytes((first, length))
+    if length < 65536:
+        return struct.pack("!BBH", first, 126, length)
+    return struct.pack("!BBQ", first, 127, length)
+
+
+def encode(document: object) -> bytes:
+    return _encode(document)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One message, encoded once for all who get it."""
+
+    payload: bytes
+    wire: bytes
+
+    @classmethod
+    def of(cls, document: object) -> Frame:
+        payload = _encode(document)
+        return cls(payload, wire(payload))
+
+
+# 6509 comes with full frames, and now and then with others.
+_AVAILABILITY_EVERY = 50
+
+
+def market_data(
+    instrument: Instrument, fields: frozenset[str], since: int, availability: str, halted: bool
+) -> Frame | None:
+    """The smd frame of what changed after version ``since`` (0: the full frame); None if nothing that it wants."""
+    values: dict[str, Value] = instrument.since(since, fields)
+    full = since == 0
+    if not values and not full:
+        return None
+    if "87" not in fields:
+        values.pop("87_raw", None)
+    if halted and "31" in values:
+        values["31"] = f"H{str(values['31']).lstrip('CH')}"
+    if full or instrument.version % _AVAILABILITY_EVERY == 0:
+        values["6509"] = availability
+    conid = instrument.contract.conid
+    server = server_id(conid)
+    return Frame.of(
+        {
+            "server_id": server,
+            "conidEx": str(conid),
+            "conid": conid,
+            "_updated": instrument.updated,
+            "6119": server,
+            **values,
+            "topic": f"smd+{conid}",
+        }
+    )
+
+
+def server_id(conid: int) -> str:
+    return f"q{conid % 33}"
+
+
+def bare(instrument: Instrument) -> Frame:
+    """A frame without conid, as IB sends now and then: it carries nothing."""
+    server = server_id(instrument.contract.conid)
+    return Frame.of({"server_id": server, "6119": server, "topic": f"smd+{instrument.contract.conid}"})
+
+
+def ladder_row(row: int, level: Level) -> dict[str, object]:
+    """``row`` keys it; a row whose level has gone has neither bid nor ask."""
+    document: dict[str, object] = {"row": row, "focus": int(level.focus), "price": level.price}
+    if level.bid is not None:
+        document["bid"] = level.bid
+    if level.ask is not None:
+        document["ask"] = level.ask
+    return document

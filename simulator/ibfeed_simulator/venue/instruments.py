@@ -1,0 +1,378 @@
+"""REST calls about contracts and their market data."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from ibfeed_api.symbology import MONTH_NAMES
+from ibfeed_simulator.market import contracts
+from ibfeed_simulator.market.catalogue import BY_ROOT, Product
+from ibfeed_simulator.market.contracts import Contract
+from ibfeed_simulator.market.exchange import trading_date
+from ibfeed_simulator.market.forms import PriceForm
+from ibfeed_simulator.venue.answers import answer, error
+from ibfeed_simulator.venue.faults import Condition, number
+from ibfeed_simulator.venue.frames import server_id
+from ibfeed_simulator.venue.rest import PREFIXES, Handler, json_body, no_bridge, with_session
+from ibfeed_simulator.venue.sessions import SsoSession
+from ibfeed_simulator.venue.streamer import LIVE
+from ibfeed_simulator.venue.venue import Venue
+
+_MAX_SYMBOLS: Final = 50
+_MAX_CONIDS: Final = 100
+_MAX_FIELDS: Final = 50
+_MAX_POINTS: Final = 1000
+_ANY_SATURDAY: Final = date(2000, 1, 1)  # 20000101 to 20000107 stand for any Saturday to any Friday
+_SCHEDULE_DAYS: Final = 7
+_BAR_SECONDS: Final = {"min": 60, "h": 3600, "d": 86_400, "w": 604_800, "m": 2_592_000, "y": 31_536_000}
+
+
+def month_name(contract: Contract) -> str:
+    """DEC26"""
+    return f"{MONTH_NAMES[int(contract.month[4:]) - 1]}{contract.month[2:4]}"
+
+
+def future(contract: Contract) -> dict[str, object]:
+    """An entry of ``/trsrv/futures``; dates are integers."""
+
+    def integer(day: date) -> int:
+        return int(f"{day:%Y%m%d}")
+
+    return {
+        "symbol": contract.product.root,
+        "conid": contract.conid,
+        "underlyingConid": contracts.underlying_conid(contract.product),
+        "expirationDate": integer(contract.last_trading_day),
+        "ltd": integer(contract.ltd),
+        "shortFuturesCutOff": integer(contract.ltd),
+        "longFuturesCutOff": integer(contract.long_cut_off),
+    }
+
+
+def information(contract: Contract) -> dict[str, object]:
+    """``/iserver/contract/{conid}/info``."""
+    product = contract.product
+    return {
+        "cfi_code": "",
+        "symbol": product.root,
+        "cusip": None,
+        "expiry_full": contract.month,
+        "con_id": contract.conid,
+        "maturity_date": f"{contract.last_trading_day:%Y%m%d}",
+        "industry": None,
+        "instrument_type": "FUT",
+        "trading_class": product.root,
+        "valid_exchanges": f"{product.exchange},QBALGO",
+        "allow_sell_long": False,
+        "is_zero_commission_security": False,
+        "local_symbol": contract.symbol,
+        "contract_clarification_type": None,
+        "classifier": None,
+        "currency": "USD",
+        "text": None,
+        "underlying_con_id": contracts.underlying_conid(product),
+        "r_t_h": True,
+        "multiplier": product.multiplier,
+        "underlying_issuer": None,
+        "contract_month": contract.month,
+        "company_name": product.name,
+        "smart_available": False,
+        "exchange": product.exchange,
+        "category": None,
+    }
+
+
+def definition(contract: Contract) -> dict[str, object]:
+    """An entry of ``/iserver/secdef/info``."""
+    product = contract.product
+    return {
+        "conid": contract.conid,
+        "symbol": product.root,
+        "secType": "FUT",
+        "exchange": product.exchange,
+        "listingExchange": product.exchange,
+        "right": "?",
+        "strike": 0.0,
+        "currency": "USD",
+        "cusip": None,
+        "coupon": "No Coupon",
+        "desc1": product.root,
+        "desc2": f"{month_name(contract)[:3]} {contract.last_trading_day:%d'%y} ({product.multiplier})",
+        "maturityDate": f"{contract.last_trading_day:%Y%m%d}",
+        "multiplier": product.multiplier,
+        "tradingClass": product.root,
+        "validExchanges": f"{product.exchange},QBALGO",
+    }
+
+
+class InstrumentHandlers:
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+
+    def routes(self) -> list[web.RouteDef]:
+        table: list[tuple[str, str, Handler]] = [
+            ("GET", "/trsrv/futures", self.futures),
+            ("GET", "/trsrv/stocks", self.stocks),
+            ("GET", "/trsrv/secdef/schedule", self.schedule),
+            ("GET", "/contract/trading-schedule", self.trading_schedule),
+            ("GET", "/iserver/contract/{conid}/info", self.contract_info),
+            ("GET", "/iserver/secdef/search", self.search),
+            ("POST", "/iserver/secdef/search", self.search),
+            ("GET", "/iserver/secdef/info", self.definitions),
+            ("GET", "/iserver/marketdata/snapshot", self.snapshot),
+            ("GET", "/iserver/marketdata/history", self.history),
+            ("POST", "/iserver/marketdata/unsubscribe", self.unsubscribe),
+            ("GET", "/iserver/marketdata/unsubscribeall", self.unsubscribe_all),
+        ]
+        return [
+            web.route(method, prefix + path, with_session(self._venue, handler))
+            for prefix in PREFIXES
+            for method, path, handler in table
+        ]
+
+    async def futures(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
+        """An unknown root is simply not in the answer."""
+        symbols = [symbol.strip() for symbol in request.query.get("symbols", "").split(",") if symbol.strip()]
+        if not symbols:
+            return error("Bad Request: symbols is required", 400)
+        board, username = self._venue.board, session.user.username
+        if board.active(Condition.UNKNOWN_ROOTS, username):
+            return answer({})
+        fewer = board.active(Condition.FEWER_CONTRACTS, username)
+        keep = int(number(fewer.value, 1)) if fewer is not None else None
+        found = {symbol: self._venue.exchange.listed(symbol)[:keep] for symbol in symbols[:_MAX_SYMBOLS]}
+        return answer({symbol: [future(contract) for contract in listed] for symbol, listed in found.items() if listed})
+
+    async def stocks(self, request: web.Request, _: SsoSession) -> web.StreamResponse:
+        """Any ticker of letters is a stock on NASDAQ; no market data comes for it."""
+        symbols = [symbol.strip() for symbol in request.query.get("symbols", "").split(",") if symbol.strip()]
+        return answer(
+            {
+                symbol: [
+                    {
+                        "name": f"{symbol} INC",
+                        "chineseName": "",
+                        "assetClass": "STK",
+                        "contracts": [{"conid": 1_000_000 + _number_of(symbol), "exchange": "NASDAQ", "isUS": True}],
+                    }
+                ]
+                for symbol in symbols
+                if symbol.isascii() and symbol.isalpha() and symbol.isupper()
+            }
+        )
+
+    async def contract_info(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
+        if not session.authenticated:
+            return no_bridge()
+        contract = _contract(request.match_info["conid"])
+        return error("no contract found", 404) if contract is None else answer(information(contract))
+
+    async def search(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
+        if not session.authenticated:
+            return no_bridge()
+        symbol = str((await json_body(request)).get("symbol") or request.query.get("symbol", ""))
+        product = BY_ROOT.get(symbol)
+        if product is None:
+            return error(f"No symbol found for: {symbol[:12]}", 400)
+        months = ";".join(month_name(contract) for contract in self._venue.exchange.listed(symbol))
+        conid = contracts.underlying_conid(product)
+        return answer(
+            [
+                {
+                    "conid": str(conid),
+                    "companyHeader": f"{product.name} - {product.exchange}",
+                    "companyName": product.name,
+                    "symbol": product.root,
+                    "description": product.exchange,
+                    "restricted": "IND",
+                    "sections": [
+                        {"secType": "IND", "exchange": f"{product.exchange};"},
+                        {"secType": "FUT", "months": months, "exchange": f"{product.exchange};QBALGO"},
+                    ],
+                }
+            ]
+        )
+
+    async def definitions(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
+        if not session.authenticated:
+            return no_bridge()
+        query = request.query
+        product = _product(query.get("conid", ""))
+        if product is None:
+            return error("Bad Request: conid is required", 400)
+        month = query.get("month", "").upper()
+        listed = self._venue.exchange.listed(product.root)
+        return answer([definition(contract) for contract in listed if not month or month_name(contract) == month])
+
+    async def snapshot(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
+        if not session.authenticated:
+            return no_bridge()
+        if not session.accounts_asked:
+            return error("Please query /accounts first", 500)
+        conids = [text.strip() for text in request.query.get("conids", "").split(",") if text.strip()]
+        if not conids:
+            return error("Bad Request: Conid(s) missing", 400)
+        fields = [text.strip() for text in request.query.get("fields", "").split(",") if text.strip()]
+        if len(conids) > _MAX_CONIDS or len(fields) > _MAX_FIELDS:
+            return error("Bad Request: too many conids or fields", 400)
+        return answer([self._quote(session, text, frozenset(fields)) for text in conids])
+
+    def _quote(self, session: SsoSession, text: str, fields: frozenset[str]) -> dict[str, object]:
+        """The first call for a conid is a pre-flight: no data."""
+        conid = int(text) if text.isascii() and text.isdigit() else 0
+        quote: dict[str, object] = {"conid": conid, "conidEx": text}
+        instrument = self._venue.exchange.instrument(conid)
+        if instrument is None or conid not in session.preflighted:
+            session.preflighted.add(conid)
+            return quote
+        self._venue.exchange.refresh(instrument)
+        values: dict[str, object] = dict(instrument.since(0, fields))
+        if "83" in values:
+            values["83"] = f"{values['83']}%"
+        server = server_id(conid)
+        return {**values, "6119": server, "6509": LIVE, "_updated": instrument.updated, **quote, "server_id": server}
+
+    async def history(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
+        """Bars that end at the last price: a plain line of the right shape, without a past."""
+        if not session.authenticated:
+            return no_bridge()
+        query = request.query
+        conid = query.get("conid", "")
+        instrument = self._venue.exchange.instrument(int(conid) if conid.isascii() and conid.isdigit() else 0)
+        period, bar = _seconds(query.get("period", "1d")), _seconds(query.get("bar", "5min"))
+        if instrument is None or period is None or bar is None:
+            return error("Bad Request: conid, period or bar", 400)
+        product = instrument.contract.product
+        price = float(instrument.source.last())
+        count = max(1, min(_MAX_POINTS, period // bar))
+        end = int(self._venue.clock.now() // bar * bar)
+        bars = [
+            {"o": price, "c": price, "h": price, "l": price, "v": 0.0, "t": (end - bar * (count - 1 - index)) * 1000}
+            for index in range(count)
+        ]
+        start = datetime.fromtimestamp(int(str(bars[0]["t"])) / 1000, ZoneInfo("UTC"))
+        scale = 10 ** PriceForm.of(product.tick).decimals
+        return answer(
+            {
+                "serverId": str(20_000 + instrument.contract.conid % 1000),
+                "symbol": product.root,
+                "text": product.name,
+                "priceFactor": scale,
+                "startTime": f"{start:%Y%m%d-%H:%M:%S}",
+                "high": f"{round(price * scale)}/0/0",
+                "low": f"{round(price * scale)}/0/0",
+                "timePeriod": query.get("period", "1d"),
+                "barLength": bar,
+                "mdAvailability": "S",
+                "mktDataDelay": 0,
+                "outsideRth": query.get("outsideRth", "false").lower() == "true",
+                "tradingDayDuration": 1380,
+                "volumeFactor": 1,
+                "priceDisplayRule": 1,
+                "priceDisplayValue": "2",
+                "negativeCapable": False,
+                "messageVersion": 2,
+                "data": bars,
+                "points": count - 1,
+                "travelTime": 48,
+            }
+        )
+
+    async def unsubscribe(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
+        if not session.authenticated:
+            return no_bridge()
+        conid = (await json_body(request)).get("conid")
+        streamer = self._venue.streamer
+        known = False
+        if isinstance(conid, int):
+            for connection in streamer.of(session.user.username):
+                known = streamer.unsubscribe(connection, conid) or known
+        return answer({"success": True}) if known else answer({"error": "unknown"}, 500)
+
+    async def unsubscribe_all(self, _: web.Request, session: SsoSession) -> web.StreamResponse:
+        if not session.authenticated:
+            return no_bridge()
+        for connection in self._venue.streamer.of(session.user.username):
+            for conid in list(connection.subscriptions):
+                self._venue.streamer.unsubscribe(connection, conid)
+        return answer({"unsubscribed": True})
+
+    async def schedule(self, request: web.Request, _: SsoSession) -> web.StreamResponse:
+        """``/trsrv/secdef/schedule``: wall times of any Saturday to any Friday, in the product's zone."""
+        product = BY_ROOT.get(request.query.get("symbol", ""))
+        if product is None:
+            return answer([])
+        zone = ZoneInfo(product.timezone)
+        # A week without holidays, as a pattern: its Saturday is 20000101.
+        pattern = date(2026, 9, 12)
+        schedules = []
+        for offset in range(7):
+            session = self._venue.exchange.session(pattern + timedelta(days=offset))
+            entry: dict[str, object] = {
+                "clearingCycleEndTime": "1700",
+                "tradingScheduleDate": f"{_ANY_SATURDAY + timedelta(days=offset):%Y%m%d}",
+                "sessions": [],
+                "tradingtimes": [],
+            }
+            if session is not None:
+                times = {
+                    "openingTime": f"{session.opening.astimezone(zone):%H%M}",
+                    "closingTime": f"{session.closing.astimezone(zone):%H%M}",
+                }
+                entry["sessions"] = [{**times, "prop": "LIQUID"}]
+                entry["tradingtimes"] = [{**times, "cancelDayOrders": "Y"}]
+            schedules.append(entry)
+        return answer(
+            [
+                {
+                    "id": f"p{100_000 + _number_of(product.root)}",
+                    "tradeVenueId": f"v{10_000 + _number_of(product.exchange)}",
+                    "exchange": product.exchange,
+                    "timezone": product.timezone,
+                    "schedules": schedules,
+                }
+            ]
+        )
+
+    async def trading_schedule(self, request: web.Request, _: SsoSession) -> web.StreamResponse:
+        """``/contract/trading-schedule``: the coming days, in epoch seconds."""
+        contract = _contract(request.query.get("conid", ""))
+        if contract is None:
+            return error("Bad Request: conid is required", 400)
+        today = trading_date(self._venue.clock.now())
+        schedules: dict[str, object] = {}
+        for offset in range(-1, _SCHEDULE_DAYS):
+            day = today + timedelta(days=offset)
+            session = self._venue.exchange.session(day)
+            if session is None:
+                continue
+            times = {"opening": int(session.opening.timestamp()), "closing": int(session.closing.timestamp())}
+            schedules[f"{day:%Y%m%d}"] = {
+                "extended_hours": [{**times, "cancel_daily_orders": True}],
+                "liquid_hours": [times],
+            }
+        return answer({"exchange_time_zone": contract.product.timezone, "schedules": schedules})
+
+
+def _number_of(text: str) -> int:
+    return zlib.crc32(text.encode()) % 90_000
+
+
+def _contract(text: str) -> Contract | None:
+    return contracts.find(int(text)) if text.isascii() and text.isdigit() else None
+
+
+def _product(text: str) -> Product | None:
+    return contracts.product_of_underlying(int(text)) if text.isascii() and text.isdigit() else None
+
+
+def _seconds(text: str) -> int | None:
+    """``5min`` -> 300; None for what is no period."""
+    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+    unit = _BAR_SECONDS.get(text[len(digits) :])
+    return int(digits) * unit if unit is not None and digits.isascii() and digits.isdigit() and int(digits) else None

@@ -1,0 +1,222 @@
+"""``/v1/api/*`` and its alias ``/v1/portal/*``: session calls and accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+
+from ibfeed_simulator.venue.answers import answer, error
+from ibfeed_simulator.venue.cookies import SERVER_COOKIE, session_of
+from ibfeed_simulator.venue.faults import Condition
+from ibfeed_simulator.venue.sessions import SsoSession
+from ibfeed_simulator.venue.sso import validation
+from ibfeed_simulator.venue.venue import MAC, SERVER_NAME, SERVER_VERSION, Venue
+
+PREFIXES = ("/v1/api", "/v1/portal")
+
+Handler = Callable[[web.Request, SsoSession], Awaitable[web.StreamResponse]]
+
+
+def no_bridge() -> web.Response:
+    """What ``/iserver`` calls answer without a brokerage session."""
+    return error("Bad Request: no bridge", 400)
+
+
+async def json_body(request: web.Request) -> dict[str, object]:
+    """The body as an object; an empty dict for none or for anything else."""
+    try:
+        document = msgspec.json.decode(await request.read() or b"{}")
+    except msgspec.DecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def authentication(session: SsoSession) -> dict[str, object]:
+    """``/iserver/auth/status``, and ``authStatus`` in ``/tickle``."""
+    status: dict[str, object] = {
+        "authenticated": session.authenticated,
+        "competing": session.competing,
+        "connected": session.connected,
+        "message": "",
+        "MAC": MAC,
+    }
+    if session.connected:
+        status |= {
+            "established": session.authenticated,
+            "serverInfo": {"serverName": SERVER_NAME, "serverVersion": SERVER_VERSION},
+            "hardware_info": f"3b0679ee|{MAC}",
+            "fail": "",
+        }
+    return status
+
+
+class SessionHandlers:
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+
+    def routes(self) -> list[web.RouteDef]:
+        table: list[tuple[str, str, Handler]] = [
+            ("POST", "/tickle", self.tickle),
+            ("GET", "/tickle", self.tickle),
+            ("POST", "/iserver/auth/status", self.status),
+            ("GET", "/iserver/auth/status", self.status),
+            ("POST", "/iserver/auth/ssodh/init", self.initialise),
+            ("POST", "/iserver/auth/ssodh/response", self.status),
+            ("POST", "/ssodh/init", self.initialise),
+            ("GET", "/ssodh/st", self.status),
+            ("POST", "/iserver/reauthenticate", self.reauthenticate),
+            ("GET", "/iserver/reauthenticate", self.reauthenticate),
+            ("GET", "/sso/validate", self.validate),
+            ("GET", "/sso/ping", self.ping),
+            ("POST", "/logout", self.logout),
+            ("GET", "/logout", self.logout),
+            ("GET", "/one/user", self.user),
+            ("GET", "/portfolio/validate", self.validate),
+            ("GET", "/iserver/accounts", self.accounts),
+            ("GET", "/portfolio/accounts", self.portfolio_accounts),
+            ("GET", "/portfolio/{account}/ledger", self.ledger),
+            ("GET", "/portfolio/{account}/positions/{page}", self.positions),
+        ]
+        return [
+            web.route(method, prefix + path, with_session(self._venue, handler))
+            for prefix in PREFIXES
+            for method, path, handler in table
+        ]
+
+    async def tickle(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
+        board, username = self._venue.board, session.user.username
+        if board.take(Condition.TICKLE_401, username):
+            return web.Response(status=401)
+        if board.take(Condition.TICKLE_500, username):
+            return web.Response(status=500, reason="Internal Server Error", text="Internal Server Error")
+        if board.take(Condition.TICKLE_503, username):
+            return web.Response(status=503, reason="Service Unavailable", text="Service Unavailable")
+        if board.take(Condition.NO_SESSION, username):
+            return answer({"error": "no session"})
+        response = answer(
+            {
+                "session": session.tickle_id,
+                "ssoExpires": session.expires_in_ms(self._venue.clock.now()),
+                "collission": False,
+                "userId": session.user.user_id,
+                "hmds": {"error": "no bridge"},
+                "iserver": {"authStatus": authentication(session)},
+            }
+        )
+        response.set_cookie(SERVER_COOKIE, f"0.{session.act_id}", path="/v1/api", httponly=True)
+        return response
+
+    async def status(self, _: web.Request, session: SsoSession) -> web.StreamResponse:
+        return answer(authentication(session))
+
+    async def initialise(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
+        body = await json_body(request)
+        # The gateway's own exchange names its machine instead; a call without any body passes, too.
+        if body and body.get("publish") is not True and "machineId" not in body:
+            return error("Bad Request: publish must be true", 500)
+        if self._venue.board.take(Condition.INIT_REFUSED, session.user.username):
+            return error("failed to generate sso dh token", 500)
+        self._venue.sessions.open_brokerage(session, compete=body.get("compete", True) is True)
+        status = authentication(session)
+        status.pop("fail", None)
+        return answer(status)
+
+    async def reauthenticate(self, _: web.Request, session: SsoSession) -> web.StreamResponse:
+        """Deprecated; a gateway answers it by itself and this is for clients without one."""
+        self._venue.sessions.open_brokerage(session, compete=True)
+        return answer({"message": "triggered"})
+
+    async def validate(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
+        return answer(validation(self._venue, session, request.remote or ""))
+
+    async def ping(self, _: web.Request, __: SsoSession) -> web.StreamResponse:
+        return answer({"alive": True})
+
+    async def logout(self, _: web.Request, session: SsoSession) -> web.StreamResponse:
+        self._venue.sessions.end(session, logout=True)
+        return answer({"status": True})
+
+    async def user(self, _: web.Request, session: SsoSession) -> web.StreamResponse:
+        user = session.user
+        return answer(
+            {
+                "wbId": "",
+                "wbUserId": user.user_id,
+                "username": user.username,
+                "isPaper": user.paper,
+                "accts": {user.account_id: {"isFAClient": False}},
+                "ispaper": user.paper,
+                "uar": {"portfolioAnalyst": True, "userInfo": True, "messageCenter": True},
+            }
+        )
+
+    async def accounts(self, _: web.Request, session: SsoSession) -> web.StreamResponse:
+        if not session.authenticated:
+            return no_bridge()
+        session.accounts_asked = True
+        return answer(self._venue.accounts(session))
+
+    async def portfolio_accounts(self, _: web.Request, session: SsoSession) -> web.StreamResponse:
+        account, paper = session.user.account_id, self._venue.is_paper(session)
+        return answer(
+            [
+                {
+                    "id": account,
+                    "PrepaidCrypto-Z": False,
+                    "PrepaidCrypto-P": False,
+                    "brokerageAccess": True,
+                    "accountId": account,
+                    "accountVan": account,
+                    "accountTitle": "",
+                    "displayName": account,
+                    "accountAlias": None,
+                    "accountStatus": 1_644_382_800_000,
+                    "currency": "USD",
+                    "type": "DEMO" if paper else "INDIVIDUAL",
+                    "tradingType": "PMRGN",
+                    "businessType": "INDEPENDENT",
+                    "category": "",
+                    "ibEntity": "IBLLC-US",
+                    "faclient": False,
+                    "clearingStatus": "O",
+                    "covestor": False,
+                    "noClientTrading": False,
+                    "trackVirtualFXPortfolio": True,
+                    "acctCustType": "INDIVIDUAL",
+                    "parent": {"mmc": [], "accountId": "", "isMParent": False, "isMChild": False, "isMultiplex": False},
+                    "desc": account,
+                }
+            ]
+        )
+
+    async def ledger(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
+        if request.match_info["account"] != session.user.account_id:
+            return error("Bad Request: unknown account", 400)
+        cash = 1_000_000.0  # the fresh paper account
+        entry = {
+            "currency": "USD",
+            "cashbalance": cash,
+            "settledcash": cash,
+            "netliquidationvalue": cash,
+            "acctcode": session.user.account_id,
+            "timestamp": int(self._venue.clock.now()),
+        }
+        return answer({"USD": entry, "BASE": {**entry, "currency": "BASE"}})
+
+    async def positions(self, _: web.Request, __: SsoSession) -> web.StreamResponse:
+        return answer([])
+
+
+def with_session(venue: Venue, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Give the handler its session; without one there is only an empty 401."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        session = session_of(request, venue.sessions)
+        if session is None:
+            return web.Response(status=401)
+        session.last_request = venue.clock.now()
+        return await handler(request, session)
+
+    return handle

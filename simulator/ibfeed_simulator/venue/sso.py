@@ -1,0 +1,144 @@
+"""``/sso/*``: the login page, the Dispatcher that takes the form, and what the gateway asks about a login."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from aiohttp import web
+
+from ibfeed_simulator.venue import pages
+from ibfeed_simulator.venue.answers import answer
+from ibfeed_simulator.venue.cookies import SSO_COOKIE, USER_COOKIE, session_of
+from ibfeed_simulator.venue.faults import Condition, number
+from ibfeed_simulator.venue.pages import LoginPage, Version
+from ibfeed_simulator.venue.sessions import SsoSession
+from ibfeed_simulator.venue.venue import Venue
+
+_PAGE_SLOW_SECONDS = 20.0
+
+
+class SsoHandlers:
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/sso/Login", self.login),
+            web.post("/sso/Dispatcher", self.dispatch),
+            web.get("/sso/Dispatcher", self.login),
+            web.post("/sso/Authenticator", self.second_factor),
+            web.post("/sso/AuthenticateST", self.refused),
+            web.get("/sso/ping", self.ping),
+            web.post("/sso/ping", self.ping),
+            web.get("/sso/validate", self.validate),
+            web.get("/sso/Logout", self.logout),
+        ]
+
+    async def login(self, _: web.Request) -> web.StreamResponse:
+        slow = self._venue.board.take(Condition.PAGE_SLOW, None)
+        if slow is not None:
+            await asyncio.sleep(number(slow.value, _PAGE_SLOW_SECONDS))
+        return self._page()
+
+    def _page(self, error: str = "") -> web.Response:
+        changed = self._venue.board.active(Condition.PAGE_CHANGED, None) is not None
+        return _html(LoginPage(self._version(), error, changed).html())
+
+    def _version(self) -> Version:
+        board = self._venue.board
+        if board.active(Condition.PAGE_VERSION_1, None):
+            return 1
+        return 2 if board.active(Condition.PAGE_VERSION_2, None) else self._venue.settings.page_version
+
+    async def dispatch(self, request: web.Request) -> web.StreamResponse:
+        """302 with cookies for a good login: only that counts for the gateway. Everything else is a page with 200."""
+        venue = self._venue
+        form = await request.post()
+        username = str(form.get("username") or form.get("user_name") or "")
+        password = str(form.get("password") or "")
+        board = venue.board
+        user = venue.settings.users.get(username)
+        record = venue.sessions.record(username) if user is not None else None
+        if record is not None and (record.locked or board.take(Condition.LOCKED, username)):
+            return self._page(pages.LOCKED)
+        if user is None or record is None:
+            return self._page(pages.WRONG_CREDENTIALS)
+        if not user.accepts(password) or board.take(Condition.WRONG_PASSWORD, username):
+            record.failed_logins += 1
+            record.total_failed_logins += 1
+            record.locked = record.failed_logins >= venue.settings.lock_after
+            return self._page(pages.LOCKED if record.locked else pages.WRONG_CREDENTIALS)
+        if user.paper and "paperSwitch" not in form and board.take(Condition.WRONG_MODE, username):
+            return self._page(pages.WRONG_MODE)
+        if board.take(Condition.SECOND_FACTOR, username):
+            return _html(pages.second_factor())
+        return _redirect(venue.sessions.log_in(user, venue.clock.now()))
+
+    async def second_factor(self, _: web.Request) -> web.StreamResponse:
+        """No code is the right one: nobody owns the device."""
+        return _html(pages.second_factor())
+
+    async def refused(self, _: web.Request) -> web.StreamResponse:
+        return answer({"error": "not supported"}, 400)
+
+    async def ping(self, request: web.Request) -> web.StreamResponse:
+        session = session_of(request, self._venue.sessions)
+        return answer({"alive": session is not None}, 200 if session is not None else 401)
+
+    async def logout(self, request: web.Request) -> web.StreamResponse:
+        session = session_of(request, self._venue.sessions)
+        if session is not None:
+            self._venue.sessions.end(session, logout=True)
+        return self._page()
+
+    async def validate(self, request: web.Request) -> web.StreamResponse:
+        session = session_of(request, self._venue.sessions)
+        if session is None:
+            return web.Response(status=401)
+        return answer(validation(self._venue, session, request.remote or ""))
+
+
+def validation(venue: Venue, session: SsoSession, address: str) -> dict[str, object]:
+    """``/sso/validate``."""
+    user = session.user
+    return {
+        "USER_ID": user.user_id,
+        "USER_NAME": user.username,
+        "RESULT": True,
+        "AUTH_TIME": int(session.created * 1000),
+        "SF_ENABLED": False,
+        "IS_FREE_TRIAL": False,
+        "CREDENTIAL": user.username,
+        "IP": address,
+        "EXPIRES": session.expires_in_ms(venue.clock.now()),
+        "QUALIFIED_FOR_MOBILE_AUTH": None,
+        "LANDING_APP": "UNIVERSAL",
+        "IS_MASTER": False,
+        "lastAccessed": int(session.last_request * 1000),
+        "LOGIN_TYPE": 2 if user.paper else 1,
+        "PAPER_USER_NAME": user.username if user.paper else "",
+        "features": {
+            "env": "PROD",
+            "wlms": True,
+            "realtime": True,
+            "bond": True,
+            "optionChains": True,
+            "calendar": True,
+            "newMf": True,
+        },
+        "region": "NJ",
+    }
+
+
+def _html(text: str) -> web.Response:
+    return web.Response(text=text, content_type="text/html")
+
+
+def _redirect(session: SsoSession) -> web.Response:
+    response = web.Response(status=302, headers={"Location": "/sso/Dispatcher?forwardTo=22"})
+    response.set_cookie(SSO_COOKIE, session.token, path="/", secure=True, httponly=True)
+    response.set_cookie(USER_COOKIE, str(session.user.user_id), path="/", secure=True)
+    response.set_cookie("XYZAB_AM.LOGIN", secrets.token_hex(20), path="/", secure=True, httponly=True)
+    response.set_cookie("SBID", secrets.token_hex(10), path="/", secure=True)
+    return response

@@ -1,0 +1,267 @@
+"""The venue as a whole: its state, and what happens when sessions come, change and go."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from ibfeed_simulator.market import replay
+from ibfeed_simulator.market.catalogue import BY_ROOT
+from ibfeed_simulator.market.exchange import Exchange
+from ibfeed_simulator.venue.clock import Clock
+from ibfeed_simulator.venue.faults import Action, Board, Condition, Perform
+from ibfeed_simulator.venue.frames import Frame
+from ibfeed_simulator.venue.pacing import Pacing
+from ibfeed_simulator.venue.sessions import Sessions, SsoSession, Status
+from ibfeed_simulator.venue.settings import Settings
+from ibfeed_simulator.venue.streamer import Streamer
+from ibfeed_simulator.venue.truth import Truth
+
+SERVER_NAME = "JifN19053"
+SERVER_VERSION = "Build 10.45.1a, Apr 28, 2026 4:10:22 PM"
+MAC = "98:F2:B3:23:BF:A0"
+# The stand-in gateway dies when it sees this, in a header or as the reason of a close frame.
+EXIT_HEADER = "X-Simulator-Fault"
+EXIT_VALUE = "exit"
+_BIG_FRAME = 70_000  # bytes; closes the socket of a real gateway
+_SWEEP_SECONDS = 5.0
+
+
+class Venue:
+    """All state of one venue; ``run`` keeps it going."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = Clock()
+        self.board = Board()
+        self.pacing = Pacing(settings.penalty_seconds)
+        self.truth = Truth(settings.truth_file)
+        self.sessions = Sessions(self._on_status, self._on_end)
+        self.exchange = Exchange(
+            settings.seed,
+            settings.mode,
+            settings.hours,
+            self.clock.now,
+            self._recording(),
+            replay_speed=settings.replay_speed,
+            interval=settings.interval,
+        )
+        self.streamer = Streamer(settings, self.exchange, self.clock, self.board, self.truth)
+        self.actions: dict[Action, Perform] = {
+            Action.DROP_WEBSOCKET: self._drop,
+            Action.ABORT_WEBSOCKET: self._abort,
+            Action.EXPIRE_BROKERAGE: self._expire_brokerage,
+            Action.EXPIRE_SSO: self._expire_sso,
+            Action.EXPIRE_SUBSCRIPTIONS: self._expire_subscriptions,
+            Action.COMPETE: self._compete,
+            Action.UNLOCK: self._unlock,
+            Action.PENALTY: self._penalty,
+            Action.FORGIVE: self._forgive,
+            Action.GARBAGE_FRAME: self._garbage,
+            Action.NON_UTF8_FRAME: self._non_utf8,
+            Action.BIG_FRAME: self._big,
+        }
+
+    def _recording(self) -> replay.Recording | None:
+        if not self.settings.replay:
+            return None
+        folder: Path = self.settings.data or replay.DATA
+        return replay.load(folder, BY_ROOT["ES"].tick)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.streamer.run())
+            tasks.create_task(self._sweep())
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            self.sessions.sweep(self.clock.now())
+
+    def close(self) -> None:
+        for connection in self.streamer.connections:
+            connection.close()
+        self.truth.close()
+
+    def set_clock(self, epoch_seconds: float) -> None:
+        """Sessions do not age by the jump; contracts do."""
+        shift = epoch_seconds - self.clock.now()
+        self.clock.set(epoch_seconds)
+        for session in self.sessions.all():
+            session.created += shift
+            session.last_request += shift
+        for connection in self.streamer.connections:
+            for subscription in connection.subscriptions.values():
+                subscription.expires += shift
+        self.exchange.clock_moved()
+
+    def connected_frames(self, session: SsoSession) -> list[Status]:
+        """What a websocket hears when it has a session, in IB's order."""
+        paper = self.is_paper(session)
+        greeting: list[Status] = [
+            {"topic": "system", "success": session.user.username, "isFT": False, "isPaper": paper}
+        ]
+        if session.authenticated:
+            greeting.append({"topic": "act", "args": self.accounts(session)})
+        greeting.append(
+            {
+                "topic": "sts",
+                "args": {
+                    "connected": session.connected,
+                    "authenticated": session.authenticated,
+                    "established": session.authenticated,
+                    "competing": session.competing,
+                    "message": "",
+                    "fail": "",
+                    "serverName": SERVER_NAME,
+                    "serverVersion": SERVER_VERSION,
+                    "username": session.user.username,
+                },
+            }
+        )
+        return greeting
+
+    def is_paper(self, session: SsoSession) -> bool:
+        return session.user.paper and not self.board.active(Condition.NOT_PAPER, session.user.username)
+
+    def accounts(self, session: SsoSession) -> dict[str, object]:
+        """Answer of ``/iserver/accounts``, and ``args`` of the ``act`` frame."""
+        account = session.user.account_id
+        return {
+            "accounts": [account],
+            "acctProps": {
+                account: {
+                    "hasChildAccounts": False,
+                    "supportsCashQty": True,
+                    "liteUnderPro": False,
+                    "noFXConv": False,
+                    "isProp": False,
+                    "supportsFractions": True,
+                    "allowCustomerTime": False,
+                    "autoFx": False,
+                }
+            },
+            "aliases": {account: account},
+            "allowFeatures": {
+                "showGFIS": True,
+                "showEUCostReport": False,
+                "allowEventContract": True,
+                "allowFXConv": True,
+                "allowFinancialLens": False,
+                "allowMTA": True,
+                "allowTypeAhead": True,
+                "allowEventTrading": True,
+                "snapshotRefreshTimeout": 30,
+                "liteUser": False,
+                "showWebNews": True,
+                "research": True,
+                "debugPnl": True,
+                "showTaxOpt": True,
+                "showImpactDashboard": True,
+                "allowDynAccount": False,
+                "allowCrypto": False,
+                "allowedAssetTypes": "STK,CFD,OPT,FOP,WAR,FUT,BAG,PDC,CASH,IND,BOND,BILL,FUND,SLB,News,CMDTY",
+            },
+            "chartPeriods": {"STK": ["*"], "FUT": ["*"], "OPT": ["2h", "1d", "2d", "1w", "1m"]},
+            "groups": [],
+            "profiles": [],
+            "selectedAccount": account,
+            "serverInfo": {"serverName": SERVER_NAME, "serverVersion": SERVER_VERSION},
+            "sessionId": session.act_id,
+            "isFT": False,
+            "isPaper": self.is_paper(session),
+        }
+
+    # News of sessions, told to their websockets.
+
+    def _on_status(self, session: SsoSession, partial: Status) -> None:
+        for connection in self.streamer.of(session.user.username):
+            if connection.session is not session:
+                continue
+            if partial.get("authenticated") is False:
+                self.streamer.unsubscribe_all(connection)
+            connection.send({"topic": "sts", "args": partial})
+
+    def _on_end(self, session: SsoSession) -> None:
+        for connection in self.streamer.of(session.user.username):
+            if connection.session is session:
+                connection.close()
+
+    # Actions of the fault table.
+
+    def kill_gateway(self, username: str | None) -> None:
+        """Reach the gateways of open websockets at once; the others learn it at their next call."""
+        for connection in self.streamer.of(username):
+            connection.close(f"{EXIT_HEADER}: {EXIT_VALUE}".encode())
+
+    def _drop(self, username: str | None, _: float | None) -> int:
+        connections = self.streamer.of(username)
+        for connection in connections:
+            connection.close()
+        return len(connections)
+
+    def _abort(self, username: str | None, _: float | None) -> int:
+        connections = self.streamer.of(username)
+        for connection in connections:
+            connection.abort()
+        return len(connections)
+
+    def _expire_brokerage(self, username: str | None, _: float | None) -> int:
+        sessions = [session for session in self.sessions.of(username) if session.authenticated]
+        for session in sessions:
+            self.sessions.lose_brokerage(session)
+        return len(sessions)
+
+    def _expire_sso(self, username: str | None, _: float | None) -> int:
+        sessions = self.sessions.of(username)
+        for session in sessions:
+            self.sessions.end(session)
+        return len(sessions)
+
+    def _expire_subscriptions(self, username: str | None, _: float | None) -> int:
+        connections = self.streamer.of(username)
+        for connection in connections:
+            self.streamer.unsubscribe_all(connection)
+        return len(connections)
+
+    def _compete(self, username: str | None, _: float | None) -> int:
+        usernames = {s.user.username for s in self.sessions.of(username)} if username is None else {username}
+        for name in usernames:
+            self.sessions.stranger_takes(name)
+        return len(usernames)
+
+    def _unlock(self, username: str | None, _: float | None) -> int:
+        records = [record for name, record in self.sessions.records.items() if username in (None, name)]
+        for record in records:
+            record.locked, record.failed_logins = False, 0
+        return len(records)
+
+    def _penalty(self, username: str | None, seconds: float | None) -> int:
+        addresses = {connection.address for connection in self.streamer.of(username)}
+        for address in addresses:
+            self.pacing.penalise(address, seconds)
+        return len(addresses)
+
+    def _forgive(self, username: str | None, _: float | None) -> int:
+        count = len(self.pacing.state())
+        self.pacing.forgive()
+        return count
+
+    def _garbage(self, username: str | None, _: float | None) -> int:
+        return self._to_all(username, b'{"topic":"smd+1","31":"7')
+
+    def _non_utf8(self, username: str | None, _: float | None) -> int:
+        # Good UTF-8 here; the gateway recodes text as ISO-8859-1, and the client gets a byte that is no UTF-8.
+        notice = {"topic": "ntf", "args": [{"id": "1", "title": "caf\u00e9", "text": "na\u00efve \u00a3", "url": ""}]}
+        return self._to_all(username, Frame.of(notice).payload)
+
+    def _big(self, username: str | None, size: float | None) -> int:
+        filler = "x" * int(size or _BIG_FRAME)
+        return self._to_all(username, Frame.of({"topic": "blt", "args": {"id": "1", "message": filler}}).payload)
+
+    def _to_all(self, username: str | None, payload: bytes) -> int:
+        connections = self.streamer.of(username)
+        for connection in connections:
+            connection.send_text(payload)
+        return len(connections)
