@@ -1,7 +1,7 @@
 """Which paper account each worker gets. Pure.
 
-A worker keeps its account over restarts. A new one gets the lowest index that is free: not parked (only a person can help
-it), not given to another worker of any feed on the same source, and not held by anybody else's Lease.
+A worker keeps its account over restarts. A new one gets the lowest index that is free: not parked (only a person can
+help it), not given to another worker of any feed on the same source, and not held by anybody else's Lease.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def choose(
     choices: dict[str, Choice] = {}
     wanting: list[str] = []
     for name, index in workers.items():
-        if index in indices and index not in taken and _usable(by_index.get(index), name):
+        if index is not None and index in indices and index not in taken and _usable(by_index.get(index), name):
             taken.add(index)
             choices[name] = Choice(index=index)
         else:

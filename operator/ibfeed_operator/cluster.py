@@ -84,9 +84,9 @@ class Cluster:
         """Connect with the pod's service account, else with KUBECONFIG or ``~/.kube/config``."""
         configuration = Configuration()
         if "KUBERNETES_SERVICE_HOST" in os.environ:
-            config.load_incluster_config(client_configuration=configuration)
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            await config.load_kube_config(client_configuration=configuration)
+            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         configuration.retries = False  # the reconciler decides when to try again
         return cls(ApiClient(configuration))
 
@@ -94,7 +94,7 @@ class Cluster:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
+        await self._client.close()  # type: ignore[no-untyped-call]
 
     async def get(self, path: str) -> bytes:
         return await self._request("GET", path)
@@ -114,19 +114,18 @@ class Cluster:
         query = {"fieldManager": names.OPERATOR_FIELD_MANAGER}
         return await self._request("POST", path_of(manifest).rsplit("/", 1)[0], query=query, body=manifest)
 
-    async def apply(self, manifest: JsonObject) -> bytes:
+    async def apply(self, manifest: JsonObject, *, subresource: str = "") -> bytes:
         """Server-side apply. What we build is ours: a field that somebody else has taken is taken back."""
         query = {"fieldManager": names.OPERATOR_FIELD_MANAGER, "force": "true"}
+        path = path_of(manifest) + (f"/{subresource}" if subresource else "")
         return await self._request(
-            "PATCH", path_of(manifest), query=query, body=manifest, content_type="application/apply-patch+yaml"
+            "PATCH", path, query=query, body=manifest, content_type="application/apply-patch+yaml"
         )
 
     async def patch(self, path: str, body: JsonObject) -> bytes:
         """Merge-patch. With ``metadata.resourceVersion`` in ``body``: only if nobody wrote since (else Conflict)."""
         query = {"fieldManager": names.OPERATOR_FIELD_MANAGER}
-        return await self._request(
-            "PATCH", path, query=query, body=body, content_type="application/merge-patch+json"
-        )
+        return await self._request("PATCH", path, query=query, body=body, content_type="application/merge-patch+json")
 
     async def delete(self, path: str, *, resource_version: str | None = None, uid: str | None = None) -> None:
         """Delete unless it changed meanwhile; an object that is gone already is success."""
@@ -151,7 +150,7 @@ class Cluster:
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         try:
-            response = await self._client.rest_client.request(
+            response = await self._client.rest_client.request(  # type: ignore[no-untyped-call]
                 method, url, headers=headers, body=body, _request_timeout=timeout
             )
             data: bytes = await response.read()

@@ -8,9 +8,9 @@ Invariants, whatever crashes between any two writes:
 - its epoch only grows. The old entry keeps the last epoch until the new one stands, so that no crash forgets it; one
   that has no entry starts above all epochs that the feed ever had.
 
-``step`` looks at what is written *now* and returns shards to rewrite. Its rewrites may be made in any order, and any of
-them may fail: calling ``step`` again with what is then there goes on from that point. ``step`` returns nothing when only
-a worker's report, or a new plan, can bring the move further:
+``step`` looks at what is written *now* and returns shards to rewrite. Its rewrites may be made in any order, and any
+of them may fail: calling ``step`` again with what is then there goes on from that point. ``step`` returns nothing when
+only a worker's report, or a new plan, can bring the move further:
 
     Active at A  ->  Retiring at A  ->  (A released or silent)  ->  Active at B, epoch + 1  ->  A's entry goes
 """
@@ -32,8 +32,8 @@ class Holding:
     """One shard as the hand-over sees it.
 
     ``silent``: no process that obeyed this shard can be publishing any more (its container is dead, or it must have
-    stopped by itself since it has not renewed its Lease). ``ended``: conid to the epoch under which an earlier process of
-    this worker was last seen publishing it. ``lines``, ``ladders``: hard limits of its account.
+    stopped by itself since it has not renewed its Lease). ``ended``: conid to the epoch under which an earlier process
+    of this worker was last seen publishing it. ``lines``, ``ladders``: hard limits of its account.
     """
 
     worker: int
@@ -84,12 +84,8 @@ class _Step:
     def __init__(self, holdings: Sequence[Holding], targets: Targets) -> None:
         self._targets = targets
         self._holdings = {holding.worker: holding for holding in holdings}
-        self._reports = {
-            (holding.worker, report.conid): report for holding in holdings for report in holding.reports
-        }
-        self._next = {
-            holding.worker: {entry.conid: entry for entry in holding.entries} for holding in holdings
-        }
+        self._reports = {(holding.worker, report.conid): report for holding in holdings for report in holding.reports}
+        self._next = {holding.worker: {entry.conid: entry for entry in holding.entries} for holding in holdings}
         self._used = {
             holding.worker: sum(not self._let_go(holding.worker, entry) for entry in holding.entries)
             for holding in holdings

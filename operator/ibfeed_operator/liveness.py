@@ -108,9 +108,7 @@ class Liveness:
     def next_change_s(self, sightings: Mapping[int, Sighting], now: float) -> float:
         """Seconds until a verdict may change although nothing happens, for the caller's timer."""
         ends = [SESSION_GRACE_S - (now - outage.since) for outage in self._outages.values()]
-        ends += [
-            LEASE_EXPIRY_S - sighting.lease.renew_seen_age_s for sighting in sightings.values() if sighting.lease
-        ]
+        ends += [LEASE_EXPIRY_S - sighting.lease.renew_seen_age_s for sighting in sightings.values() if sighting.lease]
         return min((end for end in ends if end > 0), default=LEASE_EXPIRY_S)
 
     def _verdict(self, sighting: Sighting, diagnosis: _Diagnosis, now: float) -> Verdict:

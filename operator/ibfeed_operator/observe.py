@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,7 @@ from ibfeed_operator.cluster import Cluster, NotFound, collection
 from ibfeed_operator.facts import AccountLease, Feed, Pod, Shard
 from ibfeed_operator.feed_status import FeedStatus
 from ibfeed_operator.liveness import LeaseObserver
+from ibfeed_operator.status import manifest
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +111,7 @@ class Invalid:
     uid: str
     generation: int
     message: str
+    status: FeedStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +140,7 @@ def shards_path(namespace: str) -> str:
     return collection(names.API_VERSION, names.SHARD_PLURAL, namespace)
 
 
-def leases_path(namespace: str) -> str:
+def leases_path(namespace: str | None) -> str:
     return collection(LEASE_API, "leases", namespace)
 
 
@@ -156,40 +159,87 @@ async def observe(cluster: Cluster, leases: LeaseObserver, namespace: str, name:
     if isinstance(feed, Invalid):
         return feed
     now = time.monotonic()
-    shards = [read_shard(raw) for raw in raw_shards]
+    shards = [shard for raw in raw_shards if (shard := read_shard(raw)) is not None]
     accounts = [read_lease(raw, leases, now) for raw in raw_leases]
     source = feed.spec.accounts.source
     return World(
         feed=feed,
-        shards=tuple(
-            sorted((shard for shard in shards if shard.spec.feed == name), key=lambda shard: shard.worker)
-        ),
+        shards=tuple(sorted((shard for shard in shards if shard.spec.feed == name), key=lambda shard: shard.worker)),
         pods=tuple(sorted((pod for raw in raw_pods if (pod := read_pod(raw))), key=lambda pod: pod.worker)),
         leases=tuple(
             sorted((account for account in accounts if account.source == source), key=lambda account: account.index)
         ),
-        taken=frozenset(
-            shard.spec.account.index
-            for shard in shards
-            if shard.spec.feed != name and shard.spec.account is not None and shard.spec.account.source == source
-        ),
+        taken=_taken(shards, source, but=name),
     )
+
+
+async def feed_names(cluster: Cluster, namespace: str) -> list[tuple[str, str]]:
+    """Namespace and name of each feed in ``namespace`` (empty: everywhere)."""
+    items = [msgspec.json.decode(raw, type=_Raw) for raw in await cluster.list(feeds_path(namespace or None))]
+    return [(item.metadata.namespace, item.metadata.name) for item in items]
+
+
+async def used_sources(cluster: Cluster, namespace: str) -> set[tuple[str, str]]:
+    """Namespace and account source of each feed. Raises nothing for a feed that cannot be read: see ``Invalid``."""
+    feeds = [read_feed(raw) for raw in await cluster.list(feeds_path(namespace or None))]
+    return {(feed.namespace, feed.spec.accounts.source) for feed in feeds if isinstance(feed, Feed)}
+
+
+async def account_leases(cluster: Cluster, observer: LeaseObserver, namespace: str) -> list[tuple[str, AccountLease]]:
+    """Every account's Lease with its namespace."""
+    labels = f"{names.LABEL_COMPONENT}={names.COMPONENT_ACCOUNT},{names.LABEL_SOURCE}"
+    now = time.monotonic()
+    found = []
+    for raw in await cluster.list(leases_path(namespace or None), labels=labels):
+        meta = msgspec.json.decode(raw, type=_Raw).metadata
+        found.append((meta.namespace, read_lease(raw, observer, now)))
+    return found
+
+
+async def indices_elsewhere(cluster: Cluster, namespace: str, source: str, *, but: str) -> frozenset[int]:
+    """Account indices of ``source`` that shards of feeds other than ``but`` have now."""
+    shards = [shard for raw in await cluster.list(shards_path(namespace)) if (shard := read_shard(raw)) is not None]
+    return _taken(shards, source, but=but)
+
+
+def _taken(shards: Iterable[Shard], source: str, *, but: str) -> frozenset[int]:
+    return frozenset(
+        shard.spec.account.index
+        for shard in shards
+        if shard.spec.feed != but and shard.spec.account is not None and shard.spec.account.source == source
+    )
+
+
+async def write_status(cluster: Cluster, namespace: str, name: str, status: FeedStatus) -> None:
+    """Write a feed's whole status; keys that are gone from it go."""
+    body = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.FEED_KIND,
+        "metadata": {"name": name, "namespace": namespace},
+        "status": manifest(status),
+    }
+    await cluster.apply(body, subresource="status")
 
 
 def read_feed(raw: bytes | msgspec.Raw) -> Feed | Invalid:
     item = msgspec.json.decode(raw, type=_Raw)
     meta = item.metadata
     try:
+        status = msgspec.json.decode(item.status, type=FeedStatus | None) or FeedStatus()
+    except msgspec.ValidationError as error:
+        logger.warning("status of IbFeed %s/%s cannot be read, and is made anew: %s", meta.namespace, meta.name, error)
+        status = FeedStatus()
+    try:
         spec = msgspec.json.decode(item.spec, type=FeedSpec)
     except msgspec.ValidationError as error:
         return Invalid(
-            namespace=meta.namespace, name=meta.name, uid=meta.uid, generation=meta.generation, message=str(error)
+            namespace=meta.namespace,
+            name=meta.name,
+            uid=meta.uid,
+            generation=meta.generation,
+            message=str(error),
+            status=status,
         )
-    try:
-        status = msgspec.json.decode(item.status, type=FeedStatus | None)
-    except msgspec.ValidationError:
-        logger.warning("status of IbFeed %s/%s cannot be read and is written anew", meta.namespace, meta.name)
-        status = None
     return Feed(
         namespace=meta.namespace,
         name=meta.name,
@@ -198,14 +248,19 @@ def read_feed(raw: bytes | msgspec.Raw) -> Feed | Invalid:
         spec=spec,
         resource_version=meta.resource_version,
         deleting=meta.deletion_timestamp is not None,
-        status=status or FeedStatus(),
+        status=status,
     )
 
 
-def read_shard(raw: bytes | msgspec.Raw) -> Shard:
+def read_shard(raw: bytes | msgspec.Raw) -> Shard | None:
+    """None for a shard whose spec cannot be read: no shard of one feed may stop the others."""
     item = msgspec.json.decode(raw, type=_Raw)
     meta = item.metadata
-    spec = msgspec.json.decode(item.spec, type=ShardSpec)
+    try:
+        spec = msgspec.json.decode(item.spec, type=ShardSpec)
+    except msgspec.ValidationError as error:
+        logger.warning("spec of IbShard %s/%s cannot be read: %s", meta.namespace, meta.name, error)
+        return None
     try:
         status = msgspec.json.decode(item.status, type=ShardStatus | None)
     except msgspec.ValidationError as error:
@@ -269,11 +324,6 @@ def read_lease(raw: bytes | msgspec.Raw, observer: LeaseObserver, now: float) ->
         next_login=_date(meta.annotations.get(names.ANNOTATION_NEXT_LOGIN)),
         resource_version=meta.resource_version,
     )
-
-
-def encode(value: msgspec.Struct) -> Any:
-    """A typed value as plain JSON values, ready to be sent."""
-    return msgspec.to_builtins(value)
 
 
 def _count(text: str | None) -> int:

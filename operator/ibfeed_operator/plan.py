@@ -1,7 +1,7 @@
 """The planner: which worker streams which contract. Pure, deterministic, sticky and even.
 
-Each worker keeps as many of its contracts as its quota allows; only the excess moves. Quotas differ by one at most (where
-capacity allows), and the larger ones go to those who hold most, so that the number of moves is the least possible:
+Each worker keeps as many of its contracts as its quota allows; only the excess moves. Quotas differ by one at most
+(where capacity allows), and the larger ones go to those who hold most, so that the number of moves is the least possible:
 
 - a worker joins N others with K contracts: exactly ``K // (N + 1)`` move, all to the newcomer;
 - a worker leaves: only its contracts move;
@@ -37,7 +37,7 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``owners``: conid to worker. ``unplaced``: no line was left. ``without_ladder``: placed, but no order book was left."""
+    """``owners``: conid to worker. ``unplaced``: no line was left. ``without_ladder``: placed, but without its book."""
 
     owners: Mapping[int, int]
     ladders: frozenset[int]
@@ -84,7 +84,7 @@ def plan(wants: Iterable[Want], seats: Iterable[Seat], previous: Mapping[int, in
     free_books = [worker for worker, left in room.items() for _ in range(left)]
     for want in ladder_moves:
         # Where a whole line is free; else where a contract without a book must make way for one with it.
-        worker = min(free_books, key=lambda candidate: (load[candidate] - quotas[candidate] >= 0, load[candidate], candidate))
+        worker = min(free_books, key=lambda free: (load[free] >= quotas[free], load[free], free))
         free_books.remove(worker)
         owners[want.conid] = worker
         load[worker] += 1
@@ -153,7 +153,7 @@ def _fill(wants: Sequence[Want], quotas: Mapping[int, int], load: dict[int, int]
 
 
 def slots(conids: Iterable[int], taken: Mapping[int, int]) -> dict[int, int]:
-    """Slots of ``conids`` (in their order): the one in ``taken`` for life, else the lowest that nobody in ``taken`` has."""
+    """Slots of ``conids``, in their order: the one in ``taken`` for life, else the lowest that nobody has."""
     used = set(taken.values())
     result: dict[int, int] = {}
     candidate = 0

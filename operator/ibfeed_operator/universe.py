@@ -57,9 +57,7 @@ def remembered(feed: Feed, shards: Iterable[Shard]) -> dict[int, Contract]:
     return known
 
 
-def merge(
-    spec: FeedSpec, known: Mapping[int, Contract], answers: Mapping[str, Answer], *, today: str
-) -> Universe:
+def merge(spec: FeedSpec, known: Mapping[int, Contract], answers: Mapping[str, Answer], *, today: str) -> Universe:
     """Return the feed's universe from what is ``known`` and the latest ``answers`` (by root). ``today``: YYYYMMDD, UTC.
 
     A contract counts as expired from the UTC midnight after its last trading day: by then every exchange has closed.

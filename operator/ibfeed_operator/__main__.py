@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from ibfeed_operator.main import main
+
+main()

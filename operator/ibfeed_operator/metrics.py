@@ -1,0 +1,31 @@
+"""What the operator measures of itself, for Prometheus."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+RECONCILE_SECONDS: Final = Histogram(
+    "ibfeed_operator_reconcile_seconds",
+    "Duration of one reconcile cycle of one feed.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10),
+)
+RECONCILE_ERRORS: Final = Counter(
+    "ibfeed_operator_reconcile_errors", "Reconcile cycles that failed.", ("namespace", "feed")
+)
+MOVES: Final = Counter(
+    "ibfeed_operator_moves", "Contracts that went from one worker to another.", ("namespace", "feed")
+)
+CONTRACTS: Final = Gauge(
+    "ibfeed_feed_contracts", "Contracts of a feed: wanted, assigned, publishing.", ("namespace", "feed", "state")
+)
+WORKERS: Final = Gauge("ibfeed_feed_workers", "Workers of a feed: wanted, streaming.", ("namespace", "feed", "state"))
+
+
+def forget(namespace: str, feed: str) -> None:
+    """Drop the series of a feed that is gone."""
+    for metric in (RECONCILE_ERRORS, MOVES):
+        metric.remove_by_labels({"namespace": namespace, "feed": feed})
+    for gauge in (CONTRACTS, WORKERS):
+        gauge.remove_by_labels({"namespace": namespace, "feed": feed})

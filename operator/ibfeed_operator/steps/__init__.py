@@ -1,0 +1,1 @@
+"""The steps of a visit, in their order: one module per verb."""

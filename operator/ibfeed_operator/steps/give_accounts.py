@@ -1,0 +1,83 @@
+"""See that every wanted worker has a shard, and in it an account while there is one, before its pod needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from ibfeed_api.shard import Account, ShardSpec
+from ibfeed_operator import resources
+from ibfeed_operator.accounts import Choice, choose
+from ibfeed_operator.cluster import Conflict
+from ibfeed_operator.observe import indices_elsewhere
+from ibfeed_operator.visit import Visit
+
+
+async def give_accounts(visit: Visit) -> None:
+    source = visit.feed.spec.accounts.source
+    if _settled(visit, _choose(visit, visit.world.taken)):
+        return
+    # Two feeds on one source must not choose the same account: one at a time, and each sees what the other has chosen.
+    async with visit.shared.choosing.setdefault((visit.feed.namespace, source), asyncio.Lock()):
+        taken = await indices_elsewhere(visit.shared.cluster, visit.feed.namespace, source, but=visit.feed.name)
+        choices = _choose(visit, taken)
+        for worker in range(visit.feed.spec.workers):
+            await _provide(visit, worker, choices[visit.name_of(worker)])
+
+
+def _choose(visit: Visit, taken: Iterable[int]) -> Mapping[str, Choice]:
+    spec = visit.feed.spec
+    departing = {
+        index for worker in visit.shards if worker >= spec.workers and (index := _present(visit, worker)) is not None
+    }
+    workers = {visit.name_of(worker): _present(visit, worker) for worker in range(spec.workers)}
+    return choose(workers, spec.accounts.indices, visit.world.leases, {*taken, *departing})
+
+
+def _present(visit: Visit, worker: int) -> int | None:
+    """The index that a worker has on the feed's source."""
+    shard = visit.shards.get(worker)
+    account = shard.spec.account if shard is not None else None
+    return account.index if account is not None and account.source == visit.feed.spec.accounts.source else None
+
+
+def _settled(visit: Visit, choices: Mapping[str, Choice]) -> bool:
+    spec = visit.feed.spec
+    known = {lease.index for lease in visit.world.leases}
+    for worker in range(spec.workers):
+        shard, index = visit.shards.get(worker), choices[visit.name_of(worker)].index
+        if shard is None or shard.spec.lines != spec.accounts.lines_per_account or _present(visit, worker) != index:
+            return False
+        if index is not None and index not in known:
+            return False
+    return True
+
+
+async def _provide(visit: Visit, worker: int, choice: Choice) -> None:
+    feed, accounts = visit.feed, visit.feed.spec.accounts
+    account = None
+    if choice.index is not None:
+        account = Account(source=accounts.source, index=choice.index, lease=accounts.lease_name(choice.index))
+        if all(lease.index != choice.index for lease in visit.world.leases):
+            with contextlib.suppress(Conflict):  # it was made after we looked
+                await visit.shared.cluster.create(resources.account_lease(feed.namespace, accounts, choice.index))
+    shard = visit.shards.get(worker)
+    if shard is None:
+        fresh = ShardSpec(feed=feed.name, worker=worker, account=account, lines=accounts.lines_per_account)
+        await visit.create_shard(fresh)
+    elif shard.spec.account != account or shard.spec.lines != accounts.lines_per_account:
+        plain = msgspec.to_builtins(account) if account is not None else None
+        await visit.patch_shard(shard, {"account": plain, "lines": accounts.lines_per_account})
+    if choice.parked is not None:
+        name = visit.name_of(worker)
+        instead = f"{name} uses account {choice.index} instead" if choice.index is not None else "no other one is free"
+        await visit.memory.announcer.post(
+            feed,
+            "Warning",
+            "AccountParked",
+            str(choice.parked),
+            f"Account {choice.parked} is parked after failed logins, until a person has seen to it; {instead}.",
+        )

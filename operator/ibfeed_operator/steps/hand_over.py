@@ -1,0 +1,52 @@
+"""Give contracts to workers: the urgent step, so the first one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from ibfeed_operator import metrics
+from ibfeed_operator.decide import decide
+from ibfeed_operator.handover import owners, step
+from ibfeed_operator.visit import Visit
+
+_MOST_STEPS: Final = 8  # retire, activate, drop, and room for what becomes free by them
+
+
+async def hand_over(visit: Visit) -> None:
+    """Plan, and write as many steps of the hand-over as can be made without waiting for a worker."""
+    before = owners(visit.holdings())
+    visit.decision = decide(visit.feed, visit.universe, visit.holdings(), visit.verdicts)
+    for _ in range(_MOST_STEPS):
+        rewrites = step(visit.holdings(), visit.decision.targets)
+        if not rewrites:
+            break
+        # In any order, since the rewrites of one step do not depend on each other; but all, whichever fails.
+        results = await asyncio.gather(
+            *(
+                visit.patch_shard(visit.shards[rewrite.worker], {"contracts": msgspec.to_builtins(rewrite.entries)})
+                for rewrite in rewrites
+            ),
+            return_exceptions=True,
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+    await _announce(visit, before, owners(visit.holdings()))
+
+
+async def _announce(visit: Visit, before: Mapping[int, int], after: Mapping[int, int]) -> None:
+    feed = visit.feed
+    moved = Counter((before[conid], worker) for conid, worker in after.items() if before.get(conid, worker) != worker)
+    for (old, new), count in sorted(moved.items()):
+        metrics.MOVES.labels(feed.namespace, feed.name).inc(count)
+        source, target = visit.name_of(old), visit.name_of(new)
+        reason = visit.verdicts[old].health.reason if old in visit.verdicts else ""
+        noun = "contract" if count == 1 else "contracts"
+        why = f", since {source} is lost: {reason}" if reason else ""
+        message = f"{count} {noun} moved from {source} to {target}{why}"
+        await visit.memory.announcer.post(feed, "Normal", "ContractsMoved", f"{source}>{target}", message)

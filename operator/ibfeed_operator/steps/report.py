@@ -1,0 +1,72 @@
+"""Say how things stand: status, metrics, events."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from ibfeed_operator import metrics
+from ibfeed_operator.decide import unassigned
+from ibfeed_operator.facts import Health, RootTrouble, Situation, Worker, WorkerHealth
+from ibfeed_operator.feed_status import FeedStatus
+from ibfeed_operator.observe import write_status
+from ibfeed_operator.status import status_of
+from ibfeed_operator.visit import Visit
+
+
+async def report(visit: Visit, *, trouble: str = "") -> None:
+    """Write the status if it says anything new. ``trouble``: why the feed cannot be brought to its spec."""
+    feed = visit.feed
+    absent = WorkerHealth(state=Health.ABSENT)
+    workers = tuple(
+        Worker(
+            index=worker,
+            health=visit.verdicts[worker].health if worker in visit.verdicts else absent,
+            shard=visit.shards.get(worker),
+            pod=visit.pods.get(worker),
+            lease=visit.sightings[worker].lease if worker in visit.sightings else None,
+        )
+        for worker in sorted({*range(feed.spec.workers), *visit.shards})
+    )
+    situation = Situation(
+        feed=feed,
+        universe=visit.universe,
+        workers=workers,
+        leases=visit.world.leases,
+        unassigned=unassigned(visit.decision, visit.shards.values()) if visit.decision is not None else (),
+        on_hold=any(verdict.held for verdict in visit.verdicts.values()),
+        trouble=trouble,
+    )
+    status = status_of(situation, now=datetime.now(UTC))
+    if status != feed.status:
+        await write_status(visit.shared.cluster, feed.namespace, feed.name, status)
+    _measure(visit, status)
+    await _announce(visit)
+
+
+def _measure(visit: Visit, status: FeedStatus) -> None:
+    where = (visit.feed.namespace, visit.feed.name)
+    metrics.CONTRACTS.labels(*where, "wanted").set(status.contract_count)
+    metrics.CONTRACTS.labels(*where, "assigned").set(status.assigned_count)
+    metrics.CONTRACTS.labels(*where, "publishing").set(status.publishing_count)
+    metrics.WORKERS.labels(*where, "wanted").set(visit.feed.spec.workers)
+    metrics.WORKERS.labels(*where, "streaming").set(status.workers)
+
+
+async def _announce(visit: Visit) -> None:
+    post, feed = visit.memory.announcer.post, visit.feed
+    for worker, verdict in visit.verdicts.items():
+        state, name = verdict.health.state, visit.name_of(worker)
+        before = visit.memory.states.get(worker)
+        visit.memory.states[worker] = state
+        if before is None or before is state:
+            continue
+        if state is Health.LOST:
+            await post(feed, "Warning", "WorkerLost", name, f"{name} is lost: {verdict.health.reason}")
+        elif state is Health.STREAMING:
+            await post(feed, "Normal", "WorkerStreaming", name, f"{name} is streaming")
+    for problem in visit.universe.problems:
+        if problem.trouble is RootTrouble.UNKNOWN:
+            text = f"IB does not know root {problem.root}: correct its symbol in spec.roots"
+            await post(feed, "Warning", "UnknownRoot", problem.root, text)
+        elif problem.trouble is RootTrouble.SHRANK:
+            await post(feed, "Warning", "UniverseShrank", problem.root, problem.message)

@@ -1,0 +1,132 @@
+"""One cycle of one feed: what was seen, what follows from it, and what has been written since.
+
+A visit starts from what the cluster says now. Between visits a feed's ``Memory`` keeps only clocks, what was applied
+last (to spare the API server), and IB's latest answers: nothing that a new operator would miss.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from ibfeed_api.names import shard_name
+from ibfeed_api.shard import ShardSpec
+from ibfeed_operator import resources
+from ibfeed_operator.announce import Announcer
+from ibfeed_operator.cluster import JsonObject
+from ibfeed_operator.decide import Decision
+from ibfeed_operator.facts import Feed, Health, Shard
+from ibfeed_operator.handover import Holding
+from ibfeed_operator.liveness import Liveness, Sighting, Verdict
+from ibfeed_operator.observe import World, read_shard, shards_path
+from ibfeed_operator.resolver import Resolver
+from ibfeed_operator.shared import Shared
+from ibfeed_operator.universe import merge, remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A worker's process as last seen: when it started, and under which epochs it reported contracts (by conid)."""
+
+    started_at: str
+    epochs: Mapping[int, int]
+
+
+@dataclass(slots=True, kw_only=True)
+class Memory:
+    """What outlives a visit, within this process."""
+
+    resolver: Resolver
+    announcer: Announcer
+    liveness: Liveness = field(default_factory=Liveness)
+    applied: dict[str, tuple[str, float]] = field(default_factory=dict)  # path -> (digest, when)
+    processes: dict[int, Process] = field(default_factory=dict)
+    ended: dict[int, dict[int, int]] = field(default_factory=dict)  # worker -> conid -> epoch of a process now gone
+    states: dict[int, Health] = field(default_factory=dict)
+
+    def forget(self, worker: int) -> None:
+        for kept in (self.processes, self.ended, self.states):
+            kept.pop(worker, None)
+
+
+class Visit:
+    """``shards`` (by worker) is kept up to date with what this visit writes; ``decision`` comes with the hand-over."""
+
+    def __init__(self, shared: Shared, memory: Memory, world: World) -> None:
+        self.shared: Final = shared
+        self.memory: Final = memory
+        self.world: Final = world
+        self.feed: Final[Feed] = world.feed
+        self.today: Final = datetime.now(UTC).strftime("%Y%m%d")
+        self.shards = {shard.worker: shard for shard in world.shards}
+        self.pods: Final = {pod.worker: pod for pod in world.pods}
+        self.decision: Decision | None = None
+        self._remember_processes()
+        self.sightings: Final = self._sightings()
+        now = time.monotonic()
+        self.verdicts: Final[Mapping[int, Verdict]] = memory.liveness.judge(self.sightings, now)
+        self.next_look_s: Final = memory.liveness.next_change_s(self.sightings, now)
+        self.known: Final = remembered(self.feed, world.shards)
+        self.universe: Final = merge(self.feed.spec, self.known, memory.resolver.answers, today=self.today)
+
+    def name_of(self, worker: int) -> str:
+        return shard_name(self.feed.name, worker)
+
+    def shard_path(self, shard: Shard) -> str:
+        return f"{shards_path(self.feed.namespace)}/{shard.name}"
+
+    async def patch_shard(self, shard: Shard, spec: JsonObject) -> None:
+        """Change a shard's spec; raises Conflict if anybody wrote to the shard since it was seen."""
+        body = {"metadata": {"resourceVersion": shard.resource_version}, "spec": spec}
+        self._remember(read_shard(await self.shared.cluster.patch(self.shard_path(shard), body)))
+
+    async def create_shard(self, spec: ShardSpec) -> None:
+        self._remember(read_shard(await self.shared.cluster.create(resources.shard(self.feed, spec))))
+
+    def _remember(self, shard: Shard | None) -> None:
+        if shard is not None:
+            self.shards[shard.worker] = shard
+
+    def holdings(self) -> list[Holding]:
+        limits = self.feed.spec.accounts
+        return [
+            Holding(
+                worker=worker,
+                entries=shard.spec.contracts,
+                reports=shard.status.contracts if shard.status is not None else (),
+                silent=worker in self.verdicts and self.verdicts[worker].silent,
+                ended=self.memory.ended.get(worker, {}),
+                lines=limits.lines_per_account,
+                ladders=limits.depth_per_account,
+            )
+            for worker, shard in sorted(self.shards.items())
+            if not shard.deleting
+        ]
+
+    def _sightings(self) -> dict[int, Sighting]:
+        leases = {lease.name: lease for lease in self.world.leases}
+        result = {}
+        for worker in sorted({*range(self.feed.spec.workers), *self.shards, *self.pods}):
+            shard = self.shards.get(worker)
+            account = shard.spec.account if shard is not None else None
+            result[worker] = Sighting(
+                index=worker,
+                shard=shard,
+                pod=self.pods.get(worker),
+                lease=leases.get(account.lease) if account is not None else None,
+            )
+        return result
+
+    def _remember_processes(self) -> None:
+        """Notice that a worker's process was replaced: its successor must not go on under the same epochs."""
+        for worker, shard in self.shards.items():
+            if shard.status is None:
+                continue
+            seen = self.memory.processes.get(worker)
+            if seen is not None and seen.started_at != shard.status.started_at:
+                self.memory.ended.setdefault(worker, {}).update(seen.epochs)
+            epochs = {report.conid: report.epoch for report in shard.status.contracts}
+            self.memory.processes[worker] = Process(shard.status.started_at, epochs)
