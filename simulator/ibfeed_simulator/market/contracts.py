@@ -7,9 +7,12 @@ from datetime import date
 from functools import lru_cache
 from typing import Final
 
-from ibfeed_api.symbology import MONTH_CODES, symbol
 from ibfeed_simulator.market.calendar import business_day_before
 from ibfeed_simulator.market.catalogue import BY_ROOT, PRODUCTS, Product
+
+# The venue spells months by itself: the product's tests compare their own spelling with it.
+MONTH_CODES: Final = "FGHJKMNQUVXZ"  # January to December
+MONTH_NAMES: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 # Conids carry no order at IB, so a multiplication modulo 2**24 by an odd number (a bijection) scatters ours: unique,
 # stable over restarts and over rolls, and a conid can be taken back to its contract without a table.
@@ -33,7 +36,7 @@ class Contract:
     @property
     def symbol(self) -> str:
         """Local symbol, such as CLZ6."""
-        return symbol(self.product.root, self.month)
+        return f"{self.product.root}{MONTH_CODES[int(self.month[4:]) - 1]}{self.month[3]}"
 
     @property
     def ltd(self) -> date:

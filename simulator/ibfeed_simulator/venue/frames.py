@@ -69,8 +69,8 @@ def market_data(
     full = since == 0
     if not values and not full:
         return None
-    if "87" not in fields:
-        values.pop("87_raw", None)
+    if "87_raw" in values:  # the two go together, although the rounded one seldom changes
+        values["87"] = instrument.values["87"]
     if halted and "31" in values:
         values["31"] = f"H{str(values['31']).lstrip('CH')}"
     if full or instrument.version % _AVAILABILITY_EVERY == 0:

@@ -9,10 +9,9 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from ibfeed_api.symbology import MONTH_NAMES
 from ibfeed_simulator.market import contracts
 from ibfeed_simulator.market.catalogue import BY_ROOT, Product
-from ibfeed_simulator.market.contracts import Contract
+from ibfeed_simulator.market.contracts import MONTH_NAMES, Contract
 from ibfeed_simulator.market.exchange import trading_date
 from ibfeed_simulator.market.forms import PriceForm
 from ibfeed_simulator.venue.answers import answer, error
