@@ -1,7 +1,7 @@
 """Rights on the real API server: the operator may make what it builds, a worker may touch only what is its own.
 
-The operator's own rights are tried out by impersonation, so that this needs no operator at work. What is made has an
-owner that does not exist; it goes with its namespace.
+The operator's own rights are tried out by impersonation, so that this needs no operator at work. What is made has no
+owner here (the garbage collector would look for it at once) and goes with its namespace.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ibfeed_api.shard import ShardSpec
 from ibfeed_operator import resources
 from ibfeed_operator.facts import Feed
 from ibfeed_operator.resources import Manifest
-from support.cluster import ROOT, client, kubectl
+from support.cluster import ROOT, client, eventually, kubectl
 
 NAMESPACE = f"ibfeed-test-rights-{uuid.uuid4().hex[:8]}"
 OPERATOR = "system:serviceaccount:ibfeed-system:ibfeed-operator"
@@ -48,8 +48,15 @@ FEED = Feed(
         FeedSpec,
     ),
 )
+
+
+def orphan(manifest: Manifest) -> Manifest:
+    metadata = {key: value for key, value in manifest["metadata"].items() if key != "ownerReferences"}
+    return manifest | {"metadata": metadata}
+
+
 CHILDREN = {
-    child["kind"]: child
+    child["kind"]: orphan(child)
     for child in resources.children(
         FEED,
         image="ibfeed/worker",
@@ -58,7 +65,7 @@ CHILDREN = {
         shards=("energy-0", "energy-1"),
     )
 }
-SHARD = resources.shard(FEED, ShardSpec(feed="energy", worker=0))
+SHARD = orphan(resources.shard(FEED, ShardSpec(feed="energy", worker=0)))
 LEASE = resources.account_lease(NAMESPACE, FEED.spec.accounts, 1)
 
 
@@ -111,6 +118,7 @@ def create(api: pykube.HTTPClient, manifest: Manifest) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def made(api: pykube.HTTPClient) -> None:
     """By one who has the operator's rights and no others; a Role can be granted only by who holds what is in it."""
+    eventually(lambda: may(OPERATOR, "create", "rolebindings"), within=10, what="the API server knows of the rights")
     for child in CHILDREN.values():
         apply(api, child)
     create(api, SHARD)
