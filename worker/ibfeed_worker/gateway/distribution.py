@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
+from cryptography.utils import CryptographyDeprecationWarning
 
 # SHA-256 of the certificate in IB's own distribution: self-signed, for no host name, expired in May 2019.
 IB_CERTIFICATE: Final = "13daf89a0712b962c3ecaa5ede344100aee0d3b5dec5a79abd7602a812eda3be"
@@ -97,8 +99,11 @@ def trust(extra_ca: Path, into: Path) -> tuple[Path, Path]:
     known = next((path for path in _SYSTEM_CAS if path.is_file()), Path(certifi.where()))
     together = known.read_bytes() + b"\n" + extra_ca.read_bytes()
     try:
-        x509.load_pem_x509_certificates(extra_ca.read_bytes())
-        certificates = set(x509.load_pem_x509_certificates(together))
+        with warnings.catch_warnings():
+            # A few of the world's roots have serial numbers that RFC 5280 forbids; they are roots all the same.
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            x509.load_pem_x509_certificates(extra_ca.read_bytes())
+            certificates = set(x509.load_pem_x509_certificates(together))
     except ValueError as error:
         raise BrokenDistribution(f"extraCA holds no PEM certificate: {error}") from None
     entries = [PKCS12Certificate(certificate, f"ca-{n}".encode()) for n, certificate in enumerate(certificates)]

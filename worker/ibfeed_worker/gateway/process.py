@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections import deque
@@ -20,13 +21,14 @@ from ibfeed_worker.gateway.distribution import BrokenDistribution
 from ibfeed_worker.gateway.pin import PinnedTls, pin
 from ibfeed_worker.log import Log
 from ibfeed_worker.processes import kill_tree
-from ibfeed_worker.race import cancel
+from ibfeed_worker.race import first
 
 # IB's prints the first when it can be logged in to; the second is what its log says.
 _READY: Final = ("Open https://localhost:", "Server listening on port")
 _START_LIMIT: Final = 60.0  # seconds; a JVM on a busy node
 _STOP_LIMIT: Final = 2.0
-_LINE_LIMIT: Final = 64 * 1024
+_LINE_LIMIT: Final = 500
+_LAST_WORDS_S: Final = 0.05
 _KEPT_LINES: Final = 20
 _LOGGED_PER_MINUTE: Final = 30
 _HEAP: Final = "-Xmx256m"
@@ -47,88 +49,98 @@ class GatewaySettings:
     certificate: str | None  # SHA-256 from the feed's spec
 
 
+class _Output(asyncio.SubprocessProtocol):
+    """Cuts what the process prints into lines. ``exited`` is set when the process ends, whoever holds its pipe then.
+
+    (``asyncio.subprocess.Process.wait`` returns only once the pipe is closed, which a grandchild may keep open.)
+    """
+
+    def __init__(self) -> None:
+        self.exited: Final = asyncio.Event()
+        self.ready: Final = asyncio.Event()
+        self.tail: Final = deque[str](maxlen=_KEPT_LINES)
+        self._rest = b""
+        self._window, self._logged = time.monotonic(), 0
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._rest = self._rest[-_LINE_LIMIT:]
+        for line in lines:
+            self._take(line.decode(errors="replace").strip()[:_LINE_LIMIT])
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def _take(self, line: str) -> None:
+        if not line:
+            return
+        self.tail.append(line)
+        if any(marker in line for marker in _READY):
+            self.ready.set()
+        now = time.monotonic()
+        if now - self._window > 60:
+            self._window, self._logged = now, 0
+        self._logged += 1
+        if self._logged <= _LOGGED_PER_MINUTE:
+            _log.info("gateway says", line=line)
+
+
 class Gateway:
     """One running gateway process. ``died`` is set when it ends, for whatever reason."""
 
-    def __init__(self, process: asyncio.subprocess.Process, work: Path, port: int) -> None:
-        self.died: Final = asyncio.Event()
+    tls: PinnedTls
+
+    def __init__(self, transport: asyncio.SubprocessTransport, output: _Output, work: Path, port: int) -> None:
         self.url: Final = f"https://127.0.0.1:{port}"
         self.websocket_url: Final = f"wss://127.0.0.1:{port}/v1/api/ws"
         self.login_url: Final = f"https://localhost:{port}/"
-        self._process = process
+        self.pid: Final = transport.get_pid() or 0
+        self.died: Final = output.exited
+        self._transport = transport
+        self._output = output
         self._work = work
-        self._ready = asyncio.Event()
-        self._tail: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._reading = asyncio.create_task(self._read(), name="gateway output")
-        self._waiting = asyncio.create_task(self._wait(), name="gateway process")
-        self.tls: PinnedTls
+        # What outlives its shell, such as a JVM on our port, goes with it.
+        self._burying = asyncio.create_task(self._bury(), name="gateway")
 
     @property
     def tail(self) -> str:
         """The last thing it said, for a person."""
-        return self._tail[-1] if self._tail else "nothing"
-
-    async def stop(self) -> None:
-        """End the process and all below it; remove its files."""
-        if not self.died.is_set():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGTERM)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_STOP_LIMIT):
-                    await self.died.wait()
-        if not self.died.is_set():
-            kill_tree(self._process.pid)
-        await self._waiting
-        await cancel(self._reading)
-        await asyncio.to_thread(shutil.rmtree, self._work, ignore_errors=True)
+        return self._output.tail[-1] if self._output.tail else "nothing"
 
     async def ready(self) -> None:
         """Wait until it listens. Raises GatewayFailed or BrokenDistribution."""
-        ready = asyncio.create_task(self._ready.wait())
-        died = asyncio.create_task(self.died.wait())
         try:
             async with asyncio.timeout(_START_LIMIT):
-                await asyncio.wait((ready, died), return_when=asyncio.FIRST_COMPLETED)
+                await first(self._output.ready.wait(), self.died.wait())
         except TimeoutError:
             raise GatewayFailed(
                 f"the gateway did not say within {_START_LIMIT:g} s that it listens; it last said: {self.tail}"
             ) from None
-        finally:
-            await cancel(ready, died)
-        if not self._ready.is_set():
+        if not self._output.ready.is_set():
+            await self._burying  # its last words may still be on their way
             raise BrokenDistribution(
-                f"the gateway ended at once with exit status {self._process.returncode}; it last said: {self.tail}; "
-                "check the gateway archive in the worker image"
+                f"the gateway ended at once with exit status {self._transport.get_returncode()}; "
+                f"it last said: {self.tail}; check the gateway archive in the worker image"
             )
 
-    async def _wait(self) -> None:
-        await self._process.wait()
-        with contextlib.suppress(ProcessLookupError):  # what outlived its shell, such as a JVM on our port
-            os.killpg(self._process.pid, signal.SIGKILL)
-        await asyncio.wait((self._reading,), timeout=0.5)  # its last words
-        self.died.set()
+    async def stop(self) -> None:
+        """End the process and all below it; remove its files."""
+        if not self.died.is_set():
+            os.killpg(self.pid, signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STOP_LIMIT):
+                    await self.died.wait()
+        if not self.died.is_set():
+            kill_tree(self.pid)
+        await self._burying
+        self._transport.close()
+        await asyncio.to_thread(shutil.rmtree, self._work, ignore_errors=True)
 
-    async def _read(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - we asked for a pipe
-        window, logged = time.monotonic(), 0
-        while True:
-            try:
-                raw = await self._process.stdout.readline()
-            except ValueError:  # a line over the limit; the stream has dropped it
-                continue
-            if not raw:
-                return
-            line = raw.decode(errors="replace").strip()[:500]
-            if not line:
-                continue
-            self._tail.append(line)
-            if any(marker in line for marker in _READY):
-                self._ready.set()
-            if time.monotonic() - window > 60:
-                window, logged = time.monotonic(), 0
-            logged += 1
-            if logged <= _LOGGED_PER_MINUTE:
-                _log.info("gateway says", line=line)
+    async def _bury(self) -> None:
+        await self.died.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        await asyncio.sleep(_LAST_WORDS_S)
 
 
 async def start(settings: GatewaySettings) -> Gateway:
@@ -144,12 +156,12 @@ async def start(settings: GatewaySettings) -> Gateway:
         await asyncio.to_thread(
             distribution.copy, settings.folder, work / "gateway", port=settings.port, upstream=settings.upstream
         )
-        process = await _spawn(work, await asyncio.to_thread(_environment, settings, work))
+        transport, output = await _spawn(work, await asyncio.to_thread(_environment, settings, work))
     except BaseException:
         await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
         raise
-    leftover.note(note, process.pid)
-    gateway = Gateway(process, work, settings.port)
+    gateway = Gateway(transport, output, work, settings.port)
+    leftover.note(note, gateway.pid)
     try:
         await gateway.ready()
         gateway.tls = await pin("127.0.0.1", settings.port, fingerprint)
@@ -159,17 +171,17 @@ async def start(settings: GatewaySettings) -> Gateway:
     return gateway
 
 
-async def _spawn(work: Path, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+async def _spawn(work: Path, environment: Mapping[str, str]) -> tuple[asyncio.SubprocessTransport, _Output]:
     try:
-        return await asyncio.create_subprocess_exec(
+        return await asyncio.get_running_loop().subprocess_exec(
+            _Output,
             "bin/run.sh",
             "root/conf.yaml",
             cwd=work / "gateway",
             env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            limit=_LINE_LIMIT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     except OSError as error:

@@ -1,0 +1,249 @@
+"""Gateway distributions, whole and broken, and their processes: shell scripts stand in for the Java program."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ibfeed_worker.gateway import distribution, leftover
+from ibfeed_worker.gateway.distribution import BrokenDistribution
+from ibfeed_worker.gateway.keeper import GatewayKeeper
+from ibfeed_worker.gateway.pin import WrongCertificate
+from ibfeed_worker.gateway.process import GatewaySettings, start
+from ibfeed_worker.metrics import Metrics
+from ibfeed_worker.processes import descendants, start_time
+from ibfeed_worker.setback import Setback
+from support.certificates import Certificate
+
+# As IB's own distribution has it.
+CONF = """
+ip2loc: "US"
+proxyRemoteSsl: true
+proxyRemoteHost: "https://api.ibkr.com"
+listenPort: 5000
+listenSsl: true
+svcEnvironment: "v1"
+sslCert: "vertx.jks"
+sslPwd: "mywebapi"
+authDelay: 3000
+portalBaseURL: ""
+serverOptions:
+  eventLoopPoolSize: 20
+cors:
+  origin.allowed: "*"
+  allowCredentials: false
+webApps:
+  - name: "demo"
+    index: "index.html"
+ips:
+  allow:
+    - 10.*
+    - 127.0.0.1
+  deny:
+    - 212.90.324.10
+"""
+
+# Listens as configured, with a helper process below it, as a shell in front of a JVM would be.
+SERVER = """
+import ssl, sys, socket, subprocess
+port = next(int(line.split(":")[1]) for line in open("root/conf.yaml") if line.startswith("listenPort"))
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("root/gateway.pem")
+server = socket.create_server(("127.0.0.1", port))
+helper = subprocess.Popen(["sleep", "600"])
+print("noise é \\x00", flush=True)
+print(f"Open https://localhost:{port} to login", flush=True)
+while True:
+    try:
+        context.wrap_socket(server.accept()[0], server_side=True).close()
+    except OSError:
+        pass
+"""
+
+
+class Distribution:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.certificate = Certificate(folder.parent, "gateway")
+        (folder / "bin").mkdir(parents=True)
+        (folder / "root").mkdir()
+        (folder / "lib").mkdir()
+        (folder / "lib" / "server.py").write_text(SERVER)
+        (folder / "root" / "conf.yaml").write_text(CONF)
+        (folder / "root" / "gateway.pem").write_bytes(self.certificate.pem.read_bytes())
+        (folder / "certificate.sha256").write_text(f"{self.certificate.sha256}  gateway.pem\n")
+        self.script(f"{sys.executable} lib/server.py")
+
+    def script(self, body: str) -> None:
+        run = self.folder / "bin" / "run.sh"
+        run.write_text(f"#!/bin/bash\n{body}\n")
+        run.chmod(0o755)
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Distribution:
+    return Distribution(tmp_path / "gateway")
+
+
+@pytest.fixture
+def settings(built: Distribution, unused_tcp_port: int) -> Iterator[GatewaySettings]:
+    yield GatewaySettings(
+        folder=built.folder,
+        port=unused_tcp_port,
+        upstream="https://api.example.com",
+        extra_ca=None,
+        certificate=None,
+    )
+    assert not any(Path("/tmp").glob(f"ibfeed-gateway-{unused_tcp_port}/*"))
+
+
+def test_conf_keeps_every_key_of_the_distribution_and_adds_none() -> None:
+    before = yaml.safe_load(CONF)
+    after = yaml.safe_load(distribution.configured(CONF, port=5017, upstream="https://api.example.com"))
+    assert set(after) == set(before)
+    assert after["listenPort"] == 5017
+    assert after["proxyRemoteHost"] == "https://api.example.com"
+    assert after["ips"] == {"allow": ["127.0.0.1"], "deny": ["212.90.324.10"]}
+    assert after["serverOptions"] == before["serverOptions"]
+
+
+@pytest.mark.parametrize("conf", ["[", "just text", ""])
+def test_a_conf_that_is_none(conf: str) -> None:
+    with pytest.raises(BrokenDistribution, match=r"conf\.yaml"):
+        distribution.configured(conf, port=1, upstream="")
+
+
+def test_whose_certificate(built: Distribution) -> None:
+    colons = ":".join(["AB"] * 32)
+    assert distribution.fingerprint(built.folder, colons) == "ab" * 32
+    assert distribution.fingerprint(built.folder, None) == built.certificate.sha256
+    (built.folder / "certificate.sha256").unlink()
+    assert distribution.fingerprint(built.folder, None) == distribution.IB_CERTIFICATE
+    with pytest.raises(BrokenDistribution, match=r"spec\.gateway\.certificateSHA256"):
+        distribution.fingerprint(built.folder, "12:34")
+
+
+def test_the_trust_store_has_the_systems_cas_and_the_extra_one(built: Distribution, tmp_path: Path) -> None:
+    store, pem = distribution.trust(built.certificate.pem, tmp_path)
+    entries = pem.read_text().count("BEGIN CERTIFICATE")
+    assert entries > 50
+    assert built.certificate.pem.read_text() in pem.read_text()
+    done = subprocess.run(
+        ["keytool", "-list", "-keystore", str(store), "-storepass", distribution.TRUST_STORE_PASSWORD],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.count("trustedCertEntry") == entries, "Java must see trust anchors, not mere certificates"
+
+
+def test_an_extra_ca_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "ca.crt").write_text("no certificate")
+    with pytest.raises(BrokenDistribution, match="extraCA"):
+        distribution.trust(tmp_path / "ca.crt", tmp_path)
+
+
+async def test_it_starts_shows_its_certificate_and_leaves_nothing(settings: GatewaySettings) -> None:
+    gateway = await start(settings)
+    below = descendants(os.getpid())
+    marks = {pid: start_time(pid) for pid in below}
+    assert len(below) >= 3, "shell, server, helper"
+    assert gateway.tls.spki
+    await gateway.stop()
+    await asyncio.sleep(0.1)
+    assert gateway.died.is_set()
+    assert not [pid for pid, mark in marks.items() if start_time(pid) == mark]
+
+
+async def test_its_death_is_seen_at_once(settings: GatewaySettings) -> None:
+    gateway = await start(settings)
+    kill_below(gateway.pid)
+    async with asyncio.timeout(1):
+        await gateway.died.wait()
+    await gateway.stop()
+
+
+def kill_below(pid: int) -> None:
+    for child in descendants(pid):
+        os.kill(child, signal.SIGKILL)
+
+
+async def test_a_wrong_certificate_stops_it(settings: GatewaySettings, built: Distribution) -> None:
+    (built.folder / "certificate.sha256").write_text("00" * 32)
+    with pytest.raises(WrongCertificate):
+        await start(settings)
+    assert not descendants(os.getpid())
+
+
+@pytest.mark.parametrize(
+    ("breakage", "says"),
+    [
+        ("no run.sh", r"no bin/run\.sh"),
+        ("not executable", "not executable"),
+        ("no conf", r"no root/conf\.yaml"),
+        ("exits", "ended at once with exit status 3; it last said: unknown key tickleDelay"),
+        ("no interpreter", "can't be run"),
+    ],
+)
+async def test_a_broken_archive_is_named(
+    settings: GatewaySettings, built: Distribution, breakage: str, says: str
+) -> None:
+    run = built.folder / "bin" / "run.sh"
+    match breakage:
+        case "no run.sh":
+            run.unlink()
+        case "not executable":
+            run.chmod(0o644)
+        case "no conf":
+            (built.folder / "root" / "conf.yaml").unlink()
+        case "exits":
+            built.script("echo unknown key tickleDelay >&2; exit 3")
+        case _:
+            run.write_text("#!/no/such/shell\n")
+    keeper = GatewayKeeper(settings, Metrics())
+    with pytest.raises(Setback, match=says) as caught:
+        await keeper.running()
+    assert caught.value.reason == "GatewayBroken"
+    await keeper.stop()
+
+
+async def test_the_keeper_starts_a_dead_gateway_again(settings: GatewaySettings) -> None:
+    keeper = GatewayKeeper(settings, Metrics())
+    first = await keeper.running()
+    assert keeper.is_up
+    assert await keeper.running() is first
+    kill_below(first.pid)
+    await first.died.wait()
+    assert not keeper.is_up
+    second = await keeper.running()
+    assert second is not first
+    await keeper.stop()
+    assert second.died.is_set()
+
+
+def test_only_our_own_leftover_is_ended(tmp_path: Path, unused_tcp_port: int) -> None:
+    script = (
+        f"import socket,time; s=socket.create_server(('', {unused_tcp_port})); print('up', flush=True); time.sleep(60)"
+    )
+    note = tmp_path / "note.json"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(leftover.PortTaken, match=str(unused_tcp_port)):
+            leftover.free(note, unused_tcp_port)
+        note.write_text(json.dumps({"pid": other.pid, "start": 1}))  # a recycled pid
+        with pytest.raises(leftover.PortTaken):
+            leftover.free(note, unused_tcp_port)
+        assert other.poll() is None
+        leftover.note(note, other.pid)
+        leftover.free(note, unused_tcp_port)
+        assert other.wait(5) == -9

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ibfeed_api.calls import ResolvedContract, ResolvedRoot, Signer, universe_path
+from ibfeed_worker.http.server import HttpServer
+from ibfeed_worker.universe.parse import BadAnswer
+from ibfeed_worker.universe.resolve import CantAsk, UnknownRoot
+
+SHARD = "default/energy-0"
+CLZ6 = ResolvedContract(
+    conid=1, root="CL", symbol="CLZ6", exchange="NYMEX", contract_month="202612", last_trading_day="20261120"
+)
+
+
+class Answers:
+    def __init__(self) -> None:
+        self.signer = Signer()
+        self.wrong = ""
+        self.streaming = True
+        self.error: Exception | None = None
+        self.key: str | None = self.signer.public_key
+
+    def health(self) -> str:
+        return self.wrong
+
+    def is_streaming(self) -> bool:
+        return self.streaming
+
+    def operator_key(self) -> str | None:
+        return self.key
+
+    async def resolve(self, root: str, months: int) -> ResolvedRoot:
+        if self.error:
+            raise self.error
+        return ResolvedRoot(root=root, contracts=(CLZ6,) * months)
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers()
+
+
+@pytest.fixture
+async def client(answers: Answers, unused_tcp_port: int) -> AsyncIterator[httpx.AsyncClient]:
+    server = HttpServer(answers, CollectorRegistry(), shard=SHARD, port=unused_tcp_port)
+    await server.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{unused_tcp_port}", trust_env=False) as client:
+        yield client
+    await server.stop()
+
+
+def signed(answers: Answers, root: str = "CL", shard: str = SHARD) -> dict[str, str]:
+    return {"Authorization": f"Bearer {answers.signer.token(shard=shard, path=universe_path(root))}"}
+
+
+async def test_probes_and_metrics(client: httpx.AsyncClient, answers: Answers) -> None:
+    assert (await client.get("/healthz")).status_code == 200
+    assert (await client.get("/readyz")).status_code == 200
+    assert (await client.get("/metrics")).status_code == 200
+    answers.wrong, answers.streaming = "stuck", False
+    assert (await client.get("/healthz")).status_code == 503
+    assert (await client.get("/readyz")).status_code == 503
+
+
+async def test_the_operators_question(client: httpx.AsyncClient, answers: Answers) -> None:
+    answer = await client.get("/v1/universe/CL?months=2", headers=signed(answers))
+    assert answer.status_code == 200
+    assert answer.json()["root"] == "CL"
+    assert answer.json()["contracts"][1] == {
+        "conid": 1,
+        "root": "CL",
+        "symbol": "CLZ6",
+        "exchange": "NYMEX",
+        "contractMonth": "202612",
+        "lastTradingDay": "20261120",
+    }
+
+
+async def test_only_the_operator_may_ask(client: httpx.AsyncClient, answers: Answers) -> None:
+    path = "/v1/universe/CL?months=2"
+    assert (await client.get(path)).status_code == 401
+    assert (await client.get(path, headers=signed(answers, "NG"))).status_code == 401
+    assert (await client.get(path, headers=signed(answers, shard="default/energy-1"))).status_code == 401
+    assert (await client.get(path, headers=signed(Answers()))).status_code == 401
+    answers.key = None
+    assert (await client.get(path, headers=signed(answers))).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(UnknownRoot("no CL"), 404), (BadAnswer("odd"), 502), (CantAsk("no session"), 503)]
+)
+async def test_what_goes_wrong(client: httpx.AsyncClient, answers: Answers, error: Exception, status: int) -> None:
+    answers.error = error
+    answer = await client.get("/v1/universe/CL?months=2", headers=signed(answers))
+    assert (answer.status_code, answer.json()) == (status, {"error": str(error)})
+
+
+@pytest.mark.parametrize("months", ["", "0", "x", "-1", "100000"])
+async def test_months_out_of_bounds(client: httpx.AsyncClient, answers: Answers, months: str) -> None:
+    assert (await client.get(f"/v1/universe/CL?months={months}", headers=signed(answers))).status_code == 400

@@ -1,0 +1,253 @@
+"""Who may have an account, and when its holder must let go: no two workers may ever use one at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ibfeed_api.names import Reason
+from ibfeed_worker.account import lease as rules
+from ibfeed_worker.account.hold import take
+from ibfeed_worker.account.lease import Action, Lease, Observed
+from ibfeed_worker.account.record import LoginRecord, after_failure
+from ibfeed_worker.kube.client import ApiError, Conflict, NotFound
+from support.clock import run
+
+NAME = "ib-account-paper-1"
+
+
+class ApiServer:
+    """Leases as an API server keeps them: merge-patches with compare-and-swap. ``down`` makes every call fail."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.down = False
+        self.hangs = False
+        self._version = 0
+        self.create(NAME)
+
+    def create(self, name: str) -> None:
+        self.objects[name] = {"metadata": {"name": name, "annotations": {}}, "spec": {}}
+        self._bump(self.objects[name])
+
+    async def read_lease(self, name: str) -> dict[str, Any]:
+        await self._answer()
+        if name not in self.objects:
+            raise NotFound(name)
+        return copy.deepcopy(self.objects[name])
+
+    async def patch_lease(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        await self._answer()
+        if name not in self.objects:
+            raise NotFound(name)
+        stored = self.objects[name]
+        if body["metadata"]["resourceVersion"] != stored["metadata"]["resourceVersion"]:
+            raise Conflict(name)
+        stored["spec"] |= body.get("spec", {})
+        for key, value in body["metadata"].get("annotations", {}).items():
+            stored["metadata"]["annotations"].pop(key, None)
+            if value is not None:
+                stored["metadata"]["annotations"][key] = value
+        self._bump(stored)
+        return copy.deepcopy(stored)
+
+    async def _answer(self) -> None:
+        await asyncio.sleep(0.01)
+        if self.hangs:
+            await asyncio.sleep(2)
+        if self.down or self.hangs:
+            raise ApiError("away")
+
+    def _bump(self, stored: dict[str, Any]) -> None:
+        self._version += 1
+        stored["metadata"]["resourceVersion"] = str(self._version)
+
+    @property
+    def holder(self) -> str:
+        return self.objects[NAME]["spec"].get("holderIdentity", "")
+
+
+def lease(holder: str) -> Lease:
+    return Lease(name=NAME, resource_version="7", holder=holder)
+
+
+@pytest.mark.parametrize(
+    ("holder", "seen_for", "action"),
+    [
+        ("", 0.0, Action.TAKE),
+        ("me", 0.0, Action.RENEW),
+        ("other", 0.0, Action.WAIT),
+        ("other", 9.9, Action.WAIT),
+        ("other", 10.0, Action.TAKE),
+    ],
+)
+def test_decide(holder: str, seen_for: float, action: Action) -> None:
+    assert rules.decide(lease(holder), Observed("7", 100.0), 100.0 + seen_for, "me") is action
+
+
+def test_a_change_starts_the_waiting_anew() -> None:
+    first = rules.observe(None, lease("other"), 5.0)
+    assert rules.observe(first, lease("other"), 9.0) == first
+    changed = Lease(name=NAME, resource_version="8", holder="other")
+    assert rules.observe(first, changed, 9.0) == Observed("8", 9.0)
+
+
+def test_the_holder_lets_go_before_anyone_may_take() -> None:
+    assert rules.LOST_AFTER < rules.TAKE_AFTER
+    # One request that times out must not cost the account.
+    assert rules.RENEW_EVERY + 2 * 2.0 < rules.LOST_AFTER
+
+
+def test_taking_counts_transitions_and_keeps_a_lease_that_is_ours() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    assert rules.take(lease(""), "me", now)["spec"]["leaseTransitions"] == 1
+    assert "leaseTransitions" not in rules.take(lease("me"), "me", now)["spec"]
+
+
+def ignore(_: str) -> None:
+    pass
+
+
+def test_held_renewed_and_freed() -> None:
+    async def scene() -> None:
+        api = ApiServer()
+        hold = await take(api, NAME, "a", ignore)
+        before = api.objects[NAME]["metadata"]["resourceVersion"]
+        await asyncio.sleep(30)
+        assert not hold.lost.is_set()
+        assert int(api.objects[NAME]["metadata"]["resourceVersion"]) - int(before) in (9, 10)
+        await hold.release()
+        assert api.holder == ""
+        await asyncio.sleep(30)
+        assert api.holder == "", "a freed account is not renewed any more"
+
+    run(scene())
+
+
+def test_a_second_worker_waits_until_the_first_frees_it() -> None:
+    async def scene() -> None:
+        api = ApiServer()
+        told: list[str] = []
+        first = await take(api, NAME, "a", ignore)
+        second = asyncio.create_task(take(api, NAME, "b", told.append))
+        await asyncio.sleep(60)
+        assert not second.done()
+        assert told == ["account is held by a"]
+        await first.release()
+        begun = asyncio.get_running_loop().time()
+        await (await second).release()
+        assert asyncio.get_running_loop().time() - begun < 2
+
+    run(scene())
+
+
+@pytest.mark.parametrize("failure", ["down", "hangs"])
+def test_cut_off_from_the_api_the_holder_stops_within_8_s_and_before_another_takes_it(failure: str) -> None:
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        api = ApiServer()
+        hold = await take(api, NAME, "a", ignore)
+        await asyncio.sleep(7)
+        setattr(api, failure, True)
+        cut = loop.time()
+        await hold.lost.wait()
+        assert loop.time() - cut <= 8.0
+        assert "could not be renewed" in hold.why_lost
+        # Whoever looks, from that moment on, still has to see it unchanged for ten seconds.
+        setattr(api, failure, False)
+        lost = loop.time()
+        other = await take(api, NAME, "b", ignore)
+        assert loop.time() >= lost
+        assert loop.time() - lost >= 9.9
+        await other.release()
+
+    run(scene())
+
+
+def test_one_failed_renewal_costs_nothing() -> None:
+    async def scene() -> None:
+        api = ApiServer()
+        hold = await take(api, NAME, "a", ignore)
+        for _ in range(5):
+            api.hangs = True
+            await asyncio.sleep(4)
+            api.hangs = False
+            await asyncio.sleep(6)
+        assert not hold.lost.is_set()
+        await hold.release()
+
+    run(scene())
+
+
+def test_taken_by_someone_else_is_lost_at_once() -> None:
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        api = ApiServer()
+        hold = await take(api, NAME, "a", ignore)
+        stolen = rules.take(rules.parse(api.objects[NAME]), "b", datetime.now(UTC))
+        await api.patch_lease(NAME, stolen)
+        begun = loop.time()
+        await hold.lost.wait()
+        assert loop.time() - begun <= rules.RENEW_EVERY + 0.1
+        await hold.release()
+        assert api.holder == "b", "what is somebody else's is not freed"
+
+    run(scene())
+
+
+def test_a_deleted_lease_is_lost_and_a_missing_one_awaited() -> None:
+    async def scene() -> None:
+        api = ApiServer()
+        hold = await take(api, NAME, "a", ignore)
+        del api.objects[NAME]
+        await hold.lost.wait()
+        told: list[str] = []
+        again = asyncio.create_task(take(api, NAME, "a", told.append))
+        await asyncio.sleep(20)
+        assert told == [f"Lease {NAME} is not there yet; the operator creates it"]
+        api.create(NAME)
+        await (await again).release()
+
+    run(scene())
+
+
+def test_of_two_that_reach_for_it_together_one_gets_it() -> None:
+    async def scene() -> None:
+        api = ApiServer()
+        takers = [asyncio.create_task(take(api, NAME, name, ignore)) for name in "abcd"]
+        await asyncio.sleep(60)
+        done = [taker for taker in takers if taker.done()]
+        assert len(done) == 1
+        for taker in takers:
+            taker.cancel()
+        await done[0].result().release()
+
+    run(scene())
+
+
+def test_the_login_record_is_written_through_conflicts_and_outages() -> None:
+    async def scene() -> None:
+        api = ApiServer()
+        hold = await take(api, NAME, "a", ignore)
+        # A person annotates the Lease meanwhile: our next write conflicts, and must keep theirs.
+        foreign = rules.annotate(rules.parse(api.objects[NAME]), {"example.com/note": "hello"})
+        await api.patch_lease(NAME, foreign)
+        api.down = True
+        record = after_failure(LoginRecord(), Reason.WRONG_CREDENTIALS, "no", now=datetime.now(UTC), most=3)
+        writing = asyncio.create_task(hold.write(record))
+        await asyncio.sleep(3)
+        assert not writing.done()
+        api.down = False
+        await writing
+        stored = api.objects[NAME]["metadata"]["annotations"]
+        assert stored["ibfeed.dev/failed-logins"] == "1"
+        assert stored["example.com/note"] == "hello"
+        assert hold.record.failed == 1
+        await hold.release()
+        assert api.objects[NAME]["metadata"]["annotations"]["ibfeed.dev/failed-logins"] == "1"
+
+    run(scene())
