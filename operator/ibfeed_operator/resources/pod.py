@@ -12,6 +12,9 @@ from ibfeed_operator.resources.metadata import Manifest, labels, selector, worke
 _UID = 10001
 _CA_PATH = "/etc/ibfeed/ca"
 _WORKLOAD_IDENTITY_LABEL = "azure.workload.identity/use"
+# Not the webhook's own volume name and path, so that both can be there: it leaves a variable that is set alone.
+_FEDERATED_TOKEN_PATH = "/var/run/secrets/ibfeed/azure"
+_FEDERATED_TOKEN_AUDIENCE = "api://AzureADTokenExchange"
 
 
 def pod_template(feed: Feed, image: str) -> Manifest:
@@ -50,6 +53,7 @@ def pod_template(feed: Feed, image: str) -> Manifest:
             "volumes": [
                 {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},  # gateway's folder and logs, Chromium's profile
                 *_ca_volume(spec.extra_ca),
+                *([_federated_token_volume()] if _federated(spec) else []),
             ],
         },
     }
@@ -77,6 +81,11 @@ def _container(feed: Feed, image: str) -> Manifest:
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own volume
             *([{"name": "ca", "mountPath": _CA_PATH, "readOnly": True}] if feed.spec.extra_ca else []),
+            *(
+                [{"name": "federated-token", "mountPath": _FEDERATED_TOKEN_PATH, "readOnly": True}]
+                if _federated(feed.spec)
+                else []
+            ),
         ],
     }
 
@@ -97,6 +106,8 @@ def _environment(feed: str, spec: FeedSpec) -> list[Manifest]:
     ]
     if spec.extra_ca is not None:
         variables.append({"name": "IBFEED_EXTRA_CA", "value": f"{_CA_PATH}/{spec.extra_ca.key}"})
+    if _federated(spec):
+        variables.append({"name": "AZURE_FEDERATED_TOKEN_FILE", "value": f"{_FEDERATED_TOKEN_PATH}/token"})
     return variables
 
 
@@ -123,3 +134,14 @@ def _ca_volume(ca: ConfigMapKey | None) -> list[Manifest]:
     if ca is None:
         return []
     return [{"name": "ca", "configMap": {"name": ca.name, "items": [{"key": ca.key, "path": ca.key}]}}]
+
+
+def _federated(spec: FeedSpec) -> bool:
+    """Tenant and client are told, so workload identity needs no webhook: the kubelet makes the token itself."""
+    vault = spec.accounts.key_vault
+    return vault is not None and bool(vault.tenant_id and vault.client_id)
+
+
+def _federated_token_volume() -> Manifest:
+    token = {"audience": _FEDERATED_TOKEN_AUDIENCE, "expirationSeconds": 3600, "path": "token"}
+    return {"name": "federated-token", "projected": {"sources": [{"serviceAccountToken": token}]}}
