@@ -28,7 +28,7 @@ def write_all(state: State) -> None:
         options = ["--generate-hashes", "--quiet", "--python-version=3.11", "--no-emit-index-url", "--no-header"]
         places = [f"--cache-dir={state.cache / 'uv-cache'}", f"--output-file=requirements/{name}.txt"]
         output(
-            [*compile_, *(f"--extra={extra}" for extra in extras), *options, "--no-annotate", *places],
+            [*compile_, *(f"--extra={extra}" for extra in extras), *options, *places],
             folder=SOURCE,
             within=300,
             remedy="Can this machine reach PyPI?",
