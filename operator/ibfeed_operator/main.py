@@ -21,7 +21,7 @@ from ibfeed_operator.feeds import Feeds
 from ibfeed_operator.shared import Settings, Shared
 
 REQUEST_TIMEOUT_S: Final = 15.0
-WATCH_SERVER_S: Final = 300.0
+WATCH_SERVER_S: Final = 300  # an integer: the API server takes no other
 
 _FEED_LABEL: Final = {names.LABEL_FEED: kopf.PRESENT}
 _SOURCE_LABEL: Final = {names.LABEL_SOURCE: kopf.PRESENT}
@@ -78,6 +78,10 @@ def registry() -> kopf.OperatorRegistry:
         settings.watching.label_selectors["pods"] = names.LABEL_FEED
         settings.watching.label_selectors["leases"] = names.LABEL_SOURCE
         settings.watching.label_selectors["statefulsets"] = names.LABEL_FEED
+
+    @kopf.on.login(registry=handlers)
+    def log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_via_client(**kwargs)
 
     @kopf.on.event(names.GROUP, names.VERSION, names.FEED_PLURAL, registry=handlers)
     async def feed_changed(event: kopf.RawEvent, memo: Any, **_: Any) -> None:

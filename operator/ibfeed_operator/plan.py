@@ -1,7 +1,7 @@
 """The planner: which worker streams which contract. Pure, deterministic, sticky and even.
 
 Each worker keeps as many of its contracts as its quota allows; only the excess moves. Quotas differ by one at most
-(where capacity allows), and the larger ones go to those who hold most, so that the number of moves is the least possible:
+(where capacity allows), and the larger ones go to those who hold most, so that the moves are the fewest possible:
 
 - a worker joins N others with K contracts: exactly ``K // (N + 1)`` move, all to the newcomer;
 - a worker leaves: only its contracts move;

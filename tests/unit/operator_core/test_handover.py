@@ -69,7 +69,7 @@ def report(conid: int, epoch: int, state: ContractState, mark: tuple[int, int] |
 
 @dataclass(frozen=True)
 class Worker:
-    """``sees``: conid, epoch and state, as this process knows its shard; ``life``: which process of the worker it is."""
+    """``sees``: conid, epoch and state as this process knows its shard; ``life``: which process of the worker it is."""
 
     spec: tuple[Entry, ...] = ()
     reports: tuple[Report, ...] = ()

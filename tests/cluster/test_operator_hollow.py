@@ -1,0 +1,437 @@
+"""The operator as a process, against a real API server, with hollow workers: see ``support.hollow``.
+
+It runs under the rights of ``manifests/operator/rbac.yaml`` and may do nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+
+from ibfeed_operator.cluster import Cluster, NotFound
+from support.cluster import ROOT
+from support.control_plane import ADMIN, KUBE, OPERATOR, ControlPlane, control_plane
+from support.figures import Figures
+from support.hollow import LEASES, NAMESPACE, PODS, SHARDS, Crew, quietly
+
+FEEDS = f"/apis/ibfeed.dev/v1alpha1/namespaces/{NAMESPACE}/ibfeeds"
+RUN = (
+    "import asyncio, os, socket;"
+    "from ibfeed_operator.main import operate, settings_from_environment;"
+    "asyncio.run(operate(settings_from_environment(os.environ), port=int(os.environ['TEST_PORT'])))"
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Operator:
+    """The operator's process; ``kill`` is SIGKILL."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self._plane = plane
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(self._plane.kubeconfig(OPERATOR)),
+            "PYTHONPATH": f"{ROOT / 'api'}:{ROOT / 'operator'}",
+            "IBFEED_WORKER_IMAGE": "ibfeed/worker",
+            "POD_NAMESPACE": "ibfeed-system",
+            "TEST_PORT": "0",
+        }
+        with (self._plane.directory / "operator.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", RUN], env=environment, stdout=log, stderr=log, cwd=self._plane.directory
+            )
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    assert KUBE.exists(), f"{KUBE} is missing: run make up"
+    with control_plane(tmp_path_factory.mktemp("control-plane")) as plane:
+        plane.kubectl("apply", "-f", str(ROOT / "crds"))
+        manifests = ROOT / "manifests" / "operator"
+        plane.kubectl("apply", "-f", str(manifests / "namespace.yaml"), "-f", str(manifests / "rbac.yaml"))
+        plane.kubectl("wait", "--for=condition=Established", "crd/ibfeeds.ibfeed.dev", "crd/ibshards.ibfeed.dev")
+        yield plane
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def crew(plane: ControlPlane) -> AsyncIterator[Crew]:
+    configuration = Configuration()
+    await config.load_kube_config(str(plane.kubeconfig(ADMIN)), client_configuration=configuration)
+    async with Cluster(ApiClient(configuration)) as cluster:
+        crew = Crew(cluster)
+        task = asyncio.create_task(crew.run())
+        yield crew
+        await quietly(task)
+        await crew.close()
+
+
+@pytest.fixture(scope="module")
+def operator(plane: ControlPlane) -> Iterator[Operator]:
+    operator = Operator(plane)
+    operator.start()
+    yield operator
+    operator.kill()
+
+
+class Feed:
+    """One feed under test."""
+
+    def __init__(self, crew: Crew, name: str) -> None:
+        self.crew, self.cluster, self.name = crew, crew.cluster, name
+
+    async def apply(self, **spec: Any) -> None:
+        manifest = {
+            "apiVersion": "ibfeed.dev/v1alpha1",
+            "kind": "IbFeed",
+            "metadata": {"name": self.name, "namespace": NAMESPACE},
+            "spec": {
+                "roots": [{"symbol": "CL"}, {"symbol": "NG"}],
+                "frontMonths": 6,
+                "workers": 3,
+                "accounts": {"secretRef": {"name": f"{self.name}-accounts"}, "first": 1, "count": 6},
+                "kafka": {"bootstrapServers": "kafka:9092"},
+                **spec,
+            },
+        }
+        await self.cluster.create(manifest)
+
+    async def patch(self, **spec: Any) -> None:
+        await self.cluster.patch(f"{FEEDS}/{self.name}", {"spec": spec})
+
+    async def read(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(await self.cluster.get(f"{FEEDS}/{self.name}"))
+        return found
+
+    async def shards(self) -> dict[str, dict[str, Any]]:
+        items = [json.loads(bytes(raw)) for raw in await self.cluster.list(SHARDS)]
+        return {item["metadata"]["name"]: item for item in items if item["spec"]["feed"] == self.name}
+
+    def published(self) -> dict[int, str]:
+        return {conid: pod for conid, pod in self.crew.streaming().items() if pod.startswith(f"{self.name}-")}
+
+    def loads(self) -> dict[str, int]:
+        return dict(Counter(self.published().values()))
+
+    async def condition(self, kind: str) -> dict[str, Any]:
+        conditions = (await self.read()).get("status", {}).get("conditions", [])
+        return next((item for item in conditions if item["type"] == kind), {})
+
+    async def ready(self, contracts: int, within: float = 20) -> None:
+        async def is_ready() -> bool:
+            feed = await self.read()
+            ready = await self.condition("Ready")
+            current = ready.get("observedGeneration") == feed["metadata"]["generation"]
+            return ready.get("status") == "True" and current and len(self.published()) == contracts
+
+        await eventually(is_ready, within=within, what=f"{self.name} is Ready with {contracts} contracts")
+
+
+async def eventually(ask: Callable[[], Awaitable[bool]], *, within: float, what: str) -> float:
+    """Seconds until ``ask`` says yes."""
+    started = time.monotonic()
+    while not await ask():
+        if time.monotonic() - started > within:
+            raise AssertionError(f"not within {within:g} s: {what}")
+        await asyncio.sleep(0.02)
+    return time.monotonic() - started
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def feed(
+    crew: Crew, operator: Operator, plane: ControlPlane, request: pytest.FixtureRequest
+) -> AsyncIterator[Feed]:
+    """A feed of 3 workers and 12 contracts that streams; afterwards nothing of it may be left."""
+    number = sum(request.node.name.encode()) % 10_000
+    feed = Feed(crew, f"f{number}")
+    await feed.apply()
+    try:
+        await feed.ready(12)
+        await eventually(_balanced(feed, {4}), within=10, what="three workers with four contracts each")
+        yield feed
+    except AssertionError:
+        print((plane.directory / "operator.log").read_text()[-8000:])
+        raise
+    if request.node.name != "test_delete":
+        await feed.cluster.delete(f"{FEEDS}/{feed.name}")
+    await eventually(_nothing_left(feed), within=30, what="nothing of the deleted feed is left")
+    assert crew.doubles == []
+
+
+def _balanced(feed: Feed, loads: set[int]) -> Callable[[], Awaitable[bool]]:
+    async def balanced() -> bool:
+        return set(feed.loads().values()) == loads and not await _moving(feed)
+
+    return balanced
+
+
+async def _moving(feed: Feed) -> bool:
+    shards = await feed.shards()
+    return any(e["state"] != "Active" for shard in shards.values() for e in shard["spec"].get("contracts", ()))
+
+
+def _nothing_left(feed: Feed) -> Callable[[], Awaitable[bool]]:
+    async def nothing() -> bool:
+        left: list[str] = []
+        for path in (FEEDS, SHARDS, PODS, LEASES, f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets"):
+            for raw in await feed.cluster.list(path):
+                left.append(json.loads(bytes(raw))["metadata"]["name"])
+        return not [name for name in left if feed.name in name]
+
+    return nothing
+
+
+class TestUniverse:
+    async def test_root_added_and_removed(self, feed: Feed, figures: Figures) -> None:
+        before = feed.published()
+        await feed.patch(roots=[{"symbol": "CL"}, {"symbol": "NG"}, {"symbol": "GC"}])
+        took = await eventually(_balanced(feed, {6}), within=10, what="GC is streamed")
+        figures.record("root added, until all its contracts have a worker", took, bar=2, note="hollow workers")
+        assert {conid: pod for conid, pod in feed.published().items() if conid in before} == before
+        await feed.ready(18)
+        await feed.patch(roots=[{"symbol": "CL"}, {"symbol": "GC"}])
+        await feed.ready(12)
+        assert not any(2000 <= conid < 3000 for conid in feed.published())
+
+    async def test_a_root_that_comes_back_goes_on_above_its_old_epochs(self, feed: Feed) -> None:
+        old = {e["conid"]: e["epoch"] for s in (await feed.shards()).values() for e in s["spec"]["contracts"]}
+        await feed.patch(roots=[{"symbol": "CL"}])
+        await feed.ready(6)
+        await feed.patch(roots=[{"symbol": "CL"}, {"symbol": "NG"}])
+        await feed.ready(12)
+        new = {e["conid"]: e["epoch"] for s in (await feed.shards()).values() for e in s["spec"]["contracts"]}
+        assert all(new[conid] > epoch for conid, epoch in old.items() if conid >= 2000)
+
+    async def test_front_months(self, feed: Feed) -> None:
+        before = feed.published()
+        slots = {c["conid"]: c["slot"] for c in (await feed.read())["status"]["contracts"]}
+        assert sorted(slots.values()) == list(range(12))
+        await feed.patch(frontMonths=9)
+        await feed.ready(18)
+        assert {conid: pod for conid, pod in feed.published().items() if conid in before} == before
+        await feed.patch(frontMonths=2)
+        await feed.ready(4)
+        after = {c["conid"]: c["slot"] for c in (await feed.read())["status"]["contracts"]}
+        assert after == {conid: slot for conid, slot in slots.items() if conid in after}
+
+    async def test_unknown_root_is_named_and_harms_nobody(self, feed: Feed) -> None:
+        before = feed.published()
+        await feed.patch(roots=[{"symbol": "CL"}, {"symbol": "NG"}, {"symbol": "XYZZY"}])
+
+        async def named() -> bool:
+            found = await feed.condition("UniverseResolved")
+            return found["reason"] == "UnknownRoot" and "XYZZY" in found["message"]
+
+        await eventually(named, within=10, what="the unknown root is named")
+        assert feed.published() == before
+
+
+class TestScale:
+    async def test_up_moves_only_the_newcomers_share(self, feed: Feed) -> None:
+        before = feed.published()
+        await feed.patch(workers=4)
+        await eventually(_balanced(feed, {3}), within=15, what="four workers with three each")
+        moved = [conid for conid, pod in feed.published().items() if pod != before[conid]]
+        assert len(moved) == 3
+        assert {feed.published()[conid] for conid in moved} == {f"{feed.name}-3"}
+
+    async def test_down_moves_first_then_removes(self, feed: Feed) -> None:
+        before = feed.published()
+        await feed.patch(workers=2)
+        await eventually(_balanced(feed, {6}), within=15, what="two workers with six each")
+        moved = {conid for conid, pod in feed.published().items() if pod != before[conid]}
+        assert moved == {conid for conid, pod in before.items() if pod == f"{feed.name}-2"}
+
+        async def gone() -> bool:
+            return set(await feed.shards()) == {f"{feed.name}-0", f"{feed.name}-1"}
+
+        await eventually(gone, within=15, what="the third shard is gone")
+        await feed.ready(12)
+
+
+class TestLoss:
+    async def test_dead_container(self, feed: Feed, figures: Figures) -> None:
+        victim = f"{feed.name}-1"
+        before = feed.published()
+        lost = {conid for conid, pod in before.items() if pod == victim}
+        await feed.crew.kill(victim)
+
+        async def reassigned() -> bool:
+            active = {
+                entry["conid"]
+                for name, shard in (await feed.shards()).items()
+                for entry in shard["spec"]["contracts"]
+                if name != victim and entry["state"] == "Active"
+            }
+            return lost <= active
+
+        took = await eventually(reassigned, within=5, what="the survivors have the contracts")
+        figures.record("container dead, until its contracts stand in other shards", took, bar=0.3, note="hollow workers")
+        await eventually(_balanced(feed, {6}), within=5, what="two survivors with six each")
+        assert {c: p for c, p in feed.published().items() if c not in lost} == {
+            c: p for c, p in before.items() if c not in lost
+        }
+        await feed.crew.restart(victim)
+        await eventually(_balanced(feed, {4}), within=15, what="the returned worker has its share")
+
+    async def test_hung_worker_is_lost_by_its_lease(self, feed: Feed) -> None:
+        victim = feed.crew.workers[f"{feed.name}-2"]
+        victim.cut_off = True
+        took = await eventually(
+            lambda: _is(len({c for c, p in feed.published().items() if p != victim.pod}) == 12),
+            within=20,
+            what="the survivors stream the hung worker's contracts",
+        )
+        assert took >= 8  # never before it must have stopped by itself
+        victim.cut_off = False
+        await eventually(_balanced(feed, {4}), within=15, what="the returned worker has its share")
+
+    async def test_brief_loss_of_a_session_moves_nothing(self, feed: Feed) -> None:
+        before = feed.published()
+        worker = feed.crew.workers[f"{feed.name}-0"]
+        worker.session = "Reconnecting"
+        await asyncio.sleep(3)
+        worker.session = "Streaming"
+        await feed.ready(12)
+        assert feed.published() == before
+
+    async def test_long_loss_of_a_session_moves_its_contracts(self, feed: Feed) -> None:
+        worker = feed.crew.workers[f"{feed.name}-0"]
+        worker.session = "LoggingIn"
+        await eventually(_balanced(feed, {6}), within=12, what="two workers with six each")
+        worker.session = "Streaming"
+        await eventually(_balanced(feed, {4}), within=10, what="three workers with four each")
+
+    async def test_most_sessions_lost_together_moves_nothing(self, feed: Feed) -> None:
+        before = feed.published()
+        for index in (0, 1):
+            feed.crew.workers[f"{feed.name}-{index}"].session = "Reconnecting"
+        await asyncio.sleep(8)
+        entries = {e["conid"]: n for n, s in (await feed.shards()).items() for e in s["spec"]["contracts"]}
+        assert entries == before
+        feed.crew.workers[f"{feed.name}-0"].session = "Streaming"
+        await asyncio.sleep(7)
+        feed.crew.workers[f"{feed.name}-1"].session = "Streaming"
+        await feed.ready(12)
+        assert feed.published() == before
+
+    async def test_parked_account_is_replaced_and_named(self, feed: Feed) -> None:
+        victim = feed.crew.workers[f"{feed.name}-1"]
+        account = (await feed.shards())[victim.pod]["spec"]["account"]
+        victim.session = "Parked"
+        parked = {"ibfeed.dev/parked": "WrongCredentials", "ibfeed.dev/failed-logins": "3"}
+        await feed.cluster.patch(f"{LEASES}/{account['lease']}", {"metadata": {"annotations": parked}})
+
+        async def other() -> bool:
+            return bool((await feed.shards())[victim.pod]["spec"]["account"]["index"] == 4)
+
+        await eventually(other, within=10, what="it gets account 4")
+        victim.session = "Streaming"
+        await feed.ready(12)
+        unpark = {"ibfeed.dev/parked": None, "ibfeed.dev/failed-logins": None}
+        await feed.cluster.patch(f"{LEASES}/{account['lease']}", {"metadata": {"annotations": unpark}})
+
+
+class TestLifecycle:
+    async def test_operator_restart_moves_nothing(self, feed: Feed, operator: Operator) -> None:
+        before = feed.published()
+        specs = {name: shard["spec"] for name, shard in (await feed.shards()).items()}
+        asked = len(feed.crew.asked)
+        operator.kill()
+        await asyncio.sleep(1)
+        operator.start()
+        await asyncio.sleep(6)
+        assert feed.published() == before
+        assert {name: shard["spec"] for name, shard in (await feed.shards()).items()} == specs
+        assert len(feed.crew.asked) == asked
+
+    async def test_operator_killed_in_the_middle_of_moves(self, feed: Feed, operator: Operator) -> None:
+        for workers in (6, 2, 5, 3):
+            await feed.patch(workers=workers)
+            for delay in (0.05, 0.15, 0.3):
+                await asyncio.sleep(delay)
+                operator.kill()
+                operator.start()
+        await eventually(_balanced(feed, {4}), within=30, what="three workers with four each")
+        await feed.ready(12)
+
+    async def test_suspend_and_resume(self, feed: Feed) -> None:
+        before = feed.published()
+        await feed.patch(suspend=True)
+        await eventually(lambda: _is(not feed.published()), within=10, what="nothing is streamed")
+        assert (await feed.condition("Suspended"))["status"] == "True"
+        entries = {e["conid"]: n for n, s in (await feed.shards()).items() for e in s["spec"]["contracts"]}
+        assert entries == before
+        await feed.patch(suspend=False)
+        await feed.ready(12)
+        assert feed.published() == before
+
+    async def test_delete(self, feed: Feed) -> None:
+        """The fixture sees that nothing is left, account Leases included."""
+        await feed.cluster.delete(f"{FEEDS}/{feed.name}")
+
+        async def gone() -> bool:
+            try:
+                await feed.read()
+            except NotFound:
+                return True
+            return False
+
+        await eventually(gone, within=10, what="the feed is gone")
+
+    async def test_two_feeds_share_a_source_but_never_an_account(self, feed: Feed, crew: Crew) -> None:
+        other = Feed(crew, f"{feed.name}b")
+        source = {"secretRef": {"name": f"{feed.name}-accounts"}, "first": 1, "count": 6}
+        await other.apply(accounts=source, roots=[{"symbol": "ES"}], workers=3)
+        await other.ready(6)
+        used = [
+            shard["spec"]["account"]["index"]
+            for shards in (await feed.shards(), await other.shards())
+            for shard in shards.values()
+        ]
+        assert sorted(used) == [1, 2, 3, 4, 5, 6]
+        await other.cluster.delete(f"{FEEDS}/{other.name}")
+
+    async def test_more_workers_than_free_accounts_is_said(self, feed: Feed, crew: Crew) -> None:
+        other = Feed(crew, f"{feed.name}c")
+        source = {"secretRef": {"name": f"{feed.name}-accounts"}, "first": 1, "count": 4}
+        await other.apply(accounts=source, roots=[{"symbol": "ES"}], workers=2)
+
+        async def said() -> bool:
+            return (await other.condition("AccountsAvailable")).get("status") == "False"
+
+        await eventually(said, within=10, what="AccountsAvailable is False")
+        await eventually(lambda: _is(len(other.published()) == 6), within=10, what="one worker streams all")
+        await other.cluster.delete(f"{FEEDS}/{other.name}")
+
+
+async def _is(value: bool) -> bool:
+    return value
+
+
+def test_log_has_no_traceback(plane: ControlPlane) -> None:
+    log = (plane.directory / "operator.log").read_text()
+    assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]
+    assert Path(plane.directory / "operator.log").stat().st_size > 0

@@ -1,0 +1,275 @@
+"""Hollow workers: what a kubelet and our worker do to the API, without pods, gateways or data.
+
+A ``Crew`` adopts each pod of the control plane, runs its container on paper, and behaves towards Lease and IbShard as
+docs/architecture.md says, so that the operator cannot tell. It notes who published what under which epoch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from ibfeed_api import calls, names, symbology
+from ibfeed_operator.cluster import Cluster, ClusterError, Conflict, NotFound
+
+NAMESPACE = "default"
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+SHARDS = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/{names.SHARD_PLURAL}"
+LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
+TICK_S = 0.05
+
+# What IB lists: by root, the conids of twelve months. The first expires far in the future of any test.
+ROOTS = {"CL": 1000, "NG": 2000, "ES": 3000, "GC": 4000}
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def listed(root: str, months: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "conid": ROOTS[root] + month,
+            "root": root,
+            "symbol": symbology.symbol(root, f"2031{month:02d}"),
+            "exchange": "NYMEX",
+            "contractMonth": f"2031{month:02d}",
+            "lastTradingDay": f"2031{month:02d}20",
+        }
+        for month in range(1, months + 1)
+    ]
+
+
+@dataclass
+class Hollow:
+    """One worker's pod and process. ``session`` may be set by a test; ``cut_off``: it reaches the API no more."""
+
+    pod: str
+    uid: str
+    ip: str
+    crew: Crew
+    session: str = "Streaming"
+    cut_off: bool = False
+    started_at: str = ""
+    alive: bool = True
+    spec: dict[str, Any] = field(default_factory=dict)
+    reported: str = ""
+    renewed: float = 0.0
+    held: str = ""
+
+    @property
+    def publishing(self) -> dict[int, int]:
+        """conid -> epoch."""
+        if not self.alive or self.session != "Streaming" or not self.held:
+            return {}
+        return {e["conid"]: e["epoch"] for e in self.spec.get("contracts", ()) if e["state"] == "Active"}
+
+
+class Crew:
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.workers: dict[str, Hollow] = {}
+        self.asked: list[tuple[str, str]] = []  # pod, root
+        self.unknown: set[str] = set()
+        self.first_published: dict[int, float] = {}
+        # (conid, epoch) -> the process that published under it.
+        self.publishers: dict[tuple[int, int], set[str]] = defaultdict(set)
+        self.doubles: list[str] = []
+        self._restarts: dict[str, int] = defaultdict(int)
+        self._servers: list[web.AppRunner] = []
+
+    async def run(self) -> None:
+        while True:
+            await self._look_after_pods()
+            await asyncio.gather(*(self._live(worker) for worker in list(self.workers.values()) if worker.alive))
+            self._audit()
+            await asyncio.sleep(TICK_S)
+
+    async def close(self) -> None:
+        for server in self._servers:
+            await server.cleanup()
+
+    def streaming(self) -> dict[int, str]:
+        return {conid: worker.pod for worker in self.workers.values() for conid in worker.publishing}
+
+    async def kill(self, pod: str) -> None:
+        """The container dies; nothing of it is released."""
+        worker = self.workers[pod]
+        worker.alive = False
+        state = {"terminated": {"exitCode": 137, "finishedAt": _now()}}
+        await self._write_pod(worker, state, ready=False)
+
+    async def restart(self, pod: str) -> None:
+        """A new process in the same pod."""
+        worker = self.workers[pod]
+        self._restarts[pod] += 1
+        fresh = Hollow(pod=pod, uid=worker.uid, ip=worker.ip, crew=self, session=worker.session)
+        await self._start(fresh)
+
+    # The kubelet's part
+
+    async def _look_after_pods(self) -> None:
+        items = [json.loads(bytes(raw)) for raw in await self.cluster.list(PODS, labels=names.LABEL_FEED)]
+        seen = {item["metadata"]["name"]: item for item in items}
+        for pod, item in seen.items():
+            worker = self.workers.get(pod)
+            if worker is None or worker.uid != item["metadata"]["uid"]:
+                await self._adopt(item)
+            elif item["metadata"].get("deletionTimestamp"):
+                await self._terminate(worker)
+        for pod in self.workers.keys() - seen.keys():
+            del self.workers[pod]
+
+    async def _adopt(self, item: dict[str, Any]) -> None:
+        pod = item["metadata"]["name"]
+        feed, _, index = pod.rpartition("-")
+        ip = f"127.77.{sum(feed.encode()) % 200 + 1}.{int(index) + 1}"
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": pod, "namespace": NAMESPACE},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": "hollow"},
+        }
+        await self.cluster._request("POST", f"{PODS}/{pod}/binding", body=binding)
+        worker = Hollow(pod=pod, uid=item["metadata"]["uid"], ip=ip, crew=self)
+        await self._serve(worker)
+        await self._start(worker)
+
+    async def _start(self, worker: Hollow) -> None:
+        await self._write_pod(worker, {"running": {"startedAt": _now().split(".")[0] + "Z"}}, ready=True)
+        worker.started_at = _now()
+        self.workers[worker.pod] = worker
+
+    async def _write_pod(self, worker: Hollow, state: dict[str, Any], *, ready: bool) -> None:
+        status = {
+            "phase": "Running",
+            "podIP": worker.ip,
+            "podIPs": [{"ip": worker.ip}],
+            "conditions": [{"type": "Ready", "status": str(ready)}],
+            "containerStatuses": [
+                {
+                    "name": names.WORKER_CONTAINER,
+                    "ready": ready,
+                    "restartCount": self._restarts[worker.pod],
+                    "image": "hollow",
+                    "imageID": "hollow",
+                    "state": state,
+                }
+            ],
+        }
+        await self.cluster.patch(f"{PODS}/{worker.pod}/status", {"status": status})
+
+    async def _terminate(self, worker: Hollow) -> None:
+        """SIGTERM: release what it has, free the account, go."""
+        if worker.alive:
+            await self._report(worker, releasing=True)
+            worker.alive = False
+            await self._hold(worker, "")
+        await self.cluster._request("DELETE", f"{PODS}/{worker.pod}", body={"gracePeriodSeconds": 0})
+
+    # The worker's part
+
+    async def _live(self, worker: Hollow) -> None:
+        if worker.cut_off:
+            if asyncio.get_running_loop().time() - worker.renewed > 8:
+                worker.held = ""  # it stops by itself
+            return
+        try:
+            raw = await self.cluster.get(f"{SHARDS}/{worker.pod}")
+        except NotFound:
+            return
+        worker.spec = json.loads(raw)["spec"]
+        account = worker.spec.get("account")
+        now = asyncio.get_running_loop().time()
+        if account and worker.session != "Parked" and (worker.held != account["lease"] or now - worker.renewed >= 3):
+            with contextlib.suppress(Conflict, NotFound):
+                worker.held = account["lease"]
+                worker.held = account["lease"] if await self._hold(worker, f"{worker.pod}_{worker.uid}") else ""
+                worker.renewed = now
+        await self._report(worker)
+
+    async def _hold(self, worker: Hollow, holder: str) -> bool:
+        if not worker.held:
+            return False
+        lease = json.loads(await self.cluster.get(f"{LEASES}/{worker.held}"))
+        present = lease["spec"].get("holderIdentity") or ""
+        if present not in ("", f"{worker.pod}_{worker.uid}"):
+            return False
+        spec = {"holderIdentity": holder, "renewTime": _now()}
+        version = {"resourceVersion": lease["metadata"]["resourceVersion"]}
+        await self.cluster.patch(f"{LEASES}/{worker.held}", {"metadata": version, "spec": spec})
+        return True
+
+    async def _report(self, worker: Hollow, *, releasing: bool = False) -> None:
+        reports = []
+        for entry in worker.spec.get("contracts", ()):
+            retiring = releasing or entry["state"] == "Retiring"
+            state = "released" if retiring else "publishing" if worker.publishing else "subscribing"
+            mark = {"eventTime": 1, "seq": (entry["epoch"] << 32) + 7} if retiring else {}
+            reports.append({"conid": entry["conid"], "epoch": entry["epoch"], "state": state, **mark})
+        held = worker.held if not releasing else ""
+        status = {
+            "startedAt": worker.started_at,
+            "session": "Stopping" if releasing else worker.session if held else "WaitingForAccount",
+            "reason": "",
+            "message": "",
+            "marketDataLive": True,
+            "kafka": {"reachable": True},
+            "contractCount": len(reports),
+            "contracts": reports,
+        }
+        said = json.dumps(status)
+        if said != worker.reported:
+            worker.reported = said
+            with contextlib.suppress(NotFound):
+                await self.cluster.patch(f"{SHARDS}/{worker.pod}/status", {"status": status})
+
+    async def _serve(self, worker: Hollow) -> None:
+        async def universe(request: web.Request) -> web.Response:
+            root = request.match_info["root"]
+            try:
+                calls.verify(
+                    request.headers.get("Authorization", "").removeprefix("Bearer "),
+                    public_key=worker.spec.get("operatorKey"),
+                    shard=f"{NAMESPACE}/{worker.pod}",
+                    path=request.path,
+                )
+            except calls.CallRefused as error:
+                return web.json_response({"error": str(error)}, status=401)
+            self.asked.append((worker.pod, root))
+            if root not in ROOTS or root in self.unknown:
+                return web.json_response({"error": f"IB does not know {root}"}, status=404)
+            return web.json_response({"root": root, "contracts": listed(root, int(request.query["months"]))})
+
+        app = web.Application()
+        app.add_routes([web.get("/v1/universe/{root}", universe)])
+        runner = web.AppRunner(app)
+        await runner.setup()
+        self._servers.append(runner)
+        with contextlib.suppress(OSError):  # the pod's predecessor serves there, in the same way
+            await web.TCPSite(runner, worker.ip, names.WORKER_PORT).start()
+
+    def _audit(self) -> None:
+        """The proof: no contract is published twice, no epoch is used by two processes."""
+        who: dict[int, list[str]] = defaultdict(list)
+        for worker in self.workers.values():
+            for conid, epoch in worker.publishing.items():
+                process = f"{worker.pod} since {worker.started_at}"
+                who[conid].append(process)
+                self.publishers[conid, epoch].add(process)
+                self.first_published.setdefault(conid, asyncio.get_running_loop().time())
+        self.doubles += [f"{conid}: {processes}" for conid, processes in who.items() if len(processes) > 1]
+        self.doubles += [f"epoch {key}: {value}" for key, value in self.publishers.items() if len(value) > 1]
+
+
+async def quietly(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, ClusterError):
+        await task
