@@ -41,7 +41,7 @@ def everything(state: State, target: Target, progress: Progress) -> None:
 
 
 def _bootstrap(state: State, target: Target) -> str:
-    if not _exists(target, "namespace", SIMULATOR):
+    if not _exists(target, f"namespace/{SIMULATOR}", "default"):
         target.run("create", "namespace", SIMULATOR)
     if all(_exists(target, name, namespace) for namespace, name in SECRETS):
         return "there already"
@@ -55,7 +55,7 @@ def _bootstrap(state: State, target: Target) -> str:
 
 
 def _exists(target: Target, name: str, namespace: str) -> bool:
-    return succeeds([*target.kubectl, "get", *name.split("/"), "--namespace", namespace])
+    return succeeds([*target.kubectl, "get", name, "--namespace", namespace])
 
 
 def _overlay(state: State, target: Target, part: str) -> Path:
