@@ -1,0 +1,222 @@
+"""A worker from its start to its end: account, gateway, login, stream, Kafka, and back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.cluster import eventually, kubectl
+from support.figures import Figures
+from support.simulator import Venue, unpacked_gateway
+from support.stream import Tap
+from support.worker import Stage, Worker, below, entry
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpacked_gateway(tmp_path_factory.mktemp("distribution"))
+
+
+@pytest.fixture(scope="module")
+def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
+    with Venue(tmp_path_factory.mktemp("venue")) as running:
+        yield running
+
+
+@pytest.fixture
+def stage(venue: Venue, gateway: Path, tmp_path: Path) -> Iterator[Stage]:
+    venue.clear()
+    with Stage(venue, gateway, tmp_path) as stage:
+        yield stage
+
+
+def secrets_of(stage: Stage) -> list[str]:
+    return [value for key, value in stage.venue.credentials.items() if key.startswith("password")]
+
+
+def with_contracts(worker: Worker, root: str = "CL", months: int = 3) -> dict[int, str]:
+    """Resolve a root through the worker and assign it the contracts: conid to symbol."""
+    contracts = worker.resolve(root, months).json()["contracts"]
+    worker.give(1, [entry(contract, slot=slot) for slot, contract in enumerate(contracts)])
+    return {contract["conid"]: contract["symbol"] for contract in contracts}
+
+
+def publishing(worker: Worker) -> list[int]:
+    return [one["conid"] for one in worker.status().get("contracts", []) if one["state"] == "publishing"]
+
+
+def test_from_start_to_ticks_and_back(stage: Stage, figures: Figures) -> None:
+    begun = time.monotonic()
+    with stage.worker() as worker:
+        status = worker.until("Streaming", within=30)
+        figures.record("worker: start to streaming", time.monotonic() - begun, bar=20)
+        assert status["account"] == 1
+        assert status["startedAt"]
+        assert stage.lease()["spec"]["holderIdentity"] == f"{worker.name}_{worker.uid}"
+        assert (worker.probe("/healthz"), worker.probe("/readyz")) == (200, 200)
+
+        assigned = with_contracts(worker)
+        assert all(symbol.startswith("CL") for symbol in assigned.values())
+        eventually(lambda: set(publishing(worker)) == set(assigned), within=15, what="all contracts publishing")
+        status = worker.status()
+        assert status["kafka"] == {"reachable": True, "message": status["kafka"]["message"]}
+        assert (status["contractCount"], status["lines"]) == (3, "3/100")
+        with Tap(stage.topics.ticklast.name) as tap:
+            eventually(lambda: set(tap.by_contract()) == set(assigned), within=10, what="ticks on Kafka")
+        assert 'ibfeed_session{state="Streaming"} 1.0' in worker.metrics()
+
+        pids = below(worker.pid)
+        figures.record("worker: stop on SIGTERM", worker.stop(), bar=15)
+        user = stage.venue.user()
+        assert (user["logged_in"], user["logouts"]) == (False, 1)
+        assert stage.lease()["spec"]["holderIdentity"] == ""
+        final = worker.status()
+        assert final["session"] == "Stopped"
+        assert {one["state"] for one in final["contracts"]} == {"released"}
+        assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()], "nothing is left behind"
+
+
+def test_no_secret_is_seen_anywhere(stage: Stage) -> None:
+    secrets = secrets_of(stage)
+    seen: list[str] = []
+    with stage.worker() as worker:
+        while worker.status().get("session") != "Streaming":
+            for pid in [worker.pid, *below(worker.pid)]:
+                for name in ("cmdline", "environ"):
+                    try:
+                        seen.append(Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace"))
+                    except OSError:
+                        continue
+            assert len(seen) < 100_000
+        seen += [worker.log.read_text(), str(worker.status()), str(stage.lease()), worker.metrics()]
+        limits = Path(f"/proc/{worker.pid}/limits").read_text()
+        assert [line.split()[4] for line in limits.splitlines() if line.startswith("Max core")] == ["0"]
+        cookies = [one["session"] for one in stage.venue.user()["sessions"]]
+    assert any("chromium" in text for text in seen), "the login's processes were looked at"
+    for secret in [*secrets, *cookies]:
+        assert not [text for text in seen if secret in text]
+
+
+def test_a_dropped_websocket_costs_seconds_and_no_login(stage: Stage) -> None:
+    with stage.worker() as worker:
+        worker.until("Streaming")
+        assigned = with_contracts(worker)
+        eventually(lambda: set(publishing(worker)) == set(assigned), within=15, what="publishing")
+        logins = stage.venue.user()["logins"]
+        with Tap(stage.topics.ticklast.name) as tap:
+            stage.venue.fault("drop_websocket")
+            dropped = time.time()
+            eventually(
+                lambda: set(tap.first_after(assigned, dropped + 0.5)) == set(assigned), within=10, what="ticks again"
+            )
+        assert stage.venue.user()["logins"] == logins
+
+
+def test_a_lost_brokerage_session_is_opened_again_without_a_login(stage: Stage) -> None:
+    with stage.worker() as worker:
+        worker.until("Streaming")
+        assigned = with_contracts(worker)
+        eventually(lambda: set(publishing(worker)) == set(assigned), within=15, what="publishing")
+        logins = stage.venue.user()["logins"]
+        with Tap(stage.topics.ticklast.name) as tap:
+            stage.venue.fault("expire_brokerage")
+            lost = time.time()
+            eventually(
+                lambda: set(tap.first_after(assigned, lost + 1.0)) == set(assigned), within=20, what="ticks again"
+            )
+        assert stage.venue.user()["logins"] == logins
+
+
+@pytest.mark.parametrize("loss", ["expire_sso", "gateway killed"])
+def test_what_only_a_login_repairs_is_repaired_by_one(stage: Stage, loss: str) -> None:
+    with stage.worker() as worker:
+        worker.until("Streaming")
+        logins = stage.venue.user()["logins"]
+        if loss == "expire_sso":
+            stage.venue.fault("expire_sso")
+        else:
+            os.kill(next(iter(gateway_of(worker))), signal.SIGKILL)
+        eventually(lambda: stage.venue.user()["logins"] == logins + 1, within=30, what="a login")
+        worker.until("Streaming")
+
+
+def gateway_of(worker: Worker) -> list[int]:
+    words = ["ibfeed_simulator", "gateway"]
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in below(worker.pid)}
+    return [pid for pid, command in commands.items() if all(word in command for word in words)]
+
+
+def test_a_competing_session_is_left_alone(stage: Stage) -> None:
+    with stage.worker(accounts={"compete_backoff_seconds": 3600}) as worker:
+        worker.until("Streaming")
+        logins = stage.venue.user()["logins"]
+        stage.venue.fault("compete", username=stage.venue.credentials["username-1"])
+        status = worker.until("BackingOff", reason="Competing", within=45)
+        assert "next try at" in status["message"]
+        time.sleep(3)
+        assert stage.venue.user()["logins"] == logins
+
+
+def test_a_deleted_shard_ends_the_session_and_its_return_begins_one(stage: Stage) -> None:
+    with stage.worker() as worker:
+        worker.until("Streaming")
+        kubectl("delete", "ibshard", worker.name, "-n", stage.namespace)
+        eventually(lambda: not stage.venue.user()["logged_in"], within=15, what="logged out")
+        eventually(lambda: stage.lease()["spec"]["holderIdentity"] == "", within=10, what="account freed")
+        worker.give(1)
+        worker.until("Streaming")
+
+
+def test_another_account_is_used_when_it_is_given(stage: Stage) -> None:
+    with stage.worker() as worker:
+        worker.until("Streaming")
+        worker.give(2)
+        eventually(lambda: stage.venue.user(2)["logged_in"], within=30, what="account 2 logged in")
+        assert worker.until("Streaming")["account"] == 2
+        assert not stage.venue.user(1)["logged_in"]
+        assert stage.lease(1)["spec"]["holderIdentity"] == ""
+
+
+def test_the_account_is_given_up_when_its_lease_is_lost(stage: Stage) -> None:
+    with stage.worker() as worker:
+        worker.until("Streaming")
+        taken = {"spec": {"holderIdentity": "somebody-else"}}
+        kubectl(*("patch", "lease", stage.lease_name(1), "-n", stage.namespace, "--type=merge", "-p", _json(taken)))
+        worker.until("WaitingForAccount", reason="AccountHeldElsewhere", within=15)
+        assert not stage.venue.user()["logged_in"]
+        # Nobody renews it, so after ten seconds it is free for whoever waits.
+        worker.until("Streaming", within=40)
+
+
+def _json(value: object) -> str:
+    import json
+
+    return json.dumps(value)
+
+
+def test_two_workers_never_share_an_account(stage: Stage) -> None:
+    with stage.worker(1, number=0) as first:
+        first.until("Streaming")
+        with stage.worker(1, number=1) as second:
+            second.until("WaitingForAccount", reason="AccountHeldElsewhere")
+            first.kill()
+            killed = time.monotonic()
+            second.until("Streaming", within=45)
+            assert time.monotonic() - killed > 9, "not before the lease was silent for ten seconds"
+
+
+def test_a_restarted_container_goes_on_at_once(stage: Stage) -> None:
+    with stage.worker() as worker:
+        before = worker.until("Streaming")
+        worker.kill()
+        begun = time.monotonic()
+        worker.start()
+        eventually(lambda: worker.status().get("startedAt") != before["startedAt"], within=5, what="a fresh status")
+        assert worker.status()["session"] != "Streaming"
+        worker.until("Streaming", within=25)
+        assert time.monotonic() - begun < 25

@@ -1,0 +1,132 @@
+"""The simulator on this host: a venue process on free ports, and the gateway stand-in's distribution, unpacked."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from support.cluster import ROOT
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment() -> dict[str, str]:
+    paths = (ROOT / name for name in ("api", "operator", "worker", "simulator"))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+
+
+def unpacked_gateway(folder: Path) -> Path:
+    """Build the stand-in's distribution and unpack it as an image build would, modes included."""
+    archive = folder / "gateway.zip"
+    subprocess.run(
+        [sys.executable, "-m", "ibfeed_simulator.distribution", "--output", str(archive)],
+        env=environment(),
+        check=True,
+        timeout=120,
+        capture_output=True,
+    )
+    target = folder / "gateway"
+    with zipfile.ZipFile(archive) as opened:
+        for entry in opened.infolist():
+            path = Path(opened.extract(entry, target))
+            if not entry.is_dir() and (mode := entry.external_attr >> 16 & 0o777):
+                path.chmod(mode)
+    return target
+
+
+class Venue:
+    """A venue process; ``control`` talks to its control API."""
+
+    def __init__(self, folder: Path, *options: str, accounts: int = 4) -> None:
+        self.port, self.control_port = free_port(), free_port()
+        self.upstream = f"https://localhost:{self.port}"
+        self._folder = folder
+        self._options = options
+        self._accounts = accounts
+        self._process: subprocess.Popen[bytes] | None = None
+        self._http = httpx.Client(base_url=f"http://127.0.0.1:{self.control_port}", trust_env=False, timeout=10)
+
+    @property
+    def ca(self) -> Path:
+        return self._folder / "ca.crt"
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """Keys ``username-<i>`` and ``password-<i>``."""
+        found: dict[str, str] = json.loads((self._folder / "accounts.json").read_text())
+        return found
+
+    def __enter__(self) -> Self:
+        bootstrap = ["-m", "ibfeed_simulator.bootstrap", "--count", str(self._accounts), "--directory"]
+        subprocess.run([sys.executable, *bootstrap, str(self._folder)], env=environment(), check=True, timeout=60)
+        files = ("--tls-cert", "tls.crt", "--tls-key", "tls.key", "--users", "users.json")
+        paths = [word if word.startswith("-") else str(self._folder / word) for word in files]
+        ports = ["--port", str(self.port), "--control-port", str(self.control_port)]
+        log = (self._folder / "venue.log").open("wb")
+        with log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ibfeed_simulator", "venue", *ports, *paths, *self._options],
+                env=environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                if self._http.get("/healthz").status_code == 200:
+                    return self
+            except httpx.TransportError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise AssertionError((self._folder / "venue.log").read_text()) from None
+            time.sleep(0.05)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(15)
+
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._http.get("/control/state").json()
+        return found
+
+    def user(self, index: int = 1) -> dict[str, Any]:
+        found: dict[str, Any] = self.state()["users"][self.credentials[f"username-{index}"]]
+        return found
+
+    def fault(self, name: str, **how: Any) -> Any:
+        """Set a fault, or do one of the kind that happens at once."""
+        answer = self._http.post(f"/control/faults/{name}", json=how)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def clear(self) -> None:
+        assert self._http.delete("/control/faults").status_code == 200
+
+    def truth(self) -> list[dict[str, Any]]:
+        """Every market data frame that was sent, to whom and when."""
+        lines, since = list[dict[str, Any]](), 1
+        while True:
+            answer = self._http.get("/control/truth", params={"since": since})
+            lines += [json.loads(line) for line in answer.text.splitlines()]
+            following = int(answer.headers["X-Truth-Next"])
+            if following == since:
+                return lines
+            since = following

@@ -1,0 +1,240 @@
+"""Worker processes on this host: real browser, real Kafka, real API server; the venue and the gateway are simulated."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import msgspec
+
+from ibfeed_api.calls import Signer, universe_path
+from ibfeed_api.feed import Accounts, Gateway, Kafka, Login, SecretRef, Topic, Topics, WorkerSpec
+from support.cluster import KUBECONFIG, ROOT, eventually, kubectl, read
+from support.simulator import Venue, environment, free_port
+from support.stream import KAFKA
+
+SOURCE = "paper"
+
+
+class Stage:
+    """A namespace of its own, with the venue's accounts in a Secret; workers are put on it."""
+
+    def __init__(self, venue: Venue, gateway: Path, folder: Path) -> None:
+        self.venue = venue
+        self.gateway = gateway
+        self.folder = folder
+        self.namespace = f"worker-{uuid.uuid4().hex[:8]}"
+        self.signer = Signer()
+        self.topics = Topics(
+            ticklast=Topic(name=f"ticks-{self.namespace}", partitions=4),
+            l2_data=Topic(name=f"depth-{self.namespace}", partitions=1),
+            feed_events=Topic(name=f"events-{self.namespace}", partitions=1),
+        )
+
+    def __enter__(self) -> Self:
+        kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+        kubectl("create", "namespace", self.namespace)
+        self.secret(self.venue.credentials)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        kubectl("delete", "namespace", self.namespace, "--wait=false")
+
+    def secret(self, values: dict[str, str]) -> None:
+        self.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": SOURCE, "namespace": self.namespace},
+                "stringData": values,
+            }
+        )
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        kubectl("apply", "-f", "-", stdin=json.dumps(listed))
+
+    def lease_name(self, index: int) -> str:
+        return f"ib-account-{SOURCE}-{index}"
+
+    def lease(self, index: int = 1) -> dict[str, Any]:
+        return read("lease", self.lease_name(index), self.namespace)
+
+    def add_lease(self, index: int) -> None:
+        if not self.lease(index):
+            kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+            self.apply({**kind, "metadata": {"name": self.lease_name(index), "namespace": self.namespace}, "spec": {}})
+
+    @contextmanager
+    def worker(
+        self, index: int = 1, *, number: int = 0, accounts: dict[str, Any] | None = None, **settings: Any
+    ) -> Iterator[Worker]:
+        """A worker with account ``index``; it is told to stop, or killed, in the end."""
+        worker = Worker(self, f"energy-{number}", index, accounts or {}, settings)
+        worker.give(index)
+        worker.start()
+        try:
+            yield worker
+        finally:
+            worker.end()
+
+
+class Worker:
+    def __init__(self, stage: Stage, name: str, index: int, accounts: dict[str, Any], settings: dict[str, Any]) -> None:
+        self.stage = stage
+        self.name = name
+        self.uid = str(uuid.uuid4())
+        self.gateway_port, self.http_port = free_port(), free_port()
+        self.log = stage.folder / f"{name}-{uuid.uuid4().hex[:6]}.log"
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._http = httpx.Client(base_url=f"http://127.0.0.1:{self.http_port}", trust_env=False, timeout=30)
+        self._spec = WorkerSpec(
+            accounts=Accounts(secret_ref=SecretRef(name=SOURCE), count=4, **accounts),
+            kafka=settings.pop("kafka", None) or Kafka(bootstrap_servers=KAFKA, topics=stage.topics),
+            gateway=Gateway(upstream=stage.venue.upstream, login=Login(timeout_seconds=30)),
+        )
+
+    # What the operator would do.
+
+    def give(self, index: int | None, contracts: list[dict[str, Any]] | None = None) -> None:
+        """Write the IbShard's spec."""
+        spec: dict[str, Any] = {
+            "feed": "energy",
+            "worker": int(self.name.rpartition("-")[2]),
+            "lines": 100,
+            "contracts": contracts or [],
+            "operatorKey": self.stage.signer.public_key,
+        }
+        if index is not None:
+            self.stage.add_lease(index)
+            spec["account"] = {"source": SOURCE, "index": index, "lease": self.stage.lease_name(index)}
+        kind = {"apiVersion": "ibfeed.dev/v1alpha1", "kind": "IbShard"}
+        self.stage.apply({**kind, "metadata": {"name": self.name, "namespace": self.stage.namespace}, "spec": spec})
+
+    def resolve(self, root: str, months: int = 2) -> httpx.Response:
+        path = universe_path(root)
+        token = self.stage.signer.token(shard=f"{self.stage.namespace}/{self.name}", path=path)
+        return self._http.get(f"{path}?months={months}", headers={"Authorization": f"Bearer {token}"})
+
+    # The process.
+
+    def start(self) -> None:
+        own = {
+            "KUBECONFIG": str(KUBECONFIG),
+            "POD_NAME": self.name,
+            "POD_NAMESPACE": self.stage.namespace,
+            "POD_UID": self.uid,
+            "NODE_NAME": "here",
+            "IBFEED_FEED": "energy",
+            "IBFEED_SPEC": msgspec.json.encode(self._spec).decode(),
+            "IBFEED_EXTRA_CA": str(self.stage.venue.ca),
+            "IBFEED_GATEWAY_DIR": str(self._settings.get("gateway_folder", self.stage.gateway)),
+            "IBFEED_GATEWAY_PORT": str(self.gateway_port),
+            "IBFEED_HTTP_PORT": str(self.http_port),
+        }
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ibfeed_worker"],
+                env={**environment(), **own},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def stop(self) -> float:
+        """SIGTERM; return the seconds until it ended with status 0."""
+        assert self._process is not None
+        begun = time.monotonic()
+        self._process.terminate()
+        assert self._process.wait(30) == 0, self.log.read_text()[-4000:]
+        return time.monotonic() - begun
+
+    def kill(self) -> None:
+        """The process and all below it, as when a container dies."""
+        assert self._process is not None
+        for pid in [self.pid, *below(self.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(10)
+
+    def end(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(30)
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+        self._http.close()
+
+    # What can be seen of it.
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = read("ibshard", self.name, self.stage.namespace).get("status", {})
+        return found
+
+    def events(self) -> list[dict[str, Any]]:
+        """Its log. Every line must be JSON."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def until(self, session: str, within: float = 30, reason: str | None = None) -> dict[str, Any]:
+        """Wait for a state of the session in the IbShard's status; return the status."""
+
+        def there() -> dict[str, Any] | None:
+            status = self.status()
+            wanted = status.get("session") == session and reason in (None, status.get("reason"))
+            return status if wanted else None
+
+        try:
+            found = eventually(there, within=within, what=f"{self.name} {session}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.status()}\n{self.log.read_text()[-6000:]}") from None
+        assert found is not None
+        return found
+
+    def probe(self, path: str) -> int:
+        return self._http.get(path).status_code
+
+    def metrics(self) -> str:
+        return self._http.get("/metrics").text
+
+
+def entry(contract: dict[str, Any], *, slot: int, epoch: int = 1, state: str = "Active") -> dict[str, Any]:
+    """An IbShard's entry for a contract as the worker resolved it."""
+    names = ("conid", "symbol", "root", "exchange", "contractMonth", "lastTradingDay")
+    return {**{name: contract[name] for name in names}, "slot": slot, "epoch": epoch, "state": state}
+
+
+def below(pid: int) -> list[int]:
+    """All descendants of a process."""
+    found, queue = list[int](), [pid]
+    while queue:
+        done = subprocess.run(["pgrep", "-P", str(queue.pop())], capture_output=True, text=True, check=False)
+        children = [int(word) for word in done.stdout.split()]
+        found += children
+        queue += children
+    return found
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
