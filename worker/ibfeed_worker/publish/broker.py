@@ -12,7 +12,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from ibfeed_api.feed import Kafka, Topic
 
-_ANSWER_S: Final = 5.0
+_METADATA_S: Final = 2.0  # the connection is made in the background: a slow one is there at the next try
+_CREATE_S: Final = 5.0
 # What may wait for a broker that is away: five minutes of a full account (100 lines, 2 updates a second each).
 _QUEUE_RECORDS: Final = 60_000
 _QUEUE_KBYTES: Final = 32 * 1024
@@ -42,7 +43,7 @@ class Broker(Protocol):
         """Serve callbacks; wait at most ``seconds`` for the first."""
 
     def partitions(self) -> Mapping[str, int]:
-        """Every topic's number of partitions. Blocks for at most 5 s. Raises BrokerError."""
+        """Every topic's number of partitions. Blocks for at most 2 s. Raises BrokerError."""
 
     def create(self, topics: Sequence[Topic]) -> None:
         """Create topics; one that is there by now is fine. Blocks for at most 5 s. Raises BrokerError."""
@@ -70,7 +71,9 @@ def settings(kafka: Kafka, secret: Mapping[str, bytes], client: str) -> dict[str
         "client.id": client,
         "security.protocol": kafka.security_protocol,
         "socket.keepalive.enable": True,
+        "reconnect.backoff.ms": 250,
         "reconnect.backoff.max.ms": 3000,
+        "log_level": 2,  # what goes wrong is told through the error callback; here it would be a line for every try
         "log.connection.close": False,
         "allow.auto.create.topics": False,
     }
@@ -129,7 +132,7 @@ class _Confluent:
 
     def partitions(self) -> Mapping[str, int]:
         try:
-            found = self._producer.list_topics(timeout=_ANSWER_S).topics
+            found = self._producer.list_topics(timeout=_METADATA_S).topics
         except KafkaException as error:
             raise BrokerError(self._describe(error)) from None
         return {name: len(topic.partitions) for name, topic in found.items() if topic.error is None}
@@ -140,9 +143,9 @@ class _Confluent:
             NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=topic.replication_factor)
             for topic in topics
         ]
-        for name, future in admin.create_topics(wanted, request_timeout=_ANSWER_S).items():
+        for name, future in admin.create_topics(wanted, request_timeout=_CREATE_S).items():
             try:
-                future.result(_ANSWER_S)
+                future.result(_CREATE_S)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise BrokerError(f"topic {name} can't be created: {_text(error)}") from None

@@ -101,9 +101,13 @@ class Publisher:
         self._thread.start()
 
     async def close(self, limit: float) -> None:
-        """Wait at most ``limit`` seconds for what is on its way, then give up the rest, and say how much it was."""
+        """Wait at most ``limit`` seconds for what is on its way, then give up the rest, and say how much it was.
+
+        A Kafka that is away is not waited for.
+        """
         if not self._tasks:
             return
+        limit = limit if self.status.reachable else 0.0
         if not await self.settle(limit):
             _log.error("records were lost: Kafka did not acknowledge them in time", records=self.backlog, limit=limit)
         for task in self._tasks:

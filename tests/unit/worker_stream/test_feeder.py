@@ -1,0 +1,435 @@
+"""The feeder without a network: frames in by hand, records out at Kafka's edge."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from ibfeed_api.feed import Kafka
+from ibfeed_api.names import ContractState, EntryState
+from ibfeed_api.records import epoch_of, seq_of
+from ibfeed_api.shard import Entry, Mark
+from ibfeed_worker.stream import Feeder
+from ibfeed_worker.stream.frame import decode
+from unit.worker_stream.fake_broker import FakeBroker
+
+FULL = {"31": "71.90", "7059": "3", "84": "71.89", "86": "71.91", "6509": "RB"}
+
+
+def entry(conid: int = 7, epoch: int = 1, state: EntryState = EntryState.ACTIVE, mark: Mark | None = None) -> Entry:
+    return Entry(
+        conid=conid,
+        symbol=f"S{conid}",
+        root="CL",
+        contract_month="202612",
+        slot=conid + 12,
+        epoch=epoch,
+        state=state,
+        mark=mark,
+    )
+
+
+class Bench:
+    def __init__(self, broker: FakeBroker) -> None:
+        self.broker = broker
+        self.changes = 0
+        self.now = time.time_ns() // 1_000_000
+        self.feeder = Feeder(
+            worker="energy-0",
+            feed="energy",
+            kafka=Kafka(bootstrap_servers="kafka:9092"),
+            kafka_secret=None,
+            lines=100,
+            on_change=self._changed,
+            connect=broker.connect,
+        )
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def frame(self, fields: dict[str, Any], after_ms: int = 500, conid: int = 7) -> int:
+        self.now += after_ms
+        text = json.dumps({"topic": f"smd+{conid}", "conid": conid, "_updated": self.now, **fields})
+        self.feeder.on_smd(decode(text.encode()), time.time_ns())
+        return self.now
+
+    def subscribe(self) -> None:
+        self.feeder.on_subscribed(self.feeder.desired())
+
+    def lose_connection(self) -> None:
+        for contract in self.feeder._contracts.values():
+            contract.disconnected()
+
+    def state(self, conid: int = 7) -> ContractState | None:
+        return next((report.state for report in self.feeder.reports() if report.conid == conid), None)
+
+    async def until(self, ask: Callable[[], Any]) -> None:
+        async with asyncio.timeout(5):
+            while not ask():  # noqa: ASYNC110 - what a test waits for has no event of its own
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def broker() -> FakeBroker:
+    return FakeBroker()
+
+
+@pytest.fixture
+async def bench(broker: FakeBroker) -> AsyncIterator[Bench]:
+    bench = Bench(broker)
+    await bench.feeder.start()
+    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    bench.feeder.obey(())
+    yield bench
+    broker.answer()
+    await bench.feeder.close()
+
+
+async def test_a_contract_goes_from_subscribing_to_publishing_when_kafka_has_its_first_record(
+    bench: Bench, broker: FakeBroker
+) -> None:
+    broker.acknowledges = False
+    bench.feeder.obey((entry(epoch=4),))
+    bench.subscribe()
+    assert bench.state() is ContractState.SUBSCRIBING
+    at = bench.frame(FULL)
+    assert bench.state() is ContractState.SUBSCRIBING
+    broker.answer()
+    await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
+    (report,) = bench.feeder.reports()
+    assert (report.epoch, report.event_time, report.seq) == (4, at, seq_of(4, 1))
+    record = next(record for record in broker.produced if record.topic == "ticklast")
+    assert (record.key, record.partition) == ("7", (7 + 12) % 12)
+    assert record.headers == {"epoch": "4", "worker": "energy-0", "schema": "ticklast/1"}
+
+
+async def test_a_contract_without_a_trade_counts_as_publishing_once_its_subscription_is_confirmed(bench: Bench) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    bench.frame({"84": "71.89", "6509": "RB"})
+    (report,) = bench.feeder.reports()
+    assert (report.state, report.event_time) == (ContractState.PUBLISHING, None)
+
+
+async def test_sequence_is_dense_within_an_epoch(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(epoch=2),))
+    bench.subscribe()
+    for cents in range(5):
+        bench.frame({**FULL, "31": f"71.{cents:02d}"})
+    assert [value["seq"] for value in broker.ticks()] == [seq_of(2, count) for count in range(1, 6)]
+
+
+async def test_retiring_stops_at_once_and_is_released_only_when_kafka_has_everything(
+    bench: Bench, broker: FakeBroker
+) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    broker.acknowledges = False
+    bench.frame(FULL)
+    last = bench.frame({"31": "71.95"})
+    bench.feeder.obey((entry(state=EntryState.RETIRING),))
+    bench.frame({"31": "71.99"})
+    assert bench.state() is not ContractState.RELEASED
+    assert bench.feeder.desired() == [7]
+    broker.answer()
+    await bench.until(lambda: bench.state() is ContractState.RELEASED)
+    (report,) = bench.feeder.reports()
+    assert (report.event_time, report.seq) == (last, seq_of(1, 2))
+    assert bench.feeder.desired() == []
+    assert len(broker.ticks()) == 2
+
+
+async def test_a_released_contract_comes_back_only_with_a_higher_epoch(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    bench.frame(FULL)
+    bench.feeder.obey((entry(state=EntryState.RETIRING),))
+    await bench.until(lambda: bench.state() is ContractState.RELEASED)
+    bench.feeder.obey((entry(),))
+    assert bench.state() is ContractState.RELEASED
+    bench.feeder.obey((entry(epoch=2, mark=Mark(event_time=bench.now, seq=seq_of(1, 1))),))
+    bench.subscribe()
+    assert bench.state() is ContractState.SUBSCRIBING
+    bench.frame(FULL, after_ms=0)  # what we ourselves published last
+    bench.frame({"31": "72.00"})
+    assert [value["seq"] for value in broker.ticks()] == [seq_of(1, 1), seq_of(2, 1)]
+
+
+async def test_an_entry_of_an_epoch_that_is_over_is_ignored(bench: Bench) -> None:
+    bench.feeder.obey((entry(epoch=3),))
+    bench.feeder.obey((entry(epoch=2, state=EntryState.RETIRING),))
+    (report,) = bench.feeder.reports()
+    assert (report.epoch, report.state) == (3, ContractState.SUBSCRIBING)
+    bench.feeder.obey(())
+    bench.feeder.obey((entry(epoch=2),))
+    assert bench.feeder.reports() == ()
+
+
+async def test_what_the_operator_takes_away_is_not_published_any_more(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(7), entry(8)))
+    bench.subscribe()
+    bench.feeder.obey((entry(8),))
+    bench.frame(FULL, conid=7)
+    bench.frame(FULL, conid=8)
+    assert [value["conid"] for value in broker.ticks()] == [8]
+
+
+async def test_a_mark_keeps_the_former_workers_last_record_from_coming_twice(bench: Bench, broker: FakeBroker) -> None:
+    mark = Mark(event_time=bench.now, seq=seq_of(1, 40))
+    bench.feeder.obey((entry(epoch=2, mark=mark),))
+    bench.subscribe()
+    bench.frame(FULL, after_ms=0)
+    assert broker.ticks() == []
+    (report,) = bench.feeder.reports()
+    assert (report.state, report.event_time, report.seq) == (ContractState.PUBLISHING, mark.event_time, mark.seq)
+    assert broker.events("gap") == []
+    bench.frame({"31": "72.00"})
+    assert broker.events("gap") == []  # nothing had happened in between
+
+
+async def test_a_gap_is_told_when_something_happened_in_between(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    before = bench.frame(FULL)
+    bench.lose_connection()
+    bench.subscribe()
+    after = bench.frame({**FULL, "31": "75.00"}, after_ms=60_000)
+    (gap,) = broker.events("gap")
+    assert (gap["conid"], gap["from_ms"], gap["to_ms"], gap["detail"]) == (
+        7,
+        before,
+        after,
+        "the connection to IB was lost",
+    )
+
+
+async def test_a_reconnection_without_a_change_is_no_gap(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    bench.frame(FULL)
+    bench.lose_connection()
+    assert bench.state() is ContractState.SUBSCRIBING
+    bench.subscribe()
+    bench.frame(FULL, after_ms=0)
+    bench.frame({"31": "72.00"})
+    await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
+    assert broker.events("gap") == []
+    assert len(broker.ticks()) == 2
+
+
+async def test_a_new_process_never_reuses_a_number_of_its_epoch(broker: FakeBroker) -> None:
+    bench = Bench(broker)
+    await bench.feeder.start()
+    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    bench.feeder.obey((entry(epoch=5),))  # the first that this process hears: an earlier one may have had it
+    bench.subscribe()
+    bench.frame(FULL)
+    (value,) = broker.ticks()
+    assert epoch_of(value["seq"]) == 5
+    assert value["seq"] > seq_of(5, 100_000_000)
+    await bench.feeder.close()
+
+
+async def test_while_kafka_does_not_keep_up_the_latest_wins_and_the_loss_is_told(
+    bench: Bench, broker: FakeBroker
+) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    bench.frame(FULL)
+    broker.acknowledges, broker.room = False, 2
+    await bench.until(lambda: not broker.open)
+    kept = [bench.frame({"31": f"72.{cents:02d}"}) for cents in range(10)]
+    assert len(broker.ticks()) == 3
+    broker.acknowledges, broker.room = True, 10**6
+    broker.answer()
+    await bench.until(lambda: broker.events("gap"))
+    times = [value["event_time"] for value in broker.ticks()]
+    assert times[1:] == [kept[0], kept[1], kept[9]]
+    (gap,) = broker.events("gap")
+    assert (gap["from_ms"], gap["to_ms"]) == (kept[1], kept[9])
+    assert gap["detail"].startswith("7 updates lost")
+    assert broker.ticks()[-1]["seq"] - broker.ticks()[-2]["seq"] == 8  # the hole shows the loss
+
+
+async def test_a_record_that_kafka_refuses_is_told_as_a_gap(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    first = bench.frame(FULL)
+    await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
+    broker.acknowledges = False
+    bench.frame({"31": "72.00"})
+    broker.answer("message too large")
+    broker.acknowledges = True
+    await asyncio.sleep(0.05)
+    third = bench.frame({"31": "73.00"})
+    await bench.until(lambda: broker.events("gap"))
+    (gap,) = broker.events("gap")
+    assert (gap["from_ms"], gap["to_ms"]) == (first, third)
+    assert "message too large" in gap["detail"]
+
+
+async def test_frames_that_come_before_kafka_is_there_are_not_lost_without_a_word(broker: FakeBroker) -> None:
+    broker.down = "kafka:9092: connection refused"
+    bench = Bench(broker)
+    await bench.feeder.start()
+    bench.feeder.obey(())
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    bench.frame(FULL)
+    last = bench.frame({"31": "72.00"})
+    await bench.until(lambda: "connection refused" in bench.feeder.kafka_status().message)
+    assert not bench.feeder.kafka_status().reachable
+    broker.down = ""
+    await bench.until(lambda: broker.events("gap"))
+    assert [value["event_time"] for value in broker.ticks()] == [last]
+    assert bench.feeder.kafka_status().reachable
+    await bench.feeder.close()
+
+
+@pytest.mark.parametrize(
+    ("topics", "create", "may_create", "message"),
+    [
+        (
+            {"ticklast": 6, "l2-data": 12, "feed-events": 1},
+            True,
+            True,
+            "topic ticklast has 6 partitions, the feed says 12",
+        ),
+        ({"l2-data": 12, "feed-events": 1}, False, True, "no topic ticklast and kafka.createTopics is false"),
+        ({}, True, False, "can't be created: not authorized"),
+    ],
+)
+async def test_topics_that_are_not_as_the_feed_says_are_refused_clearly(
+    topics: dict[str, int], create: bool, may_create: bool, message: str
+) -> None:
+    broker = FakeBroker(topics=topics, may_create=may_create)
+    feeder = Feeder(
+        worker="energy-0",
+        feed="energy",
+        kafka=Kafka(bootstrap_servers="kafka:9092", create_topics=create),
+        kafka_secret=None,
+        lines=100,
+        on_change=lambda: None,
+        connect=broker.connect,
+    )
+    await feeder.start()
+    await asyncio.sleep(0.1)
+    assert message in feeder.kafka_status().message
+    assert not feeder.kafka_status().reachable
+    await feeder.close()
+
+
+async def test_missing_topics_are_created(broker: FakeBroker) -> None:
+    broker.topics = {}
+    bench = Bench(broker)
+    await bench.feeder.start()
+    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    assert broker.created == ["ticklast", "l2-data", "feed-events"]
+    await bench.feeder.close()
+
+
+async def test_a_client_beyond_repair_is_replaced(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    broker.acknowledges = False
+    bench.frame(FULL)
+    assert broker.trouble is not None
+    broker.trouble("fatal: out of order", True)
+    await bench.until(lambda: broker.connections == 2)
+    broker.acknowledges = True
+    broker.answer()
+    bench.frame({"31": "72.00"})
+    await bench.until(lambda: broker.events("gap"))
+
+
+async def test_release_flushes_everything_and_says_so(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(7), entry(8)))
+    bench.subscribe()
+    broker.acknowledges = False
+    bench.frame(FULL)
+    releasing = asyncio.create_task(bench.feeder.release())
+    await asyncio.sleep(0.02)
+    assert (bench.state(7), bench.state(8)) != (ContractState.RELEASED, ContractState.RELEASED)
+    broker.acknowledges = True
+    broker.answer()
+    await releasing
+    assert [report.state for report in bench.feeder.reports()] == [ContractState.RELEASED] * 2
+    assert bench.feeder.lines_used == 0
+    bench.frame({"31": "80"})
+    assert len(broker.ticks()) == 1
+
+
+async def test_release_ends_in_time_without_kafka(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    broker.acknowledges = False
+    bench.frame(FULL)
+    begin = time.monotonic()
+    await bench.feeder.release(0.2)
+    assert time.monotonic() - begin < 1
+    assert bench.state() is not ContractState.RELEASED
+
+
+async def test_standby_subscribes_and_publishes_nothing(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(epoch=2, state=EntryState.STANDBY),))
+    assert bench.feeder.desired() == [7]
+    bench.subscribe()
+    at = bench.frame(FULL)
+    assert bench.state() is ContractState.WARM
+    assert broker.ticks() == []
+    bench.feeder.obey((entry(epoch=2, mark=Mark(event_time=at, seq=seq_of(1, 3))),))
+    bench.frame({"31": "72.00"})
+    assert [value["price"] for value in broker.ticks()] == [72.0]
+
+
+async def test_delayed_data_is_not_live_and_the_change_is_told(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    assert bench.feeder.market_data_live is None
+    bench.frame(FULL)
+    assert bench.feeder.market_data_live is True
+    changes = bench.changes
+    bench.frame({"31": "72.00", "6509": "D"})
+    assert bench.feeder.market_data_live is False
+    assert bench.changes > changes
+    assert "delayed" in broker.ticks()[-1]["flags"]
+    assert [event["detail"] for event in broker.events("market_data_type")] == ["RB to D"]
+
+
+async def test_nearer_months_come_first(bench: Bench) -> None:
+    far = Entry(conid=1, symbol="CLG7", root="CL", contract_month="202702", slot=0, epoch=1, state=EntryState.ACTIVE)
+    near = Entry(conid=2, symbol="CLZ6", root="CL", contract_month="202612", slot=9, epoch=1, state=EntryState.ACTIVE)
+    bench.feeder.obey((far, near))
+    assert bench.feeder.desired() == [2, 1]
+
+
+async def test_ticks_do_not_call_for_a_status_each(bench: Bench) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    bench.frame(FULL)
+    await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
+    await asyncio.sleep(0.05)
+    before = bench.changes
+    for cents in range(50):
+        bench.frame({"31": f"72.{cents:02d}"})
+    await asyncio.sleep(0.1)
+    assert bench.changes == before
+
+
+async def test_metrics_say_what_was_withheld_and_why(bench: Bench) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    bench.frame({"84": "1"})
+    bench.frame(FULL, conid=99)
+    samples = {
+        (sample.name, sample.labels.get("reason")): sample.value
+        for family in bench.feeder.collector.collect()
+        for sample in family.samples
+    }
+    assert samples["ibfeed_ticks_withheld_total", "no_price"] == 1
+    assert samples["ibfeed_frames_unassigned_total", None] == 1
