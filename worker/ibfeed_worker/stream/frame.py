@@ -144,8 +144,9 @@ class Joiner:
 
 
 def _is_whole(payload: bytes) -> bool:
+    """Whether this is a message by itself; an object without what every message has is a piece of one."""
     try:
-        decode(payload)
+        frame = decode(payload)
     except Unreadable:
         return False
-    return True
+    return bool(frame.topic or frame.message or frame.error)
