@@ -42,6 +42,7 @@ def up(state: State, progress: Progress) -> None:
 def down(state: State, progress: Progress) -> None:
     """Stop all of it and leave nothing behind but caches and images. Does nothing if nothing is there."""
     if not any(state.run.iterdir()):
+        daemons.end(daemons.marked(state), patience=3)  # of tests that were cut short
         return
     with progress.step("stopping the cluster and Kafka"):
         daemons.stop(state, "kubelet", patience=5)

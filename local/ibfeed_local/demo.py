@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ibfeed_local import command, progress
+from ibfeed_local import command, images, progress
 from ibfeed_local.problem import Problem
 from ibfeed_local.state import SOURCE, State
 from ibfeed_local.target import Target
@@ -65,7 +65,7 @@ def _wait(target: Target, step: progress.Step) -> None:
             for name in EXAMPLES
         }
         step.result = "; ".join(f"{name} {_summary(feed)}" for name, feed in feeds.items())
-        if all(_ready(feed).get("status") == "True" for feed in feeds.values()):
+        if all(_streams(target, feed) for feed in feeds.values()):
             return
         if time.monotonic() > deadline:
             pods = target.run("get", "pods", "--namespace", "default", "-o", "wide")
@@ -74,6 +74,19 @@ def _wait(target: Target, step: progress.Step) -> None:
                 f"Look at: {target.kubectl_to_type} describe ibf; {target.kubectl_to_type} logs energy-0",
             )
         time.sleep(0.5)
+
+
+def _streams(target: Target, feed: dict[str, Any]) -> bool:
+    """Whether a feed is ready, and by workers of this image: those of an earlier one are being replaced."""
+    if _ready(feed).get("status") != "True":
+        return False
+    name = feed["metadata"]["name"]
+    workers = json.loads(target.run("get", "statefulset", name, "--namespace", "default", "-o", "json"))
+    status = workers["status"]
+    current: bool = workers["spec"]["template"]["spec"]["containers"][0]["image"] == target.images[images.WORKER.name]
+    seen: bool = status.get("observedGeneration") == workers["metadata"]["generation"]
+    wanted: int = workers["spec"]["replicas"]
+    return current and seen and all(status.get(count) == wanted for count in ("updatedReplicas", "readyReplicas"))
 
 
 def _ready(feed: dict[str, Any]) -> dict[str, Any]:

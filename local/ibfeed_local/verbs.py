@@ -102,7 +102,10 @@ def ticks(state: State) -> int:
     """Print ticks until interrupted."""
     if not state.python.exists():
         raise Problem("nothing is built yet", "Start with: make demo")
-    return show.ticks(state, target.current().kafka if _is_current() else layout.KAFKA, 0)
+    try:
+        return show.ticks(state, target.current().kafka if _is_current() else layout.KAFKA, 0)
+    except KeyboardInterrupt:
+        return 0
 
 
 def down(state: State) -> None:

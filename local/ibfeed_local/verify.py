@@ -7,11 +7,12 @@ from pathlib import Path
 
 from ibfeed_local import layout
 from ibfeed_local.command import attached
+from ibfeed_local.daemons import MARK
 from ibfeed_local.progress import headline
 from ibfeed_local.state import SOURCE, State
 
 PACKAGES = ("api/ibfeed_api", "operator/ibfeed_operator", "worker/ibfeed_worker", "simulator/ibfeed_simulator")
-TYPED = (*PACKAGES, "local/ibfeed_local")
+TYPED = (*PACKAGES, "local/ibfeed_local", "worker/image")
 
 
 def lint(state: State) -> int:
@@ -54,6 +55,7 @@ def _pytest(state: State, folder: str, *options: str) -> int:
         "IBFEED_STATE": str(state.root),
         "KUBECONFIG": str(state.kubeconfig),
         "KAFKA": layout.KAFKA,
+        MARK: str(state.root),  # what a test leaves running when it is cut short, `down` ends
         "PATH": f"{state.bin}{os.pathsep}{os.environ['PATH']}",
     }
     arguments: list[str | Path] = [state.python, "-m", "pytest", "-p", "no:cacheprovider", *options, folder]
