@@ -154,5 +154,5 @@ class Exchange:
             instrument.apply(changes, int(now * 1000))
         return bool(changes)
 
-    def session(self, day: date) -> hours.TradingSession | None:
-        return hours.session_of(self._hours, day)
+    def session(self, day: date, zone: ZoneInfo) -> hours.TradingSession | None:
+        return hours.session_of(self._hours, day, zone)

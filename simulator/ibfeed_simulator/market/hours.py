@@ -17,6 +17,7 @@ Hours = Literal["always", "exchange"]
 _GLOBEX: Final = ZoneInfo("America/Chicago")
 _OPEN: Final = time(17)
 _CLOSE: Final = time(16)
+_MINUTE: Final = timedelta(minutes=1)  # a schedule in HHMM can't say 24:00
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,11 @@ class TradingSession:
     closing: datetime
 
 
-def session_of(hours: Hours, day: date) -> TradingSession | None:
-    """The session that belongs to trading day ``day``; None when there is none."""
+def session_of(hours: Hours, day: date, zone: ZoneInfo = _GLOBEX) -> TradingSession | None:
+    """The session that belongs to trading day ``day``; None when there is none. ``zone`` is whose days never end."""
     if hours == "always":
-        start = datetime.combine(day, time(0), _GLOBEX)
-        return TradingSession(day, start, start + timedelta(days=1))
+        start = datetime.combine(day, time(0), zone)
+        return TradingSession(day, start, start + timedelta(days=1) - _MINUTE)
     if day.weekday() >= 5 or day in holidays(day.year):
         return None
     evening = day - timedelta(days=1)

@@ -20,7 +20,7 @@ def public(venue: Venue) -> web.Application:
     app.add_routes(SessionHandlers(venue).routes())
     app.add_routes(InstrumentHandlers(venue).routes())
     socket = WebsocketHandler(venue)
-    app.add_routes([web.get(f"{prefix}/ws", socket) for prefix in PREFIXES])
+    app.add_routes([web.get(f"{prefix}/ws", socket.handle) for prefix in PREFIXES])
     return app
 
 

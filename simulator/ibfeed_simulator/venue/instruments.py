@@ -311,7 +311,7 @@ class InstrumentHandlers:
         pattern = date(2026, 9, 12)
         schedules = []
         for offset in range(7):
-            session = self._venue.exchange.session(pattern + timedelta(days=offset))
+            session = self._venue.exchange.session(pattern + timedelta(days=offset), zone)
             entry: dict[str, object] = {
                 "clearingCycleEndTime": "1700",
                 "tradingScheduleDate": f"{_ANY_SATURDAY + timedelta(days=offset):%Y%m%d}",
@@ -343,11 +343,12 @@ class InstrumentHandlers:
         contract = _contract(request.query.get("conid", ""))
         if contract is None:
             return error("Bad Request: conid is required", 400)
+        zone = ZoneInfo(contract.product.timezone)
         today = trading_date(self._venue.clock.now())
         schedules: dict[str, object] = {}
         for offset in range(-1, _SCHEDULE_DAYS):
             day = today + timedelta(days=offset)
-            session = self._venue.exchange.session(day)
+            session = self._venue.exchange.session(day, zone)
             if session is None:
                 continue
             times = {"opening": int(session.opening.timestamp()), "closing": int(session.closing.timestamp())}

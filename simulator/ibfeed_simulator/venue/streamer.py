@@ -79,6 +79,7 @@ class Streamer:
             subscription.expires = expires
             subscription.version = 0
         self._subscribers[conid].add(connection)
+        self._exchange.refresh(instrument)
         self._exchange.watch(conid)
         if not self._silenced(connection, conid):
             frame = self._frame(instrument, subscription.fields, 0, connection.username)
@@ -103,6 +104,7 @@ class Streamer:
         self.close_book(connection)
         connection.ladder = LadderSubscription(topic, conid)
         self._books[conid].add(connection)
+        self._exchange.refresh(instrument)
         self._exchange.watch(conid)
         self._send_rows(connection, instrument)
         connection.flush()

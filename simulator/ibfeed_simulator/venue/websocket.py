@@ -31,7 +31,7 @@ class WebsocketHandler:
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(compress=False, max_msg_size=_MAX_COMMAND)
         await socket.prepare(request)
         transport = request.transport

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from ibfeed_simulator.venue.pacing import Pacing
+from support.inprocess_venue import Start
+
+
+async def test_ten_requests_a_second_through_the_gateway(start: Start) -> None:
+    stand = await start(penalty_seconds=60)
+    session = await stand.log_in()
+    session.headers["User-Agent"] = "ClientPortalGW/1"
+    statuses = [(await session.post("/iserver/auth/status"))[0] for _ in range(11)]
+    assert statuses == [200] * 10 + [429]
+
+
+async def test_a_429_silences_the_address_and_with_it_the_others_behind_it(start: Start) -> None:
+    stand = await start(penalty_seconds=60)
+    other = await stand.log_in("paper2")
+    session = await stand.log_in()
+    while (await session.post("/tickle"))[0] != 429:
+        pass
+    assert (await other.post("/tickle"))[0] == 429
+    await stand.fault("forgive")
+    assert (await other.post("/tickle"))[0] == 200
+
+
+def test_the_penalty_ends() -> None:
+    pacing = Pacing(penalty_seconds=0)
+    pacing.penalise("10.0.0.1")
+    assert not pacing.penalised("10.0.0.1")
+    pacing.penalise("10.0.0.1", 60)
+    assert pacing.penalised("10.0.0.1")
+    assert not pacing.penalised("10.0.0.2")
