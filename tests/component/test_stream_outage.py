@@ -1,0 +1,146 @@
+"""A Kafka that goes away while ticks come: a broker of our own, since this one is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from component.stream_bench import Gateway, entry, full, now_ms, send, serving, smd, streaming, topics, working
+from component.test_stream_kafka import read_all
+from support.cluster import STATE
+
+JARS = STATE / "kafka" / "jars"
+CONID = 640_000_001
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Broker:
+    """One Kafka that is its own controller, as a process; its data outlive it."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._process: subprocess.Popen[bytes] | None = None
+        port, controller = free_port(), free_port()
+        self.servers = f"127.0.0.1:{port}"
+        self._settings = home / "server.properties"
+        self._settings.write_text(
+            f"""process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=127.0.0.1:{controller}
+listeners=PLAINTEXT://{self.servers},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://{self.servers}
+controller.listener.names=CONTROLLER
+log.dirs={home / "data"}
+auto.create.topics.enable=false
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+"""
+        )
+        self._run(["kafka.tools.StorageTool", "format", "--standalone", "-t", "kafkaOutageTestIdAAAAA", "-c"]).wait(60)
+
+    def _run(self, words: list[str]) -> subprocess.Popen[bytes]:
+        with (self._home / "log").open("ab") as log:
+            return subprocess.Popen(
+                ["java", "-Xms96m", "-Xmx256m", "-cp", f"{JARS}/*", *words, str(self._settings)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self._home,
+            )
+
+    async def start(self) -> None:
+        self._process = self._run(["kafka.Kafka"])
+        host, port = self.servers.split(":")
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection(host, int(port))
+                    writer.close()
+                    return
+                assert self._process.poll() is None, (self._home / "log").read_text()[-2000:]
+                await asyncio.sleep(0.1)
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    broker = Broker(tmp_path)
+    yield broker
+    broker.kill()
+
+
+@contextlib.asynccontextmanager
+async def ticking(begin: int, sent: list[int]) -> AsyncIterator[tuple[Gateway, object]]:
+    """A gateway that sends a tick every 10 ms for as long as anybody listens; ``sent`` holds their event times."""
+
+    async def script(gateway: Gateway, socket: web.WebSocketResponse) -> None:
+        await gateway.greet(socket)
+        await gateway.hears("smd+")
+        await send(socket, full(CONID, begin))
+        sent.append(begin)
+        while True:
+            await send(socket, smd(CONID, sent[-1] + 500, f31=f"{len(sent)}.25"))
+            sent.append(sent[-1] + 500)
+            await asyncio.sleep(0.01)
+
+    async with serving(script) as served:
+        yield served
+
+
+@pytest.mark.parametrize("outage", ["killed and started again", "stopped for a while"])
+async def test_no_tick_is_lost_or_doubled_by_an_outage_of_kafka(broker: Broker, outage: str) -> None:
+    await broker.start()
+    begin = now_ms() - 3_000_000
+    sent: list[int] = []
+    with topics(broker.servers) as kafka:
+        async with ticking(begin, sent) as (_, link), working(kafka) as worker:
+            await worker.reachable()
+            worker.feeder.obey((entry(CONID, 0),))
+            async with streaming(worker, link) as life:
+                await worker.until(lambda: (worker.feeder.reports()[0].event_time or 0) > begin + 10_000)
+                if outage == "killed and started again":
+                    broker.kill()
+                    await worker.until(lambda: not worker.feeder.kafka_status().reachable)
+                    assert broker.servers in worker.feeder.kafka_status().message
+                    await broker.start()
+                else:
+                    broker.signal(signal.SIGSTOP)
+                    await asyncio.sleep(3)
+                    broker.signal(signal.SIGCONT)
+                away = sent[-1]
+                await worker.until(lambda: (worker.feeder.reports()[0].event_time or 0) > away + 10_000, within=60)
+                await worker.reachable()
+                assert not life.done()
+            await worker.feeder.release()
+            last = worker.feeder.reports()[0].event_time
+        records = read_all(kafka.topics.ticklast, broker.servers)
+        events = [event.value["kind"] for event in read_all(kafka.topics.feed_events, broker.servers)]
+    times = [record.value["event_time"] for record in records]
+    assert times == [time for time in sent if time <= (last or 0)]
+    sequence = [record.value["seq"] for record in records]
+    assert sequence == list(range(sequence[0], sequence[0] + len(sequence)))
+    assert "gap" not in events
