@@ -147,9 +147,7 @@ async def serving(script: Callable[[Gateway, web.WebSocketResponse], Any]) -> As
 
 
 def entry(conid: int, slot: int, epoch: int = 1, state: EntryState = EntryState.ACTIVE) -> Entry:
-    return Entry(
-        conid=conid, symbol=f"T{conid}", root="CL", contract_month="202612", slot=slot, epoch=epoch, state=state
-    )
+    return Entry(conid=conid, symbol="CLZ6", root="CL", contract_month="202612", slot=slot, epoch=epoch, state=state)
 
 
 @contextlib.contextmanager

@@ -1,17 +1,26 @@
-"""Kafka's edge without Kafka: keeps what is produced, answers when told to."""
+"""Kafka's edge without Kafka: keeps what is produced, if it is as the schemas say, and answers when told to."""
 
 from __future__ import annotations
 
+import json
 import queue
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import msgspec
+from jsonschema import Draft202012Validator
 
 from ibfeed_api.feed import Kafka, Topic
+from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_EVENT, SCHEMA_TICK
 from ibfeed_worker.publish import BrokerError, Full
 from ibfeed_worker.publish.broker import Delivered, Headers, Trouble
+
+SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
+VALIDATORS = {
+    name: Draft202012Validator(json.loads((SCHEMAS / f"{name.replace('/', '-')}.json").read_text()))
+    for name in (SCHEMA_TICK, SCHEMA_DEPTH, SCHEMA_EVENT)
+}
 
 
 @dataclass
@@ -51,7 +60,8 @@ class FakeBroker:
         if len(self.open) >= self.room:
             raise Full
         text = {name: word.decode() for name, word in headers if isinstance(word, bytes)}
-        record = Produced(topic, partition, key.decode(), msgspec.json.decode(value), text, delivered)
+        record = Produced(topic, partition, key.decode(), json.loads(value), text, delivered)
+        VALIDATORS[text["schema"]].validate(record.value)
         self.produced.append(record)
         self.open.append(record)
         if self.acknowledges:

@@ -24,7 +24,7 @@ FULL = {"31": "71.90", "7059": "3", "84": "71.89", "86": "71.91", "6509": "RB"}
 def entry(conid: int = 7, epoch: int = 1, state: EntryState = EntryState.ACTIVE, mark: Mark | None = None) -> Entry:
     return Entry(
         conid=conid,
-        symbol=f"S{conid}",
+        symbol="CLZ6",
         root="CL",
         contract_month="202612",
         slot=conid + 12,
