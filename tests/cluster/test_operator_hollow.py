@@ -34,7 +34,7 @@ RUN = (
     "asyncio.run(operate(settings_from_environment(os.environ), port=int(os.environ['TEST_PORT'])))"
 )
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+on_one_loop = pytest.mark.asyncio(loop_scope="module")
 
 
 class Operator:
@@ -68,11 +68,9 @@ class Operator:
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     assert KUBE.exists(), f"{KUBE} is missing: run make up"
-    with control_plane(tmp_path_factory.mktemp("control-plane")) as plane:
-        plane.kubectl("apply", "-f", str(ROOT / "crds"))
-        manifests = ROOT / "manifests" / "operator"
-        plane.kubectl("apply", "-f", str(manifests / "namespace.yaml"), "-f", str(manifests / "rbac.yaml"))
-        plane.kubectl("wait", "--for=condition=Established", "crd/ibfeeds.ibfeed.dev", "crd/ibshards.ibfeed.dev")
+    operator = ROOT / "manifests" / "operator"
+    manifests = [ROOT / "crds", operator / "namespace.yaml", operator / "rbac.yaml"]
+    with control_plane(tmp_path_factory.mktemp("control-plane"), manifests) as plane:
         yield plane
 
 
@@ -130,7 +128,7 @@ class Feed:
         return {item["metadata"]["name"]: item for item in items if item["spec"]["feed"] == self.name}
 
     def published(self) -> dict[int, str]:
-        return {conid: pod for conid, pod in self.crew.streaming().items() if pod.startswith(f"{self.name}-")}
+        return self.crew.streaming(self.name)
 
     def loads(self) -> dict[str, int]:
         return dict(Counter(self.published().values()))
@@ -149,12 +147,12 @@ class Feed:
         await eventually(is_ready, within=within, what=f"{self.name} is Ready with {contracts} contracts")
 
 
-async def eventually(ask: Callable[[], Awaitable[bool]], *, within: float, what: str) -> float:
-    """Seconds until ``ask`` says yes."""
+async def eventually(ask: Callable[[], Awaitable[object]], *, within: float, what: str, wanted: object = True) -> float:
+    """Seconds until ``ask`` gives ``wanted``."""
     started = time.monotonic()
-    while not await ask():
+    while (answer := await ask()) != wanted:
         if time.monotonic() - started > within:
-            raise AssertionError(f"not within {within:g} s: {what}")
+            raise AssertionError(f"not within {within:g} s: {what}; last seen: {answer}")
         await asyncio.sleep(0.02)
     return time.monotonic() - started
 
@@ -169,20 +167,20 @@ async def feed(
     await feed.apply()
     try:
         await feed.ready(12)
-        await eventually(_balanced(feed, {4}), within=10, what="three workers with four contracts each")
+        await eventually(_balanced(feed, 4, 4, 4), within=10, what="three workers with four contracts each")
         yield feed
     except AssertionError:
         print((plane.directory / "operator.log").read_text()[-8000:])
         raise
     if request.node.name != "test_delete":
         await feed.cluster.delete(f"{FEEDS}/{feed.name}")
-    await eventually(_nothing_left(feed), within=30, what="nothing of the deleted feed is left")
-    assert crew.doubles == []
+    await eventually(lambda: _left_of(feed), wanted=[], within=30, what="nothing of the deleted feed is left")
+    assert crew.doubles[:3] == []
 
 
-def _balanced(feed: Feed, loads: set[int]) -> Callable[[], Awaitable[bool]]:
+def _balanced(feed: Feed, *loads: int) -> Callable[[], Awaitable[bool]]:
     async def balanced() -> bool:
-        return set(feed.loads().values()) == loads and not await _moving(feed)
+        return sorted(feed.loads().values()) == sorted(loads) and not await _moving(feed)
 
     return balanced
 
@@ -192,22 +190,18 @@ async def _moving(feed: Feed) -> bool:
     return any(e["state"] != "Active" for shard in shards.values() for e in shard["spec"].get("contracts", ()))
 
 
-def _nothing_left(feed: Feed) -> Callable[[], Awaitable[bool]]:
-    async def nothing() -> bool:
-        left: list[str] = []
-        for path in (FEEDS, SHARDS, PODS, LEASES, f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets"):
-            for raw in await feed.cluster.list(path):
-                left.append(json.loads(bytes(raw))["metadata"]["name"])
-        return not [name for name in left if feed.name in name]
-
-    return nothing
+async def _left_of(feed: Feed) -> list[str]:
+    paths = (FEEDS, SHARDS, PODS, LEASES, f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets")
+    items = [json.loads(bytes(raw)) for path in paths for raw in await feed.cluster.list(path)]
+    return [f"{item.get('kind')} {name}" for item in items if feed.name in (name := item["metadata"]["name"])]
 
 
+@on_one_loop
 class TestUniverse:
     async def test_root_added_and_removed(self, feed: Feed, figures: Figures) -> None:
         before = feed.published()
         await feed.patch(roots=[{"symbol": "CL"}, {"symbol": "NG"}, {"symbol": "GC"}])
-        took = await eventually(_balanced(feed, {6}), within=10, what="GC is streamed")
+        took = await eventually(_balanced(feed, 6, 6, 6), within=10, what="GC is streamed")
         figures.record("root added, until all its contracts have a worker", took, bar=2, note="hollow workers")
         assert {conid: pod for conid, pod in feed.published().items() if conid in before} == before
         await feed.ready(18)
@@ -248,11 +242,12 @@ class TestUniverse:
         assert feed.published() == before
 
 
+@on_one_loop
 class TestScale:
     async def test_up_moves_only_the_newcomers_share(self, feed: Feed) -> None:
         before = feed.published()
         await feed.patch(workers=4)
-        await eventually(_balanced(feed, {3}), within=15, what="four workers with three each")
+        await eventually(_balanced(feed, 3, 3, 3, 3), within=15, what="four workers with three each")
         moved = [conid for conid, pod in feed.published().items() if pod != before[conid]]
         assert len(moved) == 3
         assert {feed.published()[conid] for conid in moved} == {f"{feed.name}-3"}
@@ -260,7 +255,7 @@ class TestScale:
     async def test_down_moves_first_then_removes(self, feed: Feed) -> None:
         before = feed.published()
         await feed.patch(workers=2)
-        await eventually(_balanced(feed, {6}), within=15, what="two workers with six each")
+        await eventually(_balanced(feed, 6, 6), within=15, what="two workers with six each")
         moved = {conid for conid, pod in feed.published().items() if pod != before[conid]}
         assert moved == {conid for conid, pod in before.items() if pod == f"{feed.name}-2"}
 
@@ -271,6 +266,7 @@ class TestScale:
         await feed.ready(12)
 
 
+@on_one_loop
 class TestLoss:
     async def test_dead_container(self, feed: Feed, figures: Figures) -> None:
         victim = f"{feed.name}-1"
@@ -288,13 +284,15 @@ class TestLoss:
             return lost <= active
 
         took = await eventually(reassigned, within=5, what="the survivors have the contracts")
-        figures.record("container dead, until its contracts stand in other shards", took, bar=0.3, note="hollow workers")
-        await eventually(_balanced(feed, {6}), within=5, what="two survivors with six each")
+        figures.record(
+            "container dead, until its contracts stand in other shards", took, bar=0.3, note="hollow workers"
+        )
+        await eventually(_balanced(feed, 6, 6), within=5, what="two survivors with six each")
         assert {c: p for c, p in feed.published().items() if c not in lost} == {
             c: p for c, p in before.items() if c not in lost
         }
         await feed.crew.restart(victim)
-        await eventually(_balanced(feed, {4}), within=15, what="the returned worker has its share")
+        await eventually(_balanced(feed, 4, 4, 4), within=15, what="the returned worker has its share")
 
     async def test_hung_worker_is_lost_by_its_lease(self, feed: Feed) -> None:
         victim = feed.crew.workers[f"{feed.name}-2"]
@@ -306,7 +304,7 @@ class TestLoss:
         )
         assert took >= 8  # never before it must have stopped by itself
         victim.cut_off = False
-        await eventually(_balanced(feed, {4}), within=15, what="the returned worker has its share")
+        await eventually(_balanced(feed, 4, 4, 4), within=15, what="the returned worker has its share")
 
     async def test_brief_loss_of_a_session_moves_nothing(self, feed: Feed) -> None:
         before = feed.published()
@@ -320,9 +318,9 @@ class TestLoss:
     async def test_long_loss_of_a_session_moves_its_contracts(self, feed: Feed) -> None:
         worker = feed.crew.workers[f"{feed.name}-0"]
         worker.session = "LoggingIn"
-        await eventually(_balanced(feed, {6}), within=12, what="two workers with six each")
+        await eventually(_balanced(feed, 6, 6), within=12, what="two workers with six each")
         worker.session = "Streaming"
-        await eventually(_balanced(feed, {4}), within=10, what="three workers with four each")
+        await eventually(_balanced(feed, 4, 4, 4), within=10, what="three workers with four each")
 
     async def test_most_sessions_lost_together_moves_nothing(self, feed: Feed) -> None:
         before = feed.published()
@@ -354,6 +352,7 @@ class TestLoss:
         await feed.cluster.patch(f"{LEASES}/{account['lease']}", {"metadata": {"annotations": unpark}})
 
 
+@on_one_loop
 class TestLifecycle:
     async def test_operator_restart_moves_nothing(self, feed: Feed, operator: Operator) -> None:
         before = feed.published()
@@ -374,14 +373,18 @@ class TestLifecycle:
                 await asyncio.sleep(delay)
                 operator.kill()
                 operator.start()
-        await eventually(_balanced(feed, {4}), within=30, what="three workers with four each")
+        await eventually(_balanced(feed, 4, 4, 4), within=30, what="three workers with four each")
         await feed.ready(12)
 
     async def test_suspend_and_resume(self, feed: Feed) -> None:
         before = feed.published()
         await feed.patch(suspend=True)
         await eventually(lambda: _is(not feed.published()), within=10, what="nothing is streamed")
-        assert (await feed.condition("Suspended"))["status"] == "True"
+
+        async def said() -> object:
+            return (await feed.condition("Suspended"))["status"]
+
+        await eventually(said, wanted="True", within=3, what="condition Suspended is True")
         entries = {e["conid"]: n for n, s in (await feed.shards()).items() for e in s["spec"]["contracts"]}
         assert entries == before
         await feed.patch(suspend=False)

@@ -65,6 +65,10 @@ class Hollow:
     held: str = ""
 
     @property
+    def feed(self) -> str:
+        return self.pod.rpartition("-")[0]
+
+    @property
     def publishing(self) -> dict[int, int]:
         """conid -> epoch."""
         if not self.alive or self.session != "Streaming" or not self.held:
@@ -78,12 +82,12 @@ class Crew:
         self.workers: dict[str, Hollow] = {}
         self.asked: list[tuple[str, str]] = []  # pod, root
         self.unknown: set[str] = set()
-        self.first_published: dict[int, float] = {}
-        # (conid, epoch) -> the process that published under it.
-        self.publishers: dict[tuple[int, int], set[str]] = defaultdict(set)
+        # Feed, conid and epoch -> the processes that published under it.
+        self.publishers: dict[tuple[str, int, int], set[str]] = defaultdict(set)
         self.doubles: list[str] = []
         self._restarts: dict[str, int] = defaultdict(int)
-        self._servers: list[web.AppRunner] = []
+        self._addresses: dict[str, str] = {}  # a name's address is for life, and so is its server
+        self._servers: dict[str, web.AppRunner] = {}
 
     async def run(self) -> None:
         while True:
@@ -93,11 +97,13 @@ class Crew:
             await asyncio.sleep(TICK_S)
 
     async def close(self) -> None:
-        for server in self._servers:
+        for server in self._servers.values():
             await server.cleanup()
 
-    def streaming(self) -> dict[int, str]:
-        return {conid: worker.pod for worker in self.workers.values() for conid in worker.publishing}
+    def streaming(self, feed: str) -> dict[int, str]:
+        """conid -> pod that publishes it for ``feed``."""
+        mine = (worker for worker in self.workers.values() if worker.feed == feed)
+        return {conid: worker.pod for worker in mine for conid in worker.publishing}
 
     async def kill(self, pod: str) -> None:
         """The container dies; nothing of it is released."""
@@ -129,8 +135,8 @@ class Crew:
 
     async def _adopt(self, item: dict[str, Any]) -> None:
         pod = item["metadata"]["name"]
-        feed, _, index = pod.rpartition("-")
-        ip = f"127.77.{sum(feed.encode()) % 200 + 1}.{int(index) + 1}"
+        number = len(self._addresses) + 1
+        ip = self._addresses.setdefault(pod, f"127.77.{number // 250}.{number % 250 + 1}")
         binding = {
             "apiVersion": "v1",
             "kind": "Binding",
@@ -232,8 +238,12 @@ class Crew:
                 await self.cluster.patch(f"{SHARDS}/{worker.pod}/status", {"status": status})
 
     async def _serve(self, worker: Hollow) -> None:
+        if worker.pod in self._servers:
+            return
+        pod = worker.pod
+
         async def universe(request: web.Request) -> web.Response:
-            root = request.match_info["root"]
+            root, worker = request.match_info["root"], self.workers[pod]
             try:
                 calls.verify(
                     request.headers.get("Authorization", "").removeprefix("Bearer "),
@@ -252,20 +262,18 @@ class Crew:
         app.add_routes([web.get("/v1/universe/{root}", universe)])
         runner = web.AppRunner(app)
         await runner.setup()
-        self._servers.append(runner)
-        with contextlib.suppress(OSError):  # the pod's predecessor serves there, in the same way
-            await web.TCPSite(runner, worker.ip, names.WORKER_PORT).start()
+        self._servers[pod] = runner
+        await web.TCPSite(runner, worker.ip, names.WORKER_PORT).start()
 
     def _audit(self) -> None:
         """The proof: no contract is published twice, no epoch is used by two processes."""
-        who: dict[int, list[str]] = defaultdict(list)
+        who: dict[tuple[str, int], list[str]] = defaultdict(list)
         for worker in self.workers.values():
             for conid, epoch in worker.publishing.items():
                 process = f"{worker.pod} since {worker.started_at}"
-                who[conid].append(process)
-                self.publishers[conid, epoch].add(process)
-                self.first_published.setdefault(conid, asyncio.get_running_loop().time())
-        self.doubles += [f"{conid}: {processes}" for conid, processes in who.items() if len(processes) > 1]
+                who[worker.feed, conid].append(process)
+                self.publishers[worker.feed, conid, epoch].add(process)
+        self.doubles += [f"{key}: {processes}" for key, processes in who.items() if len(processes) > 1]
         self.doubles += [f"epoch {key}: {value}" for key, value in self.publishers.items() if len(value) > 1]
 
 

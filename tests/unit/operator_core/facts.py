@@ -1,0 +1,97 @@
+"""Short ways to write facts in tests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ibfeed_api.feed import Accounts, FeedSpec, Kafka, Root, SecretRef
+from ibfeed_api.names import EntryState, Session
+from ibfeed_api.shard import Account, Entry, ShardSpec, ShardStatus
+from ibfeed_operator.facts import AccountLease, Contract, Feed, Pod, Shard
+
+STARTED = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
+
+
+def feed(**spec: Any) -> Feed:
+    defaults: dict[str, Any] = {
+        "roots": (Root(symbol="CL"),),
+        "accounts": Accounts(secret_ref=SecretRef(name="paper"), count=10),
+        "kafka": Kafka(bootstrap_servers="kafka:9092"),
+        "workers": 3,
+        "front_months": 6,
+    }
+    return Feed(namespace="default", name="energy", uid="u", generation=1, spec=FeedSpec(**(defaults | spec)))
+
+
+def contract(conid: int, *, root: str = "CL", day: str = "20271220", slot: int = 0, depth: bool = False) -> Contract:
+    return Contract(
+        conid=conid,
+        root=root,
+        symbol=f"{root}{conid}",
+        exchange="NYMEX",
+        contract_month=day[:6],
+        last_trading_day=day,
+        slot=slot,
+        depth=depth,
+    )
+
+
+def entry(conid: int, *, epoch: int = 1, state: EntryState = EntryState.ACTIVE, **more: Any) -> Entry:
+    facts = contract(conid, **more)
+    return Entry(
+        conid=conid,
+        symbol=facts.symbol,
+        root=facts.root,
+        exchange=facts.exchange,
+        contract_month=facts.contract_month,
+        last_trading_day=facts.last_trading_day,
+        slot=facts.slot,
+        epoch=epoch,
+        state=state,
+        depth=facts.depth,
+    )
+
+
+def shard(
+    worker: int, *entries: Entry, session: Session | None = Session.STREAMING, started_at: str = "", **status: Any
+) -> Shard:
+    return Shard(
+        name=f"energy-{worker}",
+        worker=worker,
+        uid=f"s{worker}",
+        resource_version="1",
+        spec=ShardSpec(
+            feed="energy",
+            worker=worker,
+            account=Account(source="paper", index=worker + 1, lease=f"ib-account-paper-{worker + 1}"),
+            contracts=entries,
+        ),
+        status=None
+        if session is None
+        else ShardStatus(session=session, started_at=started_at or STARTED.isoformat(), **status),
+    )
+
+
+def pod(worker: int, **more: Any) -> Pod:
+    facts: dict[str, Any] = {
+        "name": f"energy-{worker}",
+        "worker": worker,
+        "uid": f"p{worker}",
+        "container_running": True,
+        "container_started_at": STARTED,
+        "ready": True,
+        "ip": f"10.0.0.{worker + 1}",
+    }
+    return Pod(**(facts | more))
+
+
+def lease(worker: int, *, age: float = 0.0, holder: str | None = None, **more: Any) -> AccountLease:
+    return AccountLease(
+        name=f"ib-account-paper-{worker + 1}",
+        source="paper",
+        index=worker + 1,
+        holder=f"energy-{worker}_p{worker}" if holder is None else holder,
+        renew_seen_age_s=age,
+        **more,
+    )

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from typing import Any
+
+from ibfeed_api.shard import Entry
+from ibfeed_operator.decide import decide, unassigned
+from ibfeed_operator.facts import Contract, Feed, Health, UnassignedReason, Universe, WorkerHealth
+from ibfeed_operator.handover import Holding
+from ibfeed_operator.liveness import Verdict
+from unit.operator_core.facts import contract, entry, feed, shard
+
+
+def universe(*contracts: Contract) -> Universe:
+    return Universe(contracts=contracts, resolved=True)
+
+
+def verdicts(**states: Health) -> dict[int, Verdict]:
+    return {int(name[1:]): Verdict(health=WorkerHealth(state=state), silent=False) for name, state in states.items()}
+
+
+def holdings(*entries: tuple[Entry, ...]) -> list[Holding]:
+    return [Holding(worker=worker, entries=mine) for worker, mine in enumerate(entries)]
+
+
+SIX = [contract(conid, day=f"20270{conid}20", slot=conid) for conid in range(1, 7)]
+
+
+def owners(feed: Feed, held: list[Holding], **states: Health) -> Any:
+    return decide(feed, universe(*SIX), held, verdicts(**states)).targets.owners
+
+
+class TestWho:
+    def test_only_streaming_workers_are_given_contracts(self) -> None:
+        found = owners(feed(), holdings((), (), ()), w0=Health.STREAMING, w1=Health.STARTING, w2=Health.STREAMING)
+        assert set(found.values()) == {0, 2}
+
+    def test_returning_worker_keeps_what_it_has_and_gets_nothing(self) -> None:
+        held = holdings((entry(1, day="20270120"), entry(2, day="20270220")), (), ())
+        found = owners(feed(), held, w0=Health.RETURNING, w1=Health.STREAMING, w2=Health.STREAMING)
+        assert {conid for conid, worker in found.items() if worker == 0} == {1, 2}
+        assert sorted(found.values()) == [0, 0, 1, 1, 2, 2]
+
+    def test_lost_worker_loses_all(self) -> None:
+        held = holdings((entry(1, day="20270120"),), (), ())
+        assert 0 not in owners(feed(), held, w0=Health.LOST, w1=Health.STREAMING, w2=Health.STREAMING).values()
+
+    def test_while_nobody_streams_everybody_keeps_his(self) -> None:
+        held = holdings((entry(1, day="20270120"),), (entry(2, day="20270220"),), ())
+        decision = decide(feed(), universe(*SIX), held, verdicts(w0=Health.LOST, w1=Health.LOST, w2=Health.ABSENT))
+        assert decision.targets.owners == {1: 0, 2: 1}
+        assert set(decision.unassigned.values()) == {UnassignedReason.NO_WORKERS}
+        assert set(decision.unassigned) == {3, 4, 5, 6}
+
+    def test_suspended_feed_moves_nothing(self) -> None:
+        held = holdings((entry(1, day="20270120"),), (), ())
+        found = owners(feed(suspend=True), held, w0=Health.LOST, w1=Health.STREAMING, w2=Health.STREAMING)
+        assert found == {1: 0}
+
+    def test_departing_worker_gives_all_away(self) -> None:
+        held = holdings((), (), (entry(1, day="20270120"),))
+        found = owners(feed(workers=2), held, w0=Health.STREAMING, w1=Health.STREAMING, w2=Health.STREAMING)
+        assert set(found.values()) == {0, 1}
+
+    def test_contract_outside_the_universe_has_no_owner(self) -> None:
+        held = holdings((entry(99),), (), ())
+        assert 99 not in owners(feed(), held, w0=Health.STREAMING, w1=Health.STREAMING, w2=Health.STREAMING)
+
+
+class TestWhyNot:
+    def test_capacity(self) -> None:
+        few = feed(accounts=type(feed().spec.accounts)(lines_per_account=2))
+        decision = decide(few, universe(*SIX), holdings((), ()), verdicts(w0=Health.STREAMING, w1=Health.STREAMING))
+        assert dict(decision.unassigned) == {5: UnassignedReason.CAPACITY, 6: UnassignedReason.CAPACITY}
+
+    def test_order_books(self) -> None:
+        books = [contract(conid, day=f"20270{conid}20", depth=True) for conid in (1, 2)]
+        decision = decide(feed(), universe(*books), holdings(()), verdicts(w0=Health.STREAMING))
+        assert decision.targets.ladders == {1}
+        assert dict(decision.unassigned) == {2: UnassignedReason.DEPTH_CAPACITY}
+
+    def test_not_let_go_yet(self) -> None:
+        decision = decide(feed(), universe(*SIX[:1]), holdings(()), verdicts(w0=Health.STREAMING))
+        assert [item.reason for item in unassigned(decision, [shard(0)])] == [UnassignedReason.MOVING]
+        assert unassigned(decision, [shard(0, entry(1))]) == ()

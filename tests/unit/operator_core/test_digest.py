@@ -1,0 +1,64 @@
+"""An event wakes a feed if, and only if, a cycle could decide otherwise after it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from ibfeed_operator import digest
+
+SHARD = {
+    "metadata": {"uid": "u", "generation": 1, "resourceVersion": "1"},
+    "status": {
+        "session": "Streaming",
+        "lastTickTime": "2026-11-21T12:00:00Z",
+        "contracts": [{"conid": 1, "epoch": 1, "state": "publishing", "lastTickTime": "2026-11-21T12:00:00Z"}],
+    },
+}
+LEASE = {"metadata": {"uid": "u"}, "spec": {"holderIdentity": "a", "renewTime": "1"}}
+
+
+def changed(body: dict[str, Any], *path: Any, to: Any) -> dict[str, Any]:
+    result = copy.deepcopy(body)
+    inner = result
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = to
+    return result
+
+
+@pytest.mark.parametrize("path", [("status", "lastTickTime"), ("status", "contracts", 0, "lastTickTime")])
+def test_ticks_wake_nobody(path: tuple[Any, ...]) -> None:
+    assert digest.of_shard(changed(SHARD, *path, to="later")) == digest.of_shard(SHARD)
+
+
+@pytest.mark.parametrize(
+    ("path", "to"),
+    [
+        (("metadata", "generation"), 2),
+        (("status", "session"), "Reconnecting"),
+        (("status", "startedAt"), "now"),
+        (("status", "contracts", 0, "state"), "released"),
+        (("status", "contracts", 0, "epoch"), 2),
+    ],
+)
+def test_what_a_worker_reports_does(path: tuple[Any, ...], to: Any) -> None:
+    assert digest.of_shard(changed(SHARD, *path, to=to)) != digest.of_shard(SHARD)
+
+
+def test_renewals_wake_nobody_but_holders_and_failures_do() -> None:
+    assert digest.of_lease(changed(LEASE, "spec", "renewTime", to="2")) == digest.of_lease(LEASE)
+    assert digest.of_lease(changed(LEASE, "spec", "holderIdentity", to="")) != digest.of_lease(LEASE)
+    failed = {"ibfeed.dev/failed-logins": "1"}
+    assert digest.of_lease(changed(LEASE, "metadata", "annotations", to=failed)) != digest.of_lease(LEASE)
+
+
+def test_a_dying_container_does() -> None:
+    running = {"name": "worker", "restartCount": 0, "state": {"running": {"startedAt": "x"}}}
+    pod = {"metadata": {"uid": "u"}, "status": {"phase": "Running", "containerStatuses": [running]}}
+    dead = changed(pod, "status", "containerStatuses", 0, "state", to={"terminated": {"exitCode": 137}})
+    assert digest.of_pod(dead) != digest.of_pod(pod)
+    probed = changed(pod, "status", "conditions", to=[{"type": "Ready", "lastProbeTime": "x"}])
+    assert digest.of_pod(probed) == digest.of_pod(pod)

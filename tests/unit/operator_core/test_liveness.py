@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ibfeed_api.names import Session
+from ibfeed_operator.facts import Health
+from ibfeed_operator.liveness import HOLD_S, LEASE_EXPIRY_S, SESSION_GRACE_S, LeaseObserver, Liveness, Sighting
+from unit.operator_core.facts import STARTED, entry, lease, pod, shard
+
+
+def well(worker: int, **more: Any) -> Sighting:
+    """A streaming worker that holds a contract; ``more`` replaces its pod, shard or lease."""
+    facts = {"shard": shard(worker, entry(worker)), "pod": pod(worker), "lease": lease(worker)}
+    return Sighting(index=worker, **(facts | more))
+
+
+def without_session(worker: int, session: Session = Session.RECONNECTING) -> Sighting:
+    return well(worker, shard=shard(worker, entry(worker), session=session))
+
+
+class TestOneWorker:
+    def judge(self, sighting: Sighting, now: float = 0.0) -> Any:
+        others = {9: well(9), 8: well(8), 7: well(7)}  # so that the loss of one is no mass loss
+        return Liveness().judge(others | {sighting.index: sighting}, now)[sighting.index]
+
+    def test_streams(self) -> None:
+        verdict = self.judge(well(0))
+        assert (verdict.health.state, verdict.silent) == (Health.STREAMING, False)
+
+    @pytest.mark.parametrize(
+        ("sighting", "because"),
+        [
+            (well(0, pod=None), "no pod"),
+            (well(0, pod=pod(0, container_running=False)), "does not run"),
+            (well(0, pod=pod(0, container_running=False, waiting_reason="CrashLoopBackOff")), "CrashLoopBackOff"),
+            (well(0, pod=pod(0, container_started_at=STARTED + timedelta(seconds=1))), "started again"),
+            (well(0, lease=lease(0, age=LEASE_EXPIRY_S)), "no longer renews"),
+        ],
+    )
+    def test_is_lost_at_once_and_silent(self, sighting: Sighting, because: str) -> None:
+        verdict = self.judge(sighting)
+        assert (verdict.health.state, verdict.silent) == (Health.LOST, True)
+        assert because in verdict.health.reason
+
+    @pytest.mark.parametrize(
+        "sighting",
+        [
+            well(0, pod=pod(0, deleting=True)),
+            without_session(0, Session.PARKED),
+            without_session(0, Session.WAITING_FOR_ACCOUNT),
+            without_session(0, Session.STOPPING),
+            well(0, lease=lease(0, holder="other-1_x")),
+            well(0, lease=lease(0, holder="")),
+            well(0, lease=None),
+        ],
+    )
+    def test_is_lost_but_must_be_asked_to_let_go(self, sighting: Sighting) -> None:
+        verdict = self.judge(sighting)
+        assert (verdict.health.state, verdict.silent) == (Health.LOST, False)
+
+    def test_process_of_the_same_second_as_its_container_is_the_present_one(self) -> None:
+        fresh = shard(0, entry(0), started_at="2026-11-21T12:00:00.250000Z")
+        assert self.judge(well(0, shard=fresh)).health.state is Health.STREAMING
+
+    def test_without_contracts_it_is_on_its_way(self) -> None:
+        idle = Sighting(index=0, shard=shard(0, session=Session.LOGGING_IN), pod=pod(0), lease=lease(0))
+        assert self.judge(idle).health.state is Health.STARTING
+
+    def test_without_pod_and_contracts_it_is_absent(self) -> None:
+        assert self.judge(Sighting(index=0, shard=shard(0, session=None))).health.state is Health.ABSENT
+
+
+class TestLostSession:
+    def test_has_a_grace(self) -> None:
+        liveness = Liveness()
+        sightings = {0: without_session(0), 1: well(1), 2: well(2)}
+        assert liveness.judge(sightings, 100.0)[0].health.state is Health.RETURNING
+        assert liveness.judge(sightings, 100.0 + SESSION_GRACE_S - 0.1)[0].health.state is Health.RETURNING
+        verdict = liveness.judge(sightings, 100.0 + SESSION_GRACE_S)[0]
+        assert (verdict.health.state, verdict.silent) == (Health.LOST, False)
+
+    def test_each_loss_has_its_own_grace(self) -> None:
+        liveness = Liveness()
+        others = {1: well(1), 2: well(2)}
+        liveness.judge({0: without_session(0)} | others, 0.0)
+        liveness.judge({0: well(0)} | others, 3.0)
+        assert liveness.judge({0: without_session(0)} | others, 6.0)[0].health.state is Health.RETURNING
+
+    def test_of_most_is_held_and_stays_held_until_each_returns(self) -> None:
+        liveness = Liveness()
+        down = {0: without_session(0), 1: without_session(1), 2: well(2)}
+        liveness.judge(down, 0.0)
+        assert all(liveness.judge(down, 60.0)[worker].held for worker in (0, 1))
+        one = liveness.judge({0: well(0), 1: without_session(1), 2: well(2)}, 61.0)
+        assert one[0].health.state is Health.STREAMING
+        assert one[1].health.state is Health.RETURNING
+        late = liveness.judge({0: well(0), 1: without_session(1), 2: well(2)}, HOLD_S)
+        assert late[1].health.state is Health.LOST
+
+    def test_of_the_only_worker_is_held(self) -> None:
+        liveness = Liveness()
+        liveness.judge({0: without_session(0)}, 0.0)
+        assert liveness.judge({0: without_session(0)}, 60.0)[0].health.state is Health.RETURNING
+
+    def test_a_parked_one_is_never_held(self) -> None:
+        verdicts = Liveness().judge({0: without_session(0, Session.PARKED), 1: without_session(1)}, 0.0)
+        assert verdicts[0].health.state is Health.LOST
+        assert verdicts[1].health.state is Health.RETURNING
+
+    def test_workers_that_hold_nothing_make_no_mass(self) -> None:
+        idle = Sighting(index=3, shard=shard(3, session=Session.LOGGING_IN), pod=pod(3))
+        starting = {worker: Sighting(index=worker, shard=idle.shard, pod=idle.pod) for worker in (3, 4, 5)}
+        liveness = Liveness()
+        sightings = {0: without_session(0), 1: well(1)} | starting
+        liveness.judge(sightings, 0.0)
+        assert liveness.judge(sightings, 10.0)[0].health.state is Health.LOST
+
+
+def test_next_change_is_when_a_verdict_may_turn_by_itself() -> None:
+    liveness = Liveness()
+    sightings = {0: without_session(0), 1: well(1, lease=lease(1, age=9.0)), 2: well(2)}
+    liveness.judge(sightings, 50.0)
+    assert liveness.next_change_s(sightings, 50.0) == pytest.approx(1.0)
+
+
+class TestLeaseObserver:
+    def test_age_runs_from_the_last_change_seen(self) -> None:
+        observer = LeaseObserver()
+        assert observer.age("ns", "a", "1", 100.0) == 0.0
+        assert observer.age("ns", "a", "1", 107.0) == 7.0
+        assert observer.age("ns", "a", "2", 109.0) == 0.0
+        assert observer.age("other", "a", "2", 109.0) == 0.0
+
+    def test_forgotten_ones_start_anew(self) -> None:
+        observer = LeaseObserver()
+        observer.age("ns", "a", "1", 100.0)
+        observer.forget("ns", "a")
+        assert observer.age("ns", "a", "1", 120.0) == 0.0
