@@ -12,7 +12,7 @@ import time
 from typing import Final
 
 from ibfeed_operator import metrics
-from ibfeed_operator.cluster import ClusterError, Conflict
+from ibfeed_operator.cluster import ClusterError, Conflict, NotFound
 from ibfeed_operator.janitor import sweep
 from ibfeed_operator.observe import feed_names
 from ibfeed_operator.reconcile import Reconciler
@@ -69,7 +69,7 @@ class FeedTask:
         try:
             with metrics.RECONCILE_SECONDS.time():
                 wait = await self._reconciler.cycle()
-        except Conflict as error:
+        except (Conflict, NotFound) as error:  # somebody wrote to it, or deleted it, since it was seen
             logger.debug("%s/%s: looking again: %s", *self._where, error)
             return self._patience(*_CONFLICT_S)
         except ClusterError as error:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from ibfeed_operator.announce import Announcer
-from ibfeed_operator.cluster import ClusterError, Conflict
+from ibfeed_operator.cluster import ClusterError, Conflict, NotFound
 from ibfeed_operator.observe import Invalid, observe, write_status
 from ibfeed_operator.resolver import Resolver
 from ibfeed_operator.shared import Shared
@@ -38,8 +38,8 @@ class Reconciler:
     async def cycle(self) -> float | None:
         """One cycle. Returns the seconds until the next one at the latest; None: there is no such feed (any more).
 
-        Raises Conflict if somebody wrote meanwhile (look again), ClusterError if the API server refused; of the latter
-        the status tells once it lasts.
+        Raises Conflict or NotFound if somebody wrote or deleted meanwhile (look again), any other ClusterError if the
+        API server refused; of the latter the status tells once it lasts.
         """
         world = await observe(self._shared.cluster, self._shared.leases, self._namespace, self._name)
         if world is None:
@@ -52,7 +52,7 @@ class Reconciler:
         visit = Visit(self._shared, self._memory, world)
         try:
             await self._act(visit)
-        except Conflict:
+        except (Conflict, NotFound):
             raise
         except ClusterError as error:
             now = time.monotonic()

@@ -137,7 +137,7 @@ class Resolver:
 
     async def _ask(self, feed: Feed, root: str, months: int, candidate: Candidate) -> Answer:
         def trouble(kind: RootTrouble, message: str) -> Answer:
-            logger.warning("root %s of %s/%s: %s", root, feed.namespace, feed.name, message)
+            logger.warning("root %s of %s/%s: %s", root, feed.namespace, feed.name, message or kind)
             return Answer(root=root, months=months, trouble=kind, message=message)
 
         try:

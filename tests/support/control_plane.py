@@ -1,7 +1,7 @@
 """A control plane without nodes, for tests of the operator: etcd, kube-apiserver and two controllers, and no kubelet.
 
-What a kubelet and a worker would do is done by ``support.hollow``. It is apart from the tests' cluster, so that workers can
-die, hang and be cut off at will, and it is up in seconds.
+What a kubelet and a worker would do is done by ``support.hollow``. It is apart from the tests' cluster, so that workers
+can die, hang and be cut off at will, and it is up in seconds.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
+import datetime as dt
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ ROOTS = {"CL": 1000, "NG": 2000, "ES": 3000, "GC": 4000}
 
 
 def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return dt.datetime.now(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def listed(root: str, months: int) -> list[dict[str, Any]]:

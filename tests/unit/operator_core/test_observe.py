@@ -76,18 +76,17 @@ class TestShard:
         assert read_shard(as_json(metadata={"name": "f-0"}, spec={"feed": 7})) is None
 
 
-class TestFeed:
-    SPEC = {"roots": [{"symbol": "CL"}], "accounts": {"secretRef": {"name": "s"}}, "kafka": {"bootstrapServers": "k:1"}}
+SPEC = {"roots": [{"symbol": "CL"}], "accounts": {"secretRef": {"name": "s"}}, "kafka": {"bootstrapServers": "k:1"}}
 
+
+class TestFeed:
     def test_without_status(self) -> None:
-        found = read_feed(
-            as_json(metadata={"name": "f", "namespace": "n", "uid": "u", "generation": 3}, spec=self.SPEC)
-        )
+        found = read_feed(as_json(metadata={"name": "f", "namespace": "n", "uid": "u", "generation": 3}, spec=SPEC))
         assert isinstance(found, Feed)
         assert (found.generation, found.deleting, found.status.conditions) == (3, False, ())
 
     def test_that_cannot_be_read_says_why(self) -> None:
-        found = read_feed(as_json(metadata={"name": "f", "namespace": "n"}, spec=self.SPEC | {"workers": "many"}))
+        found = read_feed(as_json(metadata={"name": "f", "namespace": "n"}, spec=SPEC | {"workers": "many"}))
         assert isinstance(found, Invalid)
         assert "workers" in found.message
 
