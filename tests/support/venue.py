@@ -31,7 +31,9 @@ class Venue:
         return int(self.state()["now_ms"])
 
     def logged_in(self) -> list[str]:
-        return [name for name, user in self.state()["users"].items() if user["logged_in"]]
+        """Users with a brokerage session. (What a killed process leaves behind has none any more, and ends when idle.)"""
+        users = self.state()["users"].items()
+        return [name for name, user in users if any(session["authenticated"] for session in user["sessions"])]
 
     def cursor(self) -> int:
         """Where the ground truth stands now."""
