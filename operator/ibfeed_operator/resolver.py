@@ -22,7 +22,7 @@ from ibfeed_api.names import WORKER_PORT
 from ibfeed_operator.cluster import Cluster, ClusterError
 from ibfeed_operator.facts import Contract, Feed, RootTrouble
 from ibfeed_operator.observe import shards_path
-from ibfeed_operator.universe import Answer, complete
+from ibfeed_operator.universe import Answer, alive_by_root
 
 logger = logging.getLogger(__name__)
 
@@ -112,8 +112,9 @@ class Resolver:
     def _due(
         self, feed: Feed, known: Mapping[int, Contract], doubtful: Collection[str], *, today: str, now: float
     ) -> Iterable[Root]:
+        alive = alive_by_root(known, today=today)
         for root in feed.spec.roots:
-            whole = complete(feed.spec, root, known, today=today)
+            whole = len(alive.get(root.symbol, ())) >= feed.spec.front_months_of(root)
             asked = self._asked.get(root.symbol)
             if asked is None:
                 # All that the spec wants is known from before this operator's life: asking is a matter of hours.

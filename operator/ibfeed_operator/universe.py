@@ -65,9 +65,10 @@ def merge(spec: FeedSpec, known: Mapping[int, Contract], answers: Mapping[str, A
     chosen: list[Contract] = []
     problems: list[RootProblem] = []
     resolved = True
+    alive = alive_by_root(known, today=today)
     for root in spec.roots:
         months = spec.front_months_of(root)
-        old = _nearest((contract for contract in known.values() if contract.root == root.symbol), today)
+        old = alive.get(root.symbol, [])
         answer = answers.get(root.symbol)
         contracts, problem = _of_root(root, months, old, answer, today)
         chosen.extend(contracts)
@@ -83,10 +84,12 @@ def merge(spec: FeedSpec, known: Mapping[int, Contract], answers: Mapping[str, A
     )
 
 
-def complete(spec: FeedSpec, root: Root, known: Mapping[int, Contract], *, today: str) -> bool:
-    """Whether as many unexpired contracts of ``root`` are known as the spec asks for."""
-    alive = _nearest((contract for contract in known.values() if contract.root == root.symbol), today)
-    return len(alive) >= spec.front_months_of(root)
+def alive_by_root(known: Mapping[int, Contract], *, today: str) -> dict[str, list[Contract]]:
+    """The contracts of each root that have not expired, nearest first."""
+    by_root: dict[str, list[Contract]] = {}
+    for contract in known.values():
+        by_root.setdefault(contract.root, []).append(contract)
+    return {root: _nearest(contracts, today) for root, contracts in by_root.items()}
 
 
 def _of_root(

@@ -6,7 +6,7 @@ from ibfeed_api.calls import ResolvedContract
 from ibfeed_api.feed import Depth, Root
 from ibfeed_operator.facts import Contract, RootTrouble, Universe
 from ibfeed_operator.feed_status import ContractStatus, FeedStatus
-from ibfeed_operator.universe import Answer, complete, merge, remembered
+from ibfeed_operator.universe import Answer, alive_by_root, merge, remembered
 from unit.operator_core.facts import contract, entry, feed, shard
 
 TODAY = "20270115"
@@ -123,7 +123,6 @@ def _fields(value: object) -> dict[str, object]:
     return {name: getattr(value, name) for name in type(value).__slots__}  # type: ignore[attr-defined]
 
 
-def test_complete() -> None:
-    root = THREE.roots[0]
-    assert complete(THREE, root, known_of(1, 2, 3), today=TODAY)
-    assert not complete(THREE, root, known_of(1, 2, 3), today="20270121")
+def test_alive_by_root() -> None:
+    alive = alive_by_root(known_of(3, 1, 2) | {9: contract(9, root="NG", day="20270101")}, today="20270121")
+    assert {root: [contract.conid for contract in found] for root, found in alive.items()} == {"CL": [2, 3], "NG": []}
