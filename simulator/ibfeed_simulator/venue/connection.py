@@ -64,7 +64,8 @@ class Connection:
 
     @property
     def congested(self) -> bool:
-        return self._transport.get_write_buffer_size() > _BUFFER_LIMIT
+        """Nothing can be sent now. A TLS transport that is closed must not be asked for its buffer: that raises."""
+        return not self.open or self._transport.get_write_buffer_size() > _BUFFER_LIMIT
 
     @property
     def open(self) -> bool:

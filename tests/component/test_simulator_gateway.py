@@ -1,0 +1,320 @@
+"""The stand-in gateway as a process before a venue, both over TLS: the quirks that were measured on IB's own gateway.
+
+The client is websocket-client, blocking and simple, as many of those are that were written for the real gateway.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+import websocket
+import yaml
+
+from support.cluster import eventually
+from support.simulator import Venue, free_port, unpacked_gateway
+
+SUCCESS = "Client login succeeds"
+
+
+@pytest.fixture(scope="module")
+def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpacked_gateway(tmp_path_factory.mktemp("distribution"))
+
+
+@pytest.fixture(scope="module")
+def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
+    with Venue(tmp_path_factory.mktemp("venue"), "--penalty-seconds", "1") as running:
+        yield running
+
+
+class Gateway:
+    """``bin/run.sh`` with a configuration of its own, logged in as one user."""
+
+    def __init__(self, distribution: Path, folder: Path, upstream: str, ca: Path | None, **changes: object) -> None:
+        self.port = free_port()
+        root = folder / "root"
+        root.mkdir()
+        for source in (distribution / "root").iterdir():
+            (root / source.name).write_bytes(source.read_bytes())
+        configuration = yaml.safe_load((root / "conf.yaml").read_text())
+        configuration |= {"listenPort": self.port, "proxyRemoteHost": upstream, "authDelay": 500, **changes}
+        (root / "conf.yaml").write_text(yaml.safe_dump(configuration))
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        if ca is not None:
+            environment["GATEWAY_UPSTREAM_CA"] = str(ca)
+        self.process = subprocess.Popen(
+            [str(distribution / "bin" / "run.sh"), str(root / "conf.yaml")],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.http = httpx.Client(base_url=f"https://127.0.0.1:{self.port}", verify=False, trust_env=False, timeout=5)
+        self.sockets: list[websocket.WebSocket] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for socket in self.sockets:
+            socket.shutdown()
+        self.http.close()
+        self.process.terminate()
+        self.process.wait(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def ready(self) -> Self:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line == f"Open https://localhost:{self.port} to login\n"
+        return self
+
+    def submit(self, username: str, password: str) -> httpx.Response:
+        return self.http.post("/sso/Dispatcher", data={"username": username, "password": password})
+
+    def log_in(self, venue: Venue, index: int = 1) -> Self:
+        keys = venue.credentials
+        answer = self.submit(keys[f"username-{index}"], keys[f"password-{index}"])
+        assert answer.status_code == 200
+        assert SUCCESS in answer.text
+        eventually(lambda: self.status().get("authenticated"), within=5, what="the gateway opens the session by itself")
+        return self
+
+    def status(self) -> dict[str, Any]:
+        answer = self.http.post("/v1/api/iserver/auth/status", json={})
+        found: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
+        return found
+
+    def socket(self) -> websocket.WebSocket:
+        made = websocket.create_connection(
+            f"wss://127.0.0.1:{self.port}/v1/api/ws",
+            sslopt={"cert_reqs": ssl.CERT_NONE},
+            skip_utf8_validation=True,
+            timeout=5,
+        )
+        self.sockets.append(made)
+        return made
+
+
+@pytest.fixture
+def gateway(distribution: Path, venue: Venue, tmp_path: Path) -> Iterator[Gateway]:
+    venue.clear()
+    venue.fault("forgive")
+    with Gateway(distribution, tmp_path, venue.upstream, venue.ca) as running:
+        yield running.ready()
+
+
+def frame(socket: websocket.WebSocket) -> dict[str, Any]:
+    opcode, data = socket.recv_data()
+    assert opcode == websocket.ABNF.OPCODE_BINARY
+    found: dict[str, Any] = json.loads(data)
+    return found
+
+
+def until(socket: websocket.WebSocket, topic: str) -> dict[str, Any]:
+    while (found := frame(socket)).get("topic") != topic:
+        pass
+    return found
+
+
+def front(gateway: Gateway, root: str = "CL") -> int:
+    conid: int = gateway.http.get("/v1/api/trsrv/futures", params={"symbols": root}).json()[root][0]["conid"]
+    return conid
+
+
+def test_its_certificate_is_the_one_to_pin(distribution: Path, gateway: Gateway) -> None:
+    served = ssl.get_server_certificate(("127.0.0.1", gateway.port))
+    fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(served)).hexdigest()
+    assert fingerprint == (distribution / "certificate.sha256").read_text().strip()
+
+
+def test_the_front_door_leads_to_the_login_page(gateway: Gateway) -> None:
+    answer = gateway.http.get("/")
+    assert answer.headers["Location"] == "/sso/Login?forwardTo=22&RL=1&ip2loc=US"
+    page = gateway.http.get(answer.headers["Location"])
+    assert 'name="username"' in page.text
+    assert gateway.http.post("/v1/api/tickle").status_code == 401
+
+
+def test_only_a_redirect_of_the_dispatcher_is_a_login(gateway: Gateway, venue: Venue) -> None:
+    answer = gateway.submit("paper1", "wrong")
+    assert answer.status_code == 200
+    assert SUCCESS not in answer.text
+    time.sleep(1)
+    assert gateway.http.post("/v1/api/tickle").status_code == 401
+    venue.fault("unlock")
+
+
+def test_it_opens_the_brokerage_session_by_itself_and_streams_binary(gateway: Gateway, venue: Venue) -> None:
+    gateway.log_in(venue)
+    conid = front(gateway)
+    socket = gateway.socket()
+    assert [frame(socket)["topic"] for _ in range(3)] == ["system", "act", "sts"]
+    socket.send(f'smd+{conid}+{{"fields":["31","84","86"]}}')
+    first = until(socket, f"smd+{conid}")
+    assert first["_updated"] < until(socket, f"smd+{conid}")["_updated"]
+    socket.ping("still there?")
+    socket.send("tic")
+    assert until(socket, "tic")["alive"] is True
+
+
+def test_the_client_s_own_cookies_go_no_further(gateway: Gateway, venue: Venue) -> None:
+    headers = {"Cookie": "XYZAB=stolen"}
+    gateway.log_in(venue)
+    assert gateway.http.post("/v1/api/tickle", json={}, headers=headers).status_code == 200
+
+
+def test_with_a_dead_session_the_websocket_opens_and_waits(gateway: Gateway) -> None:
+    assert frame(gateway.socket()) == {"message": "waiting for session"}
+
+
+def test_an_upstream_close_is_1000(gateway: Gateway, venue: Venue) -> None:
+    socket = gateway.log_in(venue).socket()
+    until(socket, "sts")
+    venue.fault("drop_websocket", username="paper1")
+    opcode, data = socket.recv_data()
+    assert (opcode, int.from_bytes(data[:2], "big")) == (websocket.ABNF.OPCODE_CLOSE, 1000)
+
+
+def test_a_fragmented_message_comes_in_pieces(gateway: Gateway, venue: Venue) -> None:
+    gateway.log_in(venue)
+    venue.fault("fragmented", username="paper1", value=20)
+    socket = gateway.socket()
+    pieces: list[bytes] = []
+    while True:
+        opcode, data = socket.recv_data()
+        assert opcode == websocket.ABNF.OPCODE_BINARY
+        pieces.append(data)
+        try:
+            whole = json.loads(b"".join(pieces))
+        except ValueError:
+            continue
+        break
+    assert len(pieces) > 1
+    assert whole["topic"] == "system"
+
+
+def test_text_is_recoded_and_may_be_no_utf_8(gateway: Gateway, venue: Venue) -> None:
+    socket = gateway.log_in(venue).socket()
+    until(socket, "sts")
+    venue.fault("non_utf8_frame", username="paper1")
+    _, data = socket.recv_data()
+    with pytest.raises(UnicodeDecodeError):
+        data.decode("utf-8")
+    assert "café" in data.decode("latin-1")
+
+
+@pytest.mark.parametrize(("size", "passes"), [(60_000, True), (70_000, False)])
+def test_big_frames_close_the_socket(gateway: Gateway, venue: Venue, size: int, passes: bool) -> None:
+    socket = gateway.log_in(venue).socket()
+    until(socket, "sts")
+    venue.fault("big_frame", username="paper1", value=size)
+    opcode, _ = socket.recv_data()
+    assert (opcode == websocket.ABNF.OPCODE_BINARY) is passes
+
+
+def test_a_hung_upstream_is_silence_that_ends(gateway: Gateway, venue: Venue) -> None:
+    gateway.log_in(venue)
+    venue.fault("hang", username="paper1", seconds=2)
+    with pytest.raises(httpx.ReadTimeout):
+        gateway.http.post("/v1/api/tickle", json={}, timeout=1)
+    socket = gateway.socket()
+    socket.settimeout(0.5)
+    with pytest.raises(websocket.WebSocketTimeoutException):
+        socket.recv_data()
+    assert gateway.http.post("/v1/api/tickle", json={}).status_code == 200
+
+
+def test_what_is_sent_before_the_upstream_is_open_is_lost(gateway: Gateway, venue: Venue) -> None:
+    conid = front(gateway.log_in(venue))
+    venue.fault("hang", username="paper1", seconds=1)
+    socket = gateway.socket()
+    socket.send(f'smd+{conid}+{{"fields":["31","84","85","86","88"]}}')
+    until(socket, "sts")
+    socket.settimeout(1.5)
+    with pytest.raises(websocket.WebSocketTimeoutException):
+        until(socket, f"smd+{conid}")
+
+
+def test_without_an_upstream_rest_is_silent_and_the_websocket_opens(
+    distribution: Path, venue: Venue, tmp_path: Path
+) -> None:
+    with Gateway(distribution, tmp_path, f"https://localhost:{free_port()}", venue.ca) as lonely:
+        lonely.ready()
+        with pytest.raises(httpx.ReadTimeout):
+            lonely.http.post("/v1/api/tickle", json={}, timeout=1)
+        socket = lonely.socket()
+        socket.settimeout(0.5)
+        with pytest.raises(websocket.WebSocketTimeoutException):
+            socket.recv_data()
+
+
+def test_an_upstream_that_it_can_t_trust_is_as_good_as_none(distribution: Path, venue: Venue, tmp_path: Path) -> None:
+    with Gateway(distribution, tmp_path, venue.upstream, None) as wary:
+        wary.ready()
+        with pytest.raises(httpx.ReadTimeout):
+            wary.http.get("/sso/Login", timeout=1)
+
+
+def test_it_answers_reauthenticate_itself_and_competes(gateway: Gateway, venue: Venue) -> None:
+    gateway.log_in(venue)
+    venue.fault("compete", username="paper1")
+    assert gateway.status()["competing"] is True
+    assert gateway.http.post("/v1/api/iserver/reauthenticate").json() == {"message": "triggered"}
+    eventually(lambda: gateway.status().get("authenticated"), within=5, what="the session is taken back")
+
+
+def test_a_second_user_s_login_replaces_the_cookies(gateway: Gateway, venue: Venue) -> None:
+    gateway.log_in(venue, 1)
+    gateway.log_in(venue, 2)
+    assert gateway.http.get("/v1/api/iserver/accounts").json()["selectedAccount"] == "DU1000002"
+    assert venue.user(1)["logged_in"]
+
+
+def test_logout_closes_everything(gateway: Gateway, venue: Venue) -> None:
+    socket = gateway.log_in(venue, 3).socket()
+    until(socket, "sts")
+    assert gateway.http.post("/v1/api/logout").content == b'{"status":true}'
+    assert socket.recv_data()[0] == websocket.ABNF.OPCODE_CLOSE
+    assert gateway.http.post("/v1/api/tickle").status_code == 401
+    assert venue.user(3)["logouts"] == 1
+
+
+def test_the_venue_can_kill_it(gateway: Gateway, venue: Venue) -> None:
+    socket = gateway.log_in(venue).socket()
+    until(socket, "sts")
+    venue.fault("kill_gateway", username="paper1", count=1)
+    assert gateway.process.wait(5) == 137
+
+
+def test_strangers_are_denied(distribution: Path, venue: Venue, tmp_path: Path) -> None:
+    with Gateway(distribution, tmp_path, venue.upstream, venue.ca, ips={"allow": ["10.*"]}) as closed:
+        answer = closed.ready().http.get("/")
+        assert (answer.status_code, answer.text) == (403, "Access Denied")
+
+
+def test_an_unknown_key_stops_it(distribution: Path, venue: Venue, tmp_path: Path) -> None:
+    with Gateway(distribution, tmp_path, venue.upstream, venue.ca, tickleDelay=1) as broken:
+        assert broken.process.wait(10) == 1
+        assert broken.process.stdout is not None
+        assert "tickleDelay" in broken.process.stdout.read()
+
+
+@pytest.mark.timeout(90)
+def test_it_logs_out_by_itself_when_a_tickle_finds_the_session_taken(gateway: Gateway, venue: Venue) -> None:
+    gateway.log_in(venue, 4)
+    venue.fault("compete", username="paper4")
+    assert gateway.status()["connected"] is True
+    eventually(lambda: not venue.user(4)["logged_in"], within=35, what="the gateway's own tickle ends the session")
+    assert gateway.http.post("/v1/api/tickle").status_code == 401
