@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
-from support.cluster import eventually, kubectl
+from support.cluster import KUBECONFIG, eventually, kubectl
 from support.figures import Figures
+from support.forwarder import Forwarder
 from support.simulator import Venue, unpacked_gateway
 from support.stream import Tap
 from support.worker import Stage, Worker, below, entry
@@ -31,6 +36,7 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
 @pytest.fixture
 def stage(venue: Venue, gateway: Path, tmp_path: Path) -> Iterator[Stage]:
     venue.clear()
+    venue.fault("expire_sso")  # whoever a test before this one left logged in
     with Stage(venue, gateway, tmp_path) as stage:
         yield stage
 
@@ -186,17 +192,52 @@ def test_the_account_is_given_up_when_its_lease_is_lost(stage: Stage) -> None:
     with stage.worker() as worker:
         worker.until("Streaming")
         taken = {"spec": {"holderIdentity": "somebody-else"}}
-        kubectl(*("patch", "lease", stage.lease_name(1), "-n", stage.namespace, "--type=merge", "-p", _json(taken)))
+        kubectl(
+            *("patch", "lease", stage.lease_name(1), "-n", stage.namespace, "--type=merge", "-p", json.dumps(taken))
+        )
         worker.until("WaitingForAccount", reason="AccountHeldElsewhere", within=15)
         assert not stage.venue.user()["logged_in"]
         # Nobody renews it, so after ten seconds it is free for whoever waits.
         worker.until("Streaming", within=40)
 
 
-def _json(value: object) -> str:
-    import json
+@pytest.fixture
+def cuttable(tmp_path: Path) -> Iterator[tuple[Forwarder, Path]]:
+    """The way to the API server, and a kubeconfig that takes it."""
+    document = yaml.safe_load(KUBECONFIG.read_text())
+    cluster = document["clusters"][0]["cluster"]
+    server = urlsplit(cluster["server"])
+    assert server.hostname
+    with Forwarder(server.hostname, server.port or 443) as forwarder:
+        cluster["server"] = f"https://127.0.0.1:{forwarder.port}"
+        cluster["tls-server-name"] = server.hostname
+        path = tmp_path / "kubeconfig"
+        path.write_text(yaml.safe_dump(document))
+        path.chmod(0o600)
+        yield forwarder, path
 
-    return json.dumps(value)
+
+def test_cut_off_from_the_api_server_it_stops_by_itself_in_time(
+    stage: Stage, cuttable: tuple[Forwarder, Path], figures: Figures
+) -> None:
+    forwarder, kubeconfig = cuttable
+    with stage.worker(kubeconfig=kubeconfig) as worker:
+        worker.until("Streaming")
+        assigned = with_contracts(worker)
+        eventually(lambda: set(publishing(worker)) == set(assigned), within=15, what="publishing")
+        with Tap(stage.topics.ticklast.name) as tap:
+            forwarder.cut()
+            cut = time.time()
+            eventually(lambda: not stage.venue.user()["logged_in"], within=15, what="logged out", every=0.1)
+            stopped = time.time()
+            time.sleep(3)
+            last = max(record.arrived for record in tap.records())
+        renewed = datetime.fromisoformat(stage.lease()["spec"]["renewTime"]).timestamp()
+        figures.record("worker cut off: last tick after the last renewal", last - renewed, bar=8.5)
+        assert last > cut + 3, "a short outage must not stop it"
+        assert stopped - renewed < 10, "logged out before anyone may take the account"
+        forwarder.mend()
+        worker.until("Streaming", within=40)
 
 
 def test_two_workers_never_share_an_account(stage: Stage) -> None:

@@ -12,7 +12,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -136,7 +135,7 @@ class Worker:
 
     def start(self) -> None:
         own = {
-            "KUBECONFIG": str(KUBECONFIG),
+            "KUBECONFIG": str(self._settings.get("kubeconfig", KUBECONFIG)),
             "POD_NAME": self.name,
             "POD_NAMESPACE": self.stage.namespace,
             "POD_UID": self.uid,
@@ -234,7 +233,3 @@ def below(pid: int) -> list[int]:
         found += children
         queue += children
     return found
-
-
-def now() -> datetime:
-    return datetime.now(UTC)

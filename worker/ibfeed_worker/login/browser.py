@@ -38,7 +38,8 @@ _FLAGS: Final = (
 _LOOK: Final = """
 const [error, factor] = arguments;
 const visible = (e) => e.getClientRects().length > 0 && getComputedStyle(e).visibility !== 'hidden';
-const all = (css) => Array.from(document.querySelectorAll(css)).filter(visible);
+const outermost = (e, _, found) => !found.some((other) => other !== e && other.contains(e));
+const all = (css) => Array.from(document.querySelectorAll(css)).filter(visible).filter(outermost);
 return {
   body: (document.body ? document.body.innerText : '').slice(0, 4000),
   errors: all(error).map((e) => e.innerText.trim()).filter((t) => t),
@@ -88,7 +89,10 @@ def _attempt(driver: Chrome, order: Order, *, deadline: float) -> Result:
         return Result(outcome=Outcome.PAGE_UNREACHABLE, text=f"the login page did not load within {left:.0f} s")
     except WebDriverException as error:
         return Result(outcome=Outcome.PAGE_UNREACHABLE, text=f"the login page did not load: {_first_line(error)}")
-    if (status := _http_status(driver)) >= 400:
+    status = _http_status(driver)
+    if status == 0:  # the browser's own error page, such as the one for a certificate that is not the pinned one
+        return Result(outcome=Outcome.PAGE_UNREACHABLE, text=f"the login page did not load: {driver.title[:60]}")
+    if status >= 400:
         return Result(outcome=Outcome.PAGE_UNREACHABLE, text=f"the login page answered HTTP {status}")
     try:
         _fill(driver, order, deadline=min(deadline, time.monotonic() + _FIND_LIMIT))

@@ -1,0 +1,226 @@
+"""Logins as a real browser sees them, and what a worker makes of those that fail."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ibfeed_api.feed import Kafka, Login
+from ibfeed_worker import login
+from ibfeed_worker.gateway.pin import PinnedTls
+from ibfeed_worker.gateway.process import Gateway, GatewaySettings, start
+from ibfeed_worker.login.page import Outcome, Result
+from support.cluster import eventually, kubectl
+from support.simulator import Venue, environment, free_port, unpacked_gateway
+from support.worker import Stage
+
+BROWSER = login.Browser(Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver"))
+
+
+@pytest.fixture(scope="module")
+def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpacked_gateway(tmp_path_factory.mktemp("distribution"))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
+    with Venue(tmp_path_factory.mktemp("venue")) as venue:
+        yield venue
+
+
+@pytest.fixture
+def venue(running: Venue) -> Venue:
+    running.clear()
+    running.fault("expire_sso")
+    running.fault("unlock")
+    return running
+
+
+@pytest.fixture
+async def gateway(venue: Venue, distribution: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])  # the login is a process of its own
+    settings = GatewaySettings(
+        folder=distribution, port=free_port(), upstream=venue.upstream, extra_ca=venue.ca, certificate=None
+    )
+    gateway = await start(settings)
+    yield gateway
+    await gateway.stop()
+
+
+@pytest.fixture
+def stage(venue: Venue, distribution: Path, tmp_path: Path) -> Iterator[Stage]:
+    with Stage(venue, distribution, tmp_path) as stage:
+        yield stage
+
+
+async def attempt(gateway: Gateway, venue: Venue, *, paper: bool = True, **settings: object) -> Result:
+    return await login.log_in(
+        BROWSER,
+        url=gateway.login_url,
+        spki=gateway.tls.spki,
+        username=venue.credentials["username-1"],
+        password=venue.credentials["password-1"],
+        login=msgspec.convert({"timeoutSeconds": 20, **settings}, Login),
+        paper=paper,
+    )
+
+
+# One login each, in the browser.
+
+
+@pytest.mark.parametrize("page", ["page_version_1", "page_version_2"])
+async def test_both_versions_of_the_page(gateway: Gateway, venue: Venue, page: str) -> None:
+    venue.fault(page)
+    result = await attempt(gateway, venue)
+    assert (result.outcome, result.text) == (Outcome.SUCCEEDED, "")
+    assert venue.user()["logged_in"]
+    assert 0 < result.seconds < 20
+
+
+@pytest.mark.parametrize("page", ["page_version_1", "page_version_2"])
+@pytest.mark.parametrize(
+    ("fault", "outcome", "says"),
+    [
+        ("wrong_password", Outcome.WRONG_CREDENTIALS, "Invalid username password combination"),
+        ("locked", Outcome.LOCKED, "locked"),
+        ("second_factor", Outcome.SECOND_FACTOR, "second factor"),
+    ],
+)
+async def test_refusals(gateway: Gateway, venue: Venue, page: str, fault: str, outcome: Outcome, says: str) -> None:
+    venue.fault(page)
+    venue.fault(fault)
+    result = await attempt(gateway, venue)
+    assert result.outcome is outcome
+    assert says in result.text
+
+
+@pytest.mark.parametrize("page", ["page_version_1", "page_version_2"])
+async def test_the_page_is_switched_to_paper_trading(gateway: Gateway, venue: Venue, page: str) -> None:
+    venue.fault(page)
+    venue.fault("wrong_mode")  # the page begins in live mode, and minds
+    refused = await attempt(gateway, venue, paper=False)
+    assert refused.outcome is Outcome.WRONG_MODE
+    assert "Please select the correct Login mode" in refused.text
+    assert (await attempt(gateway, venue)).outcome is Outcome.SUCCEEDED
+
+
+async def test_a_changed_page_names_the_selector_that_found_nothing(gateway: Gateway, venue: Venue) -> None:
+    venue.fault("page_changed")
+    result = await attempt(gateway, venue)
+    assert result.outcome is Outcome.PAGE_CHANGED
+    assert "user name field ([name='user_name']" in result.text
+
+
+async def test_maintenance_is_no_changed_page(gateway: Gateway, venue: Venue) -> None:
+    venue.fault("maintenance")
+    result = await attempt(gateway, venue)
+    assert (result.outcome, result.text) == (Outcome.PAGE_UNREACHABLE, "the login page answered HTTP 503")
+
+
+async def test_a_hung_upstream_is_given_up_in_time(gateway: Gateway, venue: Venue) -> None:
+    venue.fault("hang")
+    result = await attempt(gateway, venue, timeoutSeconds=5)
+    assert result.outcome is Outcome.PAGE_UNREACHABLE
+    assert result.seconds < 12
+
+
+async def test_chromium_refuses_a_gateway_that_is_not_the_pinned_one(gateway: Gateway, venue: Venue) -> None:
+    gateway.tls = PinnedTls(gateway.tls.context, spki="A" * 43 + "=")
+    result = await attempt(gateway, venue)
+    assert result.outcome is Outcome.PAGE_UNREACHABLE
+    assert "Privacy error" in result.text
+
+
+# Whole workers.
+
+
+def test_a_wrong_password_is_counted_on_the_lease_and_waited_for(stage: Stage) -> None:
+    stage.venue.fault("wrong_password")
+    with stage.worker() as worker:
+        status = worker.until("BackingOff", reason="WrongCredentials")
+        assert "Invalid username password combination" in status["message"]
+        assert "next try at" in status["message"]
+        annotations = stage.lease()["metadata"]["annotations"]
+        assert annotations["ibfeed.dev/failed-logins"] == "1"
+        assert annotations["ibfeed.dev/last-failure"] == "Invalid username password combination"
+        assert "ibfeed.dev/next-login" in annotations
+        # The count outlives the process, and so does the waiting.
+        worker.kill()
+        failed = stage.venue.user()["failed_logins"]
+        worker.start()
+        eventually(lambda: worker.status().get("startedAt") != status["startedAt"], within=10, what="a new process")
+        worker.until("BackingOff", reason="LoginFailed")
+        assert stage.venue.user()["failed_logins"] == failed
+        # With the right password the record is gone.
+        stage.venue.clear()
+        worker.until("Streaming", within=60)
+        assert not [
+            key for key in stage.lease()["metadata"].get("annotations", {}) if "login" in key or "failure" in key
+        ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("second_factor", "SecondFactorAsked"), ("wrong_password", "WrongCredentials"), ("not_paper", "NotPaper")],
+)
+def test_what_only_a_person_can_help_parks_the_account(stage: Stage, fault: str, reason: str) -> None:
+    stage.venue.fault(fault)
+    with stage.worker(accounts={"max_failed_logins": 1}) as worker:
+        worker.until("Parked", reason=reason)
+        lease = stage.lease()
+        assert lease["metadata"]["annotations"]["ibfeed.dev/parked"] == reason
+        eventually(lambda: stage.lease()["spec"]["holderIdentity"] == "", within=10, what="the account is let go")
+        eventually(lambda: not stage.venue.user()["logged_in"], within=5, what="logged out")
+        stage.venue.clear()
+        kubectl(*("annotate", "lease", stage.lease_name(1), "-n", stage.namespace, "ibfeed.dev/parked-", "--overwrite"))
+        kubectl(*("annotate", "lease", stage.lease_name(1), "-n", stage.namespace, "ibfeed.dev/failed-logins-"))
+        worker.until("Streaming", within=40)
+
+
+def test_a_changed_page_is_not_held_against_the_account(stage: Stage) -> None:
+    stage.venue.fault("page_changed")
+    with stage.worker() as worker:
+        status = worker.until("BackingOff", reason="LoginPageChanged", within=40)
+        assert "user name field" in status["message"]
+        assert "ibfeed.dev/failed-logins" not in stage.lease()["metadata"].get("annotations", {})
+
+
+def test_a_missing_secret_is_named_and_its_creation_noticed(stage: Stage) -> None:
+    kubectl("delete", "secret", "paper", "-n", stage.namespace)
+    with stage.worker() as worker:
+        status = worker.until("BackingOff", reason="CredentialsMissing")
+        assert f"Secret {stage.namespace}/paper does not exist" in status["message"]
+        stage.secret(stage.venue.credentials)
+        worker.until("Streaming", within=60)
+
+
+def test_a_broken_gateway_archive_is_named(stage: Stage, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    (broken / "bin").mkdir(parents=True)
+    (broken / "root").mkdir()
+    with stage.worker(gateway_folder=broken) as worker:
+        status = worker.until("BackingOff", reason="GatewayBroken")
+        assert "the gateway archive has no bin/run.sh" in status["message"]
+
+
+def test_an_unreachable_kafka_is_named_and_the_session_lives_on(stage: Stage) -> None:
+    kafka = Kafka(bootstrap_servers=f"127.0.0.1:{free_port()}", topics=stage.topics)
+    with stage.worker(kafka=kafka) as worker:
+        worker.until("Streaming")
+        found = eventually(lambda: worker.status().get("kafka"), within=15, what="Kafka's status")
+        assert not found["reachable"]
+        assert kafka.bootstrap_servers in found["message"]
+        assert worker.stop() < 25, "what can't be sent must not delay the way out beyond the grace period"
+
+
+def test_stopped_during_the_login(stage: Stage) -> None:
+    stage.venue.fault("page_slow", value=4)
+    with stage.worker() as worker:
+        worker.until("LoggingIn")
+        assert worker.stop() < 10
+        assert worker.status()["session"] == "Stopped"
+        assert not stage.venue.user()["logged_in"]
+        assert stage.lease()["spec"]["holderIdentity"] == ""
