@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from ibfeed_simulator.venue.answers import answer
-from ibfeed_simulator.venue.faults import CATALOGUE, Action, Condition
+from ibfeed_simulator.venue.faults import CATALOGUE, FOR_ALL_ONLY, Action, Condition
 from ibfeed_simulator.venue.venue import Venue
 
 _TRUTH_LIMIT = 20_000  # entries in one answer
@@ -139,10 +139,19 @@ class ControlHandlers:
         if name not in _CONDITIONS:
             return answer({"error": f"no fault {name!r}", "catalogue": CATALOGUE}, 404)
         condition = Condition(name)
-        self._venue.board.set(condition, fault.username, fault.value, fault.seconds, fault.count)
+        if fault.username is not None and condition in FOR_ALL_ONLY:
+            return answer({"error": f"{name} is for all users: the page does not know who logs in"}, 400)
         if condition is Condition.KILL_GATEWAY:
-            self._venue.kill_gateway(fault.username)
+            self._kill_gateway(fault)
+        else:
+            self._venue.board.set(condition, fault.username, fault.value, fault.seconds, fault.count)
         return answer({"active": self._venue.board.state()})
+
+    def _kill_gateway(self, fault: FaultRequest) -> None:
+        """What open websockets did not kill waits for the next call; a gateway that was started again shall live."""
+        left = (fault.count or 1) - self._venue.kill_gateway(fault.username)
+        if left > 0:
+            self._venue.board.set(Condition.KILL_GATEWAY, fault.username, seconds=fault.seconds, count=left)
 
     async def clear_fault(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]

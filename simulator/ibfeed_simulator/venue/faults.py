@@ -80,7 +80,7 @@ CATALOGUE: Final[dict[str, str]] = {
     Condition.SLOW: "every answer comes `value` seconds late",
     Condition.HANG: "no answer to anything, no frame, until it ends",
     Condition.GARBAGE_REST: "answers are bytes that are no JSON and no UTF-8",
-    Condition.KILL_GATEWAY: "the stand-in gateway exits at its next call or frame",
+    Condition.KILL_GATEWAY: "the stand-in gateway exits, at the latest at its next call; once, or `count` times",
     Condition.UNAUTHORIZED: "401 with an empty body",
     Condition.TICKLE_401: "tickle answers 401",
     Condition.TICKLE_500: "tickle answers 500 Internal Server Error",
@@ -94,7 +94,7 @@ CATALOGUE: Final[dict[str, str]] = {
     Condition.NO_HEARTBEAT: "market data goes on, heartbeats do not",
     Condition.DELAYED: "market data availability (6509) is `value`, by default DpB",
     Condition.HALTED: "the last price carries an H",
-    Condition.FRAGMENTED: "frames come as fragments of `value` bytes",
+    Condition.FRAGMENTED: "frames of new websockets come as fragments of `value` bytes",
     Action.DROP_WEBSOCKET: "close websockets with code 1001",
     Action.ABORT_WEBSOCKET: "cut websockets without a close frame",
     Action.EXPIRE_BROKERAGE: "end the brokerage session; the login stays",
@@ -108,6 +108,11 @@ CATALOGUE: Final[dict[str, str]] = {
     Action.NON_UTF8_FRAME: "send a frame that is no UTF-8 once the gateway has recoded it",
     Action.BIG_FRAME: "send a frame of `value` bytes (by default 70,000, which closes a gateway's socket)",
 }
+
+# The page does not know who is about to log in.
+FOR_ALL_ONLY: Final = frozenset(
+    {Condition.PAGE_VERSION_1, Condition.PAGE_VERSION_2, Condition.PAGE_CHANGED, Condition.PAGE_SLOW}
+)
 
 Perform = Callable[[str | None, float | None], int]
 """``(username or None for all, value) -> how many it met``."""

@@ -190,10 +190,12 @@ class Venue:
 
     # Actions of the fault table.
 
-    def kill_gateway(self, username: str | None) -> None:
-        """Reach the gateways of open websockets at once; the others learn it at their next call."""
-        for connection in self.streamer.of(username):
+    def kill_gateway(self, username: str | None) -> int:
+        """Reach the gateways of open websockets; returns how many. The others learn it at their next call."""
+        connections = self.streamer.of(username)
+        for connection in connections:
             connection.close(f"{EXIT_HEADER}: {EXIT_VALUE}".encode())
+        return len(connections)
 
     def _drop(self, username: str | None, _: float | None) -> int:
         connections = self.streamer.of(username)

@@ -80,7 +80,6 @@ class WebsocketHandler:
             else:
                 connection.send({"message": "waiting for session"})
             return
-        session.last_request = venue.clock.now()
         if venue.board.active(Condition.HANG, session.user.username):
             return
         if text == "tic":

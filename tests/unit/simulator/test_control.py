@@ -55,6 +55,7 @@ async def test_state_says_who_is_logged_in_and_what_is_subscribed(start: Start) 
         ("slow", {"username": "nobody"}, 404),
         ("slow", {"how": "very"}, 400),
         ("compete", {"value": "x"}, 400),
+        ("page_changed", {"username": "paper1"}, 400),
     ],
 )
 async def test_bad_faults_are_refused(start: Start, name: str, body: dict[str, str], status: int) -> None:
@@ -62,6 +63,17 @@ async def test_bad_faults_are_refused(start: Start, name: str, body: dict[str, s
     async with stand.control.post(f"/control/faults/{name}", json=body) as answer:
         assert answer.status == status
         assert "error" in await answer.json()
+
+
+async def test_a_gateway_is_killed_once(start: Start) -> None:
+    stand = await start()
+    session = await (await stand.log_in()).open()
+    await session.socket()
+    assert (await stand.fault("kill_gateway", username="paper1"))["active"] == []
+    other = await stand.log_in("paper2")
+    assert len((await stand.fault("kill_gateway", username="paper2"))["active"]) == 1
+    assert (await other.post("/tickle"))[0] == 503
+    assert (await other.post("/tickle"))[0] == 200
 
 
 async def test_a_hang_answers_nobody_until_it_ends(start: Start) -> None:

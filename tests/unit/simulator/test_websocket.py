@@ -59,7 +59,7 @@ async def test_first_everything_then_only_what_changed(start: Start) -> None:
     shown = await socket.subscribe(conid, "31", "84", "85", "86", "87", "88", "7059", "7697")
     assert set(shown) == ALWAYS | {"31", "84", "85", "86", "87", "87_raw", "88", "7059", "7697", "6509"}
     updated = shown["_updated"]
-    for _ in range(30):
+    for _ in range(15):
         frame = await socket.until(f"smd+{conid}")
         if "conid" not in frame:
             continue
