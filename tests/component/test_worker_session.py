@@ -17,14 +17,9 @@ import yaml
 from support.cluster import KUBECONFIG, eventually, kubectl
 from support.figures import Figures
 from support.forwarder import Forwarder
-from support.simulator import Venue, unpacked_gateway
+from support.simulator import Venue
 from support.stream import Tap
 from support.worker import Stage, Worker, below, entry
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpacked_gateway(tmp_path_factory.mktemp("distribution"))
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +29,10 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
 
 
 @pytest.fixture
-def stage(venue: Venue, gateway: Path, tmp_path: Path) -> Iterator[Stage]:
+def stage(venue: Venue, gateway_folder: Path, tmp_path: Path) -> Iterator[Stage]:
     venue.clear()
     venue.fault("expire_sso")  # whoever a test before this one left logged in
-    with Stage(venue, gateway, tmp_path) as stage:
+    with Stage(venue, gateway_folder, tmp_path) as stage:
         yield stage
 
 
@@ -75,6 +70,10 @@ def test_from_start_to_ticks_and_back(stage: Stage, figures: Figures) -> None:
         with Tap(stage.topics.ticklast.name) as tap:
             eventually(lambda: set(tap.by_contract()) == set(assigned), within=10, what="ticks on Kafka")
         assert 'ibfeed_session{state="Streaming"} 1.0' in worker.metrics()
+
+        lines = worker.metrics().splitlines()
+        memory = next(float(line.split()[1]) for line in lines if line.startswith("process_resident_memory_bytes"))
+        figures.record("worker: resident memory of its Python", memory / 2**20, bar=120, unit="MiB")
 
         pids = below(worker.pid)
         figures.record("worker: stop on SIGTERM", worker.stop(), bar=15)

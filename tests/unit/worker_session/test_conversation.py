@@ -1,0 +1,270 @@
+"""The conversation with a gateway, step by step, with IB's answers as a script and hours in milliseconds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from ibfeed_api.feed import Accounts
+from ibfeed_api.names import Reason, Session
+from ibfeed_worker.board import Board
+from ibfeed_worker.gateway.pin import PinnedTls
+from ibfeed_worker.metrics import Metrics
+from ibfeed_worker.session.conversation import Conversation
+from ibfeed_worker.session.pacing import Budget
+from ibfeed_worker.session.rest import Rest
+from ibfeed_worker.setback import Parked, Setback
+from support.clock import run
+
+
+class Ib:
+    """IB behind a gateway: a session that a login opens, with the settling time of the real one."""
+
+    def __init__(self) -> None:
+        self.logged_in_at: float | None = None
+        self.brokerage = True
+        self.competing = False
+        self.paper: bool | None = True
+        self.failing: int | None = None
+        self.calls: list[tuple[float, str, str]] = []
+        self.bodies: list[Any] = []
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        now, path = asyncio.get_running_loop().time(), request.url.path.removeprefix("/v1/api")
+        self.calls.append((now, request.method, path))
+        self.bodies.append(json.loads(request.content or b"null"))
+        if request.method == "POST":
+            assert "content-length" in request.headers
+        if self.failing:
+            return httpx.Response(self.failing)
+        if self.logged_in_at is None:
+            return httpx.Response(401)
+        settled = now - self.logged_in_at > 3.5
+        status = {
+            "authenticated": settled and self.brokerage and not self.competing,
+            "connected": settled,
+            "competing": self.competing,
+        }
+        match path:
+            case "/tickle":
+                return httpx.Response(200, json={"session": "s-1", "iserver": {"authStatus": status}})
+            case "/iserver/auth/status":
+                return httpx.Response(200, json=status)
+            case "/iserver/auth/ssodh/init":
+                self.brokerage = True
+                self.competing = False
+                return httpx.Response(200, json={"authenticated": True, "connected": True, "competing": False})
+            case "/iserver/accounts":
+                paper = {} if self.paper is None else {"isPaper": self.paper}
+                return httpx.Response(200, json={"accounts": ["DU1"], **paper})
+        return httpx.Response(404)
+
+    def count(self, path: str) -> int:
+        return sum(called == path for _, _, called in self.calls)
+
+
+class Scene:
+    def __init__(self, **accounts: Any) -> None:
+        self.ib = Ib()
+        self.board = Board(Metrics(), lambda: None)
+        self.logins = 0
+        self.streams: list[tuple[float, str]] = []
+        self.stream_life = 1e9
+        tls = PinnedTls(ssl.create_default_context(), "")
+        transport = httpx.MockTransport(self.ib.answer)
+        rest = Rest("https://127.0.0.1:5000", tls, Budget(), Metrics(), transport)
+        self.conversation = Conversation(rest, self.board, Accounts(**accounts), log_in=self.log_in, stream=self.stream)
+
+    async def log_in(self) -> None:
+        self.logins += 1
+        await asyncio.sleep(3)
+        self.ib.logged_in_at = asyncio.get_running_loop().time()
+        self.ib.brokerage = True
+
+    async def stream(self, session: str) -> str:
+        self.streams.append((asyncio.get_running_loop().time(), session))
+        self.board.say(Session.STREAMING)
+        await asyncio.sleep(self.stream_life)
+        return "closed"
+
+
+def play(scene: Callable[[], Any]) -> Any:
+    return run(scene())
+
+
+def test_login_settle_check_stream_and_a_tickle_each_minute() -> None:
+    async def act() -> None:
+        scene = Scene()
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(10)
+        assert scene.logins == 1
+        assert [session for _, session in scene.streams] == ["s-1"]
+        assert scene.ib.count("/iserver/accounts") == 1
+        assert scene.ib.count("/iserver/auth/ssodh/init") == 0, "the gateway opens the session by itself"
+        before = scene.ib.count("/tickle")
+        await asyncio.sleep(3600)
+        assert scene.ib.count("/tickle") - before == 60
+        assert len(scene.streams) == 1
+        talk.cancel()
+
+    play(act)
+
+
+def test_when_the_websocket_says_so_the_session_is_repaired_within_seconds() -> None:
+    async def act() -> None:
+        scene = Scene()
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(60)
+        scene.ib.brokerage = False
+        scene.conversation.nudge()
+        lost = asyncio.get_running_loop().time()
+        await asyncio.sleep(6)
+        repaired = [moment for moment, _, path in scene.ib.calls if path == "/iserver/auth/ssodh/init"]
+        assert repaired and repaired[0] - lost < 3
+        assert scene.ib.bodies[[path for _, _, path in scene.ib.calls].index("/iserver/auth/ssodh/init")] == {
+            "publish": True,
+            "compete": False,
+        }
+        assert len(scene.streams) == 2, "subscriptions died with the session: the stream starts anew"
+        assert scene.logins == 1
+        talk.cancel()
+
+    play(act)
+
+
+def test_a_lost_login_ends_the_conversation() -> None:
+    async def act() -> None:
+        scene = Scene()
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(100)
+        scene.ib.logged_in_at = None
+        scene.conversation.nudge()
+        with pytest.raises(Setback) as caught:
+            await talk
+        assert caught.value.reason is Reason.SESSION_LOST
+        assert scene.logins == 1, "the next browser comes after the back-off outside"
+
+    play(act)
+
+
+@pytest.mark.parametrize("paper", [False, None])
+def test_what_is_not_paper_is_refused_before_anything_is_streamed(paper: bool | None) -> None:
+    async def act() -> None:
+        scene = Scene()
+        scene.ib.paper = paper
+        with pytest.raises(Parked) as caught:
+            await scene.conversation.run()
+        assert caught.value.reason is Reason.NOT_PAPER
+        assert scene.streams == []
+
+    play(act)
+
+
+def test_live_is_streamed_only_when_it_is_allowed() -> None:
+    async def act() -> None:
+        scene = Scene(allow_live=True)
+        scene.ib.paper = False
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(20)
+        assert len(scene.streams) == 1
+        talk.cancel()
+
+    play(act)
+
+
+def test_a_session_taken_by_somebody_is_left_to_them_or_taken_back_as_the_spec_says() -> None:
+    async def leave() -> None:
+        scene = Scene(compete_backoff_seconds=600)
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(60)
+        scene.ib.competing = True
+        scene.conversation.nudge()
+        with pytest.raises(Setback) as caught:
+            await talk
+        assert caught.value.reason is Reason.COMPETING
+        assert caught.value.until is not None
+        assert scene.ib.count("/iserver/auth/ssodh/init") == 0
+
+    async def fight() -> None:
+        scene = Scene(compete=True)
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(60)
+        scene.ib.competing = True
+        scene.conversation.nudge()
+        await asyncio.sleep(10)
+        assert {"publish": True, "compete": True} in scene.ib.bodies
+        assert len(scene.streams) == 2
+        talk.cancel()
+
+    play(leave)
+    play(fight)
+
+
+def test_a_429_is_followed_by_15_minutes_of_silence_while_the_stream_goes_on() -> None:
+    async def act() -> None:
+        scene = Scene()
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(30)
+        scene.ib.failing = 429
+        await asyncio.sleep(60)
+        scene.ib.failing = None
+        calls = len(scene.ib.calls)
+        await asyncio.sleep(14 * 60)
+        assert len(scene.ib.calls) == calls
+        assert (scene.board.session, scene.board.reason) == (Session.STREAMING, "PenaltyBox")
+        await asyncio.sleep(5 * 60)
+        assert len(scene.ib.calls) > calls
+        assert scene.board.reason == ""
+        assert len(scene.streams) == 1
+        talk.cancel()
+
+    play(act)
+
+
+def test_an_upstream_in_trouble_does_not_end_a_stream_that_goes_on() -> None:
+    async def act() -> None:
+        scene = Scene()
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(30)
+        scene.ib.failing = 503
+        await asyncio.sleep(600)
+        scene.ib.failing = None
+        await asyncio.sleep(120)
+        assert len(scene.streams) == 1
+        talk.cancel()
+
+    play(act)
+
+
+def test_a_gateway_that_never_makes_sense_is_given_up_after_two_minutes() -> None:
+    async def act() -> None:
+        scene = Scene()
+        scene.ib.failing = 503
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(Setback) as caught:
+            await scene.conversation.run()
+        assert caught.value.reason is Reason.GATEWAY_SILENT
+        assert caught.value.restart_gateway
+        assert 120 < asyncio.get_running_loop().time() - begun < 150
+        assert len(scene.ib.calls) < 40
+
+    play(act)
+
+
+def test_a_stream_that_keeps_breaking_is_tried_ever_more_slowly() -> None:
+    async def act() -> None:
+        scene = Scene()
+        scene.stream_life = 0.1
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(120)
+        assert 6 < len(scene.streams) < 20
+        assert len(scene.streams) > 1 and scene.streams[1][0] - scene.streams[0][0] < 1.5
+        talk.cancel()
+
+    play(act)
