@@ -37,7 +37,8 @@ def fast(state: State) -> int:
     """What needs neither cluster nor Kafka."""
     failures = lint(state)
     headline("unit tests")
-    failures += bool(_pytest(state, "tests/unit"))
+    # Many of them wait for a time limit rather than for the processor, so more run at once than there are cores.
+    failures += bool(_pytest(state, "tests/unit", "-q", "-n", "4"))
     return failures
 
 

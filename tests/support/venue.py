@@ -31,7 +31,7 @@ class Venue:
         return int(self.state()["now_ms"])
 
     def logged_in(self) -> list[str]:
-        """Users with a brokerage session. (What a killed process leaves behind has none any more, and ends when idle.)"""
+        """Users with a brokerage session. (What a killed process leaves behind has none any more.)"""
         users = self.state()["users"].items()
         return [name for name, user in users if any(session["authenticated"] for session in user["sessions"])]
 
