@@ -18,17 +18,27 @@ class Decision:
     unassigned: Mapping[int, UnassignedReason]
 
 
-def decide(feed: Feed, universe: Universe, holdings: Iterable[Holding], verdicts: Mapping[int, Verdict]) -> Decision:
+def decide(
+    feed: Feed,
+    universe: Universe,
+    holdings: Iterable[Holding],
+    verdicts: Mapping[int, Verdict],
+    *,
+    gathering: bool = False,
+) -> Decision:
     """Give each contract of ``universe`` a worker, or a reason why it has none.
 
     Only streaming workers are given contracts. One that repairs its session keeps exactly what it has. While nobody
-    streams, or the feed is suspended, everyone keeps what he has: there is nobody to move it to.
+    streams, or the feed is suspended, everyone keeps what he has: there is nobody to move it to. ``gathering``: the
+    feed's first workers are about to stream, and nothing is given to anybody yet.
     """
     holdings = tuple(holdings)
     accounts = feed.spec.accounts
     wanted = {holding.worker for holding in holdings if holding.worker < feed.spec.workers}
     previous = {conid: worker for conid, worker in owners(holdings).items() if worker in wanted}
-    streaming = set() if feed.spec.suspend else {w for w in wanted if verdicts[w].health.streaming}
+    streaming = {worker for worker in wanted if verdicts[worker].health.streaming}
+    if feed.spec.suspend or gathering:
+        streaming = set()
     returning = {worker for worker in wanted if verdicts[worker].health.state is Health.RETURNING}
     fixed = returning if streaming else wanted
 

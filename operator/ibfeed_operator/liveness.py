@@ -5,7 +5,8 @@ Three things are told apart, since they allow different things:
 - *silent*: no process of this worker can be publishing; its contracts may be given away without being asked for;
 - *lost*: the planner gives its contracts to others; unless silent, the worker is asked to release them first;
 - *returning*: it lost its session moments ago, or most workers did together (then it is IB's daily reset or
-  maintenance, and moving contracts about helps nobody): it keeps its contracts for a while.
+  maintenance, and moving contracts about helps nobody), or all were down and come back one by one (a resumed feed, a
+  node that was started again): it keeps its contracts for a while.
 
 Ages are measured by the operator's own monotonic clock, which the caller passes in.
 """
@@ -23,6 +24,7 @@ from ibfeed_operator.facts import AccountLease, Health, Pod, Shard, WorkerHealth
 LEASE_EXPIRY_S: Final = 10.0  # a worker stops by itself after 8 s without a renewal
 SESSION_GRACE_S: Final = 5.0  # most reconnections take less
 HOLD_S: Final = 600.0  # how long a mass loss keeps contracts where they are; IB's daily reset takes minutes
+TOGETHER_S: Final = 60.0  # after all were down: how long the first one back leaves the others their contracts
 
 # A session in these is being repaired; in any other that is not Streaming, nothing of IB's making is going on.
 _REPAIRING: Final = frozenset(
@@ -80,7 +82,8 @@ class LeaseObserver:
 @dataclass(slots=True)
 class _Outage:
     since: float
-    mass: bool = False
+    mass: bool = False  # most lost their sessions
+    total: bool = False  # nobody streamed
 
 
 class Liveness:
@@ -88,6 +91,7 @@ class Liveness:
 
     def __init__(self) -> None:
         self._outages: dict[int, _Outage] = {}
+        self._back_since: float | None = None  # since when somebody streams again, after nobody did
 
     def judge(self, sightings: Mapping[int, Sighting], now: float) -> dict[int, Verdict]:
         """Return a verdict for each sighting. ``now`` is monotonic, in seconds."""
@@ -103,11 +107,18 @@ class Liveness:
         if 2 * len(down) > len(holders):
             for index in down:
                 self._outages[index].mass = True
+        if not any(diagnosis.streaming for diagnosis in diagnoses.values()):
+            self._back_since = None
+            for index in down:
+                self._outages[index].total = True
+        elif self._back_since is None:
+            self._back_since = now
         return {index: self._verdict(sightings[index], diagnoses[index], now) for index in sightings}
 
     def next_change_s(self, sightings: Mapping[int, Sighting], now: float) -> float:
         """Seconds until a verdict may change although nothing happens, for the caller's timer."""
         ends = [SESSION_GRACE_S - (now - outage.since) for outage in self._outages.values()]
+        ends += [TOGETHER_S - (now - self._back_since)] if self._back_since is not None else []
         ends += [LEASE_EXPIRY_S - sighting.lease.renew_seen_age_s for sighting in sightings.values() if sighting.lease]
         return min((end for end in ends if end > 0), default=LEASE_EXPIRY_S)
 
@@ -120,10 +131,13 @@ class Liveness:
             return verdict(Health.STREAMING)
         if not sighting.holds:
             return verdict(Health.ABSENT if sighting.pod is None else Health.STARTING)
-        if not diagnosis.repairing:
-            return verdict(Health.LOST)
         outage = self._outages[sighting.index]
         lasted = now - outage.since
+        back = self._back_since
+        if outage.total and not diagnosis.parked and back is not None and now - back < TOGETHER_S:
+            return verdict(Health.RETURNING, held=True)
+        if not diagnosis.repairing:
+            return verdict(Health.LOST)
         if outage.mass and lasted < HOLD_S:
             return verdict(Health.RETURNING, held=True)
         return verdict(Health.RETURNING if lasted < SESSION_GRACE_S else Health.LOST)
@@ -134,6 +148,7 @@ class _Diagnosis:
     streaming: bool = False
     silent: bool = False
     repairing: bool = False
+    parked: bool = False
     reason: str = ""
 
 
@@ -159,7 +174,8 @@ def _diagnose(sighting: Sighting) -> _Diagnosis:
         return _Diagnosis(silent=expired, reason="its pod is being deleted")
     if status.session is not Session.STREAMING:
         reason = status.message or f"its session is {status.session}"
-        return _Diagnosis(silent=expired, repairing=status.session in _REPAIRING, reason=reason)
+        parked = status.session is Session.PARKED
+        return _Diagnosis(silent=expired, repairing=status.session in _REPAIRING, parked=parked, reason=reason)
     if not mine:
         return _Diagnosis(silent=expired, reason="it does not hold the Lease of its account")
     return _Diagnosis(streaming=True)

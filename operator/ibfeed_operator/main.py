@@ -132,8 +132,8 @@ async def operate(settings: Settings, *, port: int = health.PORT) -> None:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO)
     kopf.configure(log_format=kopf.LogFormat.JSON)
+    logging.getLogger().setLevel(logging.INFO)
     # One line per event would be hundreds a second; what a cycle does is logged where it is done.
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     for noisy in ("httpx", "httpcore"):

@@ -197,6 +197,13 @@ async def _left_of(feed: Feed) -> list[str]:
 
 
 @on_one_loop
+async def test_first_workers_of_a_feed_share_at_once(feed: Feed) -> None:
+    """However far apart they come to stream, within seconds: every contract is where it was first put."""
+    entries = [entry for shard in (await feed.shards()).values() for entry in shard["spec"]["contracts"]]
+    assert {entry["epoch"] for entry in entries} == {1}
+
+
+@on_one_loop
 class TestUniverse:
     async def test_root_added_and_removed(self, feed: Feed, figures: Figures) -> None:
         before = feed.published()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Final
@@ -11,16 +12,20 @@ import msgspec
 
 from ibfeed_operator import metrics
 from ibfeed_operator.decide import decide
+from ibfeed_operator.facts import Health
 from ibfeed_operator.handover import owners, step
 from ibfeed_operator.visit import Visit
 
+# A new feed's workers come to stream one after the other within seconds. Who waits for them moves nothing afterwards.
+GATHER_S: Final = 5.0
 _MOST_STEPS: Final = 8  # retire, activate, drop, and room for what becomes free by them
 
 
 async def hand_over(visit: Visit) -> None:
     """Plan, and write as many steps of the hand-over as can be made without waiting for a worker."""
     before = owners(visit.holdings())
-    visit.decision = decide(visit.feed, visit.universe, visit.holdings(), visit.verdicts)
+    gathering = _gathering(visit)
+    visit.decision = decide(visit.feed, visit.universe, visit.holdings(), visit.verdicts, gathering=gathering)
     for _ in range(_MOST_STEPS):
         rewrites = step(visit.holdings(), visit.decision.targets)
         if not rewrites:
@@ -37,6 +42,18 @@ async def hand_over(visit: Visit) -> None:
             if isinstance(result, BaseException):
                 raise result
     await _announce(visit, before, owners(visit.holdings()))
+
+
+def _gathering(visit: Visit) -> bool:
+    """Whether this feed has never given a contract to anybody, and more workers are expected any moment."""
+    if visit.feed.status.highest_epoch or any(shard.spec.contracts for shard in visit.shards.values()):
+        return False
+    states = [visit.verdicts[worker].health.state for worker in range(visit.feed.spec.workers)]
+    if Health.STREAMING not in states:
+        return False
+    visit.memory.first_streaming = visit.memory.first_streaming or time.monotonic()
+    expected = Health.STARTING in states or Health.ABSENT in states
+    return expected and time.monotonic() - visit.memory.first_streaming < GATHER_S
 
 
 async def _announce(visit: Visit, before: Mapping[int, int], after: Mapping[int, int]) -> None:

@@ -60,7 +60,9 @@ async def _announce(visit: Visit) -> None:
         visit.memory.states[worker] = state
         if before is None or before is state:
             continue
-        if state is Health.LOST:
+        pod = visit.pods.get(worker)
+        stopping = feed.spec.suspend or (pod is not None and pod.deleting)
+        if state is Health.LOST and not stopping:
             await post(feed, "Warning", "WorkerLost", name, f"{name} is lost: {verdict.health.reason}")
         elif state is Health.STREAMING:
             await post(feed, "Normal", "WorkerStreaming", name, f"{name} is streaming")

@@ -56,6 +56,10 @@ class TestWho:
         found = owners(feed(suspend=True), held, w0=Health.LOST, w1=Health.STREAMING, w2=Health.STREAMING)
         assert found == {1: 0}
 
+    def test_while_the_first_workers_gather_nobody_gets_anything(self) -> None:
+        states = verdicts(w0=Health.STREAMING, w1=Health.STARTING)
+        assert decide(feed(), universe(*SIX), holdings((), ()), states, gathering=True).targets.owners == {}
+
     def test_departing_worker_gives_all_away(self) -> None:
         held = holdings((), (), (entry(1, day="20270120"),))
         found = owners(feed(workers=2), held, w0=Health.STREAMING, w1=Health.STREAMING, w2=Health.STREAMING)

@@ -7,7 +7,15 @@ import pytest
 
 from ibfeed_api.names import Session
 from ibfeed_operator.facts import Health
-from ibfeed_operator.liveness import HOLD_S, LEASE_EXPIRY_S, SESSION_GRACE_S, LeaseObserver, Liveness, Sighting
+from ibfeed_operator.liveness import (
+    HOLD_S,
+    LEASE_EXPIRY_S,
+    SESSION_GRACE_S,
+    TOGETHER_S,
+    LeaseObserver,
+    Liveness,
+    Sighting,
+)
 from unit.operator_core.facts import STARTED, entry, lease, pod, shard
 
 
@@ -117,6 +125,35 @@ class TestLostSession:
         sightings = {0: without_session(0), 1: well(1)} | starting
         liveness.judge(sightings, 0.0)
         assert liveness.judge(sightings, 10.0)[0].health.state is Health.LOST
+
+
+class TestAllDown:
+    def test_the_first_one_back_leaves_the_others_their_contracts_for_a_minute(self) -> None:
+        liveness = Liveness()
+        dead = {worker: well(worker, pod=pod(worker, container_running=False)) for worker in (0, 1, 2)}
+        verdicts = liveness.judge(dead, 0.0)
+        assert {verdict.health.state for verdict in verdicts.values()} == {Health.LOST}
+        first = dead | {0: well(0), 1: without_session(1, Session.LOGGING_IN)}
+        for now in (100.0, 100.0 + TOGETHER_S - 1):
+            verdicts = liveness.judge(first, now)
+            assert verdicts[0].health.state is Health.STREAMING
+            assert all(verdicts[worker].health.state is Health.RETURNING for worker in (1, 2))
+            assert verdicts[2].silent
+        verdicts = liveness.judge(first, 100.0 + TOGETHER_S)
+        assert verdicts[2].health.state is Health.LOST
+
+    def test_two_of_three_that_die_are_lost_at_once(self) -> None:
+        liveness = Liveness()
+        liveness.judge({worker: well(worker) for worker in (0, 1, 2)}, 0.0)
+        dead = {worker: well(worker, pod=None) for worker in (1, 2)}
+        verdicts = liveness.judge({0: well(0)} | dead, 1.0)
+        assert all(verdicts[worker].health.state is Health.LOST for worker in (1, 2))
+
+    def test_a_parked_one_is_not_waited_for(self) -> None:
+        liveness = Liveness()
+        down = {0: without_session(0), 1: without_session(1, Session.PARKED), 2: without_session(2)}
+        liveness.judge(down, 0.0)
+        assert liveness.judge(down | {0: well(0)}, 1.0)[1].health.state is Health.LOST
 
 
 def test_next_change_is_when_a_verdict_may_turn_by_itself() -> None:
