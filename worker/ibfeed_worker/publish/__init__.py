@@ -1,7 +1,8 @@
-"""Ticks and events onto Kafka: in order per contract, on its partition, each acknowledged or accounted for."""
+"""Ticks, order books and events onto Kafka: in order per contract, on its partition, each acknowledged or accounted
+for."""
 
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, Full, connect
 from ibfeed_worker.publish.channel import Channel
-from ibfeed_worker.publish.publisher import Counters, Publisher
+from ibfeed_worker.publish.publisher import Counters, Deliveries, Publisher
 
-__all__ = ["Broker", "BrokerError", "Channel", "Connect", "Counters", "Full", "Publisher", "connect"]
+__all__ = ["Broker", "BrokerError", "Channel", "Connect", "Counters", "Deliveries", "Full", "Publisher", "connect"]

@@ -1,4 +1,4 @@
-"""One contract's way to Kafka for one epoch: what was handed over, what is acknowledged, what was lost."""
+"""One contract's way to one topic for one epoch: what was handed over, what is acknowledged, what was lost."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ from dataclasses import dataclass
 from typing import Final
 
 from ibfeed_api.names import HEADER_EPOCH, HEADER_SCHEMA, HEADER_WORKER
-from ibfeed_api.records import SCHEMA_TICK, Tick
+from ibfeed_api.records import SCHEMA_TICK, DepthRecord, Tick
 from ibfeed_api.shard import Mark
 from ibfeed_worker.publish.broker import Headers
+
+Record = Tick | DepthRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Ticks that were made but could not be published."""
+    """Records that were made but could not be published."""
 
-    after: int | None  # event time of the tick before, ms
-    last_seq: int  # of the latest tick that was lost
-    ticks: int
+    after: int | None  # event time of the record before, ms
+    last_seq: int  # of the latest record that was lost
+    records: int
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A gap, and the first tick after it that Kafka has."""
+    """A gap, and the first record after it that Kafka has."""
 
     gap: Gap
     until: int  # event time, ms
@@ -32,7 +34,11 @@ class Closed:
 class Channel:
     """Bookkeeping only; the publisher moves the records."""
 
-    def __init__(self, *, worker: str, conid: int, symbol: str, slot: int, epoch: int) -> None:
+    def __init__(
+        self, *, worker: str, conid: int, symbol: str, slot: int, epoch: int, schema: str = SCHEMA_TICK
+    ) -> None:
+        """``schema`` of its records says which topic they go to."""
+        self.schema: Final = schema
         self.conid: Final = conid
         self.symbol: Final = symbol
         self.slot: Final = slot
@@ -41,12 +47,13 @@ class Channel:
         self.headers: Final[Headers] = [
             (HEADER_EPOCH, str(epoch).encode()),
             (HEADER_WORKER, worker.encode()),
-            (HEADER_SCHEMA, SCHEMA_TICK.encode()),
+            (HEADER_SCHEMA, schema.encode()),
         ]
         self.acknowledged: Mark | None = None
-        self.waiting: Tick | None = None  # the latest tick that Kafka's queue had no room for
+        self.waiting: Record | None = None  # the latest record that Kafka's queue had no room for
         self.in_flight = 0
-        self.used = False  # whether any tick was made in this epoch
+        self.used = False  # whether any record was made in this epoch
+        self.failures = 0  # records that Kafka refused
         self._handed_over: int | None = None  # event time of the latest record in Kafka's queue or beyond
         self._gap: Gap | None = None
 
@@ -55,16 +62,16 @@ class Channel:
         """Nothing is on its way: what is acknowledged is all there will be."""
         return self.in_flight == 0 and self.waiting is None
 
-    def wait(self, tick: Tick) -> bool:
-        """Keep ``tick`` until there is room; latest wins. Whether an earlier one had to give way."""
-        before, self.waiting = self.waiting, tick
+    def wait(self, record: Record) -> bool:
+        """Keep ``record`` until there is room; latest wins. Whether an earlier one had to give way."""
+        before, self.waiting = self.waiting, record
         if before is not None:
             self._lose(before.seq, "Kafka did not keep up", after=self._handed_over)
         return before is not None
 
-    def handed_over(self, tick: Tick) -> None:
+    def handed_over(self, record: Record) -> None:
         self.in_flight += 1
-        self._handed_over = tick.event_time
+        self._handed_over = record.event_time
 
     def delivered(self, event_time: int, seq: int) -> Closed | None:
         """Kafka has acknowledged a record; the gap that it ends, if any."""
@@ -80,6 +87,7 @@ class Channel:
     def failed(self, seq: int, why: str) -> None:
         """Kafka will not have this record."""
         self.in_flight -= 1
+        self.failures += 1
         self._lose(seq, why, after=self.acknowledged.event_time if self.acknowledged else None)
 
     def _lose(self, seq: int, why: str, *, after: int | None) -> None:
@@ -87,4 +95,4 @@ class Channel:
         if gap is None:
             self._gap = Gap(after, seq, 1, why)
         else:
-            self._gap = Gap(gap.after, max(seq, gap.last_seq), gap.ticks + 1, gap.why)
+            self._gap = Gap(gap.after, max(seq, gap.last_seq), gap.records + 1, gap.why)

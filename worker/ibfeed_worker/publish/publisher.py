@@ -1,4 +1,4 @@
-"""Moves ticks and events to Kafka. Never blocks its callers, and loses nothing without saying so.
+"""Moves ticks, order books and events to Kafka. Never blocks its callers, and loses nothing without saying so.
 
 All state belongs to the event loop. One thread serves the client library's callbacks, which only put what they are told
 into an inbox for the loop.
@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -19,12 +19,12 @@ import msgspec
 
 from ibfeed_api.feed import Kafka
 from ibfeed_api.names import HEADER_EPOCH, HEADER_SCHEMA, HEADER_WORKER
-from ibfeed_api.records import SCHEMA_EVENT, FeedEvent, Tick
+from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_EVENT, SCHEMA_TICK, DepthRecord, FeedEvent, Tick
 from ibfeed_api.shard import KafkaStatus
 from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.log import Log
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, Full, Headers, connect
-from ibfeed_worker.publish.channel import Channel, Closed
+from ibfeed_worker.publish.channel import Channel, Closed, Record
 from ibfeed_worker.publish.topics import judge
 
 _log: Final = Log(__name__)
@@ -35,13 +35,21 @@ _REPAIR_S: Final = 5.0
 
 
 @dataclass(slots=True)
+class Deliveries:
+    """Records of one topic."""
+
+    handed_over: int = 0  # given to the client library
+    acknowledged: int = 0
+    failed: int = 0  # refused by Kafka for good
+    conflated: int = 0  # gave way to a later one because Kafka did not keep up
+
+
+@dataclass(slots=True)
 class Counters:
     """Since the process started."""
 
-    handed_over: int = 0  # ticks given to the client library
-    acknowledged: int = 0
-    failed: int = 0  # ticks that Kafka refused for good
-    conflated: int = 0  # ticks that gave way to a later one because Kafka did not keep up
+    ticks: Deliveries = field(default_factory=Deliveries)
+    books: Deliveries = field(default_factory=Deliveries)
     events: int = 0
     events_lost: int = 0
 
@@ -69,6 +77,10 @@ class Publisher:
         self._kafka: Final = kafka
         self._secret: Final = secret
         self._connect: Final = connect
+        self._routes: Final = {
+            SCHEMA_TICK: (kafka.topics.ticklast, self.counters.ticks),
+            SCHEMA_DEPTH: (kafka.topics.l2_data, self.counters.books),
+        }
         self._on_progress: Final = on_progress
         self._on_status: Final = on_status
         self._broker: Broker | None = None
@@ -133,7 +145,22 @@ class Publisher:
         channel.used = True
         if channel.waiting is None and self._hand_over(channel, tick):
             return
-        self.counters.conflated += channel.wait(tick)
+        self._keep(channel, tick)
+
+    def publish_book(self, channel: Channel, record: DepthRecord, whole: Callable[[], DepthRecord]) -> None:
+        """Send a record of an order book. A delta that there is no room for would mislead whoever gets the next one:
+        it gives way to ``whole()``, the book as it is, which waits in its place."""
+        channel.used = True
+        if channel.waiting is None and self._hand_over(channel, record):
+            return
+        if record.kind == "delta":
+            self.counters.books.conflated += channel.waiting is None
+            record = whole()
+        self._keep(channel, record)
+
+    def _keep(self, channel: Channel, record: Record) -> None:
+        _, deliveries = self._routes[channel.schema]
+        deliveries.conflated += channel.wait(record)
         self._waiting[channel] = None
         self._calm.clear()
 
@@ -152,14 +179,14 @@ class Publisher:
         self._calm.clear()
         self._push_events()
 
-    def _hand_over(self, channel: Channel, tick: Tick) -> bool:
-        topic = self._kafka.topics.ticklast
-        told = partial(self._told, channel, tick.event_time, tick.seq)
-        value = self._encode(tick)
+    def _hand_over(self, channel: Channel, record: Record) -> bool:
+        topic, deliveries = self._routes[channel.schema]
+        told = partial(self._told, channel, record.event_time, record.seq)
+        value = self._encode(record)
         if not self._produce(topic.name, channel.slot % topic.partitions, channel.key, value, channel.headers, told):
             return False
-        channel.handed_over(tick)
-        self.counters.handed_over += 1
+        channel.handed_over(record)
+        deliveries.handed_over += 1
         return True
 
     def _produce(self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, told: Any) -> bool:
@@ -180,8 +207,8 @@ class Publisher:
     def _push(self) -> None:
         self._push_events()
         for channel in list(self._waiting):
-            tick = channel.waiting
-            if tick is None or self._hand_over(channel, tick):
+            record = channel.waiting
+            if record is None or self._hand_over(channel, record):
                 channel.waiting = None
                 del self._waiting[channel]
             else:
@@ -231,12 +258,14 @@ class Publisher:
                 self._count_event(error)
                 continue
             touched[channel] = None
+            _, deliveries = self._routes[channel.schema]
             if error is None:
-                self.counters.acknowledged += 1
-                if closed := channel.delivered(event_time, seq):
+                deliveries.acknowledged += 1
+                closed = channel.delivered(event_time, seq)
+                if closed and channel.schema == SCHEMA_TICK:  # a book is mended by its next snapshot
                     self._report_gap(channel, closed)
             else:
-                self.counters.failed += 1
+                deliveries.failed += 1
                 channel.failed(seq, error)
                 self._troubled(error, beyond_repair=False)
         if self._waiting or self._events:
@@ -268,7 +297,7 @@ class Publisher:
                 epoch=channel.epoch,
                 from_ms=closed.gap.after,
                 to_ms=closed.until,
-                detail=f"{closed.gap.ticks} updates lost: {closed.gap.why}",
+                detail=f"{closed.gap.records} updates lost: {closed.gap.why}",
             ),
             channel.slot,
         )

@@ -12,9 +12,12 @@ from typing import Final, Protocol
 
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
+from ibfeed_worker.book import conid_of
 from ibfeed_worker.log import Log
+from ibfeed_worker.stream import ladder
 from ibfeed_worker.stream.frame import Frame, Joiner
-from ibfeed_worker.stream.session import SessionFacts
+from ibfeed_worker.stream.ladder import Asked, Target
+from ibfeed_worker.stream.session import SessionFacts, account_of
 from ibfeed_worker.stream.subscriptions import Step, reconcile
 from ibfeed_worker.ticks import SmdFrame
 
@@ -74,12 +77,17 @@ class Counters:
     subscribed: int = 0  # commands sent, renewals included
     unsubscribed: int = 0
     refused: int = 0  # contracts without a line, now
+    ladders_asked: int = 0  # sbd commands
+    ladders_ended: int = 0  # ubd commands
 
 
 class Sink(Protocol):
     """Who wants the frames."""
 
     def on_smd(self, frame: SmdFrame, received_ns: int) -> None: ...
+
+    def on_sbd(self, frame: Frame, received_ns: int) -> bool:
+        """Whether it brought rows."""
 
     def on_session(self, facts: SessionFacts) -> None: ...
 
@@ -91,6 +99,12 @@ class Sink(Protocol):
 
     @property
     def lines(self) -> int: ...
+
+    def on_ladder(self) -> None:
+        """The ladder was asked for, or ended: rows that came before are void."""
+
+    def desired_ladder(self) -> Target | None:
+        """Whose order book to subscribe."""
 
 
 class Connection(WSListener):
@@ -104,6 +118,8 @@ class Connection(WSListener):
         self._joiner: Final = Joiner()
         self._facts = SessionFacts()
         self._current: Mapping[int, float] = {}
+        self._account: str | None = None
+        self._asked: Asked | None = None
         self._allow_live = False
         self._leaving = False
         self._opened_at = 0.0
@@ -120,6 +136,12 @@ class Connection(WSListener):
         return len(self._current)
 
     def nudge(self) -> None:
+        self._wake.set()
+
+    def renew_ladder(self) -> None:
+        """The ladder is dead: ask for it again."""
+        if self._asked is not None:
+            self._asked = self._asked.dead(time.monotonic())
         self._wake.set()
 
     async def run(self, link: Link) -> StreamEnd:
@@ -147,6 +169,7 @@ class Connection(WSListener):
         finally:
             self._transport = None
             self._current = {}
+            self._asked = None
             transport.disconnect(graceful=False)
 
     def unsubscribe_all(self) -> None:
@@ -154,6 +177,7 @@ class Connection(WSListener):
         self._leaving = True
         step = reconcile((), self._current, time.monotonic(), lines=0, most=len(self._current))
         self._carry_out(step)
+        self._tend_ladder(None, time.monotonic())
 
     async def _live(self) -> StreamEnd:
         while self._end is None:
@@ -185,8 +209,9 @@ class Connection(WSListener):
         desired = () if self._leaving else self._sink.desired()
         step = reconcile(desired, self._current, now, lines=self._sink.lines)
         self._carry_out(step)
-        waits = [deadline, self._tic_at] if step.wake_at is None else [deadline, self._tic_at, step.wake_at]
-        return min(waits), self._end
+        again_at = self._tend_ladder(None if self._leaving else self._sink.desired_ladder(), now)
+        waits = (deadline, self._tic_at, step.wake_at, again_at)
+        return min(wait for wait in waits if wait is not None), self._end
 
     def _carry_out(self, step: Step) -> None:
         for command in step.commands:
@@ -198,6 +223,19 @@ class Connection(WSListener):
         self._current = step.current
         if step.started:
             self._sink.on_subscribed(step.started)
+
+    def _tend_ladder(self, wanted: Target | None, now: float) -> float | None:
+        """Ask for the ladder as far as it is due; when to look again."""
+        step = ladder.reconcile(wanted, self._account, self._asked, now)
+        for command in step.commands:
+            self._send(command)
+            ended = command.startswith(b"ubd")
+            self._counters.ladders_ended += ended
+            self._counters.ladders_asked += not ended
+        self._asked = step.asked
+        if step.commands:
+            self._sink.on_ladder()
+        return step.asked.again_at if step.asked else None
 
     def _send(self, text: bytes) -> None:
         if self._transport is not None and not self._transport.is_disconnected:
@@ -237,9 +275,9 @@ class Connection(WSListener):
         if frame.topic.startswith("smd"):
             self._sink.on_smd(frame, received_ns)
         else:
-            self._on_other(frame, payload)
+            self._on_other(frame, payload, received_ns)
 
-    def _on_other(self, frame: Frame, payload: bytes) -> None:
+    def _on_other(self, frame: Frame, payload: bytes, received_ns: int) -> None:
         topic = frame.topic.partition("+")[0]
         if topic == "system":
             self._on_system(frame)
@@ -249,11 +287,23 @@ class Connection(WSListener):
         elif frame.error is not None:
             self._counters.errors += 1
             self._sample("IB answered with an error", payload)
+        elif topic == "sbd":
+            self._on_ladder_frame(frame, received_ns)
+        elif topic == "act":
+            self._account = account_of(bytes(frame.args)) or self._account
+            self._wake.set()
         elif not topic and frame.message == "waiting for session":
             self._finish(End.SESSION_DEAD, "IB waits for a session: this one is over")
-        elif topic not in ("act", "tic", "ntf", "blt"):
+        elif topic not in ("tic", "ntf", "blt"):
             self._counters.unknown += 1
             self._sample("a frame of an unknown topic", payload)
+
+    def _on_ladder_frame(self, frame: Frame, received_ns: int) -> None:
+        asked = self._asked
+        if asked is None or conid_of(frame.topic) != asked.target.conid:
+            return  # of a ladder that has been ended since: what is on its way still comes
+        if self._sink.on_sbd(frame, received_ns):
+            self._asked = asked.answered()
 
     def _on_system(self, frame: Frame) -> None:
         if frame.is_paper is False and not self._allow_live:

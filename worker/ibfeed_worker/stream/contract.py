@@ -9,26 +9,38 @@ from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.records import seq_of
 from ibfeed_api.shard import Entry, Mark, Report
 from ibfeed_worker.publish import Channel
+from ibfeed_worker.stream.depth import Depth
 from ibfeed_worker.ticks import Normaliser
 
 _EPOCH_START_S: Final = 1_767_225_600  # 2026-01-01
-_COUNTS_PER_S: Final = 8  # four times what IB sends of a contract at most (500 ms snapshots)
+COUNTS_PER_S: Final = 8  # four times what IB sends of a contract at most (500 ms snapshots)
+BOOK_COUNTS_PER_S: Final = 16  # a frame of a ladder is two records at most, and its pace is not documented
 
 
-def count_after_restart(now_s: float) -> int:
+def count_after_restart(now_s: float, per_s: int = COUNTS_PER_S) -> int:
     """Where to go on counting an epoch that an earlier process of this worker may have begun.
 
     It grows faster than a contract's records do, so ``seq`` cannot come twice; the hole says that something is lost.
     """
-    return max(0, int(now_s) - _EPOCH_START_S) * _COUNTS_PER_S
+    return max(0, int(now_s) - _EPOCH_START_S) * per_s
 
 
 class Contract:
-    def __init__(self, entry: Entry, *, channel: Channel, normaliser: Normaliser, count: int, interrupted: str) -> None:
+    def __init__(
+        self,
+        entry: Entry,
+        *,
+        channel: Channel,
+        normaliser: Normaliser,
+        count: int,
+        interrupted: str,
+        depth: Depth,
+    ) -> None:
         """``count``: records of this epoch so far. ``interrupted``: why ticks may be missing before the next one."""
         self.entry = entry
         self.channel: Final = channel
         self.normaliser: Final = normaliser
+        self.depth: Final = depth
         self.count = count
         self.interrupted = interrupted
         self.retiring = False
@@ -67,7 +79,7 @@ class Contract:
 
     def release_if_idle(self) -> bool:
         """Count as released once nothing is on its way to Kafka; whether it does by now."""
-        if self.retiring and not self.released and self.channel.idle:
+        if self.retiring and not self.released and self.channel.idle and self.depth.channel.idle:
             self.released = True
         return self.released
 

@@ -1,4 +1,4 @@
-"""Websocket, subscriptions, ticks, Kafka for one shard."""
+"""Websocket, subscriptions, ticks, order books, Kafka for one shard."""
 
 from __future__ import annotations
 
@@ -9,19 +9,24 @@ from typing import Final, Literal
 
 from ibfeed_api.feed import Kafka
 from ibfeed_api.names import EntryState
-from ibfeed_api.records import FeedEvent, Tick
+from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK, DepthRecord, FeedEvent, Tick
 from ibfeed_api.shard import Entry, KafkaStatus, Report
+from ibfeed_worker.book import CROSSED, Book, conid_of, rows_of
 from ibfeed_worker.log import Log
 from ibfeed_worker.publish import Channel, Connect, Publisher, connect
 from ibfeed_worker.stream import metrics
 from ibfeed_worker.stream.connection import Connection, Counters, Link, StreamEnd, Timing
-from ibfeed_worker.stream.contract import Contract, count_after_restart
+from ibfeed_worker.stream.contract import BOOK_COUNTS_PER_S, Contract, count_after_restart
+from ibfeed_worker.stream.depth import Depth
+from ibfeed_worker.stream.frame import Frame
+from ibfeed_worker.stream.ladder import Target
 from ibfeed_worker.stream.session import SessionFacts
 from ibfeed_worker.ticks import Normaliser, SmdFrame, Withheld
 
 _log: Final = Log(__name__)
 _FLUSH_S: Final = 8.0
 _CLOSE_S: Final = 3.0
+_AHEAD_AT_MOST_MS: Final = 86_400_000  # of our clock
 
 
 class Feeder:
@@ -68,6 +73,9 @@ class Feeder:
         self._withheld: Final = Counter[Withheld]()
         self._unassigned = 0
         self._unreadable = 0
+        self._rows_unreadable = 0
+        self._books_crossed = 0
+        self._ladders_dead = 0
         self._last_tick: float | None = None
         self.collector: Final = metrics.StreamCollector(self._reading)
 
@@ -90,6 +98,9 @@ class Feeder:
             self._drop(self._contracts.pop(conid))
         for entry in entries:
             self._obey(entry)
+        self._settle_books()
+        for contract in self._contracts.values():
+            self._release_if_idle(contract)
         self._obeyed = True
         self._changed()
 
@@ -107,6 +118,7 @@ class Feeder:
             self._connection = None
             for contract in self._contracts.values():
                 contract.disconnected()
+            self.on_ladder()
             self._changed()
 
     async def release(self, limit: float = _FLUSH_S) -> None:
@@ -116,6 +128,8 @@ class Feeder:
         """
         for contract in self._contracts.values():
             contract.retiring = True
+        self._settle_books()
+        for contract in self._contracts.values():
             self._release_if_idle(contract)
         await self._publisher.settle(limit)
         if self._connection is not None:
@@ -153,11 +167,24 @@ class Feeder:
     def desired(self) -> Sequence[int]:
         """Nearer months first: they keep their lines if there are too few."""
         kept = [contract.entry for contract in self._contracts.values() if not contract.released]
-        return [entry.conid for entry in sorted(kept, key=lambda entry: (entry.contract_month, entry.slot))]
+        return [entry.conid for entry in sorted(kept, key=_nearness)]
+
+    def desired_ladder(self) -> Target | None:
+        """An account has one; the operator gives a shard no more."""
+        wanted = [c.entry for c in self._contracts.values() if c.publishes and c.entry.depth]
+        if not wanted:
+            return None
+        entry = min(wanted, key=_nearness)
+        return Target(entry.conid, entry.exchange)
 
     def on_subscribed(self, conids: Sequence[int]) -> None:
         for conid in conids:
             self._contracts[conid].normaliser.restart()
+
+    def on_ladder(self) -> None:
+        now_ms = _now_ms()
+        for contract in self._contracts.values():
+            self._publish_book(contract.depth, contract.depth.restart(now_ms))
 
     def on_session(self, facts: SessionFacts) -> None:
         if facts != self._session:
@@ -196,6 +223,21 @@ class Feeder:
             contract.confirmed = True
             self._tell_state(contract)
 
+        if contract.depth.on and (frame.bid or frame.ask or frame.bid_size or frame.ask_size):
+            self._watch_ladder(contract, received_ns)
+
+    def on_sbd(self, frame: Frame, received_ns: int) -> bool:
+        conid = conid_of(frame.topic)
+        contract = None if conid is None else self._contracts.get(conid)
+        if contract is None:
+            self._unassigned += 1
+            return False
+        found = rows_of(bytes(frame.data))
+        self._rows_unreadable += found.unplaced + sum(not row.readable for row in found.rows)
+        depth = contract.depth
+        self._publish_book(depth, depth.take(found, _event_time(frame, received_ns)))
+        return bool(found.rows)
+
     # What the publisher calls.
 
     def _on_progress(self, channel: Channel) -> None:
@@ -218,13 +260,10 @@ class Feeder:
         if not known.retiring:
             known.entry = entry
             known.retiring = entry.state is EntryState.RETIRING
-        self._release_if_idle(known)
 
     def _begin(self, entry: Entry, former: Contract | None, *, began_before: bool) -> Contract:
         """``began_before``: records of this epoch may be on Kafka that we do not know of."""
-        channel = Channel(
-            worker=self._worker, conid=entry.conid, symbol=entry.symbol, slot=entry.slot, epoch=entry.epoch
-        )
+        now_s = time.time()
         if former is not None and former.publishes and former.confirmed:
             interrupted = former.interrupted
         elif not self._obeyed:
@@ -233,32 +272,82 @@ class Feeder:
             interrupted = "the contract came to this worker" if entry.epoch > 1 else ""
         contract = Contract(
             entry,
-            channel=channel,
+            channel=self._channel(entry, SCHEMA_TICK),
             normaliser=former.normaliser if former else Normaliser(entry.conid, entry.symbol),
-            count=count_after_restart(time.time()) if began_before else 0,
+            count=count_after_restart(now_s) if began_before else 0,
             interrupted=interrupted,
+            depth=Depth(
+                former.depth.book if former else Book(entry.conid, entry.symbol),
+                channel=self._channel(entry, SCHEMA_DEPTH),
+                count=count_after_restart(now_s, BOOK_COUNTS_PER_S) if began_before else 0,
+            ),
         )
         if former is not None:
             contract.confirmed = former.confirmed and not former.released
             contract.last_frame_s = former.last_frame_s
             contract.data_type = former.data_type
-            self._publisher.abandon(former.channel)
+            self._abandon(former)
         self._contracts[entry.conid] = contract
         self._epochs[entry.conid] = entry.epoch
         if entry.state is EntryState.ACTIVE:
             self._tell("assigned", contract, "")
+            if former is not None and former.depth.on:
+                self._publish_book(contract.depth, contract.depth.begin(_now_ms()))
         return contract
 
     def _drop(self, contract: Contract) -> None:
-        self._publisher.abandon(contract.channel)
+        self._abandon(contract)
         if not contract.released:
             self._tell("released", contract, "taken away by the operator")
+
+    def _abandon(self, contract: Contract) -> None:
+        self._publisher.abandon(contract.channel)
+        self._publisher.abandon(contract.depth.channel)
+
+    def _channel(self, entry: Entry, schema: str) -> Channel:
+        return Channel(
+            worker=self._worker,
+            conid=entry.conid,
+            symbol=entry.symbol,
+            slot=entry.slot,
+            epoch=entry.epoch,
+            schema=schema,
+        )
 
     def _release_if_idle(self, contract: Contract) -> None:
         if not contract.released and contract.release_if_idle():
             mark = contract.mark
             self._tell("released", contract, f"up to {mark.event_time}" if mark else "nothing was published")
             self._changed()
+
+    # Order books.
+
+    def _settle_books(self) -> None:
+        """Begin the book that is wanted now, stop the others. What is told of a contract comes before its release."""
+        wanted = self.desired_ladder()
+        now_ms = _now_ms()
+        for conid, contract in self._contracts.items():
+            depth = contract.depth
+            if wanted is not None and conid == wanted.conid:
+                if not depth.on:
+                    self._publish_book(depth, depth.begin(now_ms))
+            elif depth.on:
+                self._publish_book(depth, depth.stop(now_ms))
+
+    def _publish_book(self, depth: Depth, record: DepthRecord | None) -> None:
+        if record is not None:
+            self._books_crossed += CROSSED in record.flags
+            self._publisher.publish_book(depth.channel, record, lambda: depth.whole(record.event_time))
+
+    def _watch_ladder(self, contract: Contract, received_ns: int) -> None:
+        """The contract's quote has changed: rows should come, too."""
+        depth = contract.depth
+        if depth.book.known and depth.silence.quote(received_ns / 1e9):
+            self._ladders_dead += 1
+            _log.warning("the ladder is silent while the quote moves: asking again", symbol=contract.entry.symbol)
+            self._publish_book(depth, depth.dead(received_ns // 1_000_000))
+            if self._connection is not None:
+                self._connection.renew_ladder()
 
     # Telling.
 
@@ -298,7 +387,7 @@ class Feeder:
             kind=kind,
             feed=self._feed,
             worker=self._worker,
-            at_ms=time.time_ns() // 1_000_000,
+            at_ms=_now_ms(),
             conid=entry.conid if entry else None,
             symbol=entry.symbol if entry else None,
             epoch=entry.epoch if entry else None,
@@ -315,11 +404,29 @@ class Feeder:
             withheld=self._withheld,
             unassigned=self._unassigned,
             unreadable=self._unreadable,
+            rows_unreadable=self._rows_unreadable,
+            books_crossed=self._books_crossed,
+            ladders_dead=self._ladders_dead,
             lines=self.lines_used,
             backlog=self._publisher.backlog,
             reachable=self._publisher.status.reachable,
             last_tick=self._last_tick,
         )
+
+
+def _nearness(entry: Entry) -> tuple[str, int]:
+    return entry.contract_month, entry.slot
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _event_time(frame: Frame, received_ns: int) -> int:
+    """IB documents no time in ``sbd`` frames: theirs if there is one that can be, else that of their arrival, in ms."""
+    received_ms = received_ns // 1_000_000
+    time_ = frame.updated
+    return time_ if time_ is not None and 0 < time_ < received_ms + _AHEAD_AT_MOST_MS else received_ms
 
 
 def _describe(facts: SessionFacts) -> str:

@@ -22,6 +22,9 @@ class Reading:
     withheld: Mapping[Withheld, int]
     unassigned: int  # frames without a conid, or of a contract that is not ours
     unreadable: int  # values that were no numbers
+    rows_unreadable: int  # of price ladders
+    books_crossed: int  # records of books with a bid that is not below an ask
+    ladders_dead: int  # ladders that fell silent while the quote moved
     lines: int
     backlog: int
     reachable: bool
@@ -40,15 +43,20 @@ class StreamCollector(Collector):
         yield CounterMetricFamily("ibfeed_frames_malformed", "Messages that could not be read", value=stream.malformed)
         yield CounterMetricFamily("ibfeed_frames_error", "Error frames of IB", value=stream.errors)
         yield CounterMetricFamily("ibfeed_frames_unknown", "Frames of unknown topics", value=stream.unknown)
-        yield CounterMetricFamily("ibfeed_frames_unassigned", "smd frames of no contract of ours", value=now.unassigned)
+        yield CounterMetricFamily("ibfeed_frames_unassigned", "Frames of no contract of ours", value=now.unassigned)
         yield CounterMetricFamily("ibfeed_values_unreadable", "Values that are no numbers", value=now.unreadable)
+        yield CounterMetricFamily(
+            "ibfeed_ladder_rows_unreadable", "Ladder rows not understood", value=now.rows_unreadable
+        )
         yield CounterMetricFamily("ibfeed_websocket_connections", "Websockets opened", value=stream.connections)
         yield CounterMetricFamily("ibfeed_subscribes", "smd commands sent, renewals included", value=stream.subscribed)
         yield CounterMetricFamily("ibfeed_unsubscribes", "umd commands sent", value=stream.unsubscribed)
-        yield CounterMetricFamily("ibfeed_ticks_produced", "Ticks given to Kafka's client", value=kafka.handed_over)
-        yield CounterMetricFamily("ibfeed_ticks_acknowledged", "Ticks that Kafka has", value=kafka.acknowledged)
-        yield CounterMetricFamily("ibfeed_ticks_failed", "Ticks that Kafka refused", value=kafka.failed)
-        yield CounterMetricFamily("ibfeed_ticks_conflated", "Ticks that gave way to a later one", value=kafka.conflated)
+        yield CounterMetricFamily("ibfeed_ladder_subscribes", "sbd commands sent", value=stream.ladders_asked)
+        yield CounterMetricFamily("ibfeed_ladder_unsubscribes", "ubd commands sent", value=stream.ladders_ended)
+        yield CounterMetricFamily("ibfeed_ladders_dead", "Ladders silent while the quote moved", value=now.ladders_dead)
+        yield from _deliveries("ticks", "Ticks", kafka.ticks)
+        yield from _deliveries("books", "Order book records", kafka.books)
+        yield CounterMetricFamily("ibfeed_books_crossed", "Records of crossed books", value=now.books_crossed)
         yield CounterMetricFamily("ibfeed_events_produced", "Events given to Kafka's client", value=kafka.events)
         yield CounterMetricFamily("ibfeed_events_lost", "Events that did not reach Kafka", value=kafka.events_lost)
         withheld = CounterMetricFamily("ibfeed_ticks_withheld", "Frames that led to no tick", labels=["reason"])
@@ -62,3 +70,12 @@ class StreamCollector(Collector):
         yield GaugeMetricFamily(
             "ibfeed_last_tick_timestamp_seconds", "When the latest smd frame came", value=now.last_tick or 0.0
         )
+
+
+def _deliveries(name: str, what: str, counted: publish.Deliveries) -> Iterator[Metric]:
+    yield CounterMetricFamily(f"ibfeed_{name}_produced", f"{what} given to Kafka's client", value=counted.handed_over)
+    yield CounterMetricFamily(f"ibfeed_{name}_acknowledged", f"{what} that Kafka has", value=counted.acknowledged)
+    yield CounterMetricFamily(f"ibfeed_{name}_failed", f"{what} that Kafka refused", value=counted.failed)
+    yield CounterMetricFamily(
+        f"ibfeed_{name}_conflated", f"{what} that gave way to a later one", value=counted.conflated
+    )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final, TypeGuard
 
 import msgspec
+
+_LONGEST_ACCOUNT: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +32,21 @@ class SessionFacts:
         said = {name: news[name] for name in flags if isinstance(news.get(name), bool)}
         text = news.get("message")
         return replace(self, **said, message=text if isinstance(text, str) else self.message)
+
+
+def account_of(args: bytes) -> str | None:
+    """The account that an ``act`` frame's ``args`` name: the selected one, else the first; None if there is none."""
+    try:
+        said = msgspec.json.decode(args)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if not isinstance(said, dict):
+        return None
+    listed = said.get("accounts")
+    candidates = [said.get("selectedAccount"), *(listed if isinstance(listed, list) else ())]
+    return next((name for name in candidates if _names_an_account(name)), None)
+
+
+def _names_an_account(name: object) -> TypeGuard[str]:
+    """Whether it can stand in a command, whose parts are parted by ``+``."""
+    return isinstance(name, str) and name.isascii() and name.isalnum() and len(name) <= _LONGEST_ACCOUNT

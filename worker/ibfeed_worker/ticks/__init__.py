@@ -2,5 +2,6 @@
 
 from ibfeed_worker.ticks.frame import FIELDS, SmdFrame
 from ibfeed_worker.ticks.normaliser import Normaliser, Withheld
+from ibfeed_worker.ticks.number import NotANumber, Reading, read
 
-__all__ = ["FIELDS", "Normaliser", "SmdFrame", "Withheld"]
+__all__ = ["FIELDS", "Normaliser", "NotANumber", "Reading", "SmdFrame", "Withheld", "read"]

@@ -1,0 +1,11 @@
+"""From IB's ``sbd`` frames (the BookTrader's price ladder) to order books. Pure: no I/O, no clock, no logging.
+
+IB documents neither whether a frame is the whole ladder or a change of it, nor what a row that is not in it means. So
+a ladder is keyed by its rows, and a frame overwrites only the rows that it names: right for both readings.
+"""
+
+from ibfeed_worker.book.book import CROSSED, Book
+from ibfeed_worker.book.row import Row, Rows, conid_of, rows_of
+from ibfeed_worker.book.silence import Silence
+
+__all__ = ["CROSSED", "Book", "Row", "Rows", "Silence", "conid_of", "rows_of"]

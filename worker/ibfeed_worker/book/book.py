@@ -1,0 +1,148 @@
+"""One contract's order book: the ladder as IB sent it, and what has been published of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from ibfeed_api.records import DepthRecord, Number
+from ibfeed_worker.book.row import Level, Row, Rows
+
+_Side = dict[Decimal, Level]
+_GONE: Final[Number] = msgspec.Raw(b"0")
+CROSSED: Final = "crossed"
+INCOMPLETE: Final = "incomplete"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    bids: _Side
+    asks: _Side
+    flags: tuple[str, ...]
+
+
+_NOTHING: Final = _Sides({}, {}, ())
+
+
+class Book:
+    """Turns the rows of one contract's ladder into records: a snapshot first, then deltas of what has changed.
+
+    Two things are kept apart: the ladder, which lasts as long as its subscription, and what consumers know of it,
+    which lasts as long as this worker may publish the contract.
+    """
+
+    def __init__(self, conid: int, symbol: str) -> None:
+        self.conid: Final = conid
+        self.symbol: Final = symbol
+        self._rows: dict[int, Row] = {}  # in the order in which they came
+        self._known = False
+        self._unplaced = False
+        self._published: _Sides | None = None
+        self._cleared = False  # consumers know that nothing is known
+
+    @property
+    def known(self) -> bool:
+        """Whether the subscription has brought rows."""
+        return self._known
+
+    def restart(self) -> None:
+        """A subscription begins or has ended: the rows so far are void. ``clear`` tells consumers."""
+        self._rows = {}
+        self._known = self._unplaced = False
+
+    def begin(self) -> None:
+        """What consumers know is somebody else's word: tell them everything anew."""
+        self._published = None
+        self._cleared = False
+
+    def note(self, found: Rows) -> None:
+        """Merge a frame's rows. Of two rows with one price the one that came later counts."""
+        self._unplaced = self._unplaced or found.unplaced > 0
+        for row in found.rows:
+            self._rows.pop(row.row, None)
+            self._rows[row.row] = row
+            self._known = True
+
+    def take(self, found: Rows, *, event_time: int, seq: int) -> DepthRecord | None:
+        """Merge a frame's rows; the record that consumers need now, if any. ``event_time`` in ms since 1970."""
+        self.note(found)
+        if not self._known:
+            return None
+        before = self._published
+        if before is None:
+            return self.whole(event_time=event_time, seq=seq)
+        now = self._sides()
+        bids, asks = _changes(before.bids, now.bids), _changes(before.asks, now.asks)
+        if not bids and not asks and now.flags == before.flags:
+            return None
+        self._published = now
+        return DepthRecord(
+            self.symbol,
+            self.conid,
+            event_time,
+            "delta",
+            _listed(bids, highest_first=True),
+            _listed(asks, highest_first=False),
+            seq,
+            list(now.flags),
+        )
+
+    def whole(self, *, event_time: int, seq: int) -> DepthRecord:
+        """All that is known: a snapshot, or a clear if nothing is."""
+        now = self._sides() if self._known else _NOTHING
+        self._published = now if self._known else None
+        self._cleared = not self._known
+        return DepthRecord(
+            self.symbol,
+            self.conid,
+            event_time,
+            "snapshot" if self._known else "clear",
+            _listed(_digits(now.bids), highest_first=True),
+            _listed(_digits(now.asks), highest_first=False),
+            seq,
+            list(now.flags),
+        )
+
+    def clear(self, *, event_time: int, seq: int, flags: tuple[str, ...] = ()) -> DepthRecord | None:
+        """Tell consumers that nothing is known any more; None if they know."""
+        if self._cleared:
+            return None
+        self._published = None
+        self._cleared = True
+        return DepthRecord(self.symbol, self.conid, event_time, "clear", [], [], seq, list(flags))
+
+    def _sides(self) -> _Sides:
+        rows = self._rows.values()
+        bids = {row.bid.price: row.bid for row in rows if row.bid is not None}
+        asks = {row.ask.price: row.ask for row in rows if row.ask is not None}
+        flags = []
+        if bids and asks and max(bids) >= min(asks):
+            flags.append(CROSSED)
+        if self._unplaced or not all(row.readable for row in rows):
+            flags.append(INCOMPLETE)
+        return _Sides(bids, asks, tuple(flags))
+
+
+_Changes = dict[Decimal, tuple[Number, Number]]
+
+
+def _digits(side: _Side) -> _Changes:
+    return {price: level.digits for price, level in side.items()}
+
+
+def _changes(before: _Side, now: _Side) -> _Changes:
+    """Levels that are new or have another size, and those that have gone with size 0."""
+    gone = {price: (level.digits[0], _GONE) for price, level in before.items() if price not in now}
+    set_ = {
+        price: level.digits
+        for price, level in now.items()
+        if (former := before.get(price)) is None or former.size != level.size
+    }
+    return gone | set_
+
+
+def _listed(changes: _Changes, *, highest_first: bool) -> list[tuple[Number, Number]]:
+    return [changes[price] for price in sorted(changes, reverse=highest_first)]

@@ -1,0 +1,81 @@
+"""A contract's order book on its way to Kafka, for one epoch. No I/O."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ibfeed_api.records import DepthRecord, seq_of
+from ibfeed_worker.book import Book, Rows, Silence
+from ibfeed_worker.publish import Channel
+
+STALE: Final = "stale"
+
+
+class Depth:
+    """``on`` while the book is published; it may be stopped and begin again within an epoch.
+
+    Times are ms since 1970.
+    """
+
+    def __init__(self, book: Book, *, channel: Channel, count: int) -> None:
+        """``count``: records of this epoch so far."""
+        self.book: Final = book
+        self.channel: Final = channel
+        self.on = False
+        self.silence: Final = Silence()
+        self._count = count
+        self._failures = 0
+
+    def begin(self, now_ms: int) -> DepthRecord:
+        """Whatever an earlier worker, process or epoch left on Kafka is void."""
+        self.on = True
+        self.book.begin()
+        return self.whole(now_ms)
+
+    def stop(self, now_ms: int) -> DepthRecord | None:
+        """The book is no longer ours to publish: so consumers may not keep it."""
+        record = self._clear(now_ms, ())
+        self.on = False
+        return record
+
+    def restart(self, now_ms: int) -> DepthRecord | None:
+        """A subscription begins or has ended: its rows come anew, or not at all."""
+        self.book.restart()
+        self.silence.rows()
+        return self._clear(now_ms, ())
+
+    def dead(self, now_ms: int) -> DepthRecord | None:
+        """Rows should have come and did not."""
+        self.book.restart()
+        self.silence.rows()
+        return self._clear(now_ms, (STALE,))
+
+    def take(self, found: Rows, event_time: int) -> DepthRecord | None:
+        """A frame's rows; what to publish of them."""
+        self.silence.rows()
+        if not self.on:
+            self.book.note(found)
+            return None
+        if self.channel.failures != self._failures:  # consumers lack a record: changes of it would mislead them
+            self._failures = self.channel.failures
+            self.book.begin()
+        return self._counted(self.book.take(found, event_time=event_time, seq=self._next_seq))
+
+    def whole(self, event_time: int) -> DepthRecord:
+        """Everything, in place of changes that did not reach Kafka."""
+        record = self.book.whole(event_time=event_time, seq=self._next_seq)
+        self._count += 1
+        return record
+
+    @property
+    def _next_seq(self) -> int:
+        return seq_of(self.channel.epoch, self._count + 1)
+
+    def _clear(self, now_ms: int, flags: tuple[str, ...]) -> DepthRecord | None:
+        if not self.on:
+            return None
+        return self._counted(self.book.clear(event_time=now_ms, seq=self._next_seq, flags=flags))
+
+    def _counted(self, record: DepthRecord | None) -> DepthRecord | None:
+        self._count += record is not None
+        return record

@@ -1,0 +1,74 @@
+"""Which price ladder to ask for, again or no more. Pure: what is wanted, what was asked and the time go in.
+
+``ubd`` names no contract, so an account has one ladder at a time, and IB answers ``sbd`` by rows or not at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+FIRST_PATIENCE_S: Final = 10.0
+MOST_PATIENCE_S: Final = 300.0
+_MOST_DOUBLINGS: Final = 5
+
+
+class Target(NamedTuple):
+    """Whose ladder. Without an exchange IB takes all those that have a deep book."""
+
+    conid: int
+    exchange: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for on this connection. ``again_at``: when to ask again, in monotonic seconds; None: never."""
+
+    account: str
+    target: Target
+    tries: int
+    again_at: float | None
+
+    def answered(self) -> Asked:
+        """Rows came: nothing says that a ladder ends, so it is not renewed by the clock."""
+        return self if self.again_at is None else replace(self, tries=0, again_at=None)
+
+    def dead(self, now: float) -> Asked:
+        """No rows come any more."""
+        return replace(self, again_at=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to send now, and what is asked for then."""
+
+    commands: tuple[bytes, ...]
+    asked: Asked | None
+
+
+def reconcile(wanted: Target | None, account: str | None, asked: Asked | None, now: float) -> Step:
+    """``account`` is None until IB has named it. What is unanswered is asked again, after ever longer pauses."""
+    if wanted is None or account is None:
+        return Step((), None) if asked is None else Step((_end(asked),), None)
+    if asked is None:
+        return Step((_start(account, wanted),), _first(account, wanted, now))
+    if (asked.account, asked.target) != (account, wanted):
+        return Step((_end(asked), _start(account, wanted)), _first(account, wanted, now))
+    if asked.again_at is None or now < asked.again_at:
+        return Step((), asked)
+    patience = min(FIRST_PATIENCE_S * 2 ** min(asked.tries, _MOST_DOUBLINGS), MOST_PATIENCE_S)
+    again = replace(asked, tries=asked.tries + 1, again_at=now + patience)
+    return Step((_end(asked), _start(account, wanted)), again)
+
+
+def _first(account: str, target: Target, now: float) -> Asked:
+    return Asked(account, target, tries=1, again_at=now + FIRST_PATIENCE_S)
+
+
+def _start(account: str, target: Target) -> bytes:
+    exchange = f"+{target.exchange}" if target.exchange else ""
+    return f"sbd+{account}+{target.conid}{exchange}".encode()
+
+
+def _end(asked: Asked) -> bytes:
+    return f"ubd+{asked.account}".encode()
