@@ -100,6 +100,7 @@ class Reason(StrEnum):
     SECOND_FACTOR = "SecondFactorAsked"
     LOGIN_PAGE_CHANGED = "LoginPageChanged"
     LOGIN_TIMEOUT = "LoginTimeout"
+    BROWSER_FAILED = "BrowserFailed"
     NOT_PAPER = "NotPaper"
     COMPETING = "Competing"
     CREDENTIALS_MISSING = "CredentialsMissing"

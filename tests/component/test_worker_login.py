@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -35,10 +36,17 @@ def venue(running: Venue) -> Venue:
 
 
 @pytest.fixture
-async def gateway(venue: Venue, gateway_folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
+async def gateway(
+    venue: Venue, gateway_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Gateway]:
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])  # the login is a process of its own
     settings = GatewaySettings(
-        folder=gateway_folder, port=free_port(), upstream=venue.upstream, extra_ca=venue.ca, certificate=None
+        folder=gateway_folder,
+        run_folder=tmp_path,
+        port=free_port(),
+        upstream=venue.upstream,
+        extra_ca=venue.ca,
+        certificate=None,
     )
     gateway = await start(settings)
     yield gateway
@@ -54,6 +62,7 @@ def stage(venue: Venue, gateway_folder: Path, tmp_path: Path) -> Iterator[Stage]
 async def attempt(gateway: Gateway, venue: Venue, *, paper: bool = True, **settings: object) -> Result:
     return await login.log_in(
         BROWSER,
+        folder=Path(tempfile.gettempdir()),
         url=gateway.login_url,
         spki=gateway.tls.spki,
         username=venue.credentials["username-1"],

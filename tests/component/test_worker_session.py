@@ -84,6 +84,7 @@ def test_from_start_to_ticks_and_back(stage: Stage, figures: Figures) -> None:
         assert final["session"] == "Stopped"
         assert {one["state"] for one in final["contracts"]} == {"released"}
         assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()], "nothing is left behind"
+        assert not worker.run_folder.exists()
 
 
 def test_no_secret_is_seen_anywhere(stage: Stage) -> None:
@@ -260,3 +261,5 @@ def test_a_restarted_container_goes_on_at_once(stage: Stage) -> None:
         assert worker.status()["session"] != "Streaming"
         worker.until("Streaming", within=25)
         assert time.monotonic() - begun < 25
+        left = {path.name for path in worker.run_folder.iterdir()}
+        assert left == {"gateway", "gateway.json"}, "a dead container's files do not pile up in the pod's /tmp"

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from typing import Any, Self
 
 import httpx
 import msgspec
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from ibfeed_api.calls import Signer, universe_path
 from ibfeed_api.feed import Accounts, Gateway, Kafka, Login, SecretRef, Topic, Topics, WorkerSpec
@@ -53,6 +56,10 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         kubectl("delete", "namespace", self.namespace, "--wait=false")
+        topics = [self.topics.ticklast.name, self.topics.l2_data.name, self.topics.feed_events.name]
+        for deleted in AdminClient({"bootstrap.servers": KAFKA, "log_level": 2}).delete_topics(topics).values():
+            with contextlib.suppress(KafkaException):  # a test whose worker never got so far
+                deleted.result(10)
 
     def secret(self, values: dict[str, str]) -> None:
         self.apply(
@@ -132,6 +139,10 @@ class Worker:
         return self._http.get(f"{path}?months={months}", headers={"Authorization": f"Bearer {token}"})
 
     # The process.
+
+    @property
+    def run_folder(self) -> Path:
+        return Path(tempfile.gettempdir()) / f"ibfeed-{self.uid[:8]}"
 
     def start(self) -> None:
         own = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,14 @@ class Config:
     http_port: int
     chromium: Path
     chromedriver: Path
+
+    @property
+    def run_folder(self) -> Path:
+        """Where this worker's files are. A restarted container finds the folder again, for a pod's /tmp outlives it.
+
+        The path is short because Chromium puts a Unix socket below it, whose path may have 107 bytes in all.
+        """
+        return Path(tempfile.gettempdir()) / f"ibfeed-{self.pod_uid[:8]}"
 
     @property
     def holder(self) -> str:

@@ -4,6 +4,7 @@ session, stream until something is lost, repair or log in again; and on the way 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -77,6 +78,7 @@ class Worker:
         self._gateways = GatewayKeeper(
             GatewaySettings(
                 folder=config.gateway_folder,
+                run_folder=config.run_folder,
                 port=config.gateway_port,
                 upstream=config.spec.gateway.upstream,
                 extra_ca=config.extra_ca,
@@ -359,6 +361,7 @@ class Worker:
         accounts = self._config.spec.accounts
         result = await login.log_in(
             login.Browser(self._config.chromium, self._config.chromedriver),
+            folder=self._config.run_folder,
             url=gateway.login_url,
             spki=gateway.tls.spki,
             username=found.username,
@@ -414,7 +417,13 @@ class Worker:
 
 async def work(config: Config, stop: asyncio.Event) -> None:
     """A worker's whole life, until ``stop`` is set."""
-    await Worker(config, Kube(connect(), config.namespace), Metrics()).run(stop)
+    config.run_folder.mkdir(mode=0o700, exist_ok=True)
+    for browser in config.run_folder.glob("login-*"):  # of a login that died with its container
+        shutil.rmtree(browser, ignore_errors=True)
+    try:
+        await Worker(config, Kube(connect(), config.namespace), Metrics()).run(stop)
+    finally:
+        shutil.rmtree(config.run_folder, ignore_errors=True)
 
 
 async def _forget(credentials: asyncio.Task[Credentials]) -> None:

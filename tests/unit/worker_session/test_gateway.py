@@ -95,15 +95,16 @@ def built(tmp_path: Path) -> Distribution:
 
 
 @pytest.fixture
-def settings(built: Distribution, unused_tcp_port: int) -> Iterator[GatewaySettings]:
+def settings(built: Distribution, unused_tcp_port: int, tmp_path: Path) -> Iterator[GatewaySettings]:
     yield GatewaySettings(
         folder=built.folder,
+        run_folder=tmp_path / "run",
         port=unused_tcp_port,
         upstream="https://api.example.com",
         extra_ca=None,
         certificate=None,
     )
-    assert not any(Path("/tmp").glob(f"ibfeed-gateway-{unused_tcp_port}/*"))
+    assert not (tmp_path / "run" / "gateway").exists(), "its files go with it"
 
 
 def test_conf_keeps_every_key_of_the_distribution_and_adds_none() -> None:

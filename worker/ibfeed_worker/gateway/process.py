@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -42,7 +41,8 @@ class GatewayFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    folder: Path
+    folder: Path  # the distribution
+    run_folder: Path  # ours to write to
     port: int
     upstream: str
     extra_ca: Path | None
@@ -148,13 +148,14 @@ async def start(settings: GatewaySettings) -> Gateway:
 
     Raises BrokenDistribution, PortTaken, GatewayFailed, WrongCertificate, OSError or TimeoutError.
     """
-    note = Path(tempfile.gettempdir()) / f"ibfeed-gateway-{settings.port}.json"
+    note, work = settings.run_folder / "gateway.json", settings.run_folder / "gateway"
     await asyncio.to_thread(leftover.free, note, settings.port)
+    await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
     fingerprint = distribution.fingerprint(settings.folder, settings.certificate)
-    work = Path(tempfile.mkdtemp(prefix="ibfeed-gateway-"))
+    work.mkdir(parents=True, mode=0o700)
     try:
         await asyncio.to_thread(
-            distribution.copy, settings.folder, work / "gateway", port=settings.port, upstream=settings.upstream
+            distribution.copy, settings.folder, work / "home", port=settings.port, upstream=settings.upstream
         )
         transport, output = await _spawn(work, await asyncio.to_thread(_environment, settings, work))
     except BaseException:
@@ -177,7 +178,7 @@ async def _spawn(work: Path, environment: Mapping[str, str]) -> tuple[asyncio.Su
             _Output,
             "bin/run.sh",
             "root/conf.yaml",
-            cwd=work / "gateway",
+            cwd=work / "home",
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

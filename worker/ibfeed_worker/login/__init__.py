@@ -29,11 +29,14 @@ class Browser:
 
 
 async def log_in(
-    browser: Browser, *, url: str, spki: str, username: str, password: str, login: Login, paper: bool
+    browser: Browser, *, folder: Path, url: str, spki: str, username: str, password: str, login: Login, paper: bool
 ) -> Result:
-    """One attempt to log in. The credentials go through a pipe: no argument, variable or file ever holds them."""
+    """One attempt to log in; the browser's files are in ``folder`` and gone afterwards.
+
+    The credentials go through a pipe: no argument, variable or file ever holds them.
+    """
     begun = time.monotonic()
-    home = Path(tempfile.mkdtemp(prefix="ibfeed-login-"))
+    home = Path(tempfile.mkdtemp(prefix="login-", dir=folder))
     order = Order(
         url=url,
         spki=spki,

@@ -152,4 +152,5 @@ def _look(driver: Chrome, order: Order) -> Seen:
 
 
 def _first_line(error: WebDriverException) -> str:
-    return (error.msg or type(error).__name__).strip().splitlines()[0][:200]
+    said = (error.msg or type(error).__name__).strip().splitlines()[0]
+    return said.partition("; For documentation")[0][:200]
