@@ -212,6 +212,7 @@ class Worker:
 
     async def _serve(self) -> None:
         """For ever: take the account that we are given, use it until it is lost or another one is given."""
+        await self._shard_changed.wait()  # until then nothing is known, not even that there is no shard
         while True:
             account = self._account()
             if account is None:

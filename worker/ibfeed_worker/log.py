@@ -11,7 +11,7 @@ from typing import Final
 
 _FIELDS: Final = "ibfeed_fields"
 # Their own messages hold requests and header values.
-_CHATTY: Final = ("azure", "msal", "httpx", "httpcore", "urllib3", "selenium", "asyncio", "aiohttp.access")
+_CHATTY: Final = ("azure", "msal", "httpx", "httpcore", "urllib3", "selenium", "asyncio", "aiohttp.access", "picows")
 
 
 class Log:
