@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,6 +12,7 @@ from ibfeed_api.records import DepthRecord, Number
 from ibfeed_worker.book.row import Level, Row, Rows
 
 _Side = dict[Decimal, Level]
+_Changes = dict[Decimal, tuple[Number, Number]]
 _GONE: Final[Number] = msgspec.Raw(b"0")
 CROSSED: Final = "crossed"
 INCOMPLETE: Final = "incomplete"
@@ -22,9 +23,6 @@ class _Sides:
     bids: _Side
     asks: _Side
     flags: tuple[str, ...]
-
-
-_NOTHING: Final = _Sides({}, {}, ())
 
 
 class Book:
@@ -40,6 +38,7 @@ class Book:
         self._rows: dict[int, Row] = {}  # in the order in which they came
         self._known = False
         self._unplaced = False
+        self._time = 0
         self._published: _Sides | None = None
         self._cleared = False  # consumers know that nothing is known
 
@@ -79,32 +78,15 @@ class Book:
         if not bids and not asks and now.flags == before.flags:
             return None
         self._published = now
-        return DepthRecord(
-            self.symbol,
-            self.conid,
-            event_time,
-            "delta",
-            _listed(bids, highest_first=True),
-            _listed(asks, highest_first=False),
-            seq,
-            list(now.flags),
-        )
+        return self._record("delta", event_time, seq, now.flags, bids, asks)
 
     def whole(self, *, event_time: int, seq: int) -> DepthRecord:
         """All that is known: a snapshot, or a clear if nothing is."""
-        now = self._sides() if self._known else _NOTHING
-        self._published = now if self._known else None
-        self._cleared = not self._known
-        return DepthRecord(
-            self.symbol,
-            self.conid,
-            event_time,
-            "snapshot" if self._known else "clear",
-            _listed(_digits(now.bids), highest_first=True),
-            _listed(_digits(now.asks), highest_first=False),
-            seq,
-            list(now.flags),
-        )
+        self._published = now = self._sides() if self._known else None
+        self._cleared = now is None
+        if now is None:
+            return self._record("clear", event_time, seq)
+        return self._record("snapshot", event_time, seq, now.flags, _digits(now.bids), _digits(now.asks))
 
     def clear(self, *, event_time: int, seq: int, flags: tuple[str, ...] = ()) -> DepthRecord | None:
         """Tell consumers that nothing is known any more; None if they know."""
@@ -112,7 +94,29 @@ class Book:
             return None
         self._published = None
         self._cleared = True
-        return DepthRecord(self.symbol, self.conid, event_time, "clear", [], [], seq, list(flags))
+        return self._record("clear", event_time, seq, flags)
+
+    def _record(
+        self,
+        kind: Literal["snapshot", "delta", "clear"],
+        event_time: int,
+        seq: int,
+        flags: tuple[str, ...] = (),
+        bids: _Changes | None = None,
+        asks: _Changes | None = None,
+    ) -> DepthRecord:
+        # A clear has our time and a change may have IB's: consumers see none that goes back.
+        self._time = max(self._time, event_time)
+        return DepthRecord(
+            self.symbol,
+            self.conid,
+            self._time,
+            kind,
+            _listed(bids or {}, highest_first=True),
+            _listed(asks or {}, highest_first=False),
+            seq,
+            list(flags),
+        )
 
     def _sides(self) -> _Sides:
         rows = self._rows.values()
@@ -124,9 +128,6 @@ class Book:
         if self._unplaced or not all(row.readable for row in rows):
             flags.append(INCOMPLETE)
         return _Sides(bids, asks, tuple(flags))
-
-
-_Changes = dict[Decimal, tuple[Number, Number]]
 
 
 def _digits(side: _Side) -> _Changes:

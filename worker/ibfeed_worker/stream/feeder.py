@@ -242,7 +242,7 @@ class Feeder:
 
     def _on_progress(self, channel: Channel) -> None:
         contract = self._contracts.get(channel.conid)
-        if contract is not None and contract.channel is channel:
+        if contract is not None and channel in (contract.channel, contract.depth.channel):
             self._release_if_idle(contract)
             self._tell_state(contract)
 
