@@ -22,7 +22,6 @@ class Depth(_Base, frozen=True, kw_only=True):
 
 class Root(_Base, frozen=True, kw_only=True):
     symbol: str
-    exchange: str | None = None  # only where IB lists the root on more than one exchange
     front_months: int | None = None
     depth: Depth | None = None
 

@@ -51,7 +51,7 @@ _ROOT_REASONS: Final = (
 )
 
 _ROOT_TEXTS: Final = {
-    RootTrouble.UNKNOWN: "IB does not know root {root}: correct its symbol in spec.roots, or set its exchange",
+    RootTrouble.UNKNOWN: "IB does not know root {root}: correct its symbol in spec.roots",
     RootTrouble.SHRANK: "IB's answer for {root} lacks contracts that have not expired; the last good ones are kept",
     RootTrouble.FAILED: "IB could not be asked for {root}; the last good contracts are kept and it is asked again",
     RootTrouble.WAITING: "{root} waits for a worker that can ask IB",

@@ -57,12 +57,6 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("a root without symbol", {"roots": [{"frontMonths": 3}]}, "spec.roots[0].symbol", "Required value"),
     ("a long root", {"roots": [{"symbol": "C" * 13}]}, "spec.roots[0].symbol", "may not be more than 12 bytes"),
     (
-        "an exchange in lower case",
-        {"roots": [{"symbol": "CL", "exchange": "nymex"}]},
-        "exchange",
-        "IB's name in capitals",
-    ),
-    (
         "no months of a root",
         {"roots": [{"symbol": "CL", "frontMonths": 0}]},
         "frontMonths",
@@ -173,8 +167,8 @@ RIGHT: list[tuple[str, dict[str, Any]]] = [
     ("the minimum", {"frontMonths": None, "workers": None, "accounts": {"secretRef": {"name": "a"}}}),
     ("as many workers as accounts", {"workers": 4}),
     (
-        "a root by months, exchange and depth",
-        {"roots": [{"symbol": "M2K", "exchange": "CME", "frontMonths": 2, "depth": {}}]},
+        "a root by months and depth",
+        {"roots": [{"symbol": "M2K", "frontMonths": 2, "depth": {}}]},
     ),
     ("a vault", vault(tenantId="example.onmicrosoft.com", clientId="11111111-2222-3333-4444-555555555555")),
     ("a vault at a port", vault(url="https://vault.ibfeed-simulator.svc.cluster.local:8444/")),

@@ -436,6 +436,27 @@ class TestLifecycle:
         await eventually(lambda: _is(len(other.published()) == 6), within=10, what="one worker streams all")
         await other.cluster.delete(f"{FEEDS}/{other.name}")
 
+    async def test_an_object_of_that_name_that_is_somebody_elses_is_left_alone(self, feed: Feed, crew: Crew) -> None:
+        path = f"/api/v1/namespaces/{NAMESPACE}/services/somebody"
+        service = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "somebody", "namespace": NAMESPACE},
+            "spec": {"ports": [{"port": 9092}]},
+        }
+        await feed.cluster.create(service)
+        before = json.loads(await feed.cluster.get(path))
+        other = Feed(crew, "somebody")
+        await other.apply(accounts={"secretRef": {"name": "somebody-accounts"}, "count": 3})
+
+        async def said() -> bool:
+            return "Service somebody is there already" in (await other.condition("Ready")).get("message", "")
+
+        await eventually(said, within=20, what="Ready says whose name it is")
+        assert json.loads(await feed.cluster.get(path)) == before
+        await other.cluster.delete(f"{FEEDS}/somebody")
+        await feed.cluster.delete(path)
+
 
 async def _is(value: bool) -> bool:
     return value

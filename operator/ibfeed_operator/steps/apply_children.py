@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from ibfeed_operator import resources
-from ibfeed_operator.cluster import path_of
+from ibfeed_operator.cluster import ClusterError, JsonObject, NotFound, path_of
 from ibfeed_operator.visit import Visit
 
 REAPPLY_S: Final = 60.0  # what somebody changes in an object of ours lasts this long
@@ -30,6 +30,8 @@ async def apply_children(visit: Visit) -> None:
         digest = hashlib.sha256(msgspec.json.encode(child)).hexdigest()
         applied, at = visit.memory.applied.get(path, ("", 0.0))
         if digest != applied or now - at >= REAPPLY_S:
+            if not applied:
+                await _refuse_somebody_elses(visit, path, child)
             await visit.shared.cluster.apply(child)
             visit.memory.applied[path] = (digest, now)
 
@@ -43,6 +45,32 @@ async def remove_departed(visit: Visit) -> None:
         await visit.shared.cluster.delete(visit.shard_path(shard), resource_version=shard.resource_version)
         del visit.shards[worker]
         visit.memory.forget(worker)
+
+
+async def _refuse_somebody_elses(visit: Visit, path: str, child: JsonObject) -> None:
+    """Raise ClusterError if an object of this name is there that is not this feed's.
+
+    Applying takes every field over: a feed named ``kafka`` would make the Service ``kafka`` its own.
+    """
+    try:
+        found = msgspec.json.decode(await visit.shared.cluster.get(path), type=_Object)
+    except NotFound:
+        return
+    if visit.feed.uid not in (owner.uid for owner in found.metadata.owners):
+        what, name = child["kind"], child["metadata"]["name"]
+        raise ClusterError(f"{what} {name} is there already and not of this feed: give the IbFeed another name")
+
+
+class _Owner(msgspec.Struct):
+    uid: str
+
+
+class _Metadata(msgspec.Struct):
+    owners: tuple[_Owner, ...] = msgspec.field(name="ownerReferences", default=())
+
+
+class _Object(msgspec.Struct):
+    metadata: _Metadata
 
 
 def _replicas(visit: Visit) -> int:

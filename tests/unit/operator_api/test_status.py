@@ -360,7 +360,7 @@ class TestUniverse:
 
     def test_an_unknown_root_is_named_and_the_others_go_on(self) -> None:
         of = self.problem(RootTrouble.UNKNOWN)
-        expected = "IB does not know root XX: correct its symbol in spec.roots, or set its exchange"
+        expected = "IB does not know root XX: correct its symbol in spec.roots"
         assert said(of, Condition.UNIVERSE_RESOLVED) == ("False", "UnknownRoot", expected)
         assert said(of) == ("False", "UnknownRoot", expected)
         assert said(of, Condition.COVERED)[0] == "True"
