@@ -44,11 +44,11 @@ def fast(state: State) -> int:
 
 def on_the_cluster(state: State) -> int:
     """Component and cluster tests, which need `up`."""
-    failures = 0
-    for folder in ("tests/component", "tests/cluster"):
-        headline(folder)
-        failures += bool(_pytest(state, folder, "-v"))
-    return failures
+    headline("tests/component")
+    failures = int(bool(_pytest(state, "tests/component", "-v", "-n", "3")))
+    # One after the other: they share the namespace that a user would use.
+    headline("tests/cluster")
+    return failures + bool(_pytest(state, "tests/cluster", "-v"))
 
 
 def _pytest(state: State, folder: str, *options: str) -> int:
