@@ -183,7 +183,7 @@ def _accounts(situation: Situation) -> Finding:
         message = "no account is in use while spec.suspend is true"
         return Finding(Condition.ACCOUNTS_AVAILABLE, UNKNOWN, Reason.SUSPENDED, message)
     holding = sum(_holds(worker) for worker in workers)
-    message = f"{holding} of {plural(feed.spec.workers, 'worker')} hold their account"
+    message = f"{holding} of {plural(feed.spec.workers, 'worker')} hold an account"
     if holding < feed.spec.workers:
         return Finding(Condition.ACCOUNTS_AVAILABLE, UNKNOWN, Reason.PROGRESSING, message)
     return Finding(Condition.ACCOUNTS_AVAILABLE, TRUE, Reason.ACCOUNTS_LEASED, message)

@@ -147,7 +147,7 @@ class TestWhenAllIsWell:
             "UniverseResolved": ("True", "Resolved", "4 contracts of 1 root"),
             "Covered": ("True", "AllPublishing", "each of 4 contracts is published by exactly one worker"),
             "Rebalancing": ("False", "Stable", "no contract is on the move"),
-            "AccountsAvailable": ("True", "AccountsLeased", "2 of 2 workers hold their account"),
+            "AccountsAvailable": ("True", "AccountsLeased", "2 of 2 workers hold an account"),
             "KafkaReachable": ("True", "Reachable", "records are acknowledged by kafka:9092"),
             "MarketDataLive": ("True", "Live", "IB marks the data as live"),
             "Suspended": ("False", "NotSuspended", "spec.suspend is false"),
@@ -444,7 +444,7 @@ class TestAccounts:
         assert said(of, Condition.ACCOUNTS_AVAILABLE) == (
             "Unknown",
             "Progressing",
-            "1 of 2 workers hold their account",
+            "1 of 2 workers hold an account",
         )
 
 
