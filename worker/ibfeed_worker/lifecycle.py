@@ -30,7 +30,7 @@ from ibfeed_worker.kube.thread import in_thread
 from ibfeed_worker.log import Log
 from ibfeed_worker.login.page import REASONS, Outcome
 from ibfeed_worker.metrics import Metrics
-from ibfeed_worker.race import bounded, cancel, first
+from ibfeed_worker.race import bounded, cancel, first, to_the_end
 from ibfeed_worker.session.conversation import Conversation
 from ibfeed_worker.session.pacing import Budget
 from ibfeed_worker.session.rest import Rest
@@ -243,7 +243,7 @@ class Worker:
             parked = error
             self._board.say(Session.PARKED, error.reason, error.message)
         finally:
-            await self._give_back(hold, sessions)
+            await to_the_end(self._give_back(hold, sessions))
             await cancel(lost)
         if parked is not None:
             await self._while_parked(account)
@@ -335,9 +335,7 @@ class Worker:
             raise Setback(Reason.GATEWAY_DIED, f"the gateway ended; it last said: {gateway.tail}")
         finally:
             self._rest = self._conversation = None
-            if not gateway.died.is_set():
-                await bounded(rest.logout(), _LOGOUT_S, "logging out")
-            await rest.close()
+            await to_the_end(_end_conversation(rest, gateway))
 
     async def _until_login_is_due(self, hold: Hold) -> None:
         record = hold.record
@@ -425,6 +423,12 @@ async def work(config: Config, stop: asyncio.Event) -> None:
         await Worker(config, Kube(connect(), config.namespace), Metrics()).run(stop)
     finally:
         shutil.rmtree(config.run_folder, ignore_errors=True)
+
+
+async def _end_conversation(rest: Rest, gateway: Gateway) -> None:
+    if not gateway.died.is_set():
+        await bounded(rest.logout(), _LOGOUT_S, "logging out")
+    await rest.close()
 
 
 async def _forget(credentials: asyncio.Task[Credentials]) -> None:

@@ -12,12 +12,39 @@ _log = Log(__name__)
 
 
 async def cancel(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait for their ends; what they raise while ending is logged, not lost."""
+    """Cancel tasks and wait for their ends; what they raise while ending is logged, not lost.
+
+    They are cancelled once, even if the caller is cancelled meanwhile: on its way out a task logs out and frees its
+    account, and a second reason to stop must not cut that short.
+    """
     for task in tasks:
         task.cancel()
-    for answer in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(answer, Exception):
-            _log.warning("a task failed while it was being stopped", error=f"{type(answer).__name__}: {answer}")
+    try:
+        await _ended(*tasks)
+    finally:
+        for task in tasks:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _log.warning("a task failed while it was being stopped", error=f"{type(error).__name__}: {error}")
+
+
+async def to_the_end(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a way out whose steps are all bounded; it is not cut short even if the caller is cancelled meanwhile."""
+    task = asyncio.ensure_future(coroutine)
+    await _ended(task)
+    task.result()
+
+
+async def _ended(*tasks: asyncio.Future[Any]) -> None:
+    """Wait until all have ended, and only then pass on a cancellation that came meanwhile."""
+    pending, interrupted = set(tasks), False
+    while pending:
+        try:
+            _, pending = await asyncio.wait(pending)
+        except asyncio.CancelledError:
+            interrupted = True
+            pending = {task for task in pending if not task.done()}
+    if interrupted:
+        raise asyncio.CancelledError
 
 
 async def first(*coroutines: Coroutine[Any, Any, Any]) -> int:

@@ -18,7 +18,7 @@ from ibfeed_api.feed import Login
 from ibfeed_worker.login.page import Order, Outcome, Result, selectors
 from ibfeed_worker.processes import kill_tree
 
-_GRACE: Final = 10.0  # seconds beyond the login's own limit for browser start and end
+_GRACE: Final = 25.0  # seconds beyond the login's own limit for browser start and end
 _PASSED_ON: Final = ("PATH", "LANG", "PYTHONPATH", "TZ")
 
 
