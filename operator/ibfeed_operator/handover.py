@@ -207,7 +207,8 @@ class _Step:
             heir = worker
         else:
             heir = target
-        if not all(old == heir or self._let_go(old, retired) for old, retired in retiring):
+        # Who turns back releases first, too, if it can: then it knows for certain how far it has published.
+        if not all(self._let_go(old, item) or (old == heir and not self._lives(old)) for old, item in retiring):
             return
         if heir != target or room:
             self._activate(heir, conid, retiring)

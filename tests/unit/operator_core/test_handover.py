@@ -19,7 +19,7 @@ from ibfeed_api.shard import Entry, Mark, Report
 from ibfeed_operator.facts import Contract
 from ibfeed_operator.handover import Holding, Targets, headed, owners, step
 
-MAX_EPOCH = 2  # 3 gives 161,526 worlds and takes 20 s; nothing was found there that is not found here
+MAX_EPOCH = 2  # 3 takes most of a minute; nothing was found there that is not found here
 
 
 def contract(conid: int, depth: bool = False) -> Contract:
