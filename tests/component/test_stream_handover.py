@@ -220,3 +220,17 @@ async def test_a_worker_that_dies_without_one_standing_by_leaves_a_gap_with_its_
         gaps = [event.value for event in read_all(kafka.topics.feed_events) if event.value["kind"] == "gap"]
     times = {epoch: [r.value["event_time"] for r in records if r.headers["epoch"] == epoch] for epoch in ("1", "2")}
     assert [(gap["from_ms"], gap["to_ms"], gap["epoch"]) for gap in gaps] == [(times["1"][-1], times["2"][0], 2)]
+
+
+async def test_a_contract_that_comes_back_before_its_subscription_ends_gets_a_full_frame() -> None:
+    market = Market(now_ms() - 40_000_000)
+    conid = CONIDS[0]
+    with topics() as kafka:
+        async with two_workers(kafka, market, (0, 0)) as (side, _):
+            side.put(conid, 1, ACTIVE)
+            await side.reports(conid, 1, ContractState.PUBLISHING)
+            side.remove(conid)
+            side.put(conid, 2, ACTIVE)
+            feeder = side.worker.feeder
+            await side.worker.until(lambda: epoch_of(feeder.reports()[0].seq or 0) == 2, within=5)
+            await feeder.release()

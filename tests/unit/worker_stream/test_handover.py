@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
 
 from ibfeed_api.names import ContractState, EntryState
-from ibfeed_api.records import seq_of
+from ibfeed_api.records import Tick, seq_of
 from ibfeed_api.shard import Entry, Mark
 from ibfeed_worker.publish import Tail
 from ibfeed_worker.stream import held
+from ibfeed_worker.stream.frame import decode
+from ibfeed_worker.ticks import Normaliser
 from unit.worker_stream.bench import FULL, Bench, entry
 from unit.worker_stream.fake_broker import FakeBroker
 
@@ -86,6 +89,27 @@ async def test_a_former_worker_that_is_ahead_of_us_is_not_repeated(bench: Bench,
     assert broker.events("gap") == []
 
 
+@pytest.mark.parametrize("ahead_ms", [500, 700, 1000])
+async def test_a_first_frame_from_before_the_mark_means_that_nothing_is_missed(
+    bench: Bench, broker: FakeBroker, ahead_ms: int
+) -> None:
+    bench.feeder.obey((entry(epoch=2, mark=mark(bench.now + ahead_ms)),))
+    bench.subscribe()
+    updates(bench, 1, 5)
+    assert prices(broker) == [f"70.{n:02d}" for n in range(ahead_ms // 500 + 1, 5)]
+    assert broker.events("gap") == []
+
+
+async def test_a_contract_that_lost_its_line_has_a_hole(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    (before,) = updates(bench, 1, 2)
+    bench.subscribe()  # again, on the same connection: it was ended in between
+    after = bench.frame({**FULL, "31": "70.02"}, after_ms=9000)
+    (gap,) = broker.events("gap")
+    assert (gap["from_ms"], gap["to_ms"], gap["detail"]) == (before, after, "there was no line for it")
+
+
 async def test_a_quiet_contract_is_publishing_as_soon_as_it_is_taken_over(bench: Bench, broker: FakeBroker) -> None:
     warm(bench)
     (at,) = updates(bench, 1, 2)
@@ -138,6 +162,20 @@ async def test_what_outgrows_the_buffer_is_counted_and_is_a_gap_if_nobody_publis
     assert (gap["from_ms"], gap["to_ms"], gap["detail"]) == (times[3], times[6], held.OUTGROWN)
 
 
+@pytest.mark.parametrize(("age_s", "kept"), [(59, 3), (61, 2), (200, 1)])
+def test_what_is_held_is_bounded_in_time(age_s: int, kept: int) -> None:
+    normaliser, buffer = Normaliser(7, "CLZ6"), held.Held()
+    for n, received_s in enumerate((1000, 1000 + age_s // 2, 1000 + age_s)):
+        text = json.dumps({"conid": 7, "_updated": 1000 + n, **FULL, "31": f"70.{n:02d}"})
+        found = normaliser.take(decode(text.encode()), received_ns=received_s * 10**9, seq=0)
+        assert isinstance(found, Tick)
+        buffer.add(held.HeldTick(found))
+    left = buffer.go_on(999, None)
+    assert len(left) == kept
+    assert (left[0].why, left[0].after) == (("", None) if kept == 3 else (held.OUTGROWN, 999))
+    assert buffer.go_on(None, None) == []
+
+
 async def test_a_standby_that_goes_leaves_no_trace(bench: Bench, broker: FakeBroker) -> None:
     warm(bench)
     updates(bench, 1, 4)
@@ -156,7 +194,31 @@ async def test_a_standby_that_gives_its_account_back_knows_no_mark(bench: Bench,
     assert broker.ticks() == []
 
 
+async def test_a_former_worker_that_stands_by_again_knows_no_mark(bench: Bench) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    updates(bench, 1, 3)
+    bench.feeder.obey((entry(state=RETIRING),))
+    await bench.until(lambda: bench.state() is ContractState.RELEASED)
+    bench.feeder.obey((entry(epoch=3, state=STANDBY),))
+    (report,) = bench.feeder.reports()
+    assert (report.state, report.epoch, report.event_time) == (ContractState.WARM, 3, None)
+
+
 # The former worker.
+
+
+async def test_what_was_missed_while_the_account_was_given_back_is_a_gap(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    (before,) = updates(bench, 1, 2)
+    await bench.feeder.release(1.0)
+    bench.feeder.obey((entry(epoch=2, mark=Mark(event_time=before, seq=seq_of(1, 1))),))
+    assert bench.state() is ContractState.SUBSCRIBING
+    bench.subscribe()
+    after = bench.frame({**FULL, "31": "70.09"}, after_ms=9000)
+    (gap,) = broker.events("gap")
+    assert (gap["from_ms"], gap["to_ms"], gap["epoch"]) == (before, after, 2)
 
 
 async def test_a_released_contract_goes_on_where_it_stopped_when_the_move_turns_back(
@@ -349,6 +411,16 @@ async def test_a_contract_taken_away_while_kafka_is_asked_is_not_published(bench
     (report,) = bench.feeder.reports()
     assert report.event_time is None
     assert broker.ticks() == []
+
+
+async def test_an_answer_for_an_epoch_that_is_over_publishes_nothing(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey(orphan(ACTIVE))
+    bench.subscribe()
+    updates(bench, 1, 3)
+    bench.feeder.obey((entry(epoch=3),))
+    await bench.until(broker.ticks)
+    assert prices(broker) == ["70.01", "70.02"]
+    assert seqs(broker) == [seq_of(3, 1), seq_of(3, 2)]
 
 
 async def test_contracts_that_are_published_keep_their_lines(bench: Bench) -> None:

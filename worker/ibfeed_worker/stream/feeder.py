@@ -310,7 +310,7 @@ class Feeder:
                 count=count_after_restart(now_s, BOOK_COUNTS_PER_S) if began_before else 0,
             ),
             held=former.held if former else Held(),
-            mark=None if began_before else later_mark(entry.mark, former.mark if former else None),
+            mark=later_mark(entry.mark, former.mark if former else None),
             own=self._sent.get(entry.conid),
         )
         if former is not None:
@@ -368,7 +368,6 @@ class Feeder:
         self._changed()
 
     def _found(self, contract: Contract, tail: Tail) -> None:
-        contract.learn(contract.entry.mark)
         contract.learn(tail.mark)
         doubt = ""
         if tail.doubt:
