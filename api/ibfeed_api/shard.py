@@ -35,7 +35,7 @@ class Entry(_Base, frozen=True, kw_only=True):
     epoch: int  # grows with every assignment of this contract
     state: EntryState
     depth: bool = False
-    mark: Mark | None = None
+    mark: Mark | None = None  # of the worker that published last; None: not known, the worker looks into Kafka
 
 
 class Account(_Base, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ibfeed_api.names import EntryState
 from ibfeed_operator.facts import Contract, Feed, Health, Shard, Unassigned, UnassignedReason, Universe
-from ibfeed_operator.handover import Holding, Targets, owners
+from ibfeed_operator.handover import Holding, Targets, headed
 from ibfeed_operator.liveness import Verdict
 from ibfeed_operator.plan import Seat, Want, plan
 
@@ -35,10 +35,10 @@ def decide(
     holdings = tuple(holdings)
     accounts = feed.spec.accounts
     wanted = {holding.worker for holding in holdings if holding.worker < feed.spec.workers}
-    previous = {conid: worker for conid, worker in owners(holdings).items() if worker in wanted}
     streaming = {worker for worker in wanted if verdicts[worker].health.streaming}
     if feed.spec.suspend or gathering:
         streaming = set()
+    previous = headed(holdings, among=wanted, ready=streaming)
     returning = {worker for worker in wanted if verdicts[worker].health.state is Health.RETURNING}
     fixed = returning if streaming else wanted
 

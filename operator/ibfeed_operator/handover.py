@@ -5,19 +5,25 @@ Invariants, whatever crashes between any two writes:
 - at most one entry of a contract is ``Active``, over all shards;
 - a contract becomes ``Active`` elsewhere only after its old worker reported ``released`` with the entry's epoch, or can
   no longer be publishing (``Holding.silent``);
-- its epoch only grows. The old entry keeps the last epoch until the new one stands, so that no crash forgets it; one
-  that has no entry starts above all epochs that the feed ever had.
+- its epochs only grow and none is given twice, so that no old report speaks for a new entry: the newest entry goes only
+  when the feed's status remembers its epoch, and each new one is above all that are there or remembered.
 
 ``step`` looks at what is written *now* and returns shards to rewrite. Its rewrites may be made in any order, and any
 of them may fail: calling ``step`` again with what is then there goes on from that point. ``step`` returns nothing when
-only a worker's report, or a new plan, can bring the move further:
+only a worker's report, or a new plan, can bring the move further. A planned move makes before it breaks:
 
-    Active at A  ->  Retiring at A  ->  (A released or silent)  ->  Active at B, epoch + 1  ->  A's entry goes
+    Active at A  ->  and Standby at B  ->  (B warm)  ->  Retiring at A  ->  (A released)  ->  Active at B
+                 ->  (B publishing)  ->  A's entry goes
+
+B takes everything after A's mark from its buffer. A goes on buffering until its entry goes, so that the move can turn
+back at each step: before ``Retiring`` only B's entry goes; after it A becomes ``Active`` again, under a new epoch.
+Where A does not stream, its contract is Retiring at once, and Active at B once A has let go; so it is, too, where B's
+account has no line to spare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -31,14 +37,18 @@ from ibfeed_operator.facts import Contract
 class Holding:
     """One shard as the hand-over sees it.
 
-    ``silent``: no process that obeyed this shard can be publishing any more (its container is dead, or it must have
-    stopped by itself since it has not renewed its Lease). ``ended``: conid to the epoch under which an earlier process
-    of this worker was last seen publishing it. ``lines``, ``ladders``: hard limits of its account.
+    ``streaming``: its worker is logged in and does what the shard says. ``leaving``: but it is about to stop, so that
+    nothing may turn back to it. ``silent``: no process that obeyed this shard can be publishing any more (its container
+    is dead, or it must have stopped by itself since it has not renewed its Lease). ``ended``: conid to the epoch under
+    which an earlier process of this worker was last seen publishing it. ``lines``, ``ladders``: hard limits of its
+    account.
     """
 
     worker: int
     entries: tuple[Entry, ...] = ()
     reports: tuple[Report, ...] = ()
+    streaming: bool = True
+    leaving: bool = False
     silent: bool = False
     ended: Mapping[int, int] = field(default_factory=dict)
     lines: int = 100
@@ -64,13 +74,29 @@ class Rewrite:
 
 
 def owners(holdings: Iterable[Holding]) -> dict[int, int]:
-    """Who has each contract now: where it is Active, else where it is Retiring still. The planner's ``previous``."""
-    best: dict[int, tuple[bool, int, int]] = {}
+    """Who has each contract now: where it is Active, else where it is Retiring still."""
+    return _best(holdings, {EntryState.ACTIVE: 2, EntryState.RETIRING: 1}, ())
+
+
+def headed(holdings: Iterable[Holding], *, among: Collection[int], ready: Collection[int]) -> dict[int, int]:
+    """Who of ``among`` each contract is with, or is on its way to: the planner's ``previous``.
+
+    A move that is under way counts as made, or the planner would think of it anew, as long as its goal is one of
+    ``ready``, the workers that stream; else it counts as not begun.
+    """
+    ranks = {EntryState.ACTIVE: 2, EntryState.RETIRING: 1, EntryState.STANDBY: 0}
+    return _best((holding for holding in holdings if holding.worker in among), ranks, ready)
+
+
+def _best(holdings: Iterable[Holding], ranks: Mapping[EntryState, int], ready: Collection[int]) -> dict[int, int]:
+    """By conid the worker whose entry has the highest rank, then epoch; ``ready`` workers' Standby entries win."""
+    best: dict[int, tuple[int, int, int]] = {}
     for holding in holdings:
         for entry in holding.entries:
-            if entry.state is EntryState.STANDBY:
+            if (rank := ranks.get(entry.state)) is None:
                 continue
-            claim = (entry.state is EntryState.ACTIVE, entry.epoch, holding.worker)
+            wins = entry.state is EntryState.STANDBY and holding.worker in ready
+            claim = (3 if wins else rank, entry.epoch, holding.worker)
             best[entry.conid] = max(best.get(entry.conid, claim), claim)
     return {conid: worker for conid, (_, _, worker) in best.items()}
 
@@ -86,14 +112,17 @@ class _Step:
         self._holdings = {holding.worker: holding for holding in holdings}
         self._reports = {(holding.worker, report.conid): report for holding in holdings for report in holding.reports}
         self._next = {holding.worker: {entry.conid: entry for entry in holding.entries} for holding in holdings}
+        # What retires keeps its line until its entry goes; only a dead process has none.
         self._used = {
-            holding.worker: sum(not self._let_go(holding.worker, entry) for entry in holding.entries)
+            holding.worker: sum(
+                not (holding.silent and entry.state is EntryState.RETIRING) for entry in holding.entries
+            )
             for holding in holdings
         }
-        self._placed: dict[int, list[tuple[int, Entry]]] = {}
+        self._placed: dict[int, dict[int, Entry]] = {}  # conid -> worker -> entry
         for holding in holdings:
             for entry in holding.entries:
-                self._placed.setdefault(entry.conid, []).append((holding.worker, entry))
+                self._placed.setdefault(entry.conid, {})[holding.worker] = entry
 
     def rewrites(self) -> tuple[Rewrite, ...]:
         # Nearest contracts first: where a worker's lines are short, they get the ones that become free.
@@ -112,37 +141,80 @@ class _Step:
 
     def _advance(self, conid: int) -> None:
         """Bring one contract one step further."""
-        placed = self._placed.get(conid, [])
         target = self._targets.owners.get(conid) if conid in self._targets.contracts else None
-        active = sorted((item for item in placed if item[1].state is EntryState.ACTIVE), key=lambda it: it[1].epoch)
+        if target is not None and target not in self._holdings:
+            return
+        placed = sorted(self._placed.get(conid, {}).items(), key=lambda item: item[1].epoch)
+        active = [item for item in placed if item[1].state is EntryState.ACTIVE]
         retiring = [item for item in placed if item[1].state is EntryState.RETIRING]
-
         for worker, entry in placed:
-            if entry.state is EntryState.STANDBY:  # owns nothing
-                del self._next[worker][conid]
+            if entry.state is EntryState.STANDBY and worker != target:
+                self._drop(worker, entry)
+        for worker, entry in active[:-1]:  # nothing of ours writes this; a person may have
+            self._put(worker, entry, state=EntryState.RETIRING)
         if active:
-            for worker, entry in active[:-1]:  # nothing of ours writes this; a person may have
-                self._put(worker, entry, state=EntryState.RETIRING)
             worker, entry = active[-1]
+            self._clear(retiring, worker, entry, target)
             if worker == target:
                 self._stay(worker, entry)
-                for old, retired in retiring:
-                    if self._let_go(old, retired):
-                        del self._next[old][conid]
-            else:
+            elif target is None or self._may_retire(worker, entry, target):
                 self._put(worker, entry, state=EntryState.RETIRING)
-            return
-        if not all(worker == target or self._let_go(worker, entry) for worker, entry in retiring):
-            return
-        if target is None:
-            # The newest entry goes last, and only once the status has its epoch: should the contract come back (its
-            # root removed and added again), its records must not count from the start.
-            by_epoch = sorted(retiring, key=lambda item: item[1].epoch)
-            for worker, entry in by_epoch if len(by_epoch) == 1 else by_epoch[:-1]:
-                if entry.epoch <= self._targets.highest_epoch:
-                    del self._next[worker][conid]
+        elif target is None:
+            for worker, entry in retiring:
+                if self._let_go(worker, entry):
+                    self._drop(worker, entry)
+        elif retiring:
+            self._succeed(conid, target, retiring)
+        elif target in self._placed.get(conid, {}) or self._room(target):
+            self._activate(target, conid, ())
+
+    def _clear(self, retiring: Sequence[tuple[int, Entry]], worker: int, entry: Entry, target: int | None) -> None:
+        """Drop what has retired, once the move that ended at ``worker`` cannot turn back there any more."""
+        done = self._says(worker, entry, ContractState.PUBLISHING)
+        for old, retired in retiring:
+            useful = self._lives(old) and (old == target or not done)
+            if self._let_go(old, retired) and not useful:
+                self._drop(old, retired)
+
+    def _may_retire(self, worker: int, entry: Entry, target: int) -> bool:
+        """Whether ``target`` is warm, or need not be waited for; if not, see that it becomes so."""
+        if not self._up(worker, entry):
+            return True
+        there = self._placed[entry.conid].get(target)
+        if there is None:
+            if not self._room(target):
+                return True  # break before make: IB ignores in silence what exceeds an account's lines
+            self._used[target] += 1
+            self._stand_by(target, entry.conid)
+            return False
+        if there.state is EntryState.RETIRING:  # subscribed and buffering still: as good as warm
+            return self._lives(target) and self._let_go(target, there) and self._obeys(worker, entry)
+        if there.epoch <= entry.epoch:  # the old worker's entry got a new one meanwhile
+            self._stand_by(target, entry.conid)
+            return False
+        # What the old worker has buffered, from before this entry, it publishes when it obeys it; nobody else has that.
+        return self._warm(target, there) and self._obeys(worker, entry)
+
+    def _succeed(self, conid: int, target: int, retiring: Sequence[tuple[int, Entry]]) -> None:
+        """Nobody has the contract Active: give it to ``target``, or back to who had it last."""
+        there = self._placed[conid].get(target)
+        room = there is not None or self._room(target)
+        worker, entry = retiring[-1]
+        back = self._up(worker, entry, released=True) and not self._holdings[worker].leaving
+        if there is not None and there.state is EntryState.RETIRING:
+            heir = target
+        elif back and room and not (there is not None and self._warm(target, there)):
+            heir = worker
         else:
-            self._activate(target, conid, retiring)
+            heir = target
+        # Who turns back releases first, too, if it can: then it knows for certain how far it has published.
+        if not all(self._let_go(old, item) or (old == heir and not self._lives(old)) for old, item in retiring):
+            return
+        if heir != target or room:
+            self._activate(heir, conid, retiring)
+            return
+        for old, retired in retiring:  # two full accounts that exchange contracts: one must give up a line first
+            self._drop(old, retired)
 
     def _stay(self, worker: int, entry: Entry) -> None:
         """Keep an entry where it is; under a new epoch if the process that had it has ended or let go.
@@ -156,25 +228,27 @@ class _Step:
         over = report is not None and (holding.silent or report.state is ContractState.RELEASED)
         if over or holding.ended.get(entry.conid) == entry.epoch:
             mark = _mark(report) if report is not None else None
-            kept = _entry(contract, epoch=entry.epoch + 1, depth=entry.depth, mark=mark)
+            kept = _entry(contract, epoch=self._fresh(entry.conid), depth=entry.depth, mark=mark)
         self._next[worker][entry.conid] = kept
 
+    def _stand_by(self, worker: int, conid: int) -> None:
+        """Order books are not warmed: an account has few, and a book begins with a snapshot anyway."""
+        contract = self._targets.contracts[conid]
+        self._next[worker][conid] = _entry(contract, epoch=self._fresh(conid), state=EntryState.STANDBY)
+
     def _activate(self, worker: int, conid: int, retiring: Sequence[tuple[int, Entry]]) -> None:
-        holding = self._holdings.get(worker)
-        if holding is None:
-            return
-        mine = any(old == worker and not self._let_go(old, entry) for old, entry in retiring)
-        if not mine:
-            if self._used[worker] >= holding.lines:
-                return  # until another contract has left: IB ignores in silence what exceeds an account's lines
+        placed = self._placed.get(conid, {})
+        there = placed.get(worker)
+        if there is None:
             self._used[worker] += 1
-        epoch = max((entry.epoch for _, entry in retiring), default=self._targets.highest_epoch) + 1
-        marks = [
-            (report.epoch, mark)
-            for old, entry in retiring
-            if (report := self._report(old, entry)) is not None and (mark := _mark(report)) is not None
-        ]
-        mark = max(marks, key=lambda item: item[0])[1] if marks else None
+        others = [entry.epoch for old, entry in placed.items() if old != worker]
+        if retiring and there is not None and there.state is EntryState.STANDBY and there.epoch > max(others):
+            epoch = there.epoch
+        else:
+            epoch = self._fresh(conid)
+        # Only the last one to publish knows how far; an older mark would have what came after it published again.
+        report = self._report(*retiring[-1]) if retiring else None
+        mark = _mark(report) if report is not None else None
         self._next[worker][conid] = _entry(self._targets.contracts[conid], epoch=epoch, mark=mark)
 
     def _with_books(self, holding: Holding, entries: Sequence[Entry]) -> tuple[Entry, ...]:
@@ -195,22 +269,61 @@ class _Step:
     def _put(self, worker: int, entry: Entry, *, state: EntryState) -> None:
         self._next[worker][entry.conid] = msgspec.structs.replace(entry, state=state)
 
+    def _drop(self, worker: int, entry: Entry) -> None:
+        """Let an entry go, if its epoch is not forgotten by that: else a later entry would get the same one."""
+        newest = max(other.epoch for other in self._placed[entry.conid].values())
+        if entry.epoch < newest or entry.epoch <= self._targets.highest_epoch:
+            del self._next[worker][entry.conid]
+
+    def _fresh(self, conid: int) -> int:
+        """An epoch that no entry of this contract ever had."""
+        return max([self._targets.highest_epoch, *(entry.epoch for entry in self._placed.get(conid, {}).values())]) + 1
+
+    def _room(self, worker: int) -> bool:
+        return self._used[worker] < self._holdings[worker].lines
+
+    def _lives(self, worker: int) -> bool:
+        return self._holdings[worker].streaming and not self._holdings[worker].silent
+
+    def _up(self, worker: int, entry: Entry, *, released: bool = False) -> bool:
+        """Whether the process that had this entry goes on with it; ``released``: or can, since it buffers still."""
+        if not self._lives(worker) or self._holdings[worker].ended.get(entry.conid) == entry.epoch:
+            return False
+        return released or not self._says(worker, entry, ContractState.RELEASED)
+
+    def _warm(self, worker: int, entry: Entry) -> bool:
+        return self._lives(worker) and self._says(worker, entry, ContractState.WARM)
+
+    def _obeys(self, worker: int, entry: Entry) -> bool:
+        """Whether a worker knows that an entry is Active; ``warm`` was said of the same epoch while it stood by."""
+        return self._says(worker, entry, ContractState.PUBLISHING) or self._says(
+            worker, entry, ContractState.SUBSCRIBING
+        )
+
+    def _says(self, worker: int, entry: Entry, state: ContractState) -> bool:
+        report = self._report(worker, entry)
+        return report is not None and report.state is state
+
     def _report(self, worker: int, entry: Entry) -> Report | None:
         """What the worker says of this very assignment; a report with another epoch speaks of one that is over."""
         report = self._reports.get((worker, entry.conid))
         return report if report is not None and report.epoch == entry.epoch else None
 
     def _let_go(self, worker: int, entry: Entry) -> bool:
-        """Whether a retiring contract is no longer published, nor subscribed, by its old worker."""
+        """Whether a retiring contract is no longer published by its old worker."""
         if entry.state is not EntryState.RETIRING:
             return False
-        if self._holdings[worker].silent:
-            return True
-        report = self._report(worker, entry)
-        return report is not None and report.state is ContractState.RELEASED
+        return self._holdings[worker].silent or self._says(worker, entry, ContractState.RELEASED)
 
 
-def _entry(contract: Contract, *, epoch: int, depth: bool = False, mark: Mark | None = None) -> Entry:
+def _entry(
+    contract: Contract,
+    *,
+    epoch: int,
+    state: EntryState = EntryState.ACTIVE,
+    depth: bool = False,
+    mark: Mark | None = None,
+) -> Entry:
     return Entry(
         conid=contract.conid,
         symbol=contract.symbol,
@@ -220,7 +333,7 @@ def _entry(contract: Contract, *, epoch: int, depth: bool = False, mark: Mark | 
         last_trading_day=contract.last_trading_day,
         slot=contract.slot,
         epoch=epoch,
-        state=EntryState.ACTIVE,
+        state=state,
         depth=depth,
         mark=mark,
     )

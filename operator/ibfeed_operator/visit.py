@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from ibfeed_api.names import shard_name
+from ibfeed_api.names import ContractState, Session, shard_name
 from ibfeed_api.shard import ShardSpec
 from ibfeed_operator import resources
 from ibfeed_operator.announce import Announcer
@@ -98,6 +98,8 @@ class Visit:
                 worker=worker,
                 entries=shard.spec.contracts,
                 reports=shard.status.contracts if shard.status is not None else (),
+                streaming=shard.status is not None and shard.status.session is Session.STREAMING,
+                leaving=worker in self.pods and self.pods[worker].deleting,
                 silent=worker in self.verdicts and self.verdicts[worker].silent,
                 ended=self.memory.ended.get(worker, {}),
                 lines=limits.lines_per_account,
@@ -129,5 +131,6 @@ class Visit:
             seen = self.memory.processes.get(worker)
             if seen is not None and seen.started_at != shard.status.started_at:
                 self.memory.ended.setdefault(worker, {}).update(seen.epochs)
-            epochs = {report.conid: report.epoch for report in shard.status.contracts}
+            published = (report for report in shard.status.contracts if report.state is not ContractState.WARM)
+            epochs = {report.conid: report.epoch for report in published}
             self.memory.processes[worker] = Process(shard.status.started_at, epochs)

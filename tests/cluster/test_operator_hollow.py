@@ -185,6 +185,10 @@ def _balanced(feed: Feed, *loads: int) -> Callable[[], Awaitable[bool]]:
     return balanced
 
 
+async def _epochs(feed: Feed) -> dict[int, int]:
+    return {e["conid"]: e["epoch"] for s in (await feed.shards()).values() for e in s["spec"].get("contracts", ())}
+
+
 async def _moving(feed: Feed) -> bool:
     shards = await feed.shards()
     return any(e["state"] != "Active" for shard in shards.values() for e in shard["spec"].get("contracts", ()))
@@ -217,12 +221,12 @@ class TestUniverse:
         assert not any(2000 <= conid < 3000 for conid in feed.published())
 
     async def test_a_root_that_comes_back_goes_on_above_its_old_epochs(self, feed: Feed) -> None:
-        old = {e["conid"]: e["epoch"] for s in (await feed.shards()).values() for e in s["spec"]["contracts"]}
+        old = await _epochs(feed)
         await feed.patch(roots=[{"symbol": "CL"}])
         await feed.ready(6)
         await feed.patch(roots=[{"symbol": "CL"}, {"symbol": "NG"}])
         await feed.ready(12)
-        new = {e["conid"]: e["epoch"] for s in (await feed.shards()).values() for e in s["spec"]["contracts"]}
+        new = await _epochs(feed)
         assert all(new[conid] > epoch for conid, epoch in old.items() if conid >= 2000)
 
     async def test_front_months(self, feed: Feed) -> None:
@@ -258,6 +262,30 @@ class TestScale:
         moved = [conid for conid, pod in feed.published().items() if pod != before[conid]]
         assert len(moved) == 3
         assert {feed.published()[conid] for conid in moved} == {f"{feed.name}-3"}
+        assert feed.crew.lost(feed.name) == []
+
+    async def test_newcomer_that_never_gets_warm_disturbs_nobody(self, feed: Feed) -> None:
+        before, epochs = feed.published(), await _epochs(feed)
+        newcomer = f"{feed.name}-3"
+        feed.crew.cold.add(newcomer)
+        await feed.patch(workers=4)
+
+        async def waiting() -> list[str]:
+            shard = (await feed.shards()).get(newcomer, {"spec": {}})
+            return [entry["state"] for entry in shard["spec"].get("contracts", ())]
+
+        await eventually(waiting, wanted=["Standby"] * 3, within=15, what="three contracts stand by at the newcomer")
+        await asyncio.sleep(2)
+        assert feed.published() == before
+        assert (await feed.condition("Rebalancing"))["status"] == "True"
+        assert (await feed.condition("Covered"))["status"] == "True"
+        await feed.crew.kill(newcomer)
+        await eventually(waiting, wanted=[], within=10, what="the dead newcomer's entries go")
+        assert await _epochs(feed) == epochs
+        feed.crew.cold.clear()
+        await feed.crew.restart(newcomer)
+        await eventually(_balanced(feed, 3, 3, 3, 3), within=15, what="four workers with three each")
+        assert feed.crew.lost(feed.name) == []
 
     async def test_down_moves_first_then_removes(self, feed: Feed) -> None:
         before = feed.published()
@@ -271,6 +299,24 @@ class TestScale:
 
         await eventually(gone, within=15, what="the third shard is gone")
         await feed.ready(12)
+        assert feed.crew.lost(feed.name) == []
+
+
+@on_one_loop
+class TestReplacement:
+    async def test_deleted_pod_that_still_streams_is_relieved_first(self, feed: Feed) -> None:
+        victim = f"{feed.name}-1"
+        uid = feed.crew.workers[victim].uid
+        feed.crew.patient.add(victim)
+        await feed.cluster.delete(f"{PODS}/{victim}")
+
+        async def replaced() -> bool:
+            return victim in feed.crew.workers and feed.crew.workers[victim].uid != uid
+
+        await eventually(replaced, within=20, what="another pod has its place")
+        feed.crew.patient.clear()
+        await eventually(_balanced(feed, 4, 4, 4), within=15, what="the new pod has its share")
+        assert feed.crew.lost(feed.name) == []
 
 
 @on_one_loop
@@ -382,6 +428,7 @@ class TestLifecycle:
                 operator.start()
         await eventually(_balanced(feed, 4, 4, 4), within=30, what="three workers with four each")
         await feed.ready(12)
+        assert feed.crew.lost(feed.name) == []
 
     async def test_suspend_and_resume(self, feed: Feed) -> None:
         before = feed.published()

@@ -164,7 +164,7 @@ async def test_after_a_lost_connection_everything_is_subscribed_again_and_nothin
     assert [(gap["from_ms"] - begin, gap["to_ms"] - begin) for gap in gaps] == [(1000, 120_000)]
 
 
-async def test_a_retired_contract_is_flushed_reported_and_then_unsubscribed() -> None:
+async def test_a_retired_contract_is_flushed_and_reported_and_unsubscribed_when_its_entry_goes() -> None:
     begin = now_ms() - 1_000_000
     conid, other = CONIDS[:2]
 
@@ -186,11 +186,13 @@ async def test_a_retired_contract_is_flushed_reported_and_then_unsubscribed() ->
                 worker.feeder.obey((entry(conid, 0, state=EntryState.RETIRING), entry(other, 1)))
                 await worker.until(lambda: worker.feeder.reports()[0].state is ContractState.RELEASED)
                 released = worker.feeder.reports()[0]
-                await gateway.hears(f"umd+{conid}+{{}}")
                 await asyncio.sleep(0.3)
+                assert worker.feeder.lines_used == 2
+                assert worker.feeder.reports()[0] == released or worker.feeder.reports()[0].seq == released.seq
+                worker.feeder.obey((entry(other, 1),))
+                await gateway.hears(f"umd+{conid}+{{}}")
                 assert worker.feeder.lines_used == 1
                 assert not any(said.startswith(f"umd+{other}") for said in gateway.said)
-                assert worker.feeder.reports()[0] == released or worker.feeder.reports()[0].seq == released.seq
         last = by_contract(read_all(kafka.topics.ticklast))[conid][-1]
     assert (last.value["event_time"], last.value["seq"]) == (released.event_time, released.seq)
 

@@ -2,6 +2,9 @@
 
 A ``Crew`` adopts each pod of the control plane, runs its container on paper, and behaves towards Lease and IbShard as
 docs/architecture.md says, so that the operator cannot tell. It notes who published what under which epoch.
+
+Their market: each beat of the crew is an update of every contract, with the beat's number for its time; who is
+subscribed gets it. ``Crew.records`` is what came out, so a number that is missing or comes twice is a fault.
 """
 
 from __future__ import annotations
@@ -9,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import itertools
 import json
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +52,16 @@ def listed(root: str, months: int) -> list[dict[str, Any]]:
 
 
 @dataclass
+class Line:
+    """One subscription: ``upto`` is the last update that its process published, or knows to be published."""
+
+    epoch: int = 0
+    state: str = ""
+    upto: int = 0
+    buffer: deque[int] = field(default_factory=lambda: deque(maxlen=200))
+
+
+@dataclass
 class Hollow:
     """One worker's pod and process. ``session`` may be set by a test; ``cut_off``: it reaches the API no more."""
 
@@ -63,6 +77,7 @@ class Hollow:
     reported: str = ""
     renewed: float = 0.0
     held: str = ""
+    lines: dict[int, Line] = field(default_factory=dict)
 
     @property
     def feed(self) -> str:
@@ -71,9 +86,13 @@ class Hollow:
     @property
     def publishing(self) -> dict[int, int]:
         """conid -> epoch."""
-        if not self.alive or self.session != "Streaming" or not self.held:
+        if not self.streams:
             return {}
-        return {e["conid"]: e["epoch"] for e in self.spec.get("contracts", ()) if e["state"] == "Active"}
+        return {conid: line.epoch for conid, line in self.lines.items() if line.state == "Active"}
+
+    @property
+    def streams(self) -> bool:
+        return self.alive and self.session == "Streaming" and bool(self.held)
 
 
 class Crew:
@@ -85,6 +104,10 @@ class Crew:
         # Feed, conid and epoch -> the processes that published under it.
         self.publishers: dict[tuple[str, int, int], set[str]] = defaultdict(set)
         self.doubles: list[str] = []
+        self.patient: set[str] = set()  # pods that, asked to stop, wait until their contracts are taken over
+        self.cold: set[str] = set()  # pods whose subscriptions never come to anything
+        self.records: dict[tuple[str, int], list[int]] = defaultdict(list)  # by feed and conid
+        self._beat = 0
         self._restarts: dict[str, int] = defaultdict(int)
         self._addresses: dict[str, str] = {}  # a name's address is for life, and so is its server
         self._servers: dict[str, web.AppRunner] = {}
@@ -93,6 +116,7 @@ class Crew:
         while True:
             await self._look_after_pods()
             await asyncio.gather(*(self._live(worker) for worker in list(self.workers.values()) if worker.alive))
+            self._emit()
             self._audit()
             await asyncio.sleep(TICK_S)
 
@@ -104,6 +128,16 @@ class Crew:
         """conid -> pod that publishes it for ``feed``."""
         mine = (worker for worker in self.workers.values() if worker.feed == feed)
         return {conid: worker.pod for worker in mine for conid in worker.publishing}
+
+    def lost(self, feed: str) -> list[str]:
+        """The holes in what was published for ``feed``."""
+        return [
+            f"{conid}: nothing between {before} and {after}"
+            for (name, conid), record in self.records.items()
+            if name == feed
+            for before, after in itertools.pairwise(record)
+            if after > before + 1
+        ]
 
     async def kill(self, pod: str) -> None:
         """The container dies; nothing of it is released."""
@@ -174,6 +208,8 @@ class Crew:
 
     async def _terminate(self, worker: Hollow) -> None:
         """SIGTERM: release what it has, free the account, go."""
+        if worker.pod in self.patient and worker.streams and worker.lines:
+            return
         if worker.alive:
             await self._report(worker, releasing=True)
             worker.alive = False
@@ -192,6 +228,7 @@ class Crew:
         except NotFound:
             return
         worker.spec = json.loads(raw)["spec"]
+        self._obey(worker)
         account = worker.spec.get("account")
         now = asyncio.get_running_loop().time()
         if account and worker.session != "Parked" and (worker.held != account["lease"] or now - worker.renewed >= 3):
@@ -200,6 +237,37 @@ class Crew:
                 worker.held = account["lease"] if await self._hold(worker, f"{worker.pod}_{worker.uid}") else ""
                 worker.renewed = now
         await self._report(worker)
+
+    def _obey(self, worker: Hollow) -> None:
+        entries = {entry["conid"]: entry for entry in worker.spec.get("contracts", ())}
+        worker.lines = {conid: line for conid, line in worker.lines.items() if conid in entries and worker.streams}
+        for conid, entry in entries.items():
+            if not worker.streams or (entry["state"] == "Retiring" and conid not in worker.lines):
+                continue
+            line = worker.lines.setdefault(conid, Line())
+            if entry["state"] == "Active" and (line.state, line.epoch) != ("Active", entry["epoch"]):
+                record = self.records[worker.feed, conid]
+                known = entry["mark"]["eventTime"] if "mark" in entry else max(record, default=0)
+                line.upto = max(line.upto, known)
+                for update in line.buffer:
+                    self._publish(worker, conid, line, update)
+            line.epoch, line.state = entry["epoch"], entry["state"]
+
+    def _publish(self, worker: Hollow, conid: int, line: Line, update: int) -> None:
+        if update > line.upto:
+            record = self.records[worker.feed, conid]
+            if record and update <= record[-1]:
+                self.doubles.append(f"{worker.pod} publishes {update} of {conid} after {record[-1]}")
+            record.append(update)
+            line.upto = update
+
+    def _emit(self) -> None:
+        self._beat += 1
+        for worker in self.workers.values():
+            for conid, line in worker.lines.items() if worker.streams else ():
+                line.buffer.append(self._beat)
+                if line.state == "Active":
+                    self._publish(worker, conid, line, self._beat)
 
     async def _hold(self, worker: Hollow, holder: str) -> bool:
         if not worker.held:
@@ -216,9 +284,13 @@ class Crew:
     async def _report(self, worker: Hollow, *, releasing: bool = False) -> None:
         reports = []
         for entry in worker.spec.get("contracts", ()):
+            line = worker.lines.get(entry["conid"])
             retiring = releasing or entry["state"] == "Retiring"
-            state = "released" if retiring else "publishing" if worker.publishing else "subscribing"
-            mark = {"eventTime": 1, "seq": (entry["epoch"] << 32) + 7} if retiring else {}
+            ready = line is not None and worker.streams and worker.pod not in self.cold
+            going = "warm" if entry["state"] == "Standby" else "publishing"
+            state = "released" if retiring else going if ready else "subscribing"
+            upto = line.upto if line is not None else 0
+            mark = {"eventTime": upto, "seq": (entry["epoch"] << 32) + upto} if retiring and upto else {}
             reports.append({"conid": entry["conid"], "epoch": entry["epoch"], "state": state, **mark})
         held = worker.held if not releasing else ""
         status = {

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ibfeed_api.names import EntryState
 from ibfeed_api.shard import Entry
 from ibfeed_operator.decide import decide, unassigned
 from ibfeed_operator.facts import Contract, Feed, Health, UnassignedReason, Universe, WorkerHealth
-from ibfeed_operator.handover import Holding
+from ibfeed_operator.handover import Holding, step
 from ibfeed_operator.liveness import Verdict
 from unit.operator_core.facts import contract, entry, feed, shard
 
@@ -86,3 +87,33 @@ class TestWhyNot:
         decision = decide(feed(), universe(*SIX[:1]), holdings(()), verdicts(w0=Health.STREAMING))
         assert [item.reason for item in unassigned(decision, [shard(0)])] == [UnassignedReason.MOVING]
         assert unassigned(decision, [shard(0, entry(1))]) == ()
+
+
+class TestUnderWay:
+    """The second worker streams since a moment ago: its share is on its way to it."""
+
+    HELD = (tuple(entry(conid, day=f"20270{conid}20", slot=conid) for conid in (1, 2, 3)), ())
+
+    def moved(self) -> list[Holding]:
+        held = holdings(*self.HELD)
+        (rewrite,) = step(held, decide(feed(), universe(*SIX[:3]), held, self.streaming()).targets)
+        assert (rewrite.worker, [item.state for item in rewrite.entries]) == (1, [EntryState.STANDBY])
+        return [held[0], Holding(worker=1, entries=rewrite.entries)]
+
+    def streaming(self, newcomer: Health = Health.STREAMING) -> dict[int, Verdict]:
+        return verdicts(w0=Health.STREAMING, w1=newcomer)
+
+    def test_the_same_plan_again_changes_nothing(self) -> None:
+        held = self.moved()
+        decision = decide(feed(), universe(*SIX[:3]), held, self.streaming())
+        assert decision.targets.owners == {1: 0, 2: 0, 3: 1}
+        assert step(held, decision.targets) == ()
+
+    def test_goal_that_is_lost_is_given_up(self) -> None:
+        for health in (Health.LOST, Health.RETURNING):
+            decision = decide(feed(), universe(*SIX[:3]), self.moved(), self.streaming(health))
+            assert set(decision.targets.owners.values()) == {0}
+
+    def test_suspended_on_the_way_it_stays_where_it_was(self) -> None:
+        decision = decide(feed(suspend=True), universe(*SIX[:3]), self.moved(), self.streaming())
+        assert set(decision.targets.owners.values()) == {0}

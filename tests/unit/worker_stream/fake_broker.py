@@ -13,8 +13,9 @@ from jsonschema import Draft202012Validator
 
 from ibfeed_api.feed import Kafka, Topic
 from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_EVENT, SCHEMA_TICK
-from ibfeed_worker.publish import BrokerError, Full
+from ibfeed_worker.publish import BrokerError, Full, Tail
 from ibfeed_worker.publish.broker import Delivered, Headers, Trouble
+from ibfeed_worker.publish.tail import Wanted
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 VALIDATORS = {
@@ -46,6 +47,9 @@ class FakeBroker:
     open: list[Produced] = field(default_factory=list)
     created: list[str] = field(default_factory=list)
     connections: int = 0
+    searches: int = 0
+    tail: Tail = field(default_factory=lambda: Tail(None))  # how far Kafka has whatever contract is asked for
+    unreadable: str = ""
     trouble: Trouble | None = None
     _callbacks: queue.SimpleQueue[tuple[Delivered, Any]] = field(default_factory=queue.SimpleQueue)
 
@@ -91,6 +95,12 @@ class FakeBroker:
             raise BrokerError("topic ticklast can't be created: not authorized")
         self.created += [topic.name for topic in topics]
         self.topics.update({topic.name: topic.partitions for topic in topics})
+
+    def tails(self, topic: str, wanted: Wanted) -> Mapping[bytes, Tail]:
+        self.searches += 1
+        if self.unreadable:
+            raise BrokerError(self.unreadable)
+        return {key: self.tail for keys in wanted.values() for key in keys}
 
     def abandon(self) -> None:
         self.answer("purged")

@@ -4,5 +4,17 @@ for."""
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, Full, connect
 from ibfeed_worker.publish.channel import Channel
 from ibfeed_worker.publish.publisher import Counters, Deliveries, Publisher
+from ibfeed_worker.publish.tail import Tail
 
-__all__ = ["Broker", "BrokerError", "Channel", "Connect", "Counters", "Deliveries", "Full", "Publisher", "connect"]
+__all__ = [
+    "Broker",
+    "BrokerError",
+    "Channel",
+    "Connect",
+    "Counters",
+    "Deliveries",
+    "Full",
+    "Publisher",
+    "Tail",
+    "connect",
+]

@@ -11,6 +11,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from ibfeed_api.feed import Kafka, Topic
+from ibfeed_worker.publish import tail
+from ibfeed_worker.publish.tail import Tail, Wanted
 
 _METADATA_S: Final = 2.0  # the connection is made in the background: a slow one is there at the next try
 _CREATE_S: Final = 5.0
@@ -47,6 +49,9 @@ class Broker(Protocol):
 
     def create(self, topics: Sequence[Topic]) -> None:
         """Create topics; one that is there by now is fine. Blocks for at most 5 s. Raises BrokerError."""
+
+    def tails(self, topic: str, wanted: Wanted) -> Mapping[bytes, Tail]:
+        """The latest record of each key. Blocks for little more than 2 s. Raises BrokerError."""
 
     def abandon(self) -> None:
         """Give up what is queued and in flight; their ``delivered`` are still called by ``poll``."""
@@ -151,6 +156,12 @@ class _Confluent:
                     raise BrokerError(f"topic {name} can't be created: {_text(error)}") from None
             except TimeoutError:
                 raise BrokerError(f"topic {name} can't be created: no answer from {self._servers}") from None
+
+    def tails(self, topic: str, wanted: Wanted) -> Mapping[bytes, Tail]:
+        try:
+            return tail.read(self._settings, topic, wanted)
+        except KafkaException as error:
+            raise BrokerError(self._describe(error)) from None
 
     def abandon(self) -> None:
         self._producer.purge()

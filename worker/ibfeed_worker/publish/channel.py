@@ -54,7 +54,7 @@ class Channel:
         self.in_flight = 0
         self.used = False  # whether any record was made in this epoch
         self.failures = 0  # records that Kafka refused
-        self._handed_over: int | None = None  # event time of the latest record in Kafka's queue or beyond
+        self.sent: int | None = None  # event time of the latest record in Kafka's queue or beyond
         self._gap: Gap | None = None
 
     @property
@@ -62,16 +62,20 @@ class Channel:
         """Nothing is on its way: what is acknowledged is all there will be."""
         return self.in_flight == 0 and self.waiting is None
 
+    def follow(self, former: Channel) -> None:
+        """Go on for the contract's former epoch: the gap that it left open ends here."""
+        self._gap = former._gap
+
     def wait(self, record: Record) -> bool:
         """Keep ``record`` until there is room; latest wins. Whether an earlier one had to give way."""
         before, self.waiting = self.waiting, record
         if before is not None:
-            self._lose(before.seq, "Kafka did not keep up", after=self._handed_over)
+            self._lose(before.seq, "Kafka did not keep up", after=self.sent)
         return before is not None
 
     def handed_over(self, record: Record) -> None:
         self.in_flight += 1
-        self._handed_over = record.event_time
+        self.sent = record.event_time
 
     def delivered(self, event_time: int, seq: int) -> Closed | None:
         """Kafka has acknowledged a record; the gap that it ends, if any."""

@@ -10,7 +10,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -25,6 +25,7 @@ from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.log import Log
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, Full, Headers, connect
 from ibfeed_worker.publish.channel import Channel, Closed, Record
+from ibfeed_worker.publish.tail import Tail
 from ibfeed_worker.publish.topics import judge
 
 _log: Final = Log(__name__)
@@ -169,6 +170,21 @@ class Publisher:
         channel.waiting = None
         self._waiting.pop(channel, None)
         self._settle_down()
+
+    async def tails(self, channels: Sequence[Channel]) -> dict[Channel, Tail]:
+        """How far Kafka has them, whoever published them; never raises for Kafka's sake, the doubt says why not."""
+        topic, _ = self._routes[SCHEMA_TICK]
+        wanted: dict[int, set[bytes]] = {}
+        for channel in channels:
+            wanted.setdefault(channel.slot % topic.partitions, set()).add(channel.key)
+        broker = self._broker
+        if broker is None:
+            return dict.fromkeys(channels, Tail(None, "there is no connection to Kafka"))
+        try:
+            found = await asyncio.to_thread(broker.tails, topic.name, wanted)
+        except BrokerError as error:
+            return dict.fromkeys(channels, Tail(None, str(error)))
+        return {channel: found[channel.key] for channel in channels}
 
     def event(self, event: FeedEvent, slot: int = 0) -> None:
         """Send an event, in order with the others."""

@@ -138,6 +138,11 @@ class Connection(WSListener):
     def nudge(self) -> None:
         self._wake.set()
 
+    def renew(self, conid: int) -> None:
+        """Ask for a full frame, if the contract is still subscribed for somebody who has gone."""
+        if conid in self._current:
+            self._current = {**self._current, conid: time.monotonic()}
+
     def renew_ladder(self) -> None:
         """The ladder is dead: ask for it again."""
         if self._asked is not None:

@@ -10,6 +10,7 @@ from ibfeed_api.records import seq_of
 from ibfeed_api.shard import Entry, Mark, Report
 from ibfeed_worker.publish import Channel
 from ibfeed_worker.stream.depth import Depth
+from ibfeed_worker.stream.held import Held, HeldTick
 from ibfeed_worker.ticks import Normaliser
 
 _EPOCH_START_S: Final = 1_767_225_600  # 2026-01-01
@@ -35,26 +36,44 @@ class Contract:
         count: int,
         interrupted: str,
         depth: Depth,
+        held: Held,
+        mark: Mark | None,
+        own: int | None,
     ) -> None:
-        """``count``: records of this epoch so far. ``interrupted``: why ticks may be missing before the next one."""
+        """``count``: records of this epoch so far. ``interrupted``: why ticks may be missing before the next one.
+
+        ``mark``: how far Kafka has the contract, as far as that is known. ``own``: event time (ms) of the latest record
+        that this process gave to Kafka in an epoch before.
+        """
         self.entry = entry
         self.channel: Final = channel
         self.normaliser: Final = normaliser
         self.depth: Final = depth
+        self.held: Final = held
         self.count = count
         self.interrupted = interrupted
-        self.retiring = False
+        self.retiring = entry.state is EntryState.RETIRING
         self.released = False
+        self.unsure = False  # how far Kafka has the contract is not known here: nothing is published before it is
         self.confirmed = False  # IB has sent something since the subscription
         self.last_frame_s: float | None = None
         self.data_type: str | None = None  # the latest 6509 of any connection
         self.told: ContractState | None = None  # the state in the latest report that anybody was told of
-        if entry.mark is not None:
-            normaliser.published_elsewhere(entry.mark.event_time)
+        self.former: Channel | None = None  # of an earlier epoch, whose records Kafka may not have answered for
+        self._mark = mark
+        self._own = own
+        if own is not None:
+            normaliser.published_elsewhere(own)
 
     @property
     def publishes(self) -> bool:
+        """Whether the operator wants it published from here."""
         return self.entry.state is EntryState.ACTIVE and not self.retiring
+
+    @property
+    def flows(self) -> bool:
+        """Whether ticks go to Kafka as they come; else they are held."""
+        return self.publishes and not self.unsure
 
     @property
     def next_seq(self) -> int:
@@ -62,8 +81,16 @@ class Contract:
 
     @property
     def mark(self) -> Mark | None:
-        """How far Kafka has the contract, as far as this worker knows."""
-        return self.channel.acknowledged or self.entry.mark
+        """How far Kafka has the contract, as far as this worker knows; None rather than too little."""
+        if self.unsure:
+            return None
+        former = self.former.acknowledged if self.former else None
+        return self.channel.acknowledged or later_mark(former, self._mark)
+
+    @property
+    def sent(self) -> int | None:
+        """Event time of the latest record that this process gave to Kafka, acknowledged or not."""
+        return max((time for time in (self.channel.sent, self._own) if time is not None), default=None)
 
     @property
     def state(self) -> ContractState:
@@ -73,20 +100,46 @@ class Contract:
             return ContractState.SUBSCRIBING
         if self.entry.state is EntryState.STANDBY:
             return ContractState.WARM
-        if self.channel.used and self.channel.acknowledged is None:
+        if self.unsure or (self.channel.used and self.channel.acknowledged is None):
             return ContractState.SUBSCRIBING
         return ContractState.PUBLISHING
 
+    def learn(self, mark: Mark | None) -> None:
+        """Kafka has at least this much of the contract."""
+        self._mark = later_mark(self._mark, mark)
+
+    def go_on(self, doubt: str = "") -> list[HeldTick]:
+        """From now on ticks flow; what was held and Kafka has not comes first.
+
+        ``doubt``: why it is not known what Kafka has.
+        """
+        self.unsure = False
+        mark = self._mark.event_time if self._mark else None
+        if mark is not None:
+            self.normaliser.published_elsewhere(mark)
+        left = self.held.go_on(mark, self.sent)
+        if doubt and left:
+            left[0] = HeldTick(left[0].tick, doubt)
+        elif doubt:
+            self.interrupted = doubt
+        return left
+
+    def never_published(self) -> None:
+        """By nobody: so nothing is missing before the next tick."""
+        self.interrupted = ""
+        self.held.never_published()
+
     def release_if_idle(self) -> bool:
         """Count as released once nothing is on its way to Kafka; whether it does by now."""
-        if self.retiring and not self.released and self.channel.idle and self.depth.channel.idle:
+        idle = self.channel.idle and self.depth.channel.idle and (self.former is None or self.former.idle)
+        if self.retiring and not self.released and idle:
             self.released = True
         return self.released
 
-    def disconnected(self) -> None:
-        """The websocket is gone: what follows until the next subscription is not seen."""
+    def disconnected(self, why: str = "the connection to IB was lost") -> None:
+        """The subscription is gone: what follows until the next one is not seen."""
         if self.confirmed and not self.interrupted:
-            self.interrupted = "the connection to IB was lost"
+            self.interrupted = why
         self.confirmed = False
 
     def report(self) -> Report:
@@ -99,6 +152,11 @@ class Contract:
             seq=mark.seq if mark else None,
             last_tick_time=_rfc3339(self.last_frame_s),
         )
+
+
+def later_mark(one: Mark | None, other: Mark | None) -> Mark | None:
+    marks = [mark for mark in (one, other) if mark is not None]
+    return max(marks, key=lambda mark: (mark.event_time, mark.seq), default=None)
 
 
 def _rfc3339(moment: float | None) -> str | None:

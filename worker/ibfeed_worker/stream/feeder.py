@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
+
+import msgspec
 
 from ibfeed_api.feed import Kafka
 from ibfeed_api.names import EntryState
@@ -13,12 +16,13 @@ from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK, DepthRecord, FeedEvent
 from ibfeed_api.shard import Entry, KafkaStatus, Report
 from ibfeed_worker.book import CROSSED, Book, conid_of, rows_of
 from ibfeed_worker.log import Log
-from ibfeed_worker.publish import Channel, Connect, Publisher, connect
+from ibfeed_worker.publish import Channel, Connect, Publisher, Tail, connect
 from ibfeed_worker.stream import metrics
 from ibfeed_worker.stream.connection import Connection, Counters, Link, StreamEnd, Timing
-from ibfeed_worker.stream.contract import BOOK_COUNTS_PER_S, Contract, count_after_restart
+from ibfeed_worker.stream.contract import BOOK_COUNTS_PER_S, Contract, count_after_restart, later_mark
 from ibfeed_worker.stream.depth import Depth
 from ibfeed_worker.stream.frame import Frame
+from ibfeed_worker.stream.held import Held, HeldTick
 from ibfeed_worker.stream.ladder import Target
 from ibfeed_worker.stream.session import SessionFacts
 from ibfeed_worker.ticks import Normaliser, SmdFrame, Withheld
@@ -27,6 +31,8 @@ _log: Final = Log(__name__)
 _FLUSH_S: Final = 8.0
 _CLOSE_S: Final = 3.0
 _AHEAD_AT_MOST_MS: Final = 86_400_000  # of our clock
+# A full frame that is no later than the latest tick: all that came after that tick is to follow.
+_NOTHING_MISSED: Final = (Withheld.REPEATED, Withheld.TIME_WENT_BACK)
 
 
 class Feeder:
@@ -61,16 +67,19 @@ class Feeder:
             kafka=kafka,
             secret=kafka_secret or {},
             on_progress=self._on_progress,
-            on_status=on_change,
+            on_status=self._on_kafka,
             connect=connect,
         )
         self._contracts: dict[int, Contract] = {}
         self._epochs: dict[int, int] = {}  # conid -> the highest epoch seen
+        self._sent: dict[int, int] = {}  # conid -> event time of the latest record of the assignments that are over
+        self._search: asyncio.Task[None] | None = None
         self._obeyed = False
         self._connection: Connection | None = None
         self._session = SessionFacts()
         self._counters: Final = Counters()
         self._withheld: Final = Counter[Withheld]()
+        self._outgrown = 0
         self._unassigned = 0
         self._unreadable = 0
         self._rows_unreadable = 0
@@ -87,6 +96,9 @@ class Feeder:
 
     async def close(self) -> None:
         """Wait a few seconds for Kafka's acknowledgements, then end."""
+        if self._search is not None:
+            self._search.cancel()
+            await asyncio.gather(self._search, return_exceptions=True)
         await self._publisher.close(_CLOSE_S)
 
     def obey(self, entries: tuple[Entry, ...], lines: int | None = None) -> None:
@@ -102,6 +114,7 @@ class Feeder:
         for contract in self._contracts.values():
             self._release_if_idle(contract)
         self._obeyed = True
+        self._look()
         self._changed()
 
     async def stream(self, link: Link) -> StreamEnd:
@@ -122,7 +135,7 @@ class Feeder:
             self._changed()
 
     async def release(self, limit: float = _FLUSH_S) -> None:
-        """Stop publishing for good, wait at most ``limit`` seconds for Kafka, report ``released``, unsubscribe.
+        """Stop publishing, wait at most ``limit`` seconds for Kafka, report ``released``, unsubscribe.
 
         A contract that Kafka has not answered for stays unreleased. What is released goes on only with a higher epoch.
         """
@@ -134,6 +147,8 @@ class Feeder:
         await self._publisher.settle(limit)
         if self._connection is not None:
             self._connection.unsubscribe_all()
+        for contract in self._contracts.values():
+            contract.disconnected("this worker gave its account back")
         self._changed()
 
     def reports(self) -> tuple[Report, ...]:
@@ -165,9 +180,14 @@ class Feeder:
         return self._lines
 
     def desired(self) -> Sequence[int]:
-        """Nearer months first: they keep their lines if there are too few."""
-        kept = [contract.entry for contract in self._contracts.values() if not contract.released]
-        return [entry.conid for entry in sorted(kept, key=_nearness)]
+        """What is published first, then nearer months: they keep their lines if there are too few.
+
+        A released contract stays: while its entry is there, the move may yet turn back.
+        """
+        kept = sorted(
+            self._contracts.values(), key=lambda contract: (not contract.publishes, _nearness(contract.entry))
+        )
+        return [contract.entry.conid for contract in kept]
 
     def desired_ladder(self) -> Target | None:
         """An account has one; the operator gives a shard no more."""
@@ -179,7 +199,9 @@ class Feeder:
 
     def on_subscribed(self, conids: Sequence[int]) -> None:
         for conid in conids:
-            self._contracts[conid].normaliser.restart()
+            contract = self._contracts[conid]
+            contract.disconnected("there was no line for it")  # if it was ever confirmed on this connection
+            contract.normaliser.restart()
 
     def on_ladder(self) -> None:
         now_ms = _now_ms()
@@ -202,20 +224,18 @@ class Feeder:
         self._last_tick = contract.last_frame_s = received_ns / 1e9
         normaliser = contract.normaliser
         unreadable = normaliser.unreadable
-        if contract.publishes:
-            before = normaliser.published_time
-            outcome = normaliser.take(frame, received_ns=received_ns, seq=contract.next_seq)
-            if isinstance(outcome, Tick):
-                contract.count += 1
-                if contract.interrupted:
-                    self._tell_gap(contract, before, outcome.event_time)
-                self._publisher.publish(contract.channel, outcome)
+        before = normaliser.published_time
+        outcome = normaliser.take(frame, received_ns=received_ns, seq=contract.next_seq)
+        if isinstance(outcome, Tick):
+            why, contract.interrupted = contract.interrupted, ""
+            if contract.flows:
+                self._publish(contract, outcome, why, before)
             else:
-                self._withheld[outcome] += 1
-                if outcome is Withheld.REPEATED:
-                    contract.interrupted = ""  # nothing happened while we were away
+                self._outgrown += contract.held.add(HeldTick(outcome, why, before))
         else:
-            normaliser.note(frame)
+            self._withheld[outcome] += 1
+            if outcome in _NOTHING_MISSED:
+                contract.interrupted = ""
         self._unreadable += normaliser.unreadable - unreadable
         if frame.market_data_type and frame.market_data_type != contract.data_type:
             self._on_type(contract, frame.market_data_type)
@@ -242,9 +262,13 @@ class Feeder:
 
     def _on_progress(self, channel: Channel) -> None:
         contract = self._contracts.get(channel.conid)
-        if contract is not None and channel in (contract.channel, contract.depth.channel):
+        if contract is not None and channel in (contract.channel, contract.depth.channel, contract.former):
             self._release_if_idle(contract)
             self._tell_state(contract)
+
+    def _on_kafka(self) -> None:
+        self._look()
+        self._on_change()
 
     # Assignment.
 
@@ -254,22 +278,26 @@ class Feeder:
         if entry.epoch < highest:
             return
         if known is None or entry.epoch > known.entry.epoch:
-            known = self._begin(entry, known, began_before=not self._obeyed or entry.epoch == highest)
-        if known.entry.state is EntryState.STANDBY and entry.state is EntryState.ACTIVE and entry.mark is not None:
-            known.normaliser.published_elsewhere(entry.mark.event_time)
-        if not known.retiring:
+            self._begin(entry, known, began_before=not self._obeyed or entry.epoch == highest)
+        elif not known.retiring:
+            standby = known.entry.state is EntryState.STANDBY
             known.entry = entry
             known.retiring = entry.state is EntryState.RETIRING
+            if standby and known.publishes:
+                known.learn(entry.mark)
+                self._take_over(known, knows=entry.mark is not None)
 
-    def _begin(self, entry: Entry, former: Contract | None, *, began_before: bool) -> Contract:
-        """``began_before``: records of this epoch may be on Kafka that we do not know of."""
+    def _begin(self, entry: Entry, former: Contract | None, *, began_before: bool) -> None:
+        """``began_before``: records of this epoch may be on Kafka that we do not know of; a mark is older than they."""
         now_s = time.time()
-        if former is not None and former.publishes and former.confirmed:
+        if former is not None:
             interrupted = former.interrupted
         elif not self._obeyed:
             interrupted = "this worker's process started"
         else:
             interrupted = "the contract came to this worker" if entry.epoch > 1 else ""
+        if former is not None:
+            self._abandon(former)
         contract = Contract(
             entry,
             channel=self._channel(entry, SCHEMA_TICK),
@@ -281,28 +309,87 @@ class Feeder:
                 channel=self._channel(entry, SCHEMA_DEPTH),
                 count=count_after_restart(now_s, BOOK_COUNTS_PER_S) if began_before else 0,
             ),
+            held=former.held if former else Held(),
+            mark=later_mark(entry.mark, former.mark if former else None),
+            own=self._sent.get(entry.conid),
         )
         if former is not None:
-            contract.confirmed = former.confirmed and not former.released
+            contract.confirmed = former.confirmed
             contract.last_frame_s = former.last_frame_s
             contract.data_type = former.data_type
-            self._abandon(former)
+            contract.former = former.channel if former.channel.used else former.former
+            contract.channel.follow(former.channel)
+        elif self._connection is not None:
+            self._connection.renew(entry.conid)
         self._contracts[entry.conid] = contract
         self._epochs[entry.conid] = entry.epoch
-        if entry.state is EntryState.ACTIVE:
-            self._tell("assigned", contract, "")
+        if contract.publishes:
+            went_on = former is not None and former.flows
+            first = entry.epoch == 1 and not began_before
+            self._take_over(contract, knows=first or went_on or (entry.mark is not None and not began_before))
             if former is not None and former.depth.on:
                 self._publish_book(contract.depth, contract.depth.begin(_now_ms()))
-        return contract
+        else:
+            standby = entry.state is EntryState.STANDBY
+            contract.unsure = standby or began_before or (former is not None and former.unsure)
+
+    def _take_over(self, contract: Contract, *, knows: bool) -> None:
+        """Publish from now on; if nobody ``knows`` how far Kafka has the contract, as soon as Kafka has told."""
+        self._tell("assigned", contract, "")
+        if knows:
+            self._go_on(contract)
+        else:
+            contract.unsure = True
+
+    def _go_on(self, contract: Contract, doubt: str = "") -> None:
+        for tick, why, after in contract.go_on(doubt):
+            self._publish(contract, msgspec.structs.replace(tick, seq=contract.next_seq), why, after)
+
+    def _publish(self, contract: Contract, tick: Tick, why: str, before: int | None) -> None:
+        """``why``: what says that updates may be missing between ``before`` (event time, ms) and this tick."""
+        contract.count += 1
+        if why:
+            self._tell("gap", contract, why, from_ms=before, to_ms=tick.event_time)
+        self._publisher.publish(contract.channel, tick)
+
+    def _look(self) -> None:
+        """Ask Kafka for all contracts that wait for it, in one go."""
+        waiting = [contract for contract in self._contracts.values() if contract.publishes and contract.unsure]
+        if waiting and self._search is None and self._publisher.status.reachable:
+            self._search = asyncio.create_task(self._find(waiting), name="tail")
+
+    async def _find(self, contracts: Sequence[Contract]) -> None:
+        tails = await self._publisher.tails([contract.channel for contract in contracts])
+        self._search = None
+        for contract in contracts:
+            if contract.publishes and contract.unsure and self._contracts.get(contract.entry.conid) is contract:
+                self._found(contract, tails[contract.channel])
+        self._look()
+        self._changed()
+
+    def _found(self, contract: Contract, tail: Tail) -> None:
+        contract.learn(tail.mark)
+        doubt = ""
+        if tail.doubt:
+            doubt = f"what was published last is not known: {tail.doubt}"
+            _log.warning("a contract is taken over blindly", symbol=contract.entry.symbol, doubt=tail.doubt)
+        elif tail.mark is None:
+            contract.never_published()
+        self._go_on(contract, doubt)
 
     def _drop(self, contract: Contract) -> None:
         self._abandon(contract)
-        if not contract.released:
+        if contract.entry.state is not EntryState.STANDBY and not contract.released:
             self._tell("released", contract, "taken away by the operator")
 
     def _abandon(self, contract: Contract) -> None:
+        """Its epoch is over. What was not given to Kafka is held, in case that we go on."""
+        if isinstance(contract.channel.waiting, Tick):
+            contract.held.put_back(contract.channel.waiting)
         self._publisher.abandon(contract.channel)
         self._publisher.abandon(contract.depth.channel)
+        if contract.sent is not None:
+            self._sent[contract.entry.conid] = contract.sent
 
     def _channel(self, entry: Entry, schema: str) -> Channel:
         return Channel(
@@ -369,10 +456,6 @@ class Feeder:
                 self._tell("market_data_type", contract, f"{before} to {after}")
             self._on_change()
 
-    def _tell_gap(self, contract: Contract, before: int | None, after: int) -> None:
-        why, contract.interrupted = contract.interrupted, ""
-        self._tell("gap", contract, why, from_ms=before, to_ms=after)
-
     def _tell(
         self,
         kind: Literal["assigned", "released", "gap", "session", "market_data_type"],
@@ -402,6 +485,7 @@ class Feeder:
             stream=self._counters,
             publish=self._publisher.counters,
             withheld=self._withheld,
+            outgrown=self._outgrown,
             unassigned=self._unassigned,
             unreadable=self._unreadable,
             rows_unreadable=self._rows_unreadable,

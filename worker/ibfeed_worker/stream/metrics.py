@@ -25,6 +25,7 @@ class Reading:
     rows_unreadable: int  # of price ladders
     books_crossed: int  # records of books with a bid that is not below an ask
     ladders_dead: int  # ladders that fell silent while the quote moved
+    outgrown: int  # held ticks that had to go
     lines: int
     backlog: int
     reachable: bool
@@ -63,6 +64,9 @@ class StreamCollector(Collector):
         for reason in Withheld:
             withheld.add_metric([reason], now.withheld.get(reason, 0))
         yield withheld
+        yield CounterMetricFamily(
+            "ibfeed_ticks_outgrown", "Ticks held for a hand-over that gave way to later ones", value=now.outgrown
+        )
         yield GaugeMetricFamily("ibfeed_lines_used", "Market data lines in use", value=now.lines)
         yield GaugeMetricFamily("ibfeed_lines_refused", "Contracts without a line", value=stream.refused)
         yield GaugeMetricFamily("ibfeed_kafka_backlog", "Records that Kafka has not acknowledged", value=now.backlog)

@@ -68,11 +68,11 @@ class Normaliser:
 
     @property
     def published_time(self) -> int | None:
-        """``event_time`` of the latest tick, whoever made it."""
+        """``event_time`` of the latest tick, whoever made it; one that is held back counts, too."""
         return self._published_time
 
     def published_elsewhere(self, event_time: int) -> None:
-        """Another worker has published up to ``event_time``: go on after it, but never before an own tick."""
+        """Somebody has published up to ``event_time``: go on after it, but never before an own tick."""
         if self._published_time is None or event_time > self._published_time:
             self._published_time = event_time
             self._published_values = None
@@ -128,10 +128,6 @@ class Normaliser:
             seq,
             _flags(changed, price.mark, kind[:1]),
         )
-
-    def note(self, frame: SmdFrame) -> None:
-        """Merge ``frame`` and make no tick of it: the contract is not ours to publish, now."""
-        self._merge(frame)
 
     def _merge(self, frame: SmdFrame) -> bool:
         """Take over the frame's fields; whether there were any."""

@@ -1,0 +1,316 @@
+"""The hand-over with a stream: which updates reach Kafka, whatever the order of events.
+
+One contract, whose updates are numbered; each worker that is subscribed gets each of them. A planned move, turned back
+or not, loses none and doubles none; where a worker crashes, some may be missing, but none comes twice or out of order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from ibfeed_api.names import ContractState, EntryState
+from ibfeed_api.shard import Entry, Mark, Report
+from ibfeed_operator.handover import Holding, step
+from unit.operator_core.test_handover import entry, report, targets
+
+A, B, C = 0, 1, 2
+ACTIVE, STANDBY, RETIRING = EntryState.ACTIVE, EntryState.STANDBY, EntryState.RETIRING
+PUBLISHING, WARM, RELEASED = ContractState.PUBLISHING, ContractState.WARM, ContractState.RELEASED
+
+
+# --- the model ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Process:
+    """``spec``: the shard's entry; ``sees``: what of it the process obeys; ``upto``: how far it knows of records."""
+
+    spec: Entry | None = None
+    report: Report | None = None
+    alive: bool = True
+    fresh: bool = False  # started again, and waits for the operator to give it epochs of its own
+    sees: tuple[int, EntryState] | None = None
+    subscribed: bool = False
+    upto: int = 0
+    buffer: tuple[int, ...] = ()
+    ended: int | None = None
+
+    @property
+    def publishing(self) -> bool:
+        return self.alive and self.sees is not None and self.sees[1] is ACTIVE
+
+
+@dataclass(frozen=True)
+class World:
+    workers: tuple[Process, ...]
+    target: int
+    log: tuple[int, ...] = ()  # the contract's partition
+    sent: int = 0
+    highest_epoch: int = 0
+    deaths: int = 0
+    plans: int = 0
+
+    def put(self, index: int, worker: Process) -> World:
+        return replace(self, workers=(*self.workers[:index], worker, *self.workers[index + 1 :]))
+
+    def writes(self) -> Iterator[World]:
+        holdings = [
+            Holding(
+                worker=index,
+                entries=(worker.spec,) if worker.spec else (),
+                reports=(worker.report,) if worker.report else (),
+                streaming=worker.alive and not worker.fresh,
+                silent=not worker.alive,
+                ended={} if worker.ended is None else {1: worker.ended},
+            )
+            for index, worker in enumerate(self.workers)
+        ]
+        for rewrite in step(holdings, targets({1: self.target}, highest_epoch=self.highest_epoch)):
+            worker = self.workers[rewrite.worker]
+            yield self.put(rewrite.worker, replace(worker, spec=rewrite.entries[0] if rewrite.entries else None))
+
+    def write_status(self) -> World:
+        epochs = [worker.spec.epoch for worker in self.workers if worker.spec]
+        return replace(self, highest_epoch=max([self.highest_epoch, *epochs]))
+
+    def append(self, *updates: int) -> World:
+        for update in updates:
+            last = self.log[-1] if self.log else 0
+            assert update > last, f"{update} again: {self}"
+            assert self.deaths or update == last + 1, f"lost before {update}: {self}"
+            self = replace(self, log=(*self.log, update))
+        return self
+
+    def emit(self) -> World:
+        world = replace(self, sent=self.sent + 1)
+        for index, worker in enumerate(world.workers):
+            if worker.publishing:
+                world = world.put(index, replace(worker, upto=world.sent)).append(world.sent)
+            elif worker.subscribed:
+                world = world.put(index, replace(worker, buffer=(*worker.buffer, world.sent)))
+        return world
+
+    def obey(self, index: int) -> World:
+        worker = self.workers[index]
+        spec = worker.spec
+        if spec is None:  # what it said before goes a moment later
+            return self.put(index, Process(report=worker.report if worker.subscribed else None))
+        seen = replace(worker, sees=(spec.epoch, spec.state), ended=None)
+        if spec.state is STANDBY:
+            return self.put(index, replace(seen, subscribed=True, report=report(1, spec.epoch, WARM)))
+        if spec.state is RETIRING:
+            mark = (worker.upto, 0) if worker.upto else None
+            return self.put(index, replace(seen, report=report(1, spec.epoch, RELEASED, mark)))
+        if worker.sees == seen.sees:
+            return self.put(index, seen)
+        tail = self.log[-1] if self.log else 0
+        upto = max(spec.mark.event_time if spec.mark else tail, worker.upto)
+        rest = [update for update in worker.buffer if update > upto]
+        said = report(1, spec.epoch, PUBLISHING)
+        now = replace(seen, subscribed=True, buffer=(), upto=max([upto, *rest]), report=said)
+        return self.put(index, now).append(*rest)
+
+    def die(self, index: int) -> World:
+        worker = self.workers[index]
+        dead = replace(worker, alive=False, sees=None, subscribed=False, buffer=(), upto=0)
+        return replace(self.put(index, dead), deaths=self.deaths + 1)
+
+    def restart(self, index: int) -> World:
+        worker = self.workers[index]
+        said = worker.report if worker.report is not None and worker.report.state is not WARM else None
+        same = said is not None and worker.spec is not None and said.epoch == worker.spec.epoch
+        ended = said.epoch if said is not None and same else worker.ended
+        return self.put(index, Process(spec=worker.spec, fresh=True, ended=ended))
+
+    def begin(self) -> Iterator[World]:
+        """New processes go on once the operator has nothing to write any more."""
+        for index, worker in enumerate(self.workers):
+            if worker.fresh:
+                yield self.put(index, replace(worker, fresh=False, ended=None))
+
+    def check(self) -> None:
+        assert sum(worker.spec is not None and worker.spec.state is ACTIVE for worker in self.workers) <= 1, self
+        assert sum(worker.publishing for worker in self.workers) <= 1, self
+
+    def settle(self) -> World:
+        world = self
+        for _ in range(20):
+            before = world
+            for index, worker in enumerate(world.workers):
+                if worker.alive and not worker.fresh:
+                    world = world.obey(index)
+            while (after := next(world.writes(), None)) is not None:
+                world = after
+                world.check()
+            world = next(world.begin(), world).write_status()
+            if world == before:
+                return world
+        raise AssertionError(f"never settles: {self}")
+
+
+def explore(workers: int, *, updates: int, plans: int, deaths: int) -> int:
+    """Visit every world that is reached by so many updates, changes of plan and deaths; returns how many there are."""
+    start = World(workers=(Process(spec=entry(1, 1)), *(Process() for _ in range(workers - 1))), target=A).obey(A)
+    seen, todo = {start}, deque([start])
+    while todo:
+        world = todo.popleft()
+        writes = list(world.writes())
+        nexts = [*writes, world.write_status()]
+        if not writes:
+            nexts.extend(world.begin())
+        if world.sent < updates:
+            nexts.append(world.emit())
+        for index, worker in enumerate(world.workers):
+            if world.plans < plans and index != world.target:
+                nexts.append(replace(world, target=index, plans=world.plans + 1))
+            if worker.alive and not worker.fresh:
+                nexts.append(world.obey(index))
+            if worker.alive and world.deaths < deaths:
+                nexts.append(world.die(index))
+            if not worker.alive:
+                nexts.append(world.restart(index))
+        for candidate in nexts:
+            if candidate not in seen:
+                candidate.check()
+                seen.add(candidate)
+                todo.append(candidate)
+    for world in list(seen)[:: max(1, len(seen) // 2000)]:
+        final = world.settle()
+        if final.workers[final.target].alive:
+            assert [worker.publishing for worker in final.workers].index(True) == final.target, final
+            assert sum(worker.spec is not None for worker in final.workers) == 1, final
+        if not final.deaths:
+            assert final.log == tuple(range(1, final.sent + 1)), final
+    return len(seen)
+
+
+@pytest.mark.parametrize(
+    ("workers", "updates", "plans", "deaths"),
+    [
+        pytest.param(2, 3, 3, 0, id="turned back twice"),
+        pytest.param(3, 2, 2, 0, id="another goal"),
+        pytest.param(2, 2, 2, 1, id="a crash"),
+    ],
+)
+def test_every_order_of_events(workers: int, updates: int, plans: int, deaths: int) -> None:
+    assert explore(workers, updates=updates, plans=plans, deaths=deaths) > 1000
+
+
+# --- each state and each event -----------------------------------------------------------------------------------
+
+# A's entry, report; B's entry, report. Marks come with ``released``.
+STATES: dict[str, tuple[Entry, Report | None, Entry | None, Report | None]] = {
+    "not begun": (entry(7, 3), report(7, 3, PUBLISHING), None, None),
+    "warming": (entry(7, 3), report(7, 3, PUBLISHING), entry(7, 4, STANDBY), report(7, 4, ContractState.SUBSCRIBING)),
+    "warm": (entry(7, 3), report(7, 3, PUBLISHING), entry(7, 4, STANDBY), report(7, 4, WARM)),
+    "retiring": (entry(7, 3, RETIRING), report(7, 3, PUBLISHING), entry(7, 4, STANDBY), report(7, 4, WARM)),
+    "released": (entry(7, 3, RETIRING), report(7, 3, RELEASED, (9, 8)), entry(7, 4, STANDBY), report(7, 4, WARM)),
+    "given": (entry(7, 3, RETIRING), report(7, 3, RELEASED, (9, 8)), entry(7, 4), report(7, 4, WARM)),
+    "taken": (entry(7, 3, RETIRING), report(7, 3, RELEASED, (9, 8)), entry(7, 4), report(7, 4, PUBLISHING)),
+}
+EVENTS = ("same plan", "turned back", "to C", "A lost", "A leaving", "A without session", "B lost", "B cold")
+
+
+def after(state: str, event: str) -> str:
+    """All entries after one step; ``!`` follows the epoch of one that has A's mark."""
+    a_entry, a_report, b_entry, b_report = STATES[state]
+    if event == "B cold" and b_report is not None and b_report.state is WARM:
+        b_report = report(7, b_report.epoch, ContractState.SUBSCRIBING)
+    a = Holding(
+        worker=A,
+        entries=(a_entry,),
+        reports=(a_report,) if a_report else (),
+        silent=event == "A lost",
+        leaving=event == "A leaving",
+        streaming=event != "A without session",
+    )
+    b = Holding(
+        worker=B,
+        entries=(b_entry,) if b_entry else (),
+        reports=(b_report,) if b_report else (),
+        silent=event == "B lost",
+    )
+    holdings = {A: a, B: b, C: Holding(worker=C)}
+    target = {"turned back": A, "to C": C, "B lost": C}.get(event, B)
+    rewrites = step(list(holdings.values()), targets({7: target}, highest_epoch=9))
+    entries = {worker: holding.entries for worker, holding in holdings.items()}
+    entries |= {rewrite.worker: rewrite.entries for rewrite in rewrites}
+    marks = {None: "", Mark(event_time=9, seq=8): "!"}
+    return ", ".join(
+        f"{'ABC'[worker]} {item.state} {item.epoch}{marks[item.mark]}"
+        for worker, mine in entries.items()
+        for item in mine
+    )
+
+
+TABLE = [
+    ("not begun", "same plan", "A Active 3, B Standby 10"),
+    ("not begun", "turned back", "A Active 3"),
+    ("not begun", "to C", "A Active 3, C Standby 10"),
+    ("not begun", "A lost", "A Retiring 3"),
+    ("not begun", "A leaving", "A Active 3, B Standby 10"),
+    ("not begun", "A without session", "A Retiring 3"),
+    ("not begun", "B lost", "A Active 3, C Standby 10"),
+    ("not begun", "B cold", "A Active 3, B Standby 10"),
+    ("warming", "same plan", "A Active 3, B Standby 4"),
+    ("warming", "turned back", "A Active 3"),
+    ("warming", "to C", "A Active 3, C Standby 10"),
+    ("warming", "A lost", "A Retiring 3, B Standby 4"),
+    ("warming", "A leaving", "A Active 3, B Standby 4"),
+    ("warming", "A without session", "A Retiring 3, B Standby 4"),
+    ("warming", "B lost", "A Active 3, C Standby 10"),
+    ("warming", "B cold", "A Active 3, B Standby 4"),
+    ("warm", "same plan", "A Retiring 3, B Standby 4"),
+    ("warm", "turned back", "A Active 3"),
+    ("warm", "to C", "A Active 3, C Standby 10"),
+    ("warm", "A lost", "A Retiring 3, B Standby 4"),
+    ("warm", "A leaving", "A Retiring 3, B Standby 4"),
+    ("warm", "A without session", "A Retiring 3, B Standby 4"),
+    ("warm", "B lost", "A Active 3, C Standby 10"),
+    ("warm", "B cold", "A Active 3, B Standby 4"),
+    ("retiring", "same plan", "A Retiring 3, B Standby 4"),
+    ("retiring", "turned back", "A Retiring 3"),
+    ("retiring", "to C", "A Retiring 3"),
+    ("retiring", "A lost", "A Retiring 3, B Active 4"),
+    ("retiring", "A leaving", "A Retiring 3, B Standby 4"),
+    ("retiring", "A without session", "A Retiring 3, B Standby 4"),
+    ("retiring", "B lost", "A Retiring 3"),
+    ("retiring", "B cold", "A Retiring 3, B Standby 4"),
+    ("released", "same plan", "A Retiring 3, B Active 4!"),
+    ("released", "turned back", "A Active 10!"),
+    ("released", "to C", "A Active 10!"),
+    ("released", "A lost", "A Retiring 3, B Active 4!"),
+    ("released", "A leaving", "A Retiring 3, B Active 4!"),
+    ("released", "A without session", "A Retiring 3, B Active 4!"),
+    ("released", "B lost", "A Active 10!"),
+    ("released", "B cold", "A Active 10!, B Standby 4"),
+    ("given", "same plan", "A Retiring 3, B Active 4"),
+    ("given", "turned back", "A Retiring 3, B Active 4"),
+    ("given", "to C", "A Retiring 3, B Active 4, C Standby 10"),
+    ("given", "A lost", "B Active 4"),
+    ("given", "A leaving", "A Retiring 3, B Active 4"),
+    ("given", "A without session", "B Active 4"),
+    ("given", "B lost", "A Retiring 3, B Retiring 4"),
+    ("given", "B cold", "A Retiring 3, B Active 4"),
+    ("taken", "same plan", "B Active 4"),
+    ("taken", "turned back", "A Retiring 3, B Retiring 4"),
+    ("taken", "to C", "B Active 4, C Standby 10"),
+    ("taken", "A lost", "B Active 4"),
+    ("taken", "A leaving", "B Active 4"),
+    ("taken", "A without session", "B Active 4"),
+    ("taken", "B lost", "B Retiring 4"),
+    ("taken", "B cold", "B Active 4"),
+]
+
+
+def test_table_is_complete() -> None:
+    assert [(state, event) for state, event, _ in TABLE] == [(state, event) for state in STATES for event in EVENTS]
+
+
+@pytest.mark.parametrize(("state", "event", "expected"), TABLE)
+def test_each_state_and_event(state: str, event: str, expected: str) -> None:
+    assert after(state, event) == expected

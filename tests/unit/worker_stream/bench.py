@@ -1,0 +1,71 @@
+"""A feeder without a network, to be played with by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ibfeed_api.feed import Kafka
+from ibfeed_api.names import ContractState, EntryState
+from ibfeed_api.shard import Entry, Mark
+from ibfeed_worker.stream import Feeder
+from ibfeed_worker.stream.frame import decode
+from unit.worker_stream.fake_broker import FakeBroker
+
+FULL = {"31": "71.90", "7059": "3", "84": "71.89", "86": "71.91", "6509": "RB"}
+
+
+def entry(conid: int = 7, epoch: int = 1, state: EntryState = EntryState.ACTIVE, mark: Mark | None = None) -> Entry:
+    return Entry(
+        conid=conid,
+        symbol="CLZ6",
+        root="CL",
+        contract_month="202612",
+        slot=conid + 12,
+        epoch=epoch,
+        state=state,
+        mark=mark,
+    )
+
+
+class Bench:
+    def __init__(self, broker: FakeBroker) -> None:
+        self.broker = broker
+        self.changes = 0
+        self.now = time.time_ns() // 1_000_000
+        self.feeder = Feeder(
+            worker="energy-0",
+            feed="energy",
+            kafka=Kafka(bootstrap_servers="kafka:9092"),
+            kafka_secret=None,
+            lines=100,
+            on_change=self._changed,
+            connect=broker.connect,
+        )
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def frame(self, fields: dict[str, Any], after_ms: int = 500, conid: int = 7) -> int:
+        self.now += after_ms
+        text = json.dumps({"topic": f"smd+{conid}", "conid": conid, "_updated": self.now, **fields})
+        self.feeder.on_smd(decode(text.encode()), time.time_ns())
+        return self.now
+
+    def subscribe(self) -> None:
+        self.feeder.on_subscribed(self.feeder.desired())
+
+    def lose_connection(self) -> None:
+        for contract in self.feeder._contracts.values():
+            contract.disconnected()
+
+    def state(self, conid: int = 7) -> ContractState | None:
+        return next((report.state for report in self.feeder.reports() if report.conid == conid), None)
+
+    async def until(self, ask: Callable[[], Any]) -> None:
+        async with asyncio.timeout(5):
+            while not ask():  # noqa: ASYNC110 - what a test waits for has no event of its own
+                await asyncio.sleep(0.005)

@@ -1,0 +1,429 @@
+"""One side of a hand-over, either side: what is published, held, told and reported at each step."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from ibfeed_api.names import ContractState, EntryState
+from ibfeed_api.records import Tick, seq_of
+from ibfeed_api.shard import Entry, Mark
+from ibfeed_worker.publish import Tail
+from ibfeed_worker.stream import held
+from ibfeed_worker.stream.frame import decode
+from ibfeed_worker.ticks import Normaliser
+from unit.worker_stream.bench import FULL, Bench, entry
+from unit.worker_stream.fake_broker import FakeBroker
+
+STANDBY, ACTIVE, RETIRING = EntryState
+
+
+@pytest.fixture
+def broker() -> FakeBroker:
+    return FakeBroker()
+
+
+@pytest.fixture
+async def bench(broker: FakeBroker) -> AsyncIterator[Bench]:
+    bench = Bench(broker)
+    await bench.feeder.start()
+    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    bench.feeder.obey(())
+    yield bench
+    broker.answer()
+    await bench.feeder.close()
+
+
+def prices(broker: FakeBroker) -> list[str]:
+    return [f"{value['price']:.2f}" for value in broker.ticks()]
+
+
+def seqs(broker: FakeBroker) -> list[int]:
+    return [value["seq"] for value in broker.ticks()]
+
+
+def updates(bench: Bench, first: int, last: int) -> list[int]:
+    """Frames with prices 70.01, 70.02 ...; their event times."""
+    return [bench.frame({**FULL, "31": f"70.{n:02d}"} if n == 1 else {"31": f"70.{n:02d}"}) for n in range(first, last)]
+
+
+def warm(bench: Bench, epoch: int = 2) -> None:
+    bench.feeder.obey((entry(epoch=epoch, state=STANDBY),))
+    bench.subscribe()
+
+
+def mark(at: int, epoch: int = 1) -> Mark:
+    return Mark(event_time=at, seq=seq_of(epoch, 40))
+
+
+# The new worker.
+
+
+@pytest.mark.parametrize("published", range(1, 6))
+async def test_standby_goes_on_behind_the_mark_wherever_it_is(bench: Bench, broker: FakeBroker, published: int) -> None:
+    warm(bench)
+    times = updates(bench, 1, 6)
+    (report,) = bench.feeder.reports()
+    assert (report.state, report.epoch, report.event_time, report.seq) == (ContractState.WARM, 2, None, None)
+    assert broker.ticks() == broker.events("assigned") == []
+    bench.feeder.obey((entry(epoch=2, mark=mark(times[published - 1])),))
+    updates(bench, 6, 8)
+    assert prices(broker) == [f"70.{n:02d}" for n in range(published + 1, 8)]
+    assert seqs(broker) == [seq_of(2, n + 1) for n in range(7 - published)]
+    assert broker.events("gap") == []
+    assert len(broker.events("assigned")) == 1
+    await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
+    (report,) = bench.feeder.reports()
+    assert (report.epoch, report.event_time, report.seq) == (2, bench.now, seqs(broker)[-1])
+
+
+async def test_a_former_worker_that_is_ahead_of_us_is_not_repeated(bench: Bench, broker: FakeBroker) -> None:
+    warm(bench)
+    (at,) = updates(bench, 1, 2)
+    bench.feeder.obey((entry(epoch=2, mark=mark(at + 1000)),))
+    updates(bench, 2, 5)
+    assert prices(broker) == ["70.04"]
+    assert broker.events("gap") == []
+
+
+@pytest.mark.parametrize("ahead_ms", [500, 700, 1000])
+async def test_a_first_frame_from_before_the_mark_means_that_nothing_is_missed(
+    bench: Bench, broker: FakeBroker, ahead_ms: int
+) -> None:
+    bench.feeder.obey((entry(epoch=2, mark=mark(bench.now + ahead_ms)),))
+    bench.subscribe()
+    updates(bench, 1, 5)
+    assert prices(broker) == [f"70.{n:02d}" for n in range(ahead_ms // 500 + 1, 5)]
+    assert broker.events("gap") == []
+
+
+async def test_a_contract_that_lost_its_line_has_a_hole(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    (before,) = updates(bench, 1, 2)
+    bench.subscribe()  # again, on the same connection: it was ended in between
+    after = bench.frame({**FULL, "31": "70.02"}, after_ms=9000)
+    (gap,) = broker.events("gap")
+    assert (gap["from_ms"], gap["to_ms"], gap["detail"]) == (before, after, "there was no line for it")
+
+
+async def test_a_quiet_contract_is_publishing_as_soon_as_it_is_taken_over(bench: Bench, broker: FakeBroker) -> None:
+    warm(bench)
+    (at,) = updates(bench, 1, 2)
+    bench.feeder.obey((entry(epoch=2, mark=mark(at)),))
+    (report,) = bench.feeder.reports()
+    assert (report.state, report.event_time) == (ContractState.PUBLISHING, at)
+    assert broker.ticks() == []
+
+
+async def test_what_came_between_the_mark_and_the_first_frame_is_told_with_its_bounds(
+    bench: Bench, broker: FakeBroker
+) -> None:
+    before = bench.now
+    warm(bench)
+    first, _ = updates(bench, 1, 3)
+    bench.feeder.obey((entry(epoch=2, mark=mark(before)),))
+    (gap,) = broker.events("gap")
+    assert (gap["from_ms"], gap["to_ms"], gap["epoch"]) == (before, first, 2)
+    assert prices(broker) == ["70.01", "70.02"]
+
+
+@pytest.mark.parametrize("published", [1, 2, 3, 4])
+async def test_a_hole_while_standing_by_counts_only_if_it_is_behind_the_mark(
+    bench: Bench, broker: FakeBroker, published: int
+) -> None:
+    warm(bench)
+    times = updates(bench, 1, 3)
+    bench.lose_connection()
+    assert bench.state() is ContractState.SUBSCRIBING
+    bench.subscribe()
+    times.append(bench.frame({**FULL, "31": "70.03"}, after_ms=5000))
+    times += updates(bench, 4, 6)
+    bench.feeder.obey((entry(epoch=2, mark=mark(times[published - 1])),))
+    assert prices(broker) == [f"70.{n:02d}" for n in range(published + 1, 6)]
+    told = [(gap["from_ms"], gap["to_ms"]) for gap in broker.events("gap")]
+    assert told == ([(times[1], times[2])] if published < 3 else [])
+
+
+async def test_what_outgrows_the_buffer_is_counted_and_is_a_gap_if_nobody_published_it(
+    bench: Bench, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "MOST", 4)
+    warm(bench)
+    times = updates(bench, 1, 11)
+    samples = {s.name: s.value for family in bench.feeder.collector.collect() for s in family.samples}
+    assert samples["ibfeed_ticks_outgrown_total"] == 6
+    bench.feeder.obey((entry(epoch=2, mark=mark(times[3])),))
+    assert prices(broker) == ["70.07", "70.08", "70.09", "70.10"]
+    (gap,) = broker.events("gap")
+    assert (gap["from_ms"], gap["to_ms"], gap["detail"]) == (times[3], times[6], held.OUTGROWN)
+
+
+@pytest.mark.parametrize(("age_s", "kept"), [(59, 3), (61, 2), (200, 1)])
+def test_what_is_held_is_bounded_in_time(age_s: int, kept: int) -> None:
+    normaliser, buffer = Normaliser(7, "CLZ6"), held.Held()
+    for n, received_s in enumerate((1000, 1000 + age_s // 2, 1000 + age_s)):
+        text = json.dumps({"conid": 7, "_updated": 1000 + n, **FULL, "31": f"70.{n:02d}"})
+        found = normaliser.take(decode(text.encode()), received_ns=received_s * 10**9, seq=0)
+        assert isinstance(found, Tick)
+        buffer.add(held.HeldTick(found))
+    left = buffer.go_on(999, None)
+    assert len(left) == kept
+    assert (left[0].why, left[0].after) == (("", None) if kept == 3 else (held.OUTGROWN, 999))
+    assert buffer.go_on(None, None) == []
+
+
+async def test_a_standby_that_goes_leaves_no_trace(bench: Bench, broker: FakeBroker) -> None:
+    warm(bench)
+    updates(bench, 1, 4)
+    bench.feeder.obey(())
+    assert bench.feeder.reports() == ()
+    assert bench.feeder.desired() == []
+    assert broker.ticks() == broker.events() == []
+
+
+async def test_a_standby_that_gives_its_account_back_knows_no_mark(bench: Bench, broker: FakeBroker) -> None:
+    warm(bench)
+    updates(bench, 1, 4)
+    await bench.feeder.release(0.5)
+    (report,) = bench.feeder.reports()
+    assert (report.state, report.event_time) == (ContractState.RELEASED, None)
+    assert broker.ticks() == []
+
+
+async def test_a_former_worker_that_stands_by_again_knows_no_mark(bench: Bench) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    updates(bench, 1, 3)
+    bench.feeder.obey((entry(state=RETIRING),))
+    await bench.until(lambda: bench.state() is ContractState.RELEASED)
+    bench.feeder.obey((entry(epoch=3, state=STANDBY),))
+    (report,) = bench.feeder.reports()
+    assert (report.state, report.epoch, report.event_time) == (ContractState.WARM, 3, None)
+
+
+# The former worker.
+
+
+async def test_what_was_missed_while_the_account_was_given_back_is_a_gap(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    (before,) = updates(bench, 1, 2)
+    await bench.feeder.release(1.0)
+    bench.feeder.obey((entry(epoch=2, mark=Mark(event_time=before, seq=seq_of(1, 1))),))
+    assert bench.state() is ContractState.SUBSCRIBING
+    bench.subscribe()
+    after = bench.frame({**FULL, "31": "70.09"}, after_ms=9000)
+    (gap,) = broker.events("gap")
+    assert (gap["from_ms"], gap["to_ms"], gap["epoch"]) == (before, after, 2)
+
+
+async def test_a_released_contract_goes_on_where_it_stopped_when_the_move_turns_back(
+    bench: Bench, broker: FakeBroker
+) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    updates(bench, 1, 3)
+    bench.feeder.obey((entry(state=RETIRING),))
+    await bench.until(lambda: bench.state() is ContractState.RELEASED)
+    (report,) = bench.feeder.reports()
+    updates(bench, 3, 5)
+    assert prices(broker) == ["70.01", "70.02"]
+    assert report.event_time is not None
+    assert report.seq is not None
+    bench.feeder.obey((entry(epoch=3, mark=Mark(event_time=report.event_time, seq=report.seq)),))
+    updates(bench, 5, 7)
+    assert prices(broker) == [f"70.{n:02d}" for n in range(1, 7)]
+    assert seqs(broker) == [seq_of(1, 1), seq_of(1, 2), *(seq_of(3, n) for n in range(1, 5))]
+    assert broker.events("gap") == []
+
+
+async def test_two_updates_of_one_time_survive_turning_back(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    (at,) = updates(bench, 1, 2)
+    bench.feeder.obey((entry(state=RETIRING),))
+    bench.frame({"31": "70.02"}, after_ms=0)
+    await bench.until(lambda: bench.state() is ContractState.RELEASED)
+    bench.feeder.obey((entry(epoch=2, mark=Mark(event_time=at, seq=seq_of(1, 1))),))
+    assert prices(broker) == ["70.01", "70.02"]
+
+
+async def test_turning_back_behind_another_workers_mark(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    updates(bench, 1, 3)
+    bench.feeder.obey((entry(state=RETIRING),))
+    times = updates(bench, 3, 6)
+    bench.feeder.obey((entry(epoch=3, mark=mark(times[1], epoch=2)),))
+    assert prices(broker) == ["70.01", "70.02", "70.05"]
+
+
+async def test_turning_back_without_a_mark_asks_kafka(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    updates(bench, 1, 3)
+    bench.feeder.obey((entry(state=RETIRING),))
+    times = updates(bench, 3, 6)
+    broker.tail = Tail(mark(times[0], epoch=2))
+    bench.feeder.obey((entry(epoch=3),))
+    await bench.until(lambda: len(broker.ticks()) == 4)
+    assert prices(broker) == ["70.01", "70.02", "70.04", "70.05"]
+
+
+async def test_what_kafka_had_no_room_for_is_not_forgotten_by_a_new_epoch(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    broker.acknowledges, broker.room = False, 2
+    times = updates(bench, 1, 6)  # the third and the fourth give way
+    await bench.until(lambda: len(broker.open) == 2)
+    bench.feeder.obey((entry(epoch=2),))
+    (report,) = bench.feeder.reports()
+    assert (report.state, report.event_time) == (ContractState.SUBSCRIBING, None)
+    broker.acknowledges, broker.room = True, 10**6
+    broker.answer()
+    await bench.until(lambda: broker.events("gap"))
+    assert [value["event_time"] for value in broker.ticks()] in (
+        [times[0], times[1], times[4]],
+        [times[0], times[4]],  # an event had the other place
+    )
+    (gap,) = broker.events("gap")
+    assert gap["to_ms"] == times[4]
+
+
+async def test_release_waits_for_what_an_earlier_epoch_has_under_way(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    broker.acknowledges = False
+    (at,) = updates(bench, 1, 2)
+    bench.feeder.obey((entry(epoch=2),))
+    bench.feeder.obey((entry(epoch=2, state=RETIRING),))
+    await asyncio.sleep(0.03)
+    assert bench.state() is not ContractState.RELEASED
+    broker.acknowledges = True
+    broker.answer()
+    await bench.until(lambda: bench.state() is ContractState.RELEASED)
+    (report,) = bench.feeder.reports()
+    assert (report.event_time, report.seq) == (at, seq_of(1, 1))
+
+
+# Nobody can say how far it was published.
+
+
+def orphan(came: EntryState) -> tuple[Entry, ...]:
+    return (entry(epoch=2, state=came),)
+
+
+@pytest.mark.parametrize("came", [STANDBY, ACTIVE])
+async def test_without_a_mark_kafka_is_asked_and_nothing_is_published_before_it_answers(
+    bench: Bench, broker: FakeBroker, came: EntryState
+) -> None:
+    bench.feeder.obey(orphan(came))
+    bench.subscribe()
+    times = updates(bench, 1, 5)
+    broker.tail = Tail(mark(times[1]))
+    bench.feeder.obey(orphan(ACTIVE))
+    assert bench.state() is ContractState.SUBSCRIBING
+    assert broker.ticks() == []
+    await bench.until(broker.ticks)
+    updates(bench, 5, 6)
+    assert prices(broker) == ["70.03", "70.04", "70.05"]
+    assert broker.events("gap") == []
+    assert broker.searches == 1
+
+
+async def test_a_contract_that_was_never_published_has_no_gap(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey(orphan(ACTIVE))
+    bench.subscribe()
+    updates(bench, 1, 3)
+    await bench.until(broker.ticks)
+    assert prices(broker) == ["70.01", "70.02"]
+    assert broker.events("gap") == []
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["frames first", "answer first"])
+async def test_if_kafka_cannot_tell_the_gap_says_so(bench: Bench, broker: FakeBroker, early: bool) -> None:
+    broker.unreadable = "kafka:9092: not authorized"
+    bench.feeder.obey(orphan(ACTIVE))
+    bench.subscribe()
+    if not early:
+        await bench.until(lambda: broker.searches)
+        await asyncio.sleep(0.03)
+    first, _ = updates(bench, 1, 3)
+    await bench.until(broker.ticks)
+    assert prices(broker) == ["70.01", "70.02"]
+    (gap,) = broker.events("gap")
+    assert "from_ms" not in gap
+    assert gap["to_ms"] == first
+    assert gap["detail"] == "what was published last is not known: kafka:9092: not authorized"
+
+
+async def test_a_new_process_asks_kafka_although_there_is_a_mark(broker: FakeBroker) -> None:
+    bench = Bench(broker)
+    old, newer = bench.now - 5000, bench.now + 500
+    broker.tail = Tail(mark(newer, epoch=5))
+    await bench.feeder.start()
+    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    bench.feeder.obey((entry(epoch=5, mark=mark(old, epoch=4)),))
+    bench.subscribe()
+    updates(bench, 1, 4)
+    assert bench.feeder.reports()[0].event_time is None
+    await bench.until(broker.ticks)
+    assert prices(broker) == ["70.02", "70.03"]
+    assert broker.events("gap") == []
+    await bench.feeder.close()
+
+
+async def test_a_new_process_that_has_to_retire_does_not_pass_an_old_mark_on(broker: FakeBroker) -> None:
+    bench = Bench(broker)
+    bench.feeder.obey((entry(epoch=5, state=RETIRING, mark=mark(bench.now, epoch=4)),))
+    (report,) = bench.feeder.reports()
+    assert (report.state, report.epoch, report.event_time) == (ContractState.RELEASED, 5, None)
+
+
+async def test_kafka_is_asked_once_it_is_there(broker: FakeBroker) -> None:
+    broker.down = "kafka:9092: connection refused"
+    bench = Bench(broker)
+    await bench.feeder.start()
+    bench.feeder.obey(orphan(ACTIVE))
+    bench.subscribe()
+    times = updates(bench, 1, 5)
+    broker.tail = Tail(mark(times[0]))
+    await asyncio.sleep(0.05)
+    assert broker.searches == 0
+    broker.down = ""
+    await bench.until(broker.ticks)
+    assert prices(broker) == ["70.02", "70.03", "70.04"]
+    await bench.feeder.close()
+
+
+async def test_a_contract_taken_away_while_kafka_is_asked_is_not_published(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey(orphan(ACTIVE))
+    bench.subscribe()
+    updates(bench, 1, 3)
+    bench.feeder.obey((entry(epoch=2, state=RETIRING),))
+    assert bench.state() is ContractState.RELEASED
+    await bench.until(lambda: broker.searches)
+    await asyncio.sleep(0.03)
+    (report,) = bench.feeder.reports()
+    assert report.event_time is None
+    assert broker.ticks() == []
+
+
+async def test_an_answer_for_an_epoch_that_is_over_publishes_nothing(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey(orphan(ACTIVE))
+    bench.subscribe()
+    updates(bench, 1, 3)
+    bench.feeder.obey((entry(epoch=3),))
+    await bench.until(broker.ticks)
+    assert prices(broker) == ["70.01", "70.02"]
+    assert seqs(broker) == [seq_of(3, 1), seq_of(3, 2)]
+
+
+async def test_contracts_that_are_published_keep_their_lines(bench: Bench) -> None:
+    near, far = entry(1, epoch=2, state=STANDBY), entry(2)
+    bench.feeder.obey((near, far))
+    assert bench.feeder.desired() == [2, 1]
