@@ -149,22 +149,28 @@ def test_an_operator_restart_moves_and_loses_nothing(venue: Venue) -> None:
     assert {s["metadata"]["name"]: s["spec"]["contracts"] for s in items("ibshards", NAMESPACE)} == shards
 
 
-def test_scaling_up_and_down_keeps_every_contract_covered() -> None:
-    kubectl("scale", "ibf/energy", "-n", NAMESPACE, "--replicas=4")
-    eventually(
-        lambda: (
-            (s := feed()["status"])["assignedCount"] == 12 and [x["contracts"] for x in s["shards"]] == [3, 3, 3, 3]
-        ),
-        within=90,
-        what="four workers with three contracts each",
-    )
+def test_scaling_up_and_down_loses_and_doubles_nothing(venue: Venue) -> None:
     wait_ready("energy")
-    kubectl("scale", "ibf/energy", "-n", NAMESPACE, "--replicas=2")
-    eventually(
-        lambda: [x["contracts"] for x in feed()["status"]["shards"]] == [6, 6] and is_ready(feed()),
-        within=60,
-        what="two workers with six contracts each",
-    )
+    since = venue.cursor()
+    with Tap() as tap:
+        time.sleep(2)
+        kubectl("scale", "ibf/energy", "-n", NAMESPACE, "--replicas=4")
+        eventually(
+            lambda: (s := feed()["status"])["assignedCount"] == 12 and [x["contracts"] for x in s["shards"]] == [3] * 4,
+            within=90,
+            what="four workers with three contracts each",
+        )
+        wait_ready("energy")
+        kubectl("scale", "ibf/energy", "-n", NAMESPACE, "--replicas=2")
+        eventually(
+            lambda: [x["contracts"] for x in feed()["status"]["shards"]] == [6, 6] and is_ready(feed()),
+            within=60,
+            what="two workers with six contracts each",
+        )
+        time.sleep(3)
+        until_ms = venue.now_ms() - 1500
+        time.sleep(2)
+        assert exactly_what_was_sent(tap, venue, since, until_ms) > 100
     eventually(lambda: len(items("ibshards", NAMESPACE)) == 2, within=60, what="the shards of the two others are gone")
 
 
