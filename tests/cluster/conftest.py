@@ -31,6 +31,8 @@ def remove_all_feeds() -> None:
         within=60,
         what="every feed, shard and worker pod is gone",
     )
+    # A parked account outlives its feed; here it would outlive the test that parked it.
+    kubectl("delete", "leases", "-n", NAMESPACE, "-l", "ibfeed.dev/account-source", "--ignore-not-found")
 
 
 def apply_example(name: str) -> None:

@@ -60,6 +60,17 @@ class Venue:
                 seen[line["conid"]].add(line["updated"])
         return {conid: sorted(times) for conid, times in seen.items()}
 
+    def streamed_again(self, since: int, moment: float) -> dict[int, float]:
+        """conid -> when it was subscribed again after ``moment``, of those whose market had been quiet since then.
+
+        The first frame of such a subscription repeats an update that is on Kafka already, so no tick follows from it.
+        """
+        first: dict[int, dict[str, Any]] = {}
+        for line in self.truth(since):
+            if line["kind"] == "full" and line["at_ms"] / 1000 > moment:
+                first.setdefault(line["conid"], line)
+        return {conid: f["at_ms"] / 1000 for conid, f in first.items() if f["updated"] / 1000 <= moment}
+
     def fault(self, name: str, **details: object) -> dict[str, Any]:
         """Set off a fault of the catalogue: ``username``, ``value``, ``seconds``, ``count`` as its row says."""
         done: dict[str, Any] = self._http.post(f"/control/faults/{name}", json=details).raise_for_status().json()
