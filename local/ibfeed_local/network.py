@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ibfeed_local import layout
 from ibfeed_local.command import output, succeeds
+from ibfeed_local.problem import Problem
 from ibfeed_local.state import State, write
 
 # What we and the kubelet set, to be put back as it was.
@@ -66,7 +67,12 @@ def down(state: State) -> None:
         if succeeds(["iptables", "-w", "-C", *rule]):
             output(["iptables", "-w", "-D", *rule])
     _drop_kubernetes_rules()
-    if Path(f"/sys/class/net/{layout.BRIDGE}").exists():
+    bridge = Path(f"/sys/class/net/{layout.BRIDGE}")
+    if bridge.exists():
+        # The kernel keeps a dead pod's namespace, and so its link, until the last connection in it has timed out.
+        for link in (bridge / "brif").iterdir():
+            if not succeeds(["ip", "link", "delete", link.name]) and link.exists():
+                raise Problem(f"network link {link.name} can't be removed: look at `ip link`, then run make down again")
         output(["ip", "link", "delete", layout.BRIDGE])
     for name, value in json.loads(before.read_text()).items():
         if _setting(name).exists() and _setting(name).read_text().strip() != value:
