@@ -66,7 +66,7 @@ def build_base(state: State) -> str:
                 *("--keyring=/usr/share/keyrings/debian-archive-keyring.gpg", SUITE, tree),
             ],
             log,
-            remedy="Can this machine reach deb.debian.org?",
+            remedy="Can this machine reach a mirror of Debian's packages?",
         )
         shutil.copy(AUTHORITIES, context)
         buildah.build(state, BASE, RECIPES / "base.Dockerfile", Path(context), log)
