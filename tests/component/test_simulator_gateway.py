@@ -21,7 +21,8 @@ import websocket
 import yaml
 
 from support.cluster import eventually
-from support.simulator import Venue, free_port, unpacked_gateway
+from support.ports import free_port
+from support.simulator import Venue, unpacked_gateway
 
 SUCCESS = "Client login succeeds"
 

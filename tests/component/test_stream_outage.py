@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,15 +15,10 @@ from aiohttp import web
 from component.stream_bench import Gateway, entry, full, now_ms, send, serving, smd, streaming, topics, working
 from component.test_stream_kafka import read_all
 from support.cluster import STATE
+from support.ports import free_port
 
 JARS = STATE / "kafka" / "jars"
 CONID = 640_000_001
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Broker:

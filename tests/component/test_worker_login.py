@@ -15,7 +15,8 @@ from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.gateway.process import Gateway, GatewaySettings, start
 from ibfeed_worker.login.page import Outcome, Result
 from support.cluster import eventually, kubectl
-from support.simulator import Venue, environment, free_port
+from support.ports import free_port
+from support.simulator import Venue, environment
 from support.worker import Stage
 
 BROWSER = login.Browser(Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver"))

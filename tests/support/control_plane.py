@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
 import ssl
 import subprocess
 import time
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from support.cluster import STATE
+from support.ports import free_port
 
 KUBE = STATE / "bin" / "kube"
 ADMIN = "admin"
@@ -47,7 +47,7 @@ def control_plane(directory: Path, manifests: Sequence[Path]) -> Iterator[Contro
 
     ``manifests`` are applied before the controllers start: the garbage collector looks for new kinds every 30 s only.
     """
-    etcd, peer, api = _free_ports(3)
+    etcd, peer, api = (free_port() for _ in range(3))
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     (directory / "sa.key").write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
@@ -134,14 +134,6 @@ def _wait_ready(url: str, token: str) -> None:
         except (OSError, urllib.error.HTTPError):
             time.sleep(0.2)
     raise AssertionError("the API server did not become ready within 60 s")
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for found in sockets:
-            found.bind(("127.0.0.1", 0))
-        return [found.getsockname()[1] for found in sockets]
 
 
 def _kubeconfig(server: str, token: str) -> dict[str, object]:

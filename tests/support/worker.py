@@ -25,7 +25,8 @@ from confluent_kafka.admin import AdminClient
 from ibfeed_api.calls import Signer, universe_path
 from ibfeed_api.feed import Accounts, Gateway, Kafka, Login, SecretRef, Topic, Topics, WorkerSpec
 from support.cluster import KUBECONFIG, ROOT, eventually, kubectl, read
-from support.simulator import Venue, environment, free_port
+from support.ports import free_port
+from support.simulator import Venue, environment
 from support.stream import KAFKA
 
 SOURCE = "paper"
