@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from component.stream_bench import Worker, pinned, streaming, topics, working
+from component.scripted_gateway import Worker, pinned, streaming, topics, working
 from component.test_simulator_gateway import Gateway, front
 from component.test_stream_kafka import read_all
 from ibfeed_api.feed import Kafka

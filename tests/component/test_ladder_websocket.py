@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from component.stream_bench import SYSTEM, Gateway, Worker, entry, now_ms, send, serving, smd, streaming, working
+from component.scripted_gateway import SYSTEM, Gateway, Worker, entry, now_ms, send, serving, smd, streaming, working
 from ibfeed_api.feed import Kafka
 from ibfeed_api.shard import Entry
 from ibfeed_worker.stream import End

@@ -13,7 +13,19 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from component.stream_bench import Gateway, Worker, entry, full, now_ms, send, serving, smd, streaming, topics, working
+from component.scripted_gateway import (
+    Gateway,
+    Worker,
+    entry,
+    full,
+    now_ms,
+    send,
+    serving,
+    smd,
+    streaming,
+    topics,
+    working,
+)
 from component.test_stream_kafka import by_contract, read_all
 from ibfeed_api.feed import Kafka
 from ibfeed_api.names import ContractState, EntryState

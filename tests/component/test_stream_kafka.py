@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 from confluent_kafka import Consumer, TopicPartition
 
-from component.stream_bench import (
+from component.scripted_gateway import (
     PARTITIONS,
     Gateway,
     entry,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from component.stream_bench import Gateway, entry, full, now_ms, send, serving, smd, streaming, topics, working
+from component.scripted_gateway import Gateway, entry, full, now_ms, send, serving, smd, streaming, topics, working
 from component.test_stream_kafka import read_all
 from support.cluster import STATE
 from support.ports import free_port

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from component.stream_bench import (
+from component.scripted_gateway import (
     QUICK,
     SYSTEM,
     Gateway,

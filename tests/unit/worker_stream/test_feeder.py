@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -15,22 +14,6 @@ from ibfeed_api.shard import Entry, Mark
 from ibfeed_worker.stream import Feeder
 from unit.worker_stream.bench import FULL, Bench, entry
 from unit.worker_stream.fake_broker import FakeBroker
-
-
-@pytest.fixture
-def broker() -> FakeBroker:
-    return FakeBroker()
-
-
-@pytest.fixture
-async def bench(broker: FakeBroker) -> AsyncIterator[Bench]:
-    bench = Bench(broker)
-    await bench.feeder.start()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
-    bench.feeder.obey(())
-    yield bench
-    broker.answer()
-    await bench.feeder.close()
 
 
 async def test_a_contract_goes_from_subscribing_to_publishing_when_kafka_has_its_first_record(

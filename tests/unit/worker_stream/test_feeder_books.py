@@ -98,11 +98,6 @@ class Bench:
 
 
 @pytest.fixture
-def broker() -> FakeBroker:
-    return FakeBroker()
-
-
-@pytest.fixture
 async def bench(broker: FakeBroker) -> AsyncIterator[Bench]:
     bench = Bench(broker)
     await bench.feeder.start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -19,22 +18,6 @@ from unit.worker_stream.bench import FULL, Bench, entry
 from unit.worker_stream.fake_broker import FakeBroker
 
 STANDBY, ACTIVE, RETIRING = EntryState
-
-
-@pytest.fixture
-def broker() -> FakeBroker:
-    return FakeBroker()
-
-
-@pytest.fixture
-async def bench(broker: FakeBroker) -> AsyncIterator[Bench]:
-    bench = Bench(broker)
-    await bench.feeder.start()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
-    bench.feeder.obey(())
-    yield bench
-    broker.answer()
-    await bench.feeder.close()
 
 
 def prices(broker: FakeBroker) -> list[str]:
