@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from ibfeed_local import layout
@@ -48,7 +49,29 @@ def on_the_cluster(state: State) -> int:
     failures = int(bool(_pytest(state, "tests/component", "-v", "-n", "3")))
     # One after the other: they share the namespace that a user would use.
     headline("tests/cluster")
-    return failures + bool(_pytest(state, "tests/cluster", "-v"))
+    failures += bool(_pytest(state, "tests/cluster", "-v"))
+    if failures:
+        # The first suite's report is thousands of lines up by now, and a log is often kept by its end only.
+        headline("what failed")
+        for suite in ("component", "cluster"):
+            report = _report(state, suite)
+            lines = failed(report.read_text()) if report.exists() else [f"tests/{suite} ended before its report"]
+            print("\n".join(lines), flush=True)
+    return failures
+
+
+def failed(report: str) -> list[str]:
+    """From a JUnit report: a line for each test that failed, with the first line of why."""
+    lines = []
+    for case in ET.fromstring(report).iter("testcase"):
+        for trouble in (*case.iter("failure"), *case.iter("error")):
+            why = trouble.get("message", "").partition("\n")[0]
+            lines.append(f"{case.get('classname')}::{case.get('name')}: {why}")
+    return lines
+
+
+def _report(state: State, suite: str) -> Path:
+    return state.log / f"tests-{suite}.xml"
 
 
 def _pytest(state: State, folder: str, *options: str) -> int:
@@ -60,4 +83,7 @@ def _pytest(state: State, folder: str, *options: str) -> int:
         "PATH": f"{state.bin}{os.pathsep}{os.environ['PATH']}",
     }
     arguments: list[str | Path] = [state.python, "-m", "pytest", "-p", "no:cacheprovider", *options, folder]
+    report = _report(state, Path(folder).name)
+    report.unlink(missing_ok=True)
+    arguments.append(f"--junitxml={report}")
     return attached(arguments, environment=environment, folder=SOURCE)
