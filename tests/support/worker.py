@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -196,6 +197,7 @@ class Worker:
                 self._process.wait(30)
         if self._process is not None and self._process.poll() is None:
             self.kill()
+        shutil.rmtree(self.run_folder, ignore_errors=True)  # one that was killed leaves it, as its container would
         self._http.close()
 
     # What can be seen of it.

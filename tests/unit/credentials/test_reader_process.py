@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +64,7 @@ async def test_the_process_and_its_children_end(
     az.write_text(f"#!/bin/sh\necho $$ > {started}\nsleep 60\n")
     az.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.delenv("AZURE_FEDERATED_TOKEN_FILE")
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
     total = 2.0 if how == "time limit" else 60.0
@@ -81,6 +83,7 @@ async def test_the_process_and_its_children_end(
         assert (caught.value.reason, caught.value.retryable) == (Reason.VAULT_UNREACHABLE, True)
     await until(lambda: not is_alive(int(started.read_text())))
     assert not children()
+    assert not [name for name in os.listdir(tmp_path) if name.startswith("ibfeed-")]
 
 
 async def test_a_process_that_dies_is_a_failure(source: KeyVaultSource, monkeypatch: pytest.MonkeyPatch) -> None:

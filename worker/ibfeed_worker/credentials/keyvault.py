@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -49,20 +50,25 @@ class KeyVaultSource:
         return Credentials(answer.username or "", answer.password or "")
 
     async def _ask(self, request: VaultRequest) -> VaultAnswer:
-        # A session of its own, so that an `az` that it started ends with it.
-        process = await asyncio.create_subprocess_exec(
-            *_COMMAND,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            output, _ = await asyncio.wait_for(process.communicate(msgspec.json.encode(request)), self._limits.total)
-        except TimeoutError:
-            raise self._error(f"reading {self._vault.url} took longer than {self._limits.total:g} s") from None
-        finally:
-            await _end(process)
+        # Its temporary files lie in a folder of ours: it is killed when a read is cancelled, and would leave them.
+        with tempfile.TemporaryDirectory(prefix="ibfeed-vault-") as folder:
+            # A session of its own, so that an `az` that it started ends with it.
+            process = await asyncio.create_subprocess_exec(
+                *_COMMAND,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                env={**os.environ, "TMPDIR": folder},
+                start_new_session=True,
+            )
+            try:
+                output, _ = await asyncio.wait_for(
+                    process.communicate(msgspec.json.encode(request)), self._limits.total
+                )
+            except TimeoutError:
+                raise self._error(f"reading {self._vault.url} took longer than {self._limits.total:g} s") from None
+            finally:
+                await _end(process)
         try:
             return msgspec.json.decode(output, type=VaultAnswer)
         except msgspec.DecodeError:
