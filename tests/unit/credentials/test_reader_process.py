@@ -64,7 +64,8 @@ async def test_the_process_and_its_children_end(
     az.write_text(f"#!/bin/sh\necho $$ > {started}\nsleep 60\n")
     az.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # what it has found before
     monkeypatch.delenv("AZURE_FEDERATED_TOKEN_FILE")
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
     total = 2.0 if how == "time limit" else 60.0
@@ -83,7 +84,7 @@ async def test_the_process_and_its_children_end(
         assert (caught.value.reason, caught.value.retryable) == (Reason.VAULT_UNREACHABLE, True)
     await until(lambda: not is_alive(int(started.read_text())))
     assert not children()
-    assert not [name for name in os.listdir(tmp_path) if name.startswith("ibfeed-")]
+    assert not left_in(tmp_path)
 
 
 async def test_a_process_that_dies_is_a_failure(source: KeyVaultSource, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +115,10 @@ def children() -> list[Path]:
         if int(status[1]) == os.getpid() and status[0] != "Z" and b"ibfeed_worker.credentials" in command:
             mine.append(folder)
     return mine
+
+
+def left_in(folder: Path) -> list[Path]:
+    return list(folder.glob("ibfeed-*"))
 
 
 def is_alive(pid: int) -> bool:
