@@ -7,15 +7,17 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import msgspec
-from confluent_kafka import OFFSET_END, Consumer, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, Message, TopicPartition
 
 KAFKA = os.environ.get("KAFKA", "10.244.0.1:9092")
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,14 @@ class Record:
         return int(self.key)
 
 
-class Tap:
-    """Collects every record of one topic from the moment it is opened, in a thread of its own."""
+class Collector(Generic[Kept]):
+    """Collects every record of one topic from the moment it is opened, in a thread of its own.
 
-    def __init__(self, topic: str = "ticklast", servers: str = KAFKA) -> None:
+    ``keep``: what to remember of a record; None is nothing.
+    """
+
+    def __init__(self, topic: str, keep: Callable[[Message], Kept | None], servers: str = KAFKA) -> None:
+        self._keep = keep
         self._consumer = Consumer(
             {
                 "bootstrap.servers": servers,
@@ -46,7 +52,7 @@ class Tap:
             }
         )
         self._topic = topic
-        self._records: list[Record] = []
+        self._records: list[Kept] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._collect, name=f"tap-{topic}", daemon=True)
@@ -75,20 +81,21 @@ class Tap:
             for message in self._consumer.consume(500, timeout=0.05):
                 if message.error():
                     continue
-                record = Record(
-                    partition=message.partition(),
-                    offset=message.offset(),
-                    arrived=time.time(),
-                    key=(message.key() or b"").decode(),
-                    headers={name: value.decode() for name, value in message.headers() or []},
-                    value=msgspec.json.decode(message.value()),
-                )
+                if (kept := self._keep(message)) is None:
+                    continue
                 with self._lock:
-                    self._records.append(record)
+                    self._records.append(kept)
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[Kept]:
         with self._lock:
             return list(self._records)
+
+
+class Tap(Collector[Record]):
+    """Whole records of a topic."""
+
+    def __init__(self, topic: str = "ticklast", servers: str = KAFKA) -> None:
+        super().__init__(topic, _whole, servers)
 
     def by_contract(self) -> dict[int, list[Record]]:
         grouped: dict[int, list[Record]] = defaultdict(list)
@@ -103,6 +110,17 @@ class Tap:
             if record.arrived > moment and record.conid in wanted:
                 found.setdefault(record.conid, record.arrived)
         return found
+
+
+def _whole(message: Message) -> Record:
+    return Record(
+        partition=message.partition(),
+        offset=message.offset(),
+        arrived=time.time(),
+        key=(message.key() or b"").decode(),
+        headers={name: value.decode() for name, value in message.headers() or []},
+        value=msgspec.json.decode(message.value()),
+    )
 
 
 def topic_exists(topic: str, servers: str = KAFKA) -> bool:

@@ -18,8 +18,8 @@ class Venue:
         self._http = httpx.Client(base_url=base, timeout=30, trust_env=False)
 
     @classmethod
-    def in_cluster(cls) -> Self:
-        service = read("service", "ib-api", "ibfeed-simulator")
+    def in_cluster(cls, namespace: str = "ibfeed-simulator") -> Self:
+        service = read("service", "ib-api", namespace)
         assert service, "the simulator is not deployed: run `make up` first"
         return cls(f"http://{service['spec']['clusterIP']}:8081")
 
@@ -39,11 +39,11 @@ class Venue:
         """Where the ground truth stands now."""
         return int(self.state()["truth_next"])
 
-    def truth(self, since: int) -> list[dict[str, Any]]:
-        """Every frame that was sent to a session since ``cursor``; fails if the venue forgot some."""
+    def truth(self, since: int, **of: str) -> list[dict[str, Any]]:
+        """Every frame sent since ``cursor``, of one ``username`` or ``conid`` if given; fails if some is forgotten."""
         lines: list[dict[str, Any]] = []
         while True:
-            answer = self._http.get("/control/truth", params={"since": since}).raise_for_status()
+            answer = self._http.get("/control/truth", params={"since": since, **of}).raise_for_status()
             assert answer.headers["X-Truth-Lost"] == "0", "the venue's ring was too short for this test"
             found = [msgspec.json.decode(line) for line in answer.content.splitlines()]
             lines += found
@@ -52,10 +52,10 @@ class Venue:
                 return lines
             since = following
 
-    def updates(self, since: int) -> dict[int, list[int]]:
-        """conid -> IB's times of the updates that were sent to a worker, each once, in order."""
+    def updates(self, since: int, **of: str) -> dict[int, list[int]]:
+        """conid -> IB's times of the updates that were sent to anybody, or one user, each once, in order."""
         seen: dict[int, set[int]] = defaultdict(set)
-        for line in self.truth(since):
+        for line in self.truth(since, **of):
             if line["kind"] in ("full", "delta"):
                 seen[line["conid"]].add(line["updated"])
         return {conid: sorted(times) for conid, times in seen.items()}

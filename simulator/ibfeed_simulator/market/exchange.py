@@ -14,7 +14,7 @@ from ibfeed_simulator.market import contracts, hours
 from ibfeed_simulator.market.contracts import Contract
 from ibfeed_simulator.market.replay import Recording, Replay
 from ibfeed_simulator.market.source import CONFLATION, Changes, Ladder, Source, Value
-from ibfeed_simulator.market.walk import Walk
+from ibfeed_simulator.market.walk import SLOWER_PER_MONTH, Walk
 
 Mode = Literal["common", "phased"]
 """``common``: all sessions get the same updates; ``phased``: each session conflates at its own phase of the 500 ms."""
@@ -69,6 +69,7 @@ class Exchange:
         recorded_root: str = "ES",
         replay_speed: float = 1.0,
         interval: float = CONFLATION,
+        slower: float = SLOWER_PER_MONTH,
     ) -> None:
         self._seed = seed
         self._hours = opening
@@ -77,6 +78,7 @@ class Exchange:
         self._recorded_root = recorded_root
         self._replay_speed = replay_speed
         self._interval = interval if mode == "common" else min(interval, _PHASED_INTERVAL)
+        self._slower = slower
         self._instruments: dict[int, Instrument] = {}
         self._watched: set[int] = set()
         self._due: list[tuple[float, int]] = []
@@ -102,7 +104,7 @@ class Exchange:
         rank = front.index(contract) if contract in front else len(front)
         if self._recording is not None and rank == 0 and contract.product.root == self._recorded_root:
             return Replay(contract, self._recording, now, self._interval, self._replay_speed)
-        return Walk(contract, self._seed, rank, self._interval, now)
+        return Walk(contract, self._seed, rank, self._interval, now, self._slower)
 
     def watch(self, conid: int) -> None:
         if conid in self._watched or conid not in self._instruments:

@@ -11,21 +11,23 @@ from ibfeed_simulator.market.quotes import Quotes
 from ibfeed_simulator.market.source import Changes, Ladder, Level
 
 LEVELS: Final = 10
-_SLOWER_PER_MONTH: Final = 1.3  # each month further out is that much quieter
+SLOWER_PER_MONTH: Final = 1.3  # each month further out is that much quieter
 _SLOWEST: Final = 20.0  # seconds between updates, at most on average
 
 
 class Walk:
     """Quotes that start from the product's usual price and wander by single ticks.
 
-    ``rank`` 0 is the front month: it changes every ``fastest`` seconds, months behind it less often. The same seed,
-    contract and number of steps give the same quotes.
+    ``rank`` 0 is the front month: it changes every ``fastest`` seconds, each month behind it ``slower`` times less
+    often (1: all alike). The same seed, contract and number of steps give the same quotes.
     """
 
-    def __init__(self, contract: Contract, seed: int, rank: int, fastest: float, now: float) -> None:
+    def __init__(
+        self, contract: Contract, seed: int, rank: int, fastest: float, now: float, slower: float = SLOWER_PER_MONTH
+    ) -> None:
         self._random = Random(f"{seed}:{contract.conid}")  # noqa: S311 - a market, not a secret
         self._fastest = fastest
-        self._mean = min(fastest * _SLOWER_PER_MONTH**rank, max(_SLOWEST, fastest))
+        self._mean = min(fastest * slower**rank, max(_SLOWEST, fastest))
         form = PriceForm.of(contract.product.tick)
         quiet = 1.15**rank
         middle = max(20, form.ticks(contract.product.price) + self._random.randint(-5, 5) - 3 * rank)

@@ -32,6 +32,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--mode", choices=("common", "phased"), default="common", help="how sessions are conflated")
     parser.add_argument("--hours", choices=("always", "exchange"), default="always", help="when the market is open")
     parser.add_argument("--interval", type=float, default=0.5, help="seconds between updates of a front month")
+    parser.add_argument("--slower", type=float, default=1.3, help="how much quieter each month further out is; 1: none")
     parser.add_argument("--data", type=Path, help="folder with another recording for ES")
     parser.add_argument("--no-replay", action="store_true", help="ES walks as every other root does")
     parser.add_argument("--replay-speed", type=float, default=1.0)
@@ -52,6 +53,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         mode=options.mode,
         hours=options.hours,
         interval=options.interval,
+        slower=options.slower,
         data=options.data,
         replay=not options.no_replay,
         replay_speed=options.replay_speed,

@@ -8,6 +8,7 @@ from typing import Literal
 
 from ibfeed_simulator.market.exchange import Mode
 from ibfeed_simulator.market.hours import Hours
+from ibfeed_simulator.market.walk import SLOWER_PER_MONTH
 from ibfeed_simulator.venue.users import User
 
 
@@ -18,6 +19,7 @@ class Settings:
     mode: Mode = "common"
     hours: Hours = "always"
     interval: float = 0.5  # seconds between updates of a front month
+    slower: float = SLOWER_PER_MONTH  # each month further out is that much quieter
     data: Path | None = None  # folder with a recording for ES; None: the shipped hour
     replay: bool = True
     replay_speed: float = 1.0

@@ -45,6 +45,7 @@ class Venue:
             self._recording(),
             replay_speed=settings.replay_speed,
             interval=settings.interval,
+            slower=settings.slower,
         )
         self.streamer = Streamer(settings, self.exchange, self.clock, self.board, self.truth)
         self.actions: dict[Action, Perform] = {

@@ -12,14 +12,14 @@ from ibfeed_simulator.market import contracts, hours, replay
 from ibfeed_simulator.market.exchange import Exchange
 from ibfeed_simulator.market.replay import Recording, Replay
 from ibfeed_simulator.market.source import Changes, Source
-from ibfeed_simulator.market.walk import Walk
+from ibfeed_simulator.market.walk import SLOWER_PER_MONTH, Walk
 
 TODAY = date(2026, 11, 18)
 START = datetime(2026, 11, 18, 15, tzinfo=UTC).timestamp()
 
 
-def walk(seed: int = 1, rank: int = 0) -> Walk:
-    return Walk(contracts.listed("CL", TODAY)[rank], seed, rank, 0.5, START)
+def walk(seed: int = 1, rank: int = 0, slower: float = SLOWER_PER_MONTH) -> Walk:
+    return Walk(contracts.listed("CL", TODAY)[rank], seed, rank, 0.5, START, slower)
 
 
 def run(source: Source, seconds: float, step: float = 0.05) -> list[tuple[float, Changes]]:
@@ -40,6 +40,10 @@ def test_the_front_month_moves_twice_a_second_and_never_more() -> None:
     times = [now for now, _ in run(walk(), 60)]
     assert 110 <= len(times) <= 120
     assert len(run(walk(rank=6), 60)) < len(times) / 2
+
+
+def test_all_months_move_alike_if_none_is_to_be_slower() -> None:
+    assert len(run(walk(rank=11, slower=1), 60)) == len(run(walk(slower=1), 60)) == 120
 
 
 def test_a_walk_says_only_what_changed_and_keeps_the_books_straight() -> None:
