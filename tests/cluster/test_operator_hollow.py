@@ -7,83 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
-import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
-from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration
 
-from ibfeed_operator.cluster import Cluster, NotFound
-from support.cluster import ROOT
-from support.control_plane import ADMIN, KUBE, OPERATOR, ControlPlane, control_plane
+from ibfeed_operator.cluster import NotFound
+from support.control_plane import ControlPlane
 from support.figures import Figures
-from support.hollow import LEASES, NAMESPACE, PODS, SHARDS, Crew, quietly
-
-FEEDS = f"/apis/ibfeed.dev/v1alpha1/namespaces/{NAMESPACE}/ibfeeds"
-RUN = (
-    "import asyncio, os, socket;"
-    "from ibfeed_operator.main import operate, settings_from_environment;"
-    "asyncio.run(operate(settings_from_environment(os.environ), port=int(os.environ['TEST_PORT'])))"
-)
+from support.hollow import LEASES, NAMESPACE, PODS, Crew
+from support.hollow_feed import FEEDS, Feed, balanced, epochs, eventually, hollow_crew, hollow_plane, left_of
+from support.operator_process import Operator
 
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 
 
-class Operator:
-    """The operator's process; ``kill`` is SIGKILL."""
-
-    def __init__(self, plane: ControlPlane) -> None:
-        self._plane = plane
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        environment = {
-            **os.environ,
-            "KUBECONFIG": str(self._plane.kubeconfig(OPERATOR)),
-            "PYTHONPATH": f"{ROOT / 'api'}:{ROOT / 'operator'}",
-            "IBFEED_WORKER_IMAGE": "ibfeed/worker",
-            "POD_NAMESPACE": "ibfeed-system",
-            "TEST_PORT": "0",
-        }
-        with (self._plane.directory / "operator.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", RUN], env=environment, stdout=log, stderr=log, cwd=self._plane.directory
-            )
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    assert KUBE.exists(), f"{KUBE} is missing: run make up"
-    operator = ROOT / "manifests" / "operator"
-    manifests = [ROOT / "crds", operator / "namespace.yaml", operator / "rbac.yaml"]
-    with control_plane(tmp_path_factory.mktemp("control-plane"), manifests) as plane:
+    with hollow_plane(tmp_path_factory.mktemp("control-plane")) as plane:
         yield plane
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def crew(plane: ControlPlane) -> AsyncIterator[Crew]:
-    configuration = Configuration()
-    await config.load_kube_config(str(plane.kubeconfig(ADMIN)), client_configuration=configuration)
-    async with Cluster(ApiClient(configuration)) as cluster:
-        crew = Crew(cluster)
-        task = asyncio.create_task(crew.run())
+    async with hollow_crew(plane) as crew:
         yield crew
-        await quietly(task)
-        await crew.close()
 
 
 @pytest.fixture(scope="module")
@@ -92,69 +41,6 @@ def operator(plane: ControlPlane) -> Iterator[Operator]:
     operator.start()
     yield operator
     operator.kill()
-
-
-class Feed:
-    """One feed under test."""
-
-    def __init__(self, crew: Crew, name: str) -> None:
-        self.crew, self.cluster, self.name = crew, crew.cluster, name
-
-    async def apply(self, **spec: Any) -> None:
-        manifest = {
-            "apiVersion": "ibfeed.dev/v1alpha1",
-            "kind": "IbFeed",
-            "metadata": {"name": self.name, "namespace": NAMESPACE},
-            "spec": {
-                "roots": [{"symbol": "CL"}, {"symbol": "NG"}],
-                "frontMonths": 6,
-                "workers": 3,
-                "accounts": {"secretRef": {"name": f"{self.name}-accounts"}, "first": 1, "count": 6},
-                "kafka": {"bootstrapServers": "kafka:9092"},
-                **spec,
-            },
-        }
-        await self.cluster.create(manifest)
-
-    async def patch(self, **spec: Any) -> None:
-        await self.cluster.patch(f"{FEEDS}/{self.name}", {"spec": spec})
-
-    async def read(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(await self.cluster.get(f"{FEEDS}/{self.name}"))
-        return found
-
-    async def shards(self) -> dict[str, dict[str, Any]]:
-        items = [json.loads(bytes(raw)) for raw in await self.cluster.list(SHARDS)]
-        return {item["metadata"]["name"]: item for item in items if item["spec"]["feed"] == self.name}
-
-    def published(self) -> dict[int, str]:
-        return self.crew.streaming(self.name)
-
-    def loads(self) -> dict[str, int]:
-        return dict(Counter(self.published().values()))
-
-    async def condition(self, kind: str) -> dict[str, Any]:
-        conditions = (await self.read()).get("status", {}).get("conditions", [])
-        return next((item for item in conditions if item["type"] == kind), {})
-
-    async def ready(self, contracts: int, within: float = 20) -> None:
-        async def is_ready() -> bool:
-            feed = await self.read()
-            ready = await self.condition("Ready")
-            current = ready.get("observedGeneration") == feed["metadata"]["generation"]
-            return ready.get("status") == "True" and current and len(self.published()) == contracts
-
-        await eventually(is_ready, within=within, what=f"{self.name} is Ready with {contracts} contracts")
-
-
-async def eventually(ask: Callable[[], Awaitable[object]], *, within: float, what: str, wanted: object = True) -> float:
-    """Seconds until ``ask`` gives ``wanted``."""
-    started = time.monotonic()
-    while (answer := await ask()) != wanted:
-        if time.monotonic() - started > within:
-            raise AssertionError(f"not within {within:g} s: {what}; last seen: {answer}")
-        await asyncio.sleep(0.02)
-    return time.monotonic() - started
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -167,37 +53,15 @@ async def feed(
     await feed.apply()
     try:
         await feed.ready(12)
-        await eventually(_balanced(feed, 4, 4, 4), within=10, what="three workers with four contracts each")
+        await eventually(balanced(feed, 4, 4, 4), within=10, what="three workers with four contracts each")
         yield feed
     except AssertionError:
         print((plane.directory / "operator.log").read_text()[-8000:])
         raise
     if request.node.name != "test_delete":
         await feed.cluster.delete(f"{FEEDS}/{feed.name}")
-    await eventually(lambda: _left_of(feed), wanted=[], within=30, what="nothing of the deleted feed is left")
+    await eventually(lambda: left_of(feed), wanted=[], within=30, what="nothing of the deleted feed is left")
     assert crew.doubles[:3] == []
-
-
-def _balanced(feed: Feed, *loads: int) -> Callable[[], Awaitable[bool]]:
-    async def balanced() -> bool:
-        return sorted(feed.loads().values()) == sorted(loads) and not await _moving(feed)
-
-    return balanced
-
-
-async def _epochs(feed: Feed) -> dict[int, int]:
-    return {e["conid"]: e["epoch"] for s in (await feed.shards()).values() for e in s["spec"].get("contracts", ())}
-
-
-async def _moving(feed: Feed) -> bool:
-    shards = await feed.shards()
-    return any(e["state"] != "Active" for shard in shards.values() for e in shard["spec"].get("contracts", ()))
-
-
-async def _left_of(feed: Feed) -> list[str]:
-    paths = (FEEDS, SHARDS, PODS, LEASES, f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets")
-    items = [json.loads(bytes(raw)) for path in paths for raw in await feed.cluster.list(path)]
-    return [f"{item.get('kind')} {name}" for item in items if feed.name in (name := item["metadata"]["name"])]
 
 
 @on_one_loop
@@ -212,7 +76,7 @@ class TestUniverse:
     async def test_root_added_and_removed(self, feed: Feed, figures: Figures) -> None:
         before = feed.published()
         await feed.patch(roots=[{"symbol": "CL"}, {"symbol": "NG"}, {"symbol": "GC"}])
-        took = await eventually(_balanced(feed, 6, 6, 6), within=10, what="GC is streamed")
+        took = await eventually(balanced(feed, 6, 6, 6), within=10, what="GC is streamed")
         figures.record("root added, until all its contracts have a worker", took, bar=2, note="hollow workers")
         assert {conid: pod for conid, pod in feed.published().items() if conid in before} == before
         await feed.ready(18)
@@ -220,13 +84,13 @@ class TestUniverse:
         await feed.ready(12)
         assert not any(2000 <= conid < 3000 for conid in feed.published())
 
-    async def test_a_root_that_comes_back_goes_on_above_its_old_epochs(self, feed: Feed) -> None:
-        old = await _epochs(feed)
+    async def test_a_root_that_comes_back_goes_on_above_its_oldepochs(self, feed: Feed) -> None:
+        old = await epochs(feed)
         await feed.patch(roots=[{"symbol": "CL"}])
         await feed.ready(6)
         await feed.patch(roots=[{"symbol": "CL"}, {"symbol": "NG"}])
         await feed.ready(12)
-        new = await _epochs(feed)
+        new = await epochs(feed)
         assert all(new[conid] > epoch for conid, epoch in old.items() if conid >= 2000)
 
     async def test_front_months(self, feed: Feed) -> None:
@@ -258,14 +122,14 @@ class TestScale:
     async def test_up_moves_only_the_newcomers_share(self, feed: Feed) -> None:
         before = feed.published()
         await feed.patch(workers=4)
-        await eventually(_balanced(feed, 3, 3, 3, 3), within=15, what="four workers with three each")
+        await eventually(balanced(feed, 3, 3, 3, 3), within=15, what="four workers with three each")
         moved = [conid for conid, pod in feed.published().items() if pod != before[conid]]
         assert len(moved) == 3
         assert {feed.published()[conid] for conid in moved} == {f"{feed.name}-3"}
         assert feed.crew.lost(feed.name) == []
 
     async def test_newcomer_that_never_gets_warm_disturbs_nobody(self, feed: Feed) -> None:
-        before, epochs = feed.published(), await _epochs(feed)
+        before, started = feed.published(), await epochs(feed)
         newcomer = f"{feed.name}-3"
         feed.crew.cold.add(newcomer)
         await feed.patch(workers=4)
@@ -281,16 +145,16 @@ class TestScale:
         assert (await feed.condition("Covered"))["status"] == "True"
         await feed.crew.kill(newcomer)
         await eventually(waiting, wanted=[], within=10, what="the dead newcomer's entries go")
-        assert await _epochs(feed) == epochs
+        assert await epochs(feed) == started
         feed.crew.cold.clear()
         await feed.crew.restart(newcomer)
-        await eventually(_balanced(feed, 3, 3, 3, 3), within=15, what="four workers with three each")
+        await eventually(balanced(feed, 3, 3, 3, 3), within=15, what="four workers with three each")
         assert feed.crew.lost(feed.name) == []
 
     async def test_down_moves_first_then_removes(self, feed: Feed) -> None:
         before = feed.published()
         await feed.patch(workers=2)
-        await eventually(_balanced(feed, 6, 6), within=15, what="two workers with six each")
+        await eventually(balanced(feed, 6, 6), within=15, what="two workers with six each")
         moved = {conid for conid, pod in feed.published().items() if pod != before[conid]}
         assert moved == {conid for conid, pod in before.items() if pod == f"{feed.name}-2"}
 
@@ -315,7 +179,7 @@ class TestReplacement:
 
         await eventually(replaced, within=20, what="another pod has its place")
         feed.crew.patient.clear()
-        await eventually(_balanced(feed, 4, 4, 4), within=15, what="the new pod has its share")
+        await eventually(balanced(feed, 4, 4, 4), within=15, what="the new pod has its share")
         assert feed.crew.lost(feed.name) == []
 
 
@@ -340,12 +204,12 @@ class TestLoss:
         figures.record(
             "container dead, until its contracts stand in other shards", took, bar=0.3, note="hollow workers"
         )
-        await eventually(_balanced(feed, 6, 6), within=5, what="two survivors with six each")
+        await eventually(balanced(feed, 6, 6), within=5, what="two survivors with six each")
         assert {c: p for c, p in feed.published().items() if c not in lost} == {
             c: p for c, p in before.items() if c not in lost
         }
         await feed.crew.restart(victim)
-        await eventually(_balanced(feed, 4, 4, 4), within=15, what="the returned worker has its share")
+        await eventually(balanced(feed, 4, 4, 4), within=15, what="the returned worker has its share")
 
     async def test_hung_worker_is_lost_by_its_lease(self, feed: Feed) -> None:
         victim = feed.crew.workers[f"{feed.name}-2"]
@@ -357,7 +221,7 @@ class TestLoss:
         )
         assert took >= 8  # never before it must have stopped by itself
         victim.cut_off = False
-        await eventually(_balanced(feed, 4, 4, 4), within=15, what="the returned worker has its share")
+        await eventually(balanced(feed, 4, 4, 4), within=15, what="the returned worker has its share")
 
     async def test_brief_loss_of_a_session_moves_nothing(self, feed: Feed) -> None:
         before = feed.published()
@@ -371,9 +235,9 @@ class TestLoss:
     async def test_long_loss_of_a_session_moves_its_contracts(self, feed: Feed) -> None:
         worker = feed.crew.workers[f"{feed.name}-0"]
         worker.session = "LoggingIn"
-        await eventually(_balanced(feed, 6, 6), within=12, what="two workers with six each")
+        await eventually(balanced(feed, 6, 6), within=12, what="two workers with six each")
         worker.session = "Streaming"
-        await eventually(_balanced(feed, 4, 4, 4), within=10, what="three workers with four each")
+        await eventually(balanced(feed, 4, 4, 4), within=10, what="three workers with four each")
 
     async def test_most_sessions_lost_together_moves_nothing(self, feed: Feed) -> None:
         before = feed.published()
@@ -426,7 +290,7 @@ class TestLifecycle:
                 await asyncio.sleep(delay)
                 operator.kill()
                 operator.start()
-        await eventually(_balanced(feed, 4, 4, 4), within=30, what="three workers with four each")
+        await eventually(balanced(feed, 4, 4, 4), within=30, what="three workers with four each")
         await feed.ready(12)
         assert feed.crew.lost(feed.name) == []
 
