@@ -55,18 +55,19 @@ def verify(token: str, *, public_key: str | None, shard: str, path: str) -> None
 
 
 class ResolvedContract(msgspec.Struct, frozen=True, rename="camel"):
-    """One contract of a root, in the answer to ``GET /v1/universe/{root}?months=N``."""
+    """One contract of a root, in the answer to ``GET /v1/universe/{root}?months=N&since=YYYYMMDD``."""
 
     conid: int
     root: str
     symbol: str
     exchange: str
     contract_month: str  # YYYYMM
-    last_trading_day: str  # YYYYMMDD
+    last_trading_day: str  # YYYYMMDD: on this day it may still trade
 
 
 class ResolvedRoot(msgspec.Struct, frozen=True, rename="camel"):
-    """Answer of ``GET /v1/universe/{root}?months=N``: the N nearest contracts by expiry, nearest first.
+    """Answer of ``GET /v1/universe/{root}?months=N&since=YYYYMMDD``: of the contracts that trade on that day or later
+    the N nearest by expiry, nearest first. The day is the asker's, so that both agree on what has expired.
 
     404 with ``{"error": …}``: IB does not know the root. 503: this worker can't ask now. 502: IB's answer makes no
     sense. 401: the call's signature is refused.

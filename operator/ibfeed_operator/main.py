@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import httpx
@@ -18,7 +19,7 @@ from ibfeed_api import names
 from ibfeed_operator import digest, health
 from ibfeed_operator.cluster import Cluster
 from ibfeed_operator.feeds import Feeds
-from ibfeed_operator.shared import Settings, Shared
+from ibfeed_operator.shared import Settings, Shared, utc_now
 
 REQUEST_TIMEOUT_S: Final = 15.0
 WATCH_SERVER_S: Final = 300  # an integer: the API server takes no other
@@ -111,10 +112,10 @@ def registry() -> kopf.OperatorRegistry:
     return handlers
 
 
-async def operate(settings: Settings, *, port: int = health.PORT) -> None:
+async def operate(settings: Settings, *, port: int = health.PORT, clock: Callable[[], datetime] = utc_now) -> None:
     """Run until a signal comes or kopf gives up (then the process ends, and is started again)."""
     async with await Cluster.connect() as cluster, httpx.AsyncClient(trust_env=False) as http:
-        feeds = Feeds(Shared(cluster=cluster, http=http, settings=settings))
+        feeds = Feeds(Shared(cluster=cluster, http=http, settings=settings, clock=clock))
         server = await health.serve(feeds, port=port)
         running = asyncio.create_task(feeds.run())
         try:

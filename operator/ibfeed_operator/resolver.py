@@ -26,7 +26,8 @@ from ibfeed_operator.universe import Answer, alive_by_root
 
 logger = logging.getLogger(__name__)
 
-REFRESH_S: Final = 6 * 3600.0
+REFRESH_S: Final = 6 * 3600.0  # beside the new trading day
+AHEAD: Final = 1  # contracts asked for beyond those streamed: the next one's successor
 ASK_AGAIN_UNKNOWN_S: Final = 600.0  # IB lists new roots now and then; a typing error is mended by a change of the spec
 _FIRST_RETRY_S: Final = 1.0
 _LAST_RETRY_S: Final = 60.0
@@ -56,14 +57,13 @@ class _Asked:
         age = now - self.at
         if self.answer.months != months and not whole:
             return True
-        if self.answer.trouble is RootTrouble.UNKNOWN:
-            return age >= ASK_AGAIN_UNKNOWN_S
         if doubtful and age >= _LAST_RETRY_S:
             return True
+        if self.answer.trouble is RootTrouble.UNKNOWN:
+            return age >= ASK_AGAIN_UNKNOWN_S
         if self.answer.trouble is not None:
             return age >= min(_FIRST_RETRY_S * 2.0 ** (self.failures - 1), _LAST_RETRY_S)
-        rolled = self.day != today and not whole
-        return rolled or age >= REFRESH_S
+        return self.day != today or age >= REFRESH_S
 
 
 class Resolver:
@@ -93,7 +93,7 @@ class Resolver:
     ) -> None:
         """Start asking if an answer is due, a worker can be asked, and none is being asked now.
 
-        ``doubtful``: roots whose latest answer was not believed.
+        ``doubtful``: roots whose latest answer was not believed. ``today``: the trading day, YYYYMMDD.
         """
         symbols = {root.symbol for root in feed.spec.roots}
         for gone in self._asked.keys() - symbols:
@@ -114,16 +114,16 @@ class Resolver:
     ) -> Iterable[Root]:
         alive = alive_by_root(known, today=today)
         for root in feed.spec.roots:
-            whole = len(alive.get(root.symbol, ())) >= feed.spec.front_months_of(root)
+            contracts, months = alive.get(root.symbol, []), _months(feed, root)
+            whole = len(contracts) >= feed.spec.front_months_of(root)
             asked = self._asked.get(root.symbol)
             if asked is None:
-                # All that the spec wants is known from before this operator's life: asking is a matter of hours.
+                # All that the spec wants is known from before this operator's life: asking is a matter of hours, unless
+                # a successor is wanted at the end of this day.
                 since = self._first_sight.setdefault(root.symbol, now)
-                if not whole or now - since >= REFRESH_S:
+                if not whole or now - since >= REFRESH_S or contracts[0].last_trading_day <= today:
                     yield root
-            elif asked.due(
-                feed.spec.front_months_of(root), whole=whole, doubtful=root.symbol in doubtful, today=today, now=now
-            ):
+            elif asked.due(months, whole=whole, doubtful=root.symbol in doubtful, today=today, now=now):
                 yield root
 
     async def _ask_all(self, feed: Feed, roots: Sequence[Root], candidates: Sequence[Candidate], today: str) -> None:
@@ -131,19 +131,19 @@ class Resolver:
             before = self._asked.get(root.symbol)
             failures = before.failures if before is not None else 0
             candidate = candidates[failures % len(candidates)]  # another one, if the last one could not say
-            answer = await self._ask(feed, root.symbol, feed.spec.front_months_of(root), candidate)
+            answer = await self._ask(feed, root.symbol, _months(feed, root), candidate, today)
             failed = answer.trouble is RootTrouble.FAILED
             self._asked[root.symbol] = _Asked(answer, time.monotonic(), today, failures + 1 if failed else 0)
             self._wake()
 
-    async def _ask(self, feed: Feed, root: str, months: int, candidate: Candidate) -> Answer:
+    async def _ask(self, feed: Feed, root: str, months: int, candidate: Candidate, today: str) -> Answer:
         def trouble(kind: RootTrouble, message: str) -> Answer:
             logger.warning("root %s of %s/%s: %s", root, feed.namespace, feed.name, message or kind)
             return Answer(root=root, months=months, trouble=kind, message=message)
 
         try:
             await self._publish_key(feed, candidate)
-            response = await self._call(feed, root, months, candidate)
+            response = await self._call(feed, root, months, candidate, today)
         except ClusterError as error:
             return trouble(RootTrouble.FAILED, f"The operator's key could not be given to {candidate.shard}: {error}")
         except httpx.HTTPError as error:
@@ -169,7 +169,7 @@ class Resolver:
             path = f"{shards_path(feed.namespace)}/{candidate.shard}"
             await self._cluster.patch(path, {"spec": {"operatorKey": self._signer.public_key}})
 
-    async def _call(self, feed: Feed, root: str, months: int, candidate: Candidate) -> httpx.Response:
+    async def _call(self, feed: Feed, root: str, months: int, candidate: Candidate, today: str) -> httpx.Response:
         path = universe_path(root)
         host = f"[{candidate.ip}]" if ":" in candidate.ip else candidate.ip
         waits = iter(_REFUSED_WAITS_S)
@@ -177,7 +177,7 @@ class Resolver:
             token = self._signer.token(shard=f"{feed.namespace}/{candidate.shard}", path=path)
             response = await self._http.get(
                 f"http://{host}:{WORKER_PORT}{path}",
-                params={"months": months},
+                params={"months": months, "since": today},
                 headers={"Authorization": f"Bearer {token}"},
                 timeout=_TIMEOUT,
             )
@@ -185,6 +185,10 @@ class Resolver:
             if response.status_code != 401 or wait is None:
                 return response
             await asyncio.sleep(wait)
+
+
+def _months(feed: Feed, root: Root) -> int:
+    return feed.spec.front_months_of(root) + AHEAD
 
 
 class _Refusal(msgspec.Struct):

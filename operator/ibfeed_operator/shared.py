@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import httpx
 
@@ -21,11 +23,18 @@ class Settings:
     namespace: str = ""
 
 
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
+    """``clock`` tells which contracts have expired; nothing is measured by it."""
+
     cluster: Cluster
     http: httpx.AsyncClient
     settings: Settings
+    clock: Callable[[], datetime] = utc_now
     signer: Signer = field(default_factory=Signer)
     leases: LeaseObserver = field(default_factory=LeaseObserver)
     # Feeds on one source choose accounts one after the other; by (namespace, source).

@@ -3,17 +3,35 @@
 IB is asked root by root (``resolver.py``). What is known already is in the cluster: the entries of the IbShards and
 ``IbFeed.status.contracts``; so a restarted operator asks nothing that could move a contract. A contract that has
 expired leaves; an answer that forgets one which has not is not believed.
+
+IB is asked for one contract more than is streamed, so the successor of one that expires is known beforehand: both
+change places in one cycle, and nobody's load changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from ibfeed_api.calls import ResolvedContract
 from ibfeed_api.feed import FeedSpec, Root
 from ibfeed_operator.facts import Contract, Feed, RootProblem, RootTrouble, Shard, Universe
 from ibfeed_operator.plan import slots
+
+# Globex ends its day at 16:00 in Chicago, 21:00 or 22:00 UTC, and opens the next an hour later; by then Asia's and
+# Europe's exchanges have ended theirs. On its last day a contract ends hours earlier (CL 14:30, ES 9:30 in New York).
+_DAY_ENDS_BEFORE_MIDNIGHT: Final = timedelta(hours=2)
+
+
+def trading_day(now: datetime) -> str:
+    """The day (YYYYMMDD) whose contracts trade at ``now`` (timezone-aware), or will when the exchanges open again.
+
+    IB's last trading days are days of the exchange. This one ends everywhere at once, at 22:00 UTC, when no contract of
+    that last day trades any more and the next day's evening session begins.
+    """
+    return (now.astimezone(UTC) + _DAY_ENDS_BEFORE_MIDNIGHT).strftime("%Y%m%d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +76,9 @@ def remembered(feed: Feed, shards: Iterable[Shard]) -> dict[int, Contract]:
 
 
 def merge(spec: FeedSpec, known: Mapping[int, Contract], answers: Mapping[str, Answer], *, today: str) -> Universe:
-    """Return the feed's universe from what is ``known`` and the latest ``answers`` (by root). ``today``: YYYYMMDD, UTC.
+    """Return the feed's universe from what is ``known`` and the latest ``answers`` (by root).
 
-    A contract counts as expired from the UTC midnight after its last trading day: by then every exchange has closed.
+    ``today``: the trading day. A contract is streamed on its last trading day and has expired on the next.
     """
     chosen: list[Contract] = []
     problems: list[RootProblem] = []
@@ -76,7 +94,8 @@ def merge(spec: FeedSpec, known: Mapping[int, Contract], answers: Mapping[str, A
             problems.append(problem)
         resolved &= bool(contracts) or (problem is not None and problem.trouble is RootTrouble.UNKNOWN)
     unique = {contract.conid: contract for contract in chosen}
-    slot_of = slots(unique, {conid: contract.slot for conid, contract in known.items()})
+    # Only who stays keeps a slot: a successor gets that of the one whose place it takes, even in the same cycle.
+    slot_of = slots(unique, {conid: contract.slot for conid, contract in known.items() if conid in unique})
     return Universe(
         contracts=tuple(replace(contract, slot=slot_of[conid]) for conid, contract in unique.items()),
         problems=tuple(problems),
@@ -100,23 +119,29 @@ def _of_root(
     if answer is None:
         if not old:
             problem = RootProblem(root=root.symbol, trouble=RootTrouble.WAITING)
+    elif answer.trouble is RootTrouble.UNKNOWN and old:
+        problem = _shrank(root, old[:months])
     elif answer.trouble is not None:
         problem = RootProblem(root=root.symbol, trouble=answer.trouble, message=answer.message)
     else:
         new = _nearest((_contract(root, contract) for contract in answer.contracts), today)
         lost = _lost(old[:months], new, answer.months)
         if lost:
-            symbols = ", ".join(contract.symbol for contract in lost)
-            problem = RootProblem(
-                root=root.symbol,
-                trouble=RootTrouble.SHRANK,
-                message=f"IB's latest answer for {root.symbol} lacks {symbols}, which have not expired;"
-                " the last good contracts are kept and IB is asked again.",
-            )
+            problem = _shrank(root, lost)
         elif new:
             result = new[:months]
     books = root.depth.front_months if root.depth is not None else 0
     return [_with_depth(contract, position < books) for position, contract in enumerate(result)], problem
+
+
+def _shrank(root: Root, lost: Iterable[Contract]) -> RootProblem:
+    symbols = ", ".join(contract.symbol for contract in lost)
+    return RootProblem(
+        root=root.symbol,
+        trouble=RootTrouble.SHRANK,
+        message=f"IB's latest answer for {root.symbol} lacks {symbols}, which have not expired;"
+        " the last good contracts are kept and IB is asked again.",
+    )
 
 
 def _lost(old: Sequence[Contract], new: Sequence[Contract], months: int) -> list[Contract]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final
 
 from ibfeed_api.names import ContractState, Session, shard_name
@@ -24,7 +23,7 @@ from ibfeed_operator.liveness import Liveness, Sighting, Verdict
 from ibfeed_operator.observe import World, read_shard, shards_path
 from ibfeed_operator.resolver import Resolver
 from ibfeed_operator.shared import Shared
-from ibfeed_operator.universe import merge, remembered
+from ibfeed_operator.universe import merge, remembered, trading_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class Visit:
         self.memory: Final = memory
         self.world: Final = world
         self.feed: Final[Feed] = world.feed
-        self.today: Final = datetime.now(UTC).strftime("%Y%m%d")
+        self.today: Final = trading_day(shared.clock())
         self.shards = {shard.worker: shard for shard in world.shards}
         self.pods: Final = {pod.worker: pod for pod in world.pods}
         self.decision: Decision | None = None

@@ -37,8 +37,8 @@ def _now() -> str:
     return dt.datetime.now(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def listed(root: str, months: int) -> list[dict[str, Any]]:
-    return [
+def listed(root: str, months: int, since: str) -> list[dict[str, Any]]:
+    every = [
         {
             "conid": ROOTS[root] + month,
             "root": root,
@@ -47,8 +47,9 @@ def listed(root: str, months: int) -> list[dict[str, Any]]:
             "contractMonth": f"2031{month:02d}",
             "lastTradingDay": f"2031{month:02d}20",
         }
-        for month in range(1, months + 1)
+        for month in range(1, 13)
     ]
+    return [contract for contract in every if contract["lastTradingDay"] >= since][:months]
 
 
 @dataclass
@@ -101,6 +102,7 @@ class Crew:
         self.workers: dict[str, Hollow] = {}
         self.asked: list[tuple[str, str]] = []  # pod, root
         self.unknown: set[str] = set()
+        self.forgotten: set[int] = set()  # conids that IB's answers lack
         # Feed, conid and epoch -> the processes that published under it.
         self.publishers: dict[tuple[str, int, int], set[str]] = defaultdict(set)
         self.doubles: list[str] = []
@@ -328,7 +330,9 @@ class Crew:
             self.asked.append((worker.pod, root))
             if root not in ROOTS or root in self.unknown:
                 return web.json_response({"error": f"IB does not know {root}"}, status=404)
-            return web.json_response({"root": root, "contracts": listed(root, int(request.query["months"]))})
+            contracts = listed(root, int(request.query["months"]), request.query["since"])
+            contracts = [contract for contract in contracts if contract["conid"] not in self.forgotten]
+            return web.json_response({"root": root, "contracts": contracts})
 
         app = web.Application()
         app.add_routes([web.get("/v1/universe/{root}", universe)])

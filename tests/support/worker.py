@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -138,7 +139,8 @@ class Worker:
     def resolve(self, root: str, months: int = 2) -> httpx.Response:
         path = universe_path(root)
         token = self.stage.signer.token(shard=f"{self.stage.namespace}/{self.name}", path=path)
-        return self._http.get(f"{path}?months={months}", headers={"Authorization": f"Bearer {token}"})
+        question = f"{path}?months={months}&since={datetime.now(UTC):%Y%m%d}"
+        return self._http.get(question, headers={"Authorization": f"Bearer {token}"})
 
     # The process.
 

@@ -7,7 +7,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Final, NoReturn
 
@@ -408,10 +408,10 @@ class Worker:
     def operator_key(self) -> str | None:
         return self._shard.spec.operator_key if self._shard else None
 
-    async def resolve(self, root: str, months: int) -> ResolvedRoot:
+    async def resolve(self, root: str, months: int, since: date) -> ResolvedRoot:
         if self._rest is None or not self.is_streaming():
             raise CantAsk(f"this worker has no session now: {self._board.session.value}")
-        return await self._universe.resolve(self._rest, root, months)
+        return await self._universe.resolve(self._rest, root, months, since)
 
 
 async def work(config: Config, stop: asyncio.Event) -> None:

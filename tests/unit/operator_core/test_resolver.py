@@ -67,7 +67,7 @@ async def test_signed_question_and_answer() -> None:
     asking.refresh()
     await asking.done()
     (request,) = asking.requests
-    assert str(request.url) == "http://10.0.0.1:8080/v1/universe/CL?months=1"
+    assert str(request.url) == "http://10.0.0.1:8080/v1/universe/CL?months=2&since=20270101"
     token = request.headers["Authorization"].removeprefix("Bearer ")
     verify(token, public_key=asking.signer.public_key, shard="default/energy-0", path="/v1/universe/CL")
     with pytest.raises(CallRefused):
@@ -82,9 +82,19 @@ async def test_asked_once_until_something_changes() -> None:
         asking.refresh({1: contract(1, day="20270120")} if asking.requests else None)
         await asking.done()
     assert len(asking.requests) == 1
-    asking.refresh({1: contract(1, day="20270120")}, today="20270121")  # it has expired
+    asking.refresh({1: contract(1, day="20270120")}, today="20270102")  # after each trading day
     await asking.done()
     assert len(asking.requests) == 2
+
+
+async def test_new_operator_asks_for_the_successor_on_a_contracts_last_day() -> None:
+    asking = Asking(lambda _: httpx.Response(200, json=ANSWER))
+    asking.refresh({1: contract(1, day="20270120")}, today="20270119")
+    await asking.done()
+    assert asking.requests == []
+    asking.refresh({1: contract(1, day="20270120")}, today="20270120")
+    await asking.done()
+    assert len(asking.requests) == 1
 
 
 async def test_new_operator_that_knows_everything_does_not_ask() -> None:

@@ -67,12 +67,32 @@ class TestMerge:
         universe = merge(THREE, known_of(1, 2, 3), {"CL": answer}, today="20270121")
         assert {contract.conid: contract.slot for contract in universe.contracts} == {2: 2, 3: 3, 4: 0}
 
-    def test_unknown_root_keeps_what_was_good(self) -> None:
+    def test_successor_gets_the_slot_that_becomes_free(self) -> None:
+        answer = Answer(root="CL", months=3, contracts=resolved(2, 3, 4))
+        known = {n: contract(n, day=DAYS[n - 1], slot=slot) for n, slot in ((1, 1), (2, 0), (3, 2))}
+        universe = merge(THREE, known, {"CL": answer}, today="20270121")
+        assert {contract.conid: contract.slot for contract in universe.contracts} == {2: 0, 3: 2, 4: 1}
+
+    def test_unknown_root(self) -> None:
+        universe = merge(THREE, {}, {"CL": Answer(root="CL", months=3, trouble=RootTrouble.UNKNOWN)}, today=TODAY)
+        assert conids(universe) == []
+        assert universe.problems[0].trouble is RootTrouble.UNKNOWN
+        assert universe.resolved
+
+    def test_root_that_is_unknown_all_at_once_keeps_what_was_good(self) -> None:
         answer = Answer(root="CL", months=3, trouble=RootTrouble.UNKNOWN)
         universe = merge(THREE, known_of(1, 2, 3), {"CL": answer}, today=TODAY)
         assert conids(universe) == [1, 2, 3]
-        assert universe.problems[0].trouble is RootTrouble.UNKNOWN
+        assert universe.problems[0].trouble is RootTrouble.SHRANK
+        assert "CL1, CL2, CL3" in universe.problems[0].message
         assert universe.resolved
+
+    def test_successor_known_beforehand_enters_when_the_day_turns(self) -> None:
+        answer = Answer(root="CL", months=4, contracts=resolved(1, 2, 3, 4))
+        assert conids(merge(THREE, known_of(1, 2, 3), {"CL": answer}, today="20270120")) == [1, 2, 3]
+        universe = merge(THREE, known_of(1, 2, 3), {"CL": answer}, today="20270121")
+        assert {contract.conid: contract.slot for contract in universe.contracts} == {2: 2, 3: 3, 4: 0}
+        assert not universe.problems
 
     def test_answer_that_forgets_a_living_contract_is_not_believed(self) -> None:
         answer = Answer(root="CL", months=3, contracts=resolved(1, 3, 4))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import date
 
 import httpx
 import pytest
@@ -23,6 +24,7 @@ class Answers:
         self.wrong = ""
         self.streaming = True
         self.error: Exception | None = None
+        self.since: date | None = None
         self.key: str | None = self.signer.public_key
 
     def health(self) -> str:
@@ -34,9 +36,10 @@ class Answers:
     def operator_key(self) -> str | None:
         return self.key
 
-    async def resolve(self, root: str, months: int) -> ResolvedRoot:
+    async def resolve(self, root: str, months: int, since: date) -> ResolvedRoot:
         if self.error:
             raise self.error
+        self.since = since
         return ResolvedRoot(root=root, contracts=(CLZ6,) * months)
 
 
@@ -68,9 +71,10 @@ async def test_probes_and_metrics(client: httpx.AsyncClient, answers: Answers) -
 
 
 async def test_the_operators_question(client: httpx.AsyncClient, answers: Answers) -> None:
-    answer = await client.get("/v1/universe/CL?months=2", headers=signed(answers))
+    answer = await client.get("/v1/universe/CL?months=2&since=20261119", headers=signed(answers))
     assert answer.status_code == 200
     assert answer.json()["root"] == "CL"
+    assert answers.since == date(2026, 11, 19)
     assert answer.json()["contracts"][1] == {
         "conid": 1,
         "root": "CL",
@@ -82,7 +86,7 @@ async def test_the_operators_question(client: httpx.AsyncClient, answers: Answer
 
 
 async def test_only_the_operator_may_ask(client: httpx.AsyncClient, answers: Answers) -> None:
-    path = "/v1/universe/CL?months=2"
+    path = "/v1/universe/CL?months=2&since=20261119"
     assert (await client.get(path)).status_code == 401
     assert (await client.get(path, headers=signed(answers, "NG"))).status_code == 401
     assert (await client.get(path, headers=signed(answers, shard="default/energy-1"))).status_code == 401
@@ -96,10 +100,18 @@ async def test_only_the_operator_may_ask(client: httpx.AsyncClient, answers: Ans
 )
 async def test_what_goes_wrong(client: httpx.AsyncClient, answers: Answers, error: Exception, status: int) -> None:
     answers.error = error
-    answer = await client.get("/v1/universe/CL?months=2", headers=signed(answers))
+    answer = await client.get("/v1/universe/CL?months=2&since=20261119", headers=signed(answers))
     assert (answer.status_code, answer.json()) == (status, {"error": str(error)})
 
 
 @pytest.mark.parametrize("months", ["", "0", "x", "-1", "100000"])
 async def test_months_out_of_bounds(client: httpx.AsyncClient, answers: Answers, months: str) -> None:
-    assert (await client.get(f"/v1/universe/CL?months={months}", headers=signed(answers))).status_code == 400
+    assert (
+        await client.get(f"/v1/universe/CL?months={months}&since=20261119", headers=signed(answers))
+    ).status_code == 400
+
+
+@pytest.mark.parametrize("since", ["", "20261332", "today", "2026-11-19"])
+async def test_a_day_that_is_none(client: httpx.AsyncClient, answers: Answers, since: str) -> None:
+    answer = await client.get(f"/v1/universe/CL?months=2&since={since}", headers=signed(answers))
+    assert (answer.status_code, answer.json()) == (400, {"error": "since must be a day, YYYYMMDD"})

@@ -44,6 +44,14 @@ def test_the_nearest_leave_out_what_has_expired() -> None:
     assert [one.conid for one in nearest(listed, 99, date(2026, 11, 1))] == [10, 11]
 
 
+def test_what_is_settled_in_cash_trades_on_the_day_after_ibs_ltd() -> None:
+    # As recorded of ES in 2023; it traded until the opening of that third Friday.
+    (listed,) = futures({"ES": [row(495512552, 20231215, 20231214)]}, "ES")
+    assert nearest((listed,), 1, date(2023, 12, 15)) == (listed,)
+    assert nearest((listed,), 1, date(2023, 12, 16)) == ()
+    assert contract(listed, "ES", {"contract_month": "202312"}).last_trading_day == "20231215"
+
+
 @pytest.mark.parametrize(
     ("info", "symbol"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Final, Protocol
 
 import msgspec
@@ -12,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from ibfeed_api.calls import CallRefused, ResolvedRoot, universe_path, verify
 from ibfeed_worker.log import Log
-from ibfeed_worker.universe.parse import BadAnswer
+from ibfeed_worker.universe.parse import BadAnswer, day
 from ibfeed_worker.universe.resolve import CantAsk, UnknownRoot
 
 _MOST_MONTHS: Final = 120
@@ -30,7 +31,7 @@ class Answers(Protocol):
 
     def operator_key(self) -> str | None: ...
 
-    async def resolve(self, root: str, months: int) -> ResolvedRoot:
+    async def resolve(self, root: str, months: int, since: date) -> ResolvedRoot:
         """Raises UnknownRoot, CantAsk or BadAnswer."""
 
 
@@ -70,9 +71,12 @@ class HttpServer:
         months = request.query.get("months", "")
         if not months.isdecimal() or not 1 <= int(months) <= _MOST_MONTHS:
             return _error(400, f"months must be 1 to {_MOST_MONTHS}")
+        since = day(request.query.get("since"))
+        if since is None:
+            return _error(400, "since must be a day, YYYYMMDD")
         try:
             async with asyncio.timeout(_RESOLVE_LIMIT):
-                found = await self._answers.resolve(request.match_info["root"], int(months))
+                found = await self._answers.resolve(request.match_info["root"], int(months), since)
         except UnknownRoot as error:
             return _error(404, str(error))
         except BadAnswer as error:

@@ -24,7 +24,16 @@ class Listed:
 
     conid: int
     expiry: date
-    last_trading_day: date
+    ltd: date
+
+    @property
+    def last_trading_day(self) -> date:
+        """The last day on which it may trade.
+
+        IB's ``ltd`` of what is settled in cash is the day before: ESZ3, of which IB says ltd 14 and expiry 15 December
+        2023, traded until that Friday's opening.
+        """
+        return max(self.expiry, self.ltd)
 
 
 def futures(found: Any, root: str) -> tuple[Listed, ...]:
@@ -40,9 +49,9 @@ def futures(found: Any, root: str) -> tuple[Listed, ...]:
     return tuple(sorted(listed.values(), key=lambda one: (one.expiry, one.conid)))
 
 
-def nearest(listed: tuple[Listed, ...], count: int, today: date) -> tuple[Listed, ...]:
-    """The ``count`` nearest that can still be traded today."""
-    return tuple(one for one in listed if max(one.expiry, one.last_trading_day) >= today)[:count]
+def nearest(listed: tuple[Listed, ...], count: int, since: date) -> tuple[Listed, ...]:
+    """The ``count`` nearest whose last trading day is ``since`` or later."""
+    return tuple(one for one in listed if one.last_trading_day >= since)[:count]
 
 
 def contract(one: Listed, root: str, info: Any) -> ResolvedContract:
@@ -69,10 +78,10 @@ def contract(one: Listed, root: str, info: Any) -> ResolvedContract:
 def _row(row: Any) -> Listed | None:
     if not isinstance(row, Mapping):
         return None
-    conid, expiry = _conid(row.get("conid")), _day(row.get("expirationDate"))
+    conid, expiry = _conid(row.get("conid")), day(row.get("expirationDate"))
     if conid is None or expiry is None:
         return None
-    return Listed(conid, expiry, _day(row.get("ltd")) or expiry)
+    return Listed(conid, expiry, day(row.get("ltd")) or expiry)
 
 
 def _conid(value: Any) -> int | None:
@@ -80,8 +89,8 @@ def _conid(value: Any) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and int(text) > 0 else None
 
 
-def _day(value: Any) -> date | None:
-    """YYYYMMDD, number or string."""
+def day(value: Any) -> date | None:
+    """YYYYMMDD, number or string; None for anything else."""
     text = str(value)
     if len(text) != 8 or not text.isascii() or not text.isdecimal():
         return None

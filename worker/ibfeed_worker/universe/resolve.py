@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta, timezone
+from datetime import date
 from typing import Any, Final
 
 from ibfeed_api.calls import ResolvedContract, ResolvedRoot
@@ -12,9 +12,6 @@ from ibfeed_worker.session.rest import Rest, describe
 from ibfeed_worker.universe.parse import BadAnswer, Listed, contract, futures, nearest
 
 _AT_ONCE: Final = 5  # requests in flight; the pacing budget decides how fast they start
-_EXCHANGE: Final = timezone(
-    timedelta(hours=-6)
-)  # expiry dates are the exchange's days; an hour more or less is no matter
 
 
 class UnknownRoot(Exception):
@@ -26,26 +23,29 @@ class CantAsk(Exception):
 
 
 class Universe:
-    """Remembers each contract's month for the process's life: it never changes."""
+    """Remembers what IB said of each row for the process's life; a row whose dates change is asked for anew."""
 
     def __init__(self) -> None:
-        self._known: dict[int, ResolvedContract] = {}
+        self._known: dict[Listed, ResolvedContract] = {}
 
-    async def resolve(self, rest: Rest, root: str, months: int) -> ResolvedRoot:
-        """The ``months`` nearest contracts. Raises UnknownRoot, CantAsk or BadAnswer."""
+    async def resolve(self, rest: Rest, root: str, months: int, since: date) -> ResolvedRoot:
+        """The ``months`` nearest contracts that trade on ``since`` or later.
+
+        Raises UnknownRoot, CantAsk or BadAnswer.
+        """
         found = _checked(await rest.get("/trsrv/futures", {"symbols": root}))
         listed = futures(found, root)
         if not listed:
             raise UnknownRoot(f"IB lists no futures of root {root}")
-        wanted = nearest(listed, months, datetime.now(_EXCHANGE).date())
+        wanted = nearest(listed, months, since)
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def one(row: Listed) -> ResolvedContract:
-            if row.conid not in self._known:
+            if row not in self._known:
                 async with gate:
                     info = _checked(await rest.get(f"/iserver/contract/{row.conid}/info", {}))
-                self._known[row.conid] = contract(row, root, info)
-            return self._known[row.conid]
+                self._known[row] = contract(row, root, info)
+            return self._known[row]
 
         answers = await asyncio.gather(*(one(row) for row in wanted), return_exceptions=True)
         contracts = []
