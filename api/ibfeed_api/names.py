@@ -113,6 +113,7 @@ class Reason(StrEnum):
     SESSION_LOST = "SessionLost"
     LEASE_LOST = "LeaseLost"
     PENALTY_BOX = "PenaltyBox"
+    LEAVING = "Leaving"  # told to stop, and streaming until its contracts are handed over
     STOPPED = "Stopped"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.shard import Entry
-from ibfeed_operator.facts import Worker
+from ibfeed_operator.facts import Health, Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,8 @@ def coverage(workers: Iterable[Worker]) -> Coverage:
 
 def published_by(worker: Worker) -> tuple[int, ...]:
     """The conids that a worker publishes at present."""
-    if not worker.health.streaming or worker.shard is None or worker.shard.status is None:
+    publishes = worker.health.streaming or worker.health.state is Health.LEAVING
+    if not publishes or worker.shard is None or worker.shard.status is None:
         return ()
     reports = {report.conid: report for report in worker.shard.status.contracts}
     return tuple(

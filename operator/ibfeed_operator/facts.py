@@ -130,6 +130,7 @@ class Health(StrEnum):
     ABSENT = "absent"  # no pod (yet): scaled down, suspended or not created
     STARTING = "starting"  # on its way to its first session
     STREAMING = "streaming"
+    LEAVING = "leaving"  # told to stop; streams while its contracts are handed over
     RETURNING = "returning"  # was streaming and repairs its session; its contracts stay with it for now
     LOST = "lost"  # cannot be publishing any more; its contracts are free
 

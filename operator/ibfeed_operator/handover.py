@@ -19,6 +19,10 @@ B takes everything after A's mark from its buffer. A goes on buffering until its
 back at each step: before ``Retiring`` only B's entry goes; after it A becomes ``Active`` again, under a new epoch.
 Where A does not stream, its contract is Retiring at once, and Active at B once A has let go; so it is, too, where B's
 account has no line to spare.
+
+What a worker that is about to stop could hand to nobody retires last, when the rest has been handed over: so it need
+not wait for what will not come. It stays Retiring, and is Active there again, under a new epoch, when the next process
+has taken its place.
 """
 
 from __future__ import annotations
@@ -38,10 +42,10 @@ class Holding:
     """One shard as the hand-over sees it.
 
     ``streaming``: its worker is logged in and does what the shard says. ``leaving``: but it is about to stop, so that
-    nothing may turn back to it. ``silent``: no process that obeyed this shard can be publishing any more (its container
-    is dead, or it must have stopped by itself since it has not renewed its Lease). ``ended``: conid to the epoch under
-    which an earlier process of this worker was last seen publishing it. ``lines``, ``ladders``: hard limits of its
-    account.
+    nothing may go, or turn back, to it. ``silent``: no process that obeyed this shard can be publishing any more (its
+    container is dead, or it must have stopped by itself since it has not renewed its Lease). ``ended``: conid to the
+    epoch under which an earlier process of this worker was last seen publishing it. ``lines``, ``ladders``: hard limits
+    of its account.
     """
 
     worker: int
@@ -155,9 +159,9 @@ class _Step:
         if active:
             worker, entry = active[-1]
             self._clear(retiring, worker, entry, target)
-            if worker == target:
+            if worker == target and not self._ends(worker):
                 self._stay(worker, entry)
-            elif target is None or self._may_retire(worker, entry, target):
+            elif self._may_retire(worker, entry, target):
                 self._put(worker, entry, state=EntryState.RETIRING)
         elif target is None:
             for worker, entry in retiring:
@@ -176,10 +180,14 @@ class _Step:
             if self._let_go(old, retired) and not useful:
                 self._drop(old, retired)
 
-    def _may_retire(self, worker: int, entry: Entry, target: int) -> bool:
+    def _may_retire(self, worker: int, entry: Entry, target: int | None) -> bool:
         """Whether ``target`` is warm, or need not be waited for; if not, see that it becomes so."""
+        if target is None or target == worker:
+            return not (self._ends(worker) and self._relieved_by_others(worker))
         if not self._up(worker, entry):
             return True
+        if self._ends(target):
+            return False
         there = self._placed[entry.conid].get(target)
         if there is None:
             if not self._room(target):
@@ -198,6 +206,8 @@ class _Step:
     def _succeed(self, conid: int, target: int, retiring: Sequence[tuple[int, Entry]]) -> None:
         """Nobody has the contract Active: give it to ``target``, or back to who had it last."""
         there = self._placed[conid].get(target)
+        if self._ends(target):
+            return
         room = there is not None or self._room(target)
         worker, entry = retiring[-1]
         back = self._up(worker, entry, released=True) and not self._holdings[worker].leaving
@@ -284,6 +294,18 @@ class _Step:
 
     def _lives(self, worker: int) -> bool:
         return self._holdings[worker].streaming and not self._holdings[worker].silent
+
+    def _ends(self, worker: int) -> bool:
+        """Whether this process is about to stop and may still be publishing."""
+        return self._holdings[worker].leaving and not self._holdings[worker].silent
+
+    def _relieved_by_others(self, worker: int) -> bool:
+        """Whether another worker is to take over something that is Active here."""
+        where = self._targets.owners
+        return self._lives(worker) and any(
+            entry.state is EntryState.ACTIVE and where.get(entry.conid, worker) != worker
+            for entry in self._holdings[worker].entries
+        )
 
     def _up(self, worker: int, entry: Entry, *, released: bool = False) -> bool:
         """Whether the process that had this entry goes on with it; ``released``: or can, since it buffers still."""

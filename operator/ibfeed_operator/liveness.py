@@ -1,7 +1,8 @@
 """Who is alive: from shard, pod and Lease to one verdict per worker. See "Who is alive" in docs/architecture.md.
 
-Three things are told apart, since they allow different things:
+Four things are told apart, since they allow different things:
 
+- *leaving*: it was told to stop, and streams until its contracts are handed over, which the planner sees to;
 - *silent*: no process of this worker can be publishing; its contracts may be given away without being asked for;
 - *lost*: the planner gives its contracts to others; unless silent, the worker is asked to release them first;
 - *returning*: it lost its session moments ago, or most workers did together (then it is IB's daily reset or
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ibfeed_api.names import Session
+from ibfeed_api.names import Reason, Session
 from ibfeed_operator.facts import AccountLease, Health, Pod, Shard, WorkerHealth
 
 LEASE_EXPIRY_S: Final = 10.0  # a worker stops by itself after 8 s without a renewal
@@ -97,17 +98,17 @@ class Liveness:
         """Return a verdict for each sighting. ``now`` is monotonic, in seconds."""
         diagnoses = {index: _diagnose(sighting) for index, sighting in sightings.items()}
         for index in list(self._outages):
-            if index not in diagnoses or diagnoses[index].streaming:
+            if index not in diagnoses or diagnoses[index].has_session:
                 del self._outages[index]
         for index, diagnosis in diagnoses.items():
-            if not diagnosis.streaming:
+            if not diagnosis.has_session:
                 self._outages.setdefault(index, _Outage(since=now))
         holders = [index for index, sighting in sightings.items() if sighting.holds]
-        down = [index for index in holders if not diagnoses[index].streaming]
+        down = [index for index in holders if not diagnoses[index].has_session]
         if 2 * len(down) > len(holders):
             for index in down:
                 self._outages[index].mass = True
-        if not any(diagnosis.streaming for diagnosis in diagnoses.values()):
+        if not any(diagnosis.has_session for diagnosis in diagnoses.values()):
             self._back_since = None
             for index in down:
                 self._outages[index].total = True
@@ -129,6 +130,8 @@ class Liveness:
 
         if diagnosis.streaming:
             return verdict(Health.STREAMING)
+        if diagnosis.leaving:
+            return verdict(Health.LEAVING)
         if not sighting.holds:
             return verdict(Health.ABSENT if sighting.pod is None else Health.STARTING)
         outage = self._outages[sighting.index]
@@ -146,10 +149,15 @@ class Liveness:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Diagnosis:
     streaming: bool = False
+    leaving: bool = False  # streaming for as long as its contracts are being handed over
     silent: bool = False
     repairing: bool = False
     parked: bool = False
     reason: str = ""
+
+    @property
+    def has_session(self) -> bool:
+        return self.streaming or self.leaving
 
 
 def _diagnose(sighting: Sighting) -> _Diagnosis:
@@ -170,8 +178,10 @@ def _diagnose(sighting: Sighting) -> _Diagnosis:
     expired = lease is not None and lease.renew_seen_age_s >= LEASE_EXPIRY_S
     if lease is not None and mine and expired:
         return _Diagnosis(silent=True, reason=f"it no longer renews Lease {lease.name}")
-    if pod.deleting:
-        return _Diagnosis(silent=expired, reason="its pod is being deleted")
+    if is_leaving(sighting):
+        why = "its pod is being deleted" if pod.deleting else "it was told to stop"
+        leaving = mine and status.session is Session.STREAMING
+        return _Diagnosis(silent=expired, leaving=leaving, reason=why)
     if status.session is not Session.STREAMING:
         reason = status.message or f"its session is {status.session}"
         parked = status.session is Session.PARKED
@@ -179,6 +189,16 @@ def _diagnose(sighting: Sighting) -> _Diagnosis:
     if not mine:
         return _Diagnosis(silent=expired, reason="it does not hold the Lease of its account")
     return _Diagnosis(streaming=True)
+
+
+def is_leaving(sighting: Sighting) -> bool:
+    """Whether a worker is about to stop: its pod is being deleted, or it says itself that it was told to.
+
+    A node that shuts down, or a failed liveness probe, ends a process without anybody deleting its pod.
+    """
+    pod, status = sighting.pod, sighting.shard.status if sighting.shard is not None else None
+    told = status is not None and status.reason in (Reason.LEAVING, Reason.STOPPED)
+    return told or (pod is not None and pod.deleting)
 
 
 def _older(process_start: str, container_start: datetime | None) -> bool:

@@ -62,6 +62,8 @@ def trouble_of(worker: Worker, feed: Feed) -> Trouble | None:
     if worker.health.streaming:
         return None
     pod, shard = worker.pod, worker.shard
+    if worker.health.state is Health.LEAVING:
+        return Trouble(Reason.LEAVING, f"handing its contracts over: {worker.health.reason}", severe=False)
     if pod is None:
         return Trouble(Reason.POD_NOT_RUNNING, "its pod is about to be created", severe=False)
     if pod.deleting:

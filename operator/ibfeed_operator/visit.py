@@ -19,7 +19,7 @@ from ibfeed_operator.cluster import JsonObject
 from ibfeed_operator.decide import Decision
 from ibfeed_operator.facts import Feed, Health, Shard
 from ibfeed_operator.handover import Holding
-from ibfeed_operator.liveness import Liveness, Sighting, Verdict
+from ibfeed_operator.liveness import Liveness, Sighting, Verdict, is_leaving
 from ibfeed_operator.observe import World, read_shard, shards_path
 from ibfeed_operator.resolver import Resolver
 from ibfeed_operator.shared import Shared
@@ -98,7 +98,7 @@ class Visit:
                 entries=shard.spec.contracts,
                 reports=shard.status.contracts if shard.status is not None else (),
                 streaming=shard.status is not None and shard.status.session is Session.STREAMING,
-                leaving=worker in self.pods and self.pods[worker].deleting,
+                leaving=self.feed.spec.suspend or is_leaving(self.sightings[worker]),
                 silent=worker in self.verdicts and self.verdicts[worker].silent,
                 ended=self.memory.ended.get(worker, {}),
                 lines=limits.lines_per_account,

@@ -38,6 +38,7 @@ class Process:
     upto: int = 0
     buffer: tuple[int, ...] = ()
     ended: int | None = None
+    leaving: bool = False  # told to stop
 
     @property
     def publishing(self) -> bool:
@@ -53,6 +54,7 @@ class World:
     highest_epoch: int = 0
     deaths: int = 0
     plans: int = 0
+    leaves: int = 0
 
     def put(self, index: int, worker: Process) -> World:
         return replace(self, workers=(*self.workers[:index], worker, *self.workers[index + 1 :]))
@@ -64,6 +66,7 @@ class World:
                 entries=(worker.spec,) if worker.spec else (),
                 reports=(worker.report,) if worker.report else (),
                 streaming=worker.alive and not worker.fresh,
+                leaving=worker.leaving,
                 silent=not worker.alive,
                 ended={} if worker.ended is None else {1: worker.ended},
             )
@@ -98,7 +101,8 @@ class World:
         worker = self.workers[index]
         spec = worker.spec
         if spec is None:  # what it said before goes a moment later
-            return self.put(index, Process(report=worker.report if worker.subscribed else None))
+            said = worker.report if worker.subscribed else None
+            return self.put(index, Process(report=said, leaving=worker.leaving))
         seen = replace(worker, sees=(spec.epoch, spec.state), ended=None)
         if spec.state is STANDBY:
             return self.put(index, replace(seen, subscribed=True, report=report(1, spec.epoch, WARM)))
@@ -118,6 +122,20 @@ class World:
         worker = self.workers[index]
         dead = replace(worker, alive=False, sees=None, subscribed=False, buffer=(), upto=0)
         return replace(self.put(index, dead), deaths=self.deaths + 1)
+
+    def leave(self, index: int) -> World:
+        """Told to stop: the planner gives its contract to somebody else, as nothing is given to it."""
+        target = (index + 1) % len(self.workers) if self.target == index else self.target
+        world = self.put(index, replace(self.workers[index], leaving=True))
+        return replace(world, target=target, leaves=self.leaves + 1)
+
+    def end(self, index: int) -> Iterator[World]:
+        """Who leaves ends once it publishes nothing; it has said so, and takes what it holds with it."""
+        worker = self.workers[index]
+        released = worker.report is not None and worker.report.state is RELEASED
+        if worker.leaving and worker.alive and not worker.publishing and (worker.spec is None or released):
+            dead = replace(worker, alive=False, sees=None, subscribed=False, buffer=(), upto=0)
+            yield self.put(index, dead)
 
     def restart(self, index: int) -> World:
         worker = self.workers[index]
@@ -143,6 +161,9 @@ class World:
             for index, worker in enumerate(world.workers):
                 if worker.alive and not worker.fresh:
                     world = world.obey(index)
+                world = next(world.end(index), world)
+                if worker.leaving and not worker.alive:
+                    world = world.restart(index)
             while (after := next(world.writes(), None)) is not None:
                 world = after
                 world.check()
@@ -152,8 +173,9 @@ class World:
         raise AssertionError(f"never settles: {self}")
 
 
-def explore(workers: int, *, updates: int, plans: int, deaths: int) -> int:
-    """Visit every world that is reached by so many updates, changes of plan and deaths; returns how many there are."""
+def explore(workers: int, *, updates: int, plans: int, deaths: int, leaves: int) -> int:
+    """Visit every world that is reached by so many updates, changes of plan, deaths and orders to stop; returns how
+    many there are."""
     start = World(workers=(Process(spec=entry(1, 1)), *(Process() for _ in range(workers - 1))), target=A).obey(A)
     seen, todo = {start}, deque([start])
     while todo:
@@ -164,13 +186,22 @@ def explore(workers: int, *, updates: int, plans: int, deaths: int) -> int:
             nexts.extend(world.begin())
         if world.sent < updates:
             nexts.append(world.emit())
+        all_well = all(worker.alive and not worker.fresh and not worker.leaving for worker in world.workers)
+        # The first may be told to stop at any moment. A rolling update takes the next once that one has been replaced:
+        # nobody sleeps through all of a pod's restart.
+        if all_well and world.leaves:
+            all_well = not writes and all(world.obey(index) == world for index in range(workers))
         for index, worker in enumerate(world.workers):
-            if world.plans < plans and index != world.target:
+            # Nothing is planned to go to who does not stream; where deaths are counted, anything may happen.
+            if world.plans < plans and index != world.target and (not world.leaves or deaths):
                 nexts.append(replace(world, target=index, plans=world.plans + 1))
             if worker.alive and not worker.fresh:
                 nexts.append(world.obey(index))
             if worker.alive and world.deaths < deaths:
                 nexts.append(world.die(index))
+            if all_well and world.leaves < leaves:
+                nexts.append(world.leave(index))
+            nexts.extend(world.end(index))
             if not worker.alive:
                 nexts.append(world.restart(index))
         for candidate in nexts:
@@ -189,15 +220,17 @@ def explore(workers: int, *, updates: int, plans: int, deaths: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("workers", "updates", "plans", "deaths"),
+    ("workers", "updates", "plans", "deaths", "leaves"),
     [
-        pytest.param(2, 3, 3, 0, id="turned back twice"),
-        pytest.param(3, 2, 2, 0, id="another goal"),
-        pytest.param(2, 2, 2, 1, id="a crash"),
+        pytest.param(2, 3, 3, 0, 0, id="turned back twice"),
+        pytest.param(3, 2, 2, 0, 0, id="another goal"),
+        pytest.param(2, 2, 2, 1, 0, id="a crash"),
+        pytest.param(2, 2, 1, 0, 2, id="one after the other is told to stop"),
+        pytest.param(3, 2, 1, 0, 1, id="told to stop in the middle of a move"),
     ],
 )
-def test_every_order_of_events(workers: int, updates: int, plans: int, deaths: int) -> None:
-    assert explore(workers, updates=updates, plans=plans, deaths=deaths) > 1000
+def test_every_order_of_events(workers: int, updates: int, plans: int, deaths: int, leaves: int) -> None:
+    assert explore(workers, updates=updates, plans=plans, deaths=deaths, leaves=leaves) > 1000
 
 
 # --- each state and each event -----------------------------------------------------------------------------------
@@ -212,7 +245,17 @@ STATES: dict[str, tuple[Entry, Report | None, Entry | None, Report | None]] = {
     "given": (entry(7, 3, RETIRING), report(7, 3, RELEASED, (9, 8)), entry(7, 4), report(7, 4, WARM)),
     "taken": (entry(7, 3, RETIRING), report(7, 3, RELEASED, (9, 8)), entry(7, 4), report(7, 4, PUBLISHING)),
 }
-EVENTS = ("same plan", "turned back", "to C", "A lost", "A leaving", "A without session", "B lost", "B cold")
+EVENTS = (
+    "same plan",
+    "turned back",
+    "to C",
+    "A lost",
+    "A leaving",
+    "A leaving alone",
+    "A without session",
+    "B lost",
+    "B cold",
+)
 
 
 def after(state: str, event: str) -> str:
@@ -225,7 +268,7 @@ def after(state: str, event: str) -> str:
         entries=(a_entry,),
         reports=(a_report,) if a_report else (),
         silent=event == "A lost",
-        leaving=event == "A leaving",
+        leaving=event in ("A leaving", "A leaving alone"),
         streaming=event != "A without session",
     )
     b = Holding(
@@ -235,7 +278,7 @@ def after(state: str, event: str) -> str:
         silent=event == "B lost",
     )
     holdings = {A: a, B: b, C: Holding(worker=C)}
-    target = {"turned back": A, "to C": C, "B lost": C}.get(event, B)
+    target = {"turned back": A, "A leaving alone": A, "to C": C, "B lost": C}.get(event, B)
     rewrites = step(list(holdings.values()), targets({7: target}, highest_epoch=9))
     entries = {worker: holding.entries for worker, holding in holdings.items()}
     entries |= {rewrite.worker: rewrite.entries for rewrite in rewrites}
@@ -253,6 +296,7 @@ TABLE = [
     ("not begun", "to C", "A Active 3, C Standby 10"),
     ("not begun", "A lost", "A Retiring 3"),
     ("not begun", "A leaving", "A Active 3, B Standby 10"),
+    ("not begun", "A leaving alone", "A Retiring 3"),
     ("not begun", "A without session", "A Retiring 3"),
     ("not begun", "B lost", "A Active 3, C Standby 10"),
     ("not begun", "B cold", "A Active 3, B Standby 10"),
@@ -261,6 +305,7 @@ TABLE = [
     ("warming", "to C", "A Active 3, C Standby 10"),
     ("warming", "A lost", "A Retiring 3, B Standby 4"),
     ("warming", "A leaving", "A Active 3, B Standby 4"),
+    ("warming", "A leaving alone", "A Retiring 3"),
     ("warming", "A without session", "A Retiring 3, B Standby 4"),
     ("warming", "B lost", "A Active 3, C Standby 10"),
     ("warming", "B cold", "A Active 3, B Standby 4"),
@@ -269,6 +314,7 @@ TABLE = [
     ("warm", "to C", "A Active 3, C Standby 10"),
     ("warm", "A lost", "A Retiring 3, B Standby 4"),
     ("warm", "A leaving", "A Retiring 3, B Standby 4"),
+    ("warm", "A leaving alone", "A Retiring 3"),
     ("warm", "A without session", "A Retiring 3, B Standby 4"),
     ("warm", "B lost", "A Active 3, C Standby 10"),
     ("warm", "B cold", "A Active 3, B Standby 4"),
@@ -277,6 +323,7 @@ TABLE = [
     ("retiring", "to C", "A Retiring 3"),
     ("retiring", "A lost", "A Retiring 3, B Active 4"),
     ("retiring", "A leaving", "A Retiring 3, B Standby 4"),
+    ("retiring", "A leaving alone", "A Retiring 3"),
     ("retiring", "A without session", "A Retiring 3, B Standby 4"),
     ("retiring", "B lost", "A Retiring 3"),
     ("retiring", "B cold", "A Retiring 3, B Standby 4"),
@@ -285,6 +332,7 @@ TABLE = [
     ("released", "to C", "A Active 10!"),
     ("released", "A lost", "A Retiring 3, B Active 4!"),
     ("released", "A leaving", "A Retiring 3, B Active 4!"),
+    ("released", "A leaving alone", "A Retiring 3"),
     ("released", "A without session", "A Retiring 3, B Active 4!"),
     ("released", "B lost", "A Active 10!"),
     ("released", "B cold", "A Active 10!, B Standby 4"),
@@ -293,6 +341,7 @@ TABLE = [
     ("given", "to C", "A Retiring 3, B Active 4, C Standby 10"),
     ("given", "A lost", "B Active 4"),
     ("given", "A leaving", "A Retiring 3, B Active 4"),
+    ("given", "A leaving alone", "A Retiring 3, B Active 4"),
     ("given", "A without session", "B Active 4"),
     ("given", "B lost", "A Retiring 3, B Retiring 4"),
     ("given", "B cold", "A Retiring 3, B Active 4"),
@@ -301,6 +350,7 @@ TABLE = [
     ("taken", "to C", "B Active 4, C Standby 10"),
     ("taken", "A lost", "B Active 4"),
     ("taken", "A leaving", "B Active 4"),
+    ("taken", "A leaving alone", "A Retiring 3, B Active 4"),
     ("taken", "A without session", "B Active 4"),
     ("taken", "B lost", "B Retiring 4"),
     ("taken", "B cold", "B Active 4"),

@@ -56,7 +56,8 @@ class TestOneWorker:
     @pytest.mark.parametrize(
         "sighting",
         [
-            well(0, pod=pod(0, deleting=True)),
+            well(0, pod=pod(0, deleting=True), shard=shard(0, entry(0), session=Session.STOPPING)),
+            well(0, pod=pod(0, deleting=True), lease=lease(0, holder="")),
             without_session(0, Session.PARKED),
             without_session(0, Session.WAITING_FOR_ACCOUNT),
             without_session(0, Session.STOPPING),
@@ -68,6 +69,22 @@ class TestOneWorker:
     def test_is_lost_but_must_be_asked_to_let_go(self, sighting: Sighting) -> None:
         verdict = self.judge(sighting)
         assert (verdict.health.state, verdict.silent) == (Health.LOST, False)
+
+    @pytest.mark.parametrize(
+        ("sighting", "because"),
+        [
+            (well(0, pod=pod(0, deleting=True)), "its pod is being deleted"),
+            (well(0, shard=shard(0, entry(0), reason="Leaving")), "told to stop"),
+        ],
+    )
+    def test_that_is_told_to_stop_streams_until_it_is_relieved(self, sighting: Sighting, because: str) -> None:
+        verdict = self.judge(sighting)
+        assert (verdict.health.state, verdict.silent) == (Health.LEAVING, False)
+        assert because in verdict.health.reason
+
+    def test_that_is_told_to_stop_and_dies_is_lost(self) -> None:
+        verdict = self.judge(well(0, pod=pod(0, deleting=True, container_running=False)))
+        assert (verdict.health.state, verdict.silent) == (Health.LOST, True)
 
     def test_process_of_the_same_second_as_its_container_is_the_present_one(self) -> None:
         fresh = shard(0, entry(0), started_at="2026-11-21T12:00:00.250000Z")
