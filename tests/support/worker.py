@@ -62,7 +62,7 @@ class Stage:
         topics = [self.topics.ticklast.name, self.topics.l2_data.name, self.topics.feed_events.name]
         for deleted in AdminClient({"bootstrap.servers": KAFKA, "log_level": 2}).delete_topics(topics).values():
             with contextlib.suppress(KafkaException):  # a test whose worker never got so far
-                deleted.result(10)
+                deleted.result(60)  # a broker with a busy disk takes its time
 
     def secret(self, values: dict[str, str]) -> None:
         self.apply(
