@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ibfeed_api.names import Rebalance
+
 DEFAULT_LINES: Final = 100  # KB 3292: the default and the minimum of an account
 DEFAULT_FRONT_MONTHS: Final = 6
 
@@ -131,6 +133,7 @@ class FeedSpec(_Base, frozen=True, kw_only=True):
     kafka: Kafka
     front_months: int = DEFAULT_FRONT_MONTHS
     workers: int = 1
+    rebalance: Rebalance = Rebalance.ALWAYS
     suspend: bool = False
     gateway: Gateway = msgspec.field(default_factory=Gateway)
     extra_ca: ConfigMapKey | None = msgspec.field(name="extraCA", default=None)  # private CA of a proxy, vault or venue

@@ -33,6 +33,11 @@ ANNOTATION_LAST_FAILURE: Final = f"{GROUP}/last-failure"
 ANNOTATION_NEXT_LOGIN: Final = f"{GROUP}/next-login"
 ANNOTATION_PARKED: Final = f"{GROUP}/parked"
 
+# What people ask of the placement. On an IbShard: "true" moves its contracts away and gives it no others. On an IbFeed:
+# "CLZ6=1,NGF7=0", each a contract's symbol and the number of the worker that shall have it.
+ANNOTATION_DRAIN: Final = f"{GROUP}/drain"
+ANNOTATION_PIN: Final = f"{GROUP}/pin"
+
 WORKER_CONTAINER: Final = "worker"
 WORKER_PORT: Final = 8080
 GATEWAY_PORT: Final = 5000
@@ -52,6 +57,7 @@ class Condition(StrEnum):
     UNIVERSE_RESOLVED = "UniverseResolved"
     COVERED = "Covered"
     REBALANCING = "Rebalancing"
+    PLACEMENT_HONORED = "PlacementHonored"
     ACCOUNTS_AVAILABLE = "AccountsAvailable"
     KAFKA_REACHABLE = "KafkaReachable"
     MARKET_DATA_LIVE = "MarketDataLive"
@@ -77,6 +83,13 @@ class Reason(StrEnum):
     PUBLISHED_TWICE = "PublishedTwice"
     STABLE = "Stable"
     MOVING = "Moving"
+    NOTHING_ASKED = "NothingAsked"
+    HONORED = "Honored"
+    INVALID_ANNOTATION = "InvalidAnnotation"
+    PIN_UNMET = "PinUnmet"
+    DRAIN_INCOMPLETE = "DrainIncomplete"
+    DRAINING = "Draining"
+    DRAINED = "Drained"
     ACCOUNTS_LEASED = "AccountsLeased"
     TOO_FEW_ACCOUNTS = "TooFewAccounts"
     SECRET_MISSING = "SecretMissing"
@@ -131,6 +144,14 @@ class Session(StrEnum):
     PARKED = "Parked"  # only a person can help (wrong password, second factor, locked)
     STOPPING = "Stopping"
     STOPPED = "Stopped"
+
+
+class Rebalance(StrEnum):
+    """``IbFeed.spec.rebalance``: when contracts that have a worker move only so that loads are even."""
+
+    ALWAYS = "Always"
+    ON_SCALE = "OnScale"  # once after each change of spec.workers
+    NEVER = "Never"
 
 
 class EntryState(StrEnum):

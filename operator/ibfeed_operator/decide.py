@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
-from ibfeed_api.names import EntryState
-from ibfeed_operator.facts import Contract, Feed, Health, Shard, Unassigned, UnassignedReason, Universe
+from ibfeed_api.names import EntryState, Rebalance
+from ibfeed_operator.facts import (
+    Contract,
+    Feed,
+    Health,
+    PinTrouble,
+    Placement,
+    Shard,
+    Unassigned,
+    UnassignedReason,
+    Universe,
+)
 from ibfeed_operator.handover import Holding, Targets, headed
 from ibfeed_operator.liveness import Verdict
-from ibfeed_operator.plan import Seat, Want, plan
+from ibfeed_operator.plan import Plan, Seat, Want, plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
+    """``unmet``: pinned conids that are placed like any other, and why. ``stranded``: conids left at a drained worker.
+
+    ``evened``: loads are as even as can be over all the workers of the spec, but those that are drained.
+    """
+
     targets: Targets
     unassigned: Mapping[int, UnassignedReason]
+    unmet: Mapping[int, PinTrouble] = field(default_factory=dict)
+    stranded: frozenset[int] = frozenset()
+    evened: bool = False
 
 
 def decide(
@@ -24,6 +42,7 @@ def decide(
     holdings: Iterable[Holding],
     verdicts: Mapping[int, Verdict],
     *,
+    placement: Placement | None = None,
     gathering: bool = False,
 ) -> Decision:
     """Give each contract of ``universe`` a worker, or a reason why it has none.
@@ -31,7 +50,11 @@ def decide(
     Only streaming workers are given contracts. One that repairs its session keeps exactly what it has. While nobody
     streams, or the feed is suspended, everyone keeps what he has: there is nobody to move it to. ``gathering``: the
     feed's first workers are about to stream, and nothing is given to anybody yet.
+
+    A drained worker is given nothing, and keeps what nobody else has a line for. A pin holds while its worker streams
+    and is not drained.
     """
+    placement = placement or Placement()
     holdings = tuple(holdings)
     accounts = feed.spec.accounts
     wanted = {holding.worker for holding in holdings if holding.worker < feed.spec.workers}
@@ -43,25 +66,35 @@ def decide(
     fixed = returning if streaming else wanted
 
     contracts = {contract.conid: contract for contract in universe.contracts}
-    pinned = {conid: worker for conid, worker in previous.items() if worker in fixed and conid in contracts}
-    free = [contract for conid, contract in contracts.items() if conid not in pinned]
+    kept = {conid: worker for conid, worker in previous.items() if worker in fixed and conid in contracts}
+    free = [contract for conid, contract in contracts.items() if conid not in kept]
+    ready = streaming - placement.drained
+    pins = {conid: worker for conid, worker in placement.pins.items() if worker in ready}
+    even = _even(feed)
     result = plan(
-        [Want(contract.conid, _rank(contract), contract.depth) for contract in free],
-        [Seat(worker, accounts.lines_per_account, accounts.depth_per_account) for worker in streaming],
+        [Want(contract.conid, _rank(contract), contract.depth, pins.get(contract.conid)) for contract in free],
+        [
+            Seat(worker, accounts.lines_per_account, accounts.depth_per_account, worker in placement.drained)
+            for worker in streaming
+        ],
         previous,
+        even=even,
     )
     unplaced = UnassignedReason.CAPACITY if streaming else UnassignedReason.NO_WORKERS
     return Decision(
         targets=Targets(
             contracts=contracts,
-            owners={**result.owners, **pinned},
-            ladders=result.ladders | (_books(holdings) & pinned.keys()),
+            owners={**result.owners, **kept},
+            ladders=result.ladders | (_books(holdings) & kept.keys()),
             highest_epoch=feed.status.highest_epoch,
         ),
         unassigned={
             **dict.fromkeys(result.without_ladder, UnassignedReason.DEPTH_CAPACITY),
             **dict.fromkeys(result.unplaced, unplaced),
         },
+        unmet=_unmet(placement, result, kept, streaming),
+        stranded=frozenset(conid for conid, worker in result.owners.items() if worker in placement.drained),
+        evened=even and ready >= {*range(feed.spec.workers)} - placement.drained and bool(ready),
     )
 
 
@@ -76,6 +109,37 @@ def unassigned(decision: Decision, shards: Iterable[Shard]) -> tuple[Unassigned,
         Unassigned(conid=contract.conid, symbol=contract.symbol, reason=reasons[contract.conid])
         for contract in sorted(found, key=lambda contract: (_rank(contract), contract.conid))
     )
+
+
+def balanced(decision: Decision, shards: Iterable[Shard]) -> bool:
+    """Whether the loads that ``decision`` has evened are so in ``shards``, too, with nothing on its way."""
+    entries = [(entry, shard.worker) for shard in shards for entry in shard.spec.contracts]
+    active = {entry.conid: worker for entry, worker in entries if entry.state is EntryState.ACTIVE}
+    return decision.evened and len(entries) == len(active) and active == decision.targets.owners
+
+
+def _even(feed: Feed) -> bool:
+    """Whether loads are to be evened. What OnScale goes by is in the cluster: a restart must not even them again."""
+    if feed.spec.rebalance is Rebalance.ON_SCALE:
+        return feed.status.balanced_workers != feed.spec.workers
+    return feed.spec.rebalance is Rebalance.ALWAYS
+
+
+def _unmet(
+    placement: Placement, result: Plan, kept: Mapping[int, int], streaming: Collection[int]
+) -> dict[int, PinTrouble]:
+    """The pins that do not hold. Of a contract that waits for its own worker's return nothing is said yet."""
+    troubles: dict[int, PinTrouble] = {}
+    for conid, worker in placement.pins.items():
+        if conid in kept:
+            continue
+        if worker in placement.drained:
+            troubles[conid] = PinTrouble.DRAINED
+        elif worker not in streaming:
+            troubles[conid] = PinTrouble.NOT_STREAMING
+        elif result.owners.get(conid) != worker:
+            troubles[conid] = PinTrouble.NO_ROOM
+    return troubles
 
 
 def _rank(contract: Contract) -> str:

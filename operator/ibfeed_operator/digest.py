@@ -8,19 +8,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ibfeed_api import names
+
 Body = Mapping[str, Any]
 
 
 def of_feed(body: Body) -> object:
     meta = body["metadata"]
-    return (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp"))
+    pin = (meta.get("annotations") or {}).get(names.ANNOTATION_PIN)
+    return (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp"), pin)
 
 
 def of_shard(body: Body) -> object:
     meta, status = body["metadata"], body.get("status") or {}
     reports = [(item.get("conid"), item.get("epoch"), item.get("state")) for item in status.get("contracts") or ()]
     facts = [status.get(key) for key in ("startedAt", "session", "reason", "message", "account", "marketDataLive")]
-    return (meta.get("uid"), meta.get("generation"), facts, (status.get("kafka") or {}).get("reachable"), reports)
+    drain = (meta.get("annotations") or {}).get(names.ANNOTATION_DRAIN)
+    return (
+        meta.get("uid"),
+        meta.get("generation"),
+        drain,
+        facts,
+        (status.get("kafka") or {}).get("reachable"),
+        reports,
+    )
 
 
 def of_pod(body: Body) -> object:

@@ -7,6 +7,7 @@ observer with its own monotonic clock.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -27,6 +28,7 @@ class Feed:
     spec: FeedSpec
     resource_version: str = ""
     deleting: bool = False
+    pin: str = ""  # annotation names.ANNOTATION_PIN, as it was written
     status: FeedStatus = field(default_factory=FeedStatus)
 
 
@@ -83,6 +85,7 @@ class Shard:
     spec: ShardSpec
     status: ShardStatus | None = None
     deleting: bool = False
+    drain: str = ""  # annotation names.ANNOTATION_DRAIN, as it was written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +159,26 @@ class Worker:
     lease: AccountLease | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """What people ask for by annotations: ``pins`` (conid to worker), ``drained`` workers.
+
+    ``invalid``: a sentence for each thing that makes no sense; it is as if that had not been asked.
+    """
+
+    pins: Mapping[int, int] = field(default_factory=dict)
+    drained: frozenset[int] = frozenset()
+    invalid: tuple[str, ...] = ()
+
+
+class PinTrouble(StrEnum):
+    """Why a pinned contract is, for now, placed like any other."""
+
+    DRAINED = "drained"
+    NOT_STREAMING = "not streaming"
+    NO_ROOM = "no room"  # the worker's lines do not suffice for all its pins
+
+
 class UnassignedReason(StrEnum):
     """Why a contract has no worker. Spelt as in ``IbFeed.status.unassigned[].reason``."""
 
@@ -185,5 +208,9 @@ class Situation:
     workers: tuple[Worker, ...] = ()
     leases: tuple[AccountLease, ...] = ()
     unassigned: tuple[Unassigned, ...] = ()
+    placement: Placement = field(default_factory=Placement)
+    unmet: Mapping[int, PinTrouble] = field(default_factory=dict)  # conid -> why it is not where it is pinned to
+    stranded: frozenset[int] = frozenset()  # conids that stay at a drained worker, since nobody else has a line
+    balanced: bool = False  # all workers share, as even as can be, and no contract is on the move
     on_hold: bool = False  # most workers lost their sessions together: IB's doing, so nothing is moved
     trouble: str = ""  # why reconciling itself fails (API errors), when it has lasted

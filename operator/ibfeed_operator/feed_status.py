@@ -85,6 +85,7 @@ class FeedStatus(_Base, frozen=True, kw_only=True, omit_defaults=False):
     highest_epoch: int = 0  # of all contracts, present and past: one that comes back goes on above it
     replicas: int = 0  # pods that exist, for the scale subresource
     workers: int = 0  # that are streaming
+    balanced_workers: int = 0  # spec.workers when loads were last made even; rebalance: OnScale goes by it
     workers_summary: str = ""  # "3/3", for the printer column
     shards_summary: str = ""  # "energy-0→1:6 energy-1→2:6": worker→account:contracts
     selector: str = ""

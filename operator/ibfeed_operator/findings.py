@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from ibfeed_api.names import Condition, Reason, shard_name
-from ibfeed_operator.conditions import FALSE, TRUE, UNKNOWN, Finding, listed, plural
+from ibfeed_operator.conditions import FALSE, TRUE, UNKNOWN, Finding, Truth, listed, plural
 from ibfeed_operator.coverage import Coverage
-from ibfeed_operator.facts import Contract, RootProblem, RootTrouble, Situation, UnassignedReason, Worker
+from ibfeed_operator.facts import Contract, PinTrouble, RootProblem, RootTrouble, Situation, UnassignedReason, Worker
 from ibfeed_operator.troubles import ACCOUNT_REASONS, Trouble, grouped, parked_text, trouble_of
 
 
@@ -18,6 +18,7 @@ def findings(situation: Situation, coverage: Coverage) -> tuple[Finding, ...]:
         _universe(situation),
         _covered(situation, coverage),
         _rebalancing(situation, coverage),
+        _placement(situation, coverage),
         _accounts(situation),
         _kafka(situation),
         _market_data(situation),
@@ -152,6 +153,69 @@ def _rebalancing(situation: Situation, coverage: Coverage) -> Finding:
         message = f"{plural(len(moving), 'contract')} on the move"
         return Finding(Condition.REBALANCING, TRUE, Reason.MOVING, message)
     return Finding(Condition.REBALANCING, FALSE, Reason.STABLE, "no contract is on the move")
+
+
+# Are workers drained and contracts where people have asked for it?
+
+_PIN_TEXTS: Final = {
+    PinTrouble.DRAINED: "which is drained",
+    PinTrouble.NOT_STREAMING: "which does not stream",
+    PinTrouble.NO_ROOM: "whose lines do not suffice for it",
+}
+
+
+def _placement(situation: Situation, coverage: Coverage) -> Finding:
+    asked = situation.placement
+
+    def finding(truth: Truth, reason: Reason, message: str) -> Finding:
+        return Finding(Condition.PLACEMENT_HONORED, truth, reason, message)
+
+    if not (asked.pins or asked.drained or asked.invalid):
+        return finding(TRUE, Reason.NOTHING_ASKED, "no worker is drained and no contract pinned by annotation")
+    if situation.feed.spec.suspend:
+        return finding(UNKNOWN, Reason.SUSPENDED, "nothing is moved while spec.suspend is true")
+    stranded, unmet = _stranded_texts(situation, coverage), _unmet_texts(situation)
+    if stranded or unmet or asked.invalid:
+        reason = Reason.DRAIN_INCOMPLETE if stranded else Reason.PIN_UNMET if unmet else Reason.INVALID_ANNOTATION
+        return finding(FALSE, reason, "; ".join([*stranded, *unmet, *asked.invalid]))
+    waiting = {conid for conid, worker in coverage.owners.items() if worker in asked.drained}
+    waiting |= {conid for conid, worker in asked.pins.items() if coverage.owners.get(conid) != worker}
+    if waiting:
+        where = "where it is asked for" if len(waiting) == 1 else "where they are asked for"
+        return finding(FALSE, Reason.MOVING, f"{plural(len(waiting), 'contract')} on the way to {where}")
+    texts = [f"drained: {listed(_names(situation, asked.drained))}"] if asked.drained else []
+    texts += [f"pinned: {listed(_pinned(situation))}"] if asked.pins else []
+    return finding(TRUE, Reason.HONORED, "; ".join(texts))
+
+
+def _stranded_texts(situation: Situation, coverage: Coverage) -> list[str]:
+    stranded = [contract for contract in situation.universe.contracts if contract.conid in situation.stranded]
+    if not stranded:
+        return []
+    at = {coverage.owners[contract.conid] for contract in stranded if contract.conid in coverage.owners}
+    what = f"{plural(len(stranded), 'contract')}: {_symbols(stranded)}"
+    return [f"{listed(_names(situation, at))} should be drained, but nobody else has a line for {what}"]
+
+
+def _unmet_texts(situation: Situation) -> list[str]:
+    at: dict[tuple[int, PinTrouble], list[Contract]] = {}
+    for contract in situation.universe.contracts:
+        if (trouble := situation.unmet.get(contract.conid)) is not None:
+            at.setdefault((situation.placement.pins[contract.conid], trouble), []).append(contract)
+    return [
+        f"{_symbols(contracts)} pinned to {shard_name(situation.feed.name, worker)}, {_PIN_TEXTS[trouble]}"
+        for (worker, trouble), contracts in sorted(at.items())
+    ]
+
+
+def _names(situation: Situation, workers: Iterable[int]) -> list[str]:
+    return [shard_name(situation.feed.name, worker) for worker in sorted(workers)]
+
+
+def _pinned(situation: Situation) -> list[str]:
+    pins = situation.placement.pins
+    contracts = (contract for contract in situation.universe.contracts if contract.conid in pins)
+    return [f"{item.symbol} to {shard_name(situation.feed.name, pins[item.conid])}" for item in contracts]
 
 
 # Has every worker an account that works?

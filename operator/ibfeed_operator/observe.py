@@ -248,6 +248,7 @@ def read_feed(raw: bytes | msgspec.Raw) -> Feed | Invalid:
         spec=spec,
         resource_version=meta.resource_version,
         deleting=meta.deletion_timestamp is not None,
+        pin=meta.annotations.get(names.ANNOTATION_PIN, ""),
         status=status,
     )
 
@@ -275,6 +276,7 @@ def read_shard(raw: bytes | msgspec.Raw) -> Shard | None:
         spec=spec,
         status=status,
         deleting=meta.deletion_timestamp is not None,
+        drain=meta.annotations.get(names.ANNOTATION_DRAIN, ""),
     )
 
 

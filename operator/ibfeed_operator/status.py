@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from ibfeed_api.names import Condition, EntryState, Reason, Session
-from ibfeed_operator.conditions import FALSE, UNKNOWN, Finding, clip, set_conditions
+from ibfeed_api.names import ANNOTATION_DRAIN, Condition, EntryState, Reason, Session
+from ibfeed_operator.conditions import FALSE, UNKNOWN, Finding, clip, plural, set_conditions
 from ibfeed_operator.coverage import Coverage, coverage, published_by
 from ibfeed_operator.facts import Feed, Situation, Unassigned, UnassignedReason, Worker
 from ibfeed_operator.feed_status import (
@@ -38,7 +39,11 @@ def status_of(situation: Situation, *, now: datetime) -> FeedStatus:
     cover = coverage(situation.workers)
     assigned = sum(contract.conid in cover.owners for contract in contracts)
     streaming = streaming_count(situation)
-    shards = tuple(_worker_status(worker, feed) for worker in situation.workers if worker.shard is not None)
+    shards = tuple(
+        _worker_status(worker, feed, situation.placement.drained)
+        for worker in situation.workers
+        if worker.shard is not None
+    )
     return FeedStatus(
         observed_generation=feed.generation,
         conditions=set_conditions(
@@ -51,6 +56,7 @@ def status_of(situation: Situation, *, now: datetime) -> FeedStatus:
         highest_epoch=max([feed.status.highest_epoch, *cover.epochs.values()]),
         replicas=sum(worker.pod is not None for worker in situation.workers),
         workers=streaming,
+        balanced_workers=feed.spec.workers if situation.balanced else feed.status.balanced_workers,
         workers_summary=f"{streaming}/{feed.spec.workers}",
         shards_summary=clip(" ".join(_summary(shard) for shard in shards), MAX_SUMMARY),
         selector=",".join(f"{label}={value}" for label, value in selector(feed.name).items()),
@@ -81,11 +87,12 @@ def manifest(status: FeedStatus) -> dict[str, Any]:
     return plain
 
 
-def _worker_status(worker: Worker, feed: Feed) -> WorkerStatus:
+def _worker_status(worker: Worker, feed: Feed, drained: Collection[int]) -> WorkerStatus:
     shard = worker.shard
     assert shard is not None  # noqa: S101 - the caller has filtered
     mine = [entry for entry in shard.spec.contracts if entry.state is not EntryState.STANDBY]
     trouble = trouble_of(worker, feed)
+    reason, message = (trouble.reason, trouble.text) if trouble is not None else _drain(worker, drained, len(mine))
     return WorkerStatus(
         worker=shard.name,
         session=str(_session(worker)),
@@ -93,9 +100,17 @@ def _worker_status(worker: Worker, feed: Feed) -> WorkerStatus:
         contracts=len(mine),
         publishing=len(published_by(worker)),
         symbols=tuple(entry.symbol for entry in mine[:MAX_SYMBOLS]),
-        reason=str(trouble.reason) if trouble is not None else "",
-        message=clip(trouble.text, MAX_SHARD_MESSAGE) if trouble is not None else "",
+        reason=str(reason) if reason is not None else "",
+        message=clip(message, MAX_SHARD_MESSAGE),
     )
+
+
+def _drain(worker: Worker, drained: Collection[int], contracts: int) -> tuple[Reason | None, str]:
+    if worker.index not in drained:
+        return None, ""
+    if contracts:
+        return Reason.DRAINING, f"is being drained: {plural(contracts, 'contract')} to go"
+    return Reason.DRAINED, f"is drained, until its annotation {ANNOTATION_DRAIN} is taken away"
 
 
 def _session(worker: Worker) -> Session:

@@ -21,6 +21,7 @@ from ibfeed_operator.facts import Feed, Health, Shard
 from ibfeed_operator.handover import Holding
 from ibfeed_operator.liveness import Liveness, Sighting, Verdict, is_leaving
 from ibfeed_operator.observe import World, read_shard, shards_path
+from ibfeed_operator.placement import placement
 from ibfeed_operator.resolver import Resolver
 from ibfeed_operator.shared import Shared
 from ibfeed_operator.universe import merge, remembered, trading_day
@@ -71,6 +72,7 @@ class Visit:
         self.next_look_s: Final = memory.liveness.next_change_s(self.sightings, now)
         self.known: Final = remembered(self.feed, world.shards)
         self.universe: Final = merge(self.feed.spec, self.known, memory.resolver.answers, today=self.today)
+        self.placement: Final = placement(self.feed, self.universe, world.shards)
 
     def name_of(self, worker: int) -> str:
         return shard_name(self.feed.name, worker)

@@ -25,7 +25,9 @@ async def hand_over(visit: Visit) -> None:
     """Plan, and write as many steps of the hand-over as can be made without waiting for a worker."""
     before = owners(visit.holdings())
     gathering = _gathering(visit)
-    visit.decision = decide(visit.feed, visit.universe, visit.holdings(), visit.verdicts, gathering=gathering)
+    visit.decision = decide(
+        visit.feed, visit.universe, visit.holdings(), visit.verdicts, placement=visit.placement, gathering=gathering
+    )
     for _ in range(_MOST_STEPS):
         rewrites = step(visit.holdings(), visit.decision.targets)
         if not rewrites:

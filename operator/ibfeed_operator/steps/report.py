@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from ibfeed_operator import metrics
-from ibfeed_operator.decide import unassigned
+from ibfeed_operator.decide import balanced, unassigned
 from ibfeed_operator.facts import Health, RootTrouble, Situation, Worker, WorkerHealth
 from ibfeed_operator.feed_status import FeedStatus
 from ibfeed_operator.observe import write_status
@@ -16,6 +16,7 @@ from ibfeed_operator.visit import Visit
 async def report(visit: Visit, *, trouble: str = "") -> None:
     """Write the status if it says anything new. ``trouble``: why the feed cannot be brought to its spec."""
     feed = visit.feed
+    decision = visit.decision
     absent = WorkerHealth(state=Health.ABSENT)
     workers = tuple(
         Worker(
@@ -32,7 +33,11 @@ async def report(visit: Visit, *, trouble: str = "") -> None:
         universe=visit.universe,
         workers=workers,
         leases=visit.world.leases,
-        unassigned=unassigned(visit.decision, visit.shards.values()) if visit.decision is not None else (),
+        unassigned=unassigned(decision, visit.shards.values()) if decision is not None else (),
+        placement=visit.placement,
+        unmet=decision.unmet if decision is not None else {},
+        stranded=decision.stranded if decision is not None else frozenset(),
+        balanced=decision is not None and balanced(decision, visit.shards.values()),
         on_hold=any(verdict.held for verdict in visit.verdicts.values()),
         trouble=trouble,
     )

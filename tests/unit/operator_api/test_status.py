@@ -147,6 +147,7 @@ class TestWhenAllIsWell:
             "UniverseResolved": ("True", "Resolved", "4 contracts of 1 root"),
             "Covered": ("True", "AllPublishing", "each of 4 contracts is published by exactly one worker"),
             "Rebalancing": ("False", "Stable", "no contract is on the move"),
+            "PlacementHonored": ("True", "NothingAsked", "no worker is drained and no contract pinned by annotation"),
             "AccountsAvailable": ("True", "AccountsLeased", "2 of 2 workers hold an account"),
             "KafkaReachable": ("True", "Reachable", "records are acknowledged by kafka:9092"),
             "MarketDataLive": ("True", "Live", "IB marks the data as live"),

