@@ -185,6 +185,23 @@ async def test_whatever_ends_a_watch_it_lists_again(api: ApiServer, cluster: Kub
     watcher.stop()
 
 
+async def test_our_own_status_is_no_news(api: ApiServer, cluster: Kube) -> None:
+    heard: list[Shard | None] = []
+    watcher = ShardWatcher(cluster, "energy-0", heard.append)
+    watcher.start()
+    await until(lambda: api.watching)
+    api.tell("MODIFIED", {**shard(1), "status": {"lastTickTime": "2026-11-21T09:00:00Z"}})
+    api.tell("MODIFIED", shard(2))
+    await until(lambda: heard[-1] and heard[-1].generation == 2)
+    api.items = [shard(2)]
+    api.end_watches()  # nor is what a new list says again
+    await until(lambda: api.lists >= 2 and api.watching)
+    api.tell("DELETED", shard(2))
+    await until(lambda: heard[-1] is None)
+    assert [one.generation for one in heard if one] == [1, 2]
+    watcher.stop()
+
+
 async def test_a_spec_that_makes_no_sense_changes_nothing(api: ApiServer, cluster: Kube) -> None:
     heard: list[Shard | None] = []
     watcher = ShardWatcher(cluster, "energy-0", heard.append)

@@ -37,6 +37,7 @@ class Shard:
 class ShardWatcher:
     """Hands each new state of the shard to ``on_change`` in the event loop: a Shard, or None when it is not there.
 
+    Our own status writes come back as events, too, and are no news: who answers them by writing writes for ever.
     The API server being away changes nothing: the worker goes on with the last spec that it knows.
     """
 
@@ -46,6 +47,7 @@ class ShardWatcher:
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
+        self._told: tuple[Shard | None] | None = None
         # A daemon, for it may sit in a read of up to WATCH_SILENCE seconds when the process ends.
         self._thread = threading.Thread(target=self._follow, name="shard", daemon=True)
 
@@ -92,6 +94,9 @@ class ShardWatcher:
                 # An operator newer than we are: what we know stays in force.
                 _log.error("IbShard not understood, the last spec stays in force", shard=self._name, error=str(error))
                 return
+        if self._told == (shard,):
+            return
+        self._told = (shard,)
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._on_change, shard)
 
