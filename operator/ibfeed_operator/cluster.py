@@ -6,12 +6,20 @@ answers go as bytes into the typed values of ``observe.py``.
     ClusterError
     ├── Unreachable   the API server does not answer in time
     ├── NotFound      404
-    └── Conflict      409: somebody else wrote first; look again
+    ├── Conflict      409: somebody else wrote first; look again
+    └── NotLeading    a write that was not sent, since another operator may be acting
+
+A leader that was stopped for a while (a paused process or machine) finds out only when it runs again, and then in the
+middle of whatever it was doing. So each write asks at the last moment whether this process still leads. What slips
+through between that question and the wire meets a resourceVersion: every write names the one that its decision rests
+on, but for creations (the API server lets one succeed), events, and the operator's key, of which each holder writes its
+own when it next needs it.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -54,6 +62,10 @@ class Conflict(ClusterError):
     pass
 
 
+class NotLeading(ClusterError):
+    pass
+
+
 class _Status(msgspec.Struct):
     message: str = ""
 
@@ -74,13 +86,17 @@ def path_of(manifest: JsonObject) -> str:
 
 
 class Cluster:
-    """One connection pool to one API server. Use as an asynchronous context manager."""
+    """One connection pool to one API server. Use as an asynchronous context manager.
 
-    def __init__(self, client: ApiClient) -> None:
+    ``may_write`` is asked before each write is sent.
+    """
+
+    def __init__(self, client: ApiClient, may_write: Callable[[], bool] = lambda: True) -> None:
         self._client = client
+        self._may_write = may_write
 
     @classmethod
-    async def connect(cls) -> Cluster:
+    async def connect(cls, may_write: Callable[[], bool] = lambda: True) -> Cluster:
         """Connect with the pod's service account, else with KUBECONFIG or ``~/.kube/config``."""
         configuration = Configuration()
         if "KUBERNETES_SERVICE_HOST" in os.environ:
@@ -88,7 +104,7 @@ class Cluster:
         else:
             await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         configuration.retries = False  # the reconciler decides when to try again
-        return cls(ApiClient(configuration))
+        return cls(ApiClient(configuration), may_write)
 
     async def __aenter__(self) -> Cluster:
         return self
@@ -114,8 +130,13 @@ class Cluster:
         query = {"fieldManager": names.OPERATOR_FIELD_MANAGER}
         return await self._request("POST", path_of(manifest).rsplit("/", 1)[0], query=query, body=manifest)
 
-    async def apply(self, manifest: JsonObject, *, subresource: str = "") -> bytes:
-        """Server-side apply. What we build is ours: a field that somebody else has taken is taken back."""
+    async def apply(self, manifest: JsonObject, *, resource_version: str | None, subresource: str = "") -> bytes:
+        """Server-side apply. What we build is ours: a field that somebody else has taken is taken back.
+
+        Only if the object is still at ``resource_version`` (else Conflict); None: there was no such object.
+        """
+        if resource_version is not None:
+            manifest = manifest | {"metadata": manifest["metadata"] | {"resourceVersion": resource_version}}
         query = {"fieldManager": names.OPERATOR_FIELD_MANAGER, "force": "true"}
         path = path_of(manifest) + (f"/{subresource}" if subresource else "")
         return await self._request(
@@ -149,6 +170,8 @@ class Cluster:
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        if method != "GET" and not self._may_write():
+            raise NotLeading(f"{method} {path}: not sent, this operator no longer leads")
         try:
             response = await self._client.rest_client.request(  # type: ignore[no-untyped-call]
                 method, url, headers=headers, body=body, _request_timeout=timeout

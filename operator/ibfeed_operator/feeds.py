@@ -96,8 +96,10 @@ class Feeds:
         self._feeds: dict[tuple[str, str], FeedTask] = {}
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._sweep = asyncio.Event()
+        self._acting = False
 
     async def run(self) -> None:
+        self._acting = True
         sweeper = asyncio.create_task(self._keep_sweeping())
         try:
             failures = 0
@@ -111,13 +113,16 @@ class Feeds:
                     logger.warning("feeds could not be listed: %s", error)
                 await asyncio.sleep(min(DISCOVER_S * 2.0 ** min(failures, 3), 60.0))
         finally:
+            self._acting = False
             running = [sweeper, *self._tasks.values()]
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
     def touch(self, namespace: str, name: str) -> None:
-        """Something of this feed has changed."""
+        """Something of this feed has changed. Before ``run`` this means nothing: another operator acts."""
+        if not self._acting:
+            return
         key = (namespace, name)
         self._start(key)
         self._feeds[key].wake()

@@ -1,4 +1,4 @@
-"""``/healthz`` and ``/metrics`` on port 8080."""
+"""``/healthz``, ``/readyz`` and ``/metrics`` on port 8080."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from ibfeed_operator.election import Election
 from ibfeed_operator.feeds import Feeds
 
 PORT: Final = 8080
 
 
-async def serve(feeds: Feeds, *, port: int = PORT) -> web.AppRunner:
-    """Start serving; ``cleanup()`` of the result ends it. Unhealthy is an operator with a cycle that does not end."""
+async def serve(feeds: Feeds, election: Election, *, port: int = PORT) -> web.AppRunner:
+    """Start serving; ``cleanup()`` of the result ends it.
+
+    Unhealthy is an operator with a cycle that does not end. Ready is one that leads, or would take over: an update of
+    the Deployment waits for the new one to stand by before it ends the old one.
+    """
 
     async def healthz(_: web.Request) -> web.Response:
         stuck = feeds.stuck()
@@ -21,11 +26,17 @@ async def serve(feeds: Feeds, *, port: int = PORT) -> web.AppRunner:
             return web.Response(status=503, text=f"the cycle of feed {stuck} does not end\n")
         return web.Response(text="ok\n")
 
+    async def readyz(_: web.Request) -> web.Response:
+        trouble = election.trouble()
+        if trouble is not None:
+            return web.Response(status=503, text=f"{trouble}\n")
+        return web.Response(text="leads\n" if election.acts() else "stands by\n")
+
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
-    app.add_routes([web.get("/healthz", healthz), web.get("/metrics", metrics)])
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, port=port).start()

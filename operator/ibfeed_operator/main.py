@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -18,7 +20,9 @@ import kopf
 from ibfeed_api import names
 from ibfeed_operator import digest, health
 from ibfeed_operator.cluster import Cluster
+from ibfeed_operator.election import Election, LeadershipLost, identity
 from ibfeed_operator.feeds import Feeds
+from ibfeed_operator.liveness import LeaseObserver
 from ibfeed_operator.shared import Settings, Shared, utc_now
 
 REQUEST_TIMEOUT_S: Final = 15.0
@@ -31,8 +35,9 @@ _SOURCE_LABEL: Final = {names.LABEL_SOURCE: kopf.PRESENT}
 class Watcher:
     """kopf's memo: the running feeds, and what each object last said that matters."""
 
-    def __init__(self, feeds: Feeds) -> None:
+    def __init__(self, feeds: Feeds, leases: LeaseObserver) -> None:
         self._feeds = feeds
+        self._leases = leases
         self._last: dict[str, object] = {}
 
     def news(self, event: kopf.RawEvent, digest_of: Callable[[digest.Body], object]) -> bool:
@@ -50,6 +55,14 @@ class Watcher:
 
     def touch(self, event: kopf.RawEvent, feed: str) -> None:
         self._feeds.touch(event["object"]["metadata"]["namespace"], feed)
+
+    def see_lease(self, event: kopf.RawEvent) -> None:
+        """So that an operator that takes over knows at once which worker has been silent for how long."""
+        meta = event["object"]["metadata"]
+        if event["type"] == "DELETED":
+            self._leases.forget(meta["namespace"], meta["name"])
+        else:
+            self._leases.age(meta["namespace"], meta["name"], meta["resourceVersion"], time.monotonic())
 
     def touch_namespace(self, event: kopf.RawEvent) -> None:
         self._feeds.touch_namespace(event["object"]["metadata"]["namespace"])
@@ -106,30 +119,59 @@ def registry() -> kopf.OperatorRegistry:
 
     @kopf.on.event("coordination.k8s.io", "v1", "leases", labels=_SOURCE_LABEL, registry=handlers)
     async def lease_changed(event: kopf.RawEvent, memo: Any, **_: Any) -> None:
+        memo.see_lease(event)
         if memo.news(event, digest.of_lease):
             memo.touch_namespace(event)
 
     return handlers
 
 
-async def operate(settings: Settings, *, port: int = health.PORT, clock: Callable[[], datetime] = utc_now) -> None:
-    """Run until a signal comes or kopf gives up (then the process ends, and is started again)."""
-    async with await Cluster.connect() as cluster, httpx.AsyncClient(trust_env=False) as http:
-        feeds = Feeds(Shared(cluster=cluster, http=http, settings=settings, clock=clock))
-        server = await health.serve(feeds, port=port)
-        running = asyncio.create_task(feeds.run())
-        try:
-            await kopf.operator(
-                registry=registry(),
-                standalone=True,
-                clusterwide=not settings.namespace,
-                namespaces=[settings.namespace] if settings.namespace else [],
-                memo=Watcher(feeds),
-            )
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            await server.cleanup()
+async def operate(
+    settings: Settings, *, me: str, port: int = health.PORT, clock: Callable[[], datetime] = utc_now
+) -> None:
+    """Watch, and act while leading, until a signal comes or kopf gives up (then another process is started).
+
+    Raises LeadershipLost when another operator may act from now on.
+    """
+    async with (
+        await Cluster.connect() as own,
+        httpx.AsyncClient(trust_env=False) as http,
+    ):
+        election = Election(own, settings.operator_namespace, me)
+        async with await Cluster.connect(election.acts) as cluster:
+            shared = Shared(cluster=cluster, http=http, settings=settings, clock=clock)
+            feeds = Feeds(shared)
+            server = await health.serve(feeds, election, port=port)
+            electing = asyncio.create_task(election.run(), name="election")
+            acting = asyncio.create_task(_act(election, feeds), name="feeds")
+            watching = asyncio.create_task(_watch(settings, Watcher(feeds, shared.leases)), name="watching")
+            tasks = (electing, acting, watching)
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                results = await asyncio.gather(*tasks, return_exceptions=True)
+                await election.release()
+                await server.cleanup()
+            for result in results:
+                if isinstance(result, Exception):
+                    raise result
+
+
+async def _act(election: Election, feeds: Feeds) -> None:
+    await election.won.wait()
+    await feeds.run()
+
+
+async def _watch(settings: Settings, watcher: Watcher) -> None:
+    await kopf.operator(
+        registry=registry(),
+        standalone=True,
+        clusterwide=not settings.namespace,
+        namespaces=[settings.namespace] if settings.namespace else [],
+        memo=watcher,
+    )
 
 
 def main() -> None:
@@ -139,4 +181,8 @@ def main() -> None:
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    asyncio.run(operate(settings_from_environment(os.environ)))
+    try:
+        asyncio.run(operate(settings_from_environment(os.environ), me=identity(os.environ)))
+    except LeadershipLost as lost:
+        logging.getLogger(__name__).error("this operator no longer leads, and ends: %s", lost)
+        sys.exit(1)

@@ -6,6 +6,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+LEADER: Final = Gauge("ibfeed_operator_leader", "1 if this operator acts, 0 if it stands by.")
 RECONCILE_SECONDS: Final = Histogram(
     "ibfeed_operator_reconcile_seconds",
     "Duration of one reconcile cycle of one feed.",

@@ -110,6 +110,7 @@ class Invalid:
     name: str
     uid: str
     generation: int
+    resource_version: str
     message: str
     status: FeedStatus
 
@@ -210,15 +211,21 @@ def _taken(shards: Iterable[Shard], source: str, *, but: str) -> frozenset[int]:
     )
 
 
-async def write_status(cluster: Cluster, namespace: str, name: str, status: FeedStatus) -> None:
-    """Write a feed's whole status; keys that are gone from it go."""
+async def write_status(
+    cluster: Cluster, namespace: str, name: str, status: FeedStatus, *, resource_version: str
+) -> None:
+    """Write a feed's whole status; keys that are gone from it go.
+
+    Raises Conflict if anybody wrote to the feed since it was seen: a status that comes late may know of fewer epochs
+    than the one it would replace, and those would be given again.
+    """
     body = {
         "apiVersion": names.API_VERSION,
         "kind": names.FEED_KIND,
         "metadata": {"name": name, "namespace": namespace},
         "status": manifest(status),
     }
-    await cluster.apply(body, subresource="status")
+    await cluster.apply(body, resource_version=resource_version, subresource="status")
 
 
 def read_feed(raw: bytes | msgspec.Raw) -> Feed | Invalid:
@@ -237,6 +244,7 @@ def read_feed(raw: bytes | msgspec.Raw) -> Feed | Invalid:
             name=meta.name,
             uid=meta.uid,
             generation=meta.generation,
+            resource_version=meta.resource_version,
             message=str(error),
             status=status,
         )

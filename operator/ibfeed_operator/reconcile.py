@@ -79,4 +79,6 @@ class Reconciler:
             invalid.status, generation=invalid.generation, message=invalid.message, now=datetime.now(UTC)
         )
         if status != invalid.status:
-            await write_status(self._shared.cluster, self._namespace, self._name, status)
+            await write_status(
+                self._shared.cluster, self._namespace, self._name, status, resource_version=invalid.resource_version
+            )

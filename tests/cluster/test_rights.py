@@ -193,6 +193,31 @@ def test_the_operator_may_not(verb: str, what: str) -> None:
     assert not may(OPERATOR, verb, what)
 
 
+def test_the_operator_s_own_role_is_enough_to_elect_a_leader_and_for_nothing_else() -> None:
+    """Tried by one who has that Role alone, since the operator's rights to the accounts' Leases cover it, too."""
+    someone, where = f"elector-{NAMESPACE}", ["-n", "ibfeed-system"]
+    kubectl("create", "rolebinding", someone, "--role=ibfeed-operator", f"--user={someone}", *where)
+    try:
+        wanted = {
+            ("get", "leases/ibfeed-operator"): "yes",
+            ("patch", "leases/ibfeed-operator"): "yes",
+            ("create", "leases"): "yes",
+            ("delete", "leases/ibfeed-operator"): "no",
+            ("get", "leases/another"): "no",
+            ("patch", "leases/another"): "no",
+            ("list", "leases"): "no",
+            ("get", "secrets/another"): "no",
+        }
+
+        def answers() -> dict[tuple[str, str], str]:
+            asked = {key: kubectl("auth", "can-i", *key, *where, f"--as={someone}", check=False) for key in wanted}
+            return {key: "yes" if "yes" in answer.split() else "no" for key, answer in asked.items()}
+
+        eventually(lambda: answers() == wanted, within=10, what=f"the Role gives {wanted}")
+    finally:
+        kubectl("delete", "rolebinding", someone, *where)
+
+
 @pytest.mark.usefixtures("made")
 def test_a_worker_s_pod_is_restricted() -> None:
     """Pod Security `restricted` is enforced on this namespace, so a dry run of the pod is judged by it."""

@@ -21,13 +21,24 @@ from support.hollow import LEASES, NAMESPACE, PODS, SHARDS, Crew, quietly
 
 FEEDS = f"/apis/ibfeed.dev/v1alpha1/namespaces/{NAMESPACE}/ibfeeds"
 
+# As an operator leaves it that has stopped in order: the first one of a new cluster waits for 10 s.
+RELEASED = {
+    "apiVersion": "coordination.k8s.io/v1",
+    "kind": "Lease",
+    "metadata": {"name": "ibfeed-operator", "namespace": "ibfeed-system"},
+    "spec": {"leaseDurationSeconds": 1},
+}
+
 
 @contextlib.contextmanager
 def hollow_plane(directory: Path) -> Iterator[ControlPlane]:
     """A control plane that knows the operator's kinds and rights, but has no operator."""
     assert KUBE.exists(), f"{KUBE} is missing: run make up"
     operator = ROOT / "manifests" / "operator"
-    with control_plane(directory, [ROOT / "crds", operator / "namespace.yaml", operator / "rbac.yaml"]) as plane:
+    lease = directory / "lease.json"
+    lease.write_text(json.dumps(RELEASED))
+    manifests = [ROOT / "crds", operator / "namespace.yaml", operator / "rbac.yaml", lease]
+    with control_plane(directory, manifests) as plane:
         yield plane
 
 

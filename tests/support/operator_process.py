@@ -5,37 +5,57 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from support.cluster import ROOT
 from support.control_plane import OPERATOR, ControlPlane
 
 RUN = (
     "import asyncio, os;"
+    "from ibfeed_operator.election import identity;"
     "from ibfeed_operator.main import operate, settings_from_environment;"
-    "asyncio.run(operate(settings_from_environment(os.environ), port=int(os.environ['TEST_PORT'])))"
+    "settings, port = settings_from_environment(os.environ), int(os.environ['TEST_PORT']);"
+    "asyncio.run(operate(settings, me=identity(os.environ), port=port))"
 )
 
 
 class Operator:
-    """The operator's process; ``kill`` is SIGKILL."""
+    """The operator's process; ``kill`` is SIGKILL. Started again, it is the next container of the same ``pod``."""
 
-    def __init__(self, plane: ControlPlane) -> None:
+    def __init__(self, plane: ControlPlane, pod: str = "ibfeed-operator-a", kubeconfig: Path | None = None) -> None:
         self._plane = plane
+        self._kubeconfig = kubeconfig or plane.kubeconfig(OPERATOR)
+        self.pod = pod
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        return self._plane.directory / "operator.log"
 
     def start(self) -> None:
         environment = {
             **os.environ,
-            "KUBECONFIG": str(self._plane.kubeconfig(OPERATOR)),
+            "KUBECONFIG": str(self._kubeconfig),
             "PYTHONPATH": f"{ROOT / 'api'}:{ROOT / 'operator'}",
             "IBFEED_WORKER_IMAGE": "ibfeed/worker",
             "POD_NAMESPACE": "ibfeed-system",
+            "POD_NAME": self.pod,
+            "POD_UID": self.pod,
             "TEST_PORT": "0",
         }
-        with (self._plane.directory / "operator.log").open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", RUN], env=environment, stdout=log, stderr=log, cwd=self._plane.directory
             )
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def ended(self) -> int | None:
+        """Its exit status, None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
 
     def kill(self) -> None:
         if self._process is not None:

@@ -30,9 +30,8 @@ async def apply_children(visit: Visit) -> None:
         digest = hashlib.sha256(msgspec.json.encode(child)).hexdigest()
         applied, at = visit.memory.applied.get(path, ("", 0.0))
         if digest != applied or now - at >= REAPPLY_S:
-            if not applied:
-                await _refuse_somebody_elses(visit, path, child)
-            await visit.shared.cluster.apply(child)
+            version = await _version_of_ours(visit, path, child)
+            await visit.shared.cluster.apply(child, resource_version=version)
             visit.memory.applied[path] = (digest, now)
 
 
@@ -47,18 +46,19 @@ async def remove_departed(visit: Visit) -> None:
         visit.memory.forget(worker)
 
 
-async def _refuse_somebody_elses(visit: Visit, path: str, child: JsonObject) -> None:
-    """Raise ClusterError if an object of this name is there that is not this feed's.
+async def _version_of_ours(visit: Visit, path: str, child: JsonObject) -> str | None:
+    """The object's resourceVersion, None if it isn't there. Raises ClusterError if it is there and not this feed's.
 
     Applying takes every field over: a feed named ``kafka`` would make the Service ``kafka`` its own.
     """
     try:
         found = msgspec.json.decode(await visit.shared.cluster.get(path), type=_Object)
     except NotFound:
-        return
+        return None
     if visit.feed.uid not in (owner.uid for owner in found.metadata.owners):
         what, name = child["kind"], child["metadata"]["name"]
         raise ClusterError(f"{what} {name} is there already and not of this feed: give the IbFeed another name")
+    return found.metadata.resource_version
 
 
 class _Owner(msgspec.Struct):
@@ -66,6 +66,7 @@ class _Owner(msgspec.Struct):
 
 
 class _Metadata(msgspec.Struct):
+    resource_version: str = msgspec.field(name="resourceVersion")
     owners: tuple[_Owner, ...] = msgspec.field(name="ownerReferences", default=())
 
 

@@ -43,7 +43,8 @@ async def report(visit: Visit, *, trouble: str = "") -> None:
     )
     status = status_of(situation, now=datetime.now(UTC))
     if status != feed.status:
-        await write_status(visit.shared.cluster, feed.namespace, feed.name, status)
+        version = feed.resource_version
+        await write_status(visit.shared.cluster, feed.namespace, feed.name, status, resource_version=version)
     _measure(visit, status)
     await _announce(visit)
 
