@@ -5,7 +5,7 @@ Four things are told apart, since they allow different things:
 - *leaving*: it was told to stop, and streams until its contracts are handed over, which the planner sees to;
 - *silent*: no process of this worker can be publishing; its contracts may be given away without being asked for;
 - *lost*: the planner gives its contracts to others; unless silent, the worker is asked to release them first;
-- *returning*: it lost its session moments ago, or most workers did together (then it is IB's daily reset or
+- *returning*: its process lost its session moments ago, or most workers did together (then it is IB's daily reset or
   maintenance, and moving contracts about helps nobody), or all were down and come back one by one (a resumed feed, a
   node that was started again): it keeps its contracts for a while.
 
@@ -85,13 +85,15 @@ class _Outage:
     since: float
     mass: bool = False  # most lost their sessions
     total: bool = False  # nobody streamed
+    died: bool = False  # its process has ended: a successor that logs in takes seconds, and repairs nothing
 
 
 class Liveness:
-    """Judges the workers of one feed. Remembers only since when each has been without a session."""
+    """Judges the workers of one feed. Remembers only since when each has been without a session, and whose that was."""
 
     def __init__(self) -> None:
         self._outages: dict[int, _Outage] = {}
+        self._processes: dict[int, str] = {}  # start of the process that had a session last
         self._back_since: float | None = None  # since when somebody streams again, after nobody did
 
     def judge(self, sightings: Mapping[int, Sighting], now: float) -> dict[int, Verdict]:
@@ -100,9 +102,15 @@ class Liveness:
         for index in list(self._outages):
             if index not in diagnoses or diagnoses[index].has_session:
                 del self._outages[index]
+        for index in self._processes.keys() - diagnoses.keys():
+            del self._processes[index]
         for index, diagnosis in diagnoses.items():
-            if not diagnosis.has_session:
-                self._outages.setdefault(index, _Outage(since=now))
+            if diagnosis.has_session:
+                self._processes[index] = diagnosis.process
+            else:
+                outage = self._outages.setdefault(index, _Outage(since=now))
+                replaced = self._processes.get(index, diagnosis.process) != diagnosis.process
+                outage.died = outage.died or diagnosis.dead or replaced
         holders = [index for index, sighting in sightings.items() if sighting.holds]
         down = [index for index in holders if not diagnoses[index].has_session]
         if 2 * len(down) > len(holders):
@@ -139,7 +147,7 @@ class Liveness:
         back = self._back_since
         if outage.total and not diagnosis.parked and back is not None and now - back < TOGETHER_S:
             return verdict(Health.RETURNING, held=True)
-        if not diagnosis.repairing:
+        if outage.died or not diagnosis.repairing:
             return verdict(Health.LOST)
         if outage.mass and lasted < HOLD_S:
             return verdict(Health.RETURNING, held=True)
@@ -151,6 +159,8 @@ class _Diagnosis:
     streaming: bool = False
     leaving: bool = False  # streaming for as long as its contracts are being handed over
     silent: bool = False
+    dead: bool = False
+    process: str = ""  # start of the process that has reported last
     repairing: bool = False
     parked: bool = False
     reason: str = ""
@@ -164,31 +174,33 @@ def _diagnose(sighting: Sighting) -> _Diagnosis:
     """What this moment's facts say, without memory."""
     pod, shard, lease = sighting.pod, sighting.shard, sighting.lease
     if pod is None:
-        return _Diagnosis(silent=True, reason="it has no pod")
+        return _Diagnosis(silent=True, dead=True, reason="it has no pod")
     if not pod.container_running:
         waiting = f": {pod.waiting_reason}" if pod.waiting_reason else ""
-        return _Diagnosis(silent=True, reason=f"its container does not run{waiting}")
+        return _Diagnosis(silent=True, dead=True, reason=f"its container does not run{waiting}")
     if shard is None or shard.status is None:
         return _Diagnosis(silent=shard is not None, reason="its worker has not reported yet")
-    status = shard.status
+    status, process = shard.status, shard.status.started_at
     if _older(status.started_at, pod.container_started_at):
-        return _Diagnosis(silent=True, reason="its container was started again")
+        return _Diagnosis(silent=True, dead=True, reason="its container was started again")
     mine = lease is not None and lease.holder == f"{pod.name}_{pod.uid}"
     # Who has not renewed for 10 s has stopped by itself; who has not held it for as long, has not been logged in.
     expired = lease is not None and lease.renew_seen_age_s >= LEASE_EXPIRY_S
     if lease is not None and mine and expired:
-        return _Diagnosis(silent=True, reason=f"it no longer renews Lease {lease.name}")
+        return _Diagnosis(silent=True, process=process, reason=f"it no longer renews Lease {lease.name}")
     if is_leaving(sighting):
         why = "its pod is being deleted" if pod.deleting else "it was told to stop"
         leaving = mine and status.session is Session.STREAMING
-        return _Diagnosis(silent=expired, leaving=leaving, reason=why)
+        return _Diagnosis(silent=expired, process=process, leaving=leaving, reason=why)
     if status.session is not Session.STREAMING:
         reason = status.message or f"its session is {status.session}"
         parked = status.session is Session.PARKED
-        return _Diagnosis(silent=expired, repairing=status.session in _REPAIRING, parked=parked, reason=reason)
+        repairing = status.session in _REPAIRING
+        return _Diagnosis(silent=expired, process=process, repairing=repairing, parked=parked, reason=reason)
     if not mine:
-        return _Diagnosis(silent=expired, reason="it does not hold the Lease of its account")
-    return _Diagnosis(streaming=True)
+        reason = "it does not hold the Lease of its account"
+        return _Diagnosis(silent=expired, process=process, reason=reason)
+    return _Diagnosis(streaming=True, process=process)
 
 
 def is_leaving(sighting: Sighting) -> bool:

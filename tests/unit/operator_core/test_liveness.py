@@ -114,6 +114,20 @@ class TestLostSession:
         liveness.judge({0: well(0)} | others, 3.0)
         assert liveness.judge({0: without_session(0)} | others, 6.0)[0].health.state is Health.RETURNING
 
+    def test_of_a_process_that_ended_has_none_however_soon_the_next_one_reports(self) -> None:
+        liveness = Liveness()
+        others = {1: well(1), 2: well(2)}
+        liveness.judge({0: well(0)} | others, 0.0)
+        successor = shard(0, entry(0), session=Session.LOGGING_IN, started_at="2026-11-21T12:30:00Z")
+        verdict = liveness.judge({0: well(0, shard=successor)} | others, 2.0)[0]
+        assert (verdict.health.state, verdict.silent) == (Health.LOST, False)
+
+    def test_of_a_container_seen_dead_has_none_when_it_runs_again(self) -> None:
+        liveness = Liveness()
+        others = {1: well(1), 2: well(2)}
+        liveness.judge({0: well(0, pod=pod(0, container_running=False))} | others, 0.0)
+        assert liveness.judge({0: without_session(0, Session.LOGGING_IN)} | others, 2.0)[0].health.state is Health.LOST
+
     def test_of_most_is_held_and_stays_held_until_each_returns(self) -> None:
         liveness = Liveness()
         down = {0: without_session(0), 1: without_session(1), 2: well(2)}
