@@ -137,6 +137,7 @@ def unreported(lost: Collection[Update], written: Records, gaps: Collection[Gap]
     holes: dict[int, list[tuple[float, float]]] = {}
     for gap in gaps:
         times = sorted(record.event_time for record in written.get(gap.conid, ()))
+        hole: tuple[float, float]
         if gap.from_ms is not None:
             after = next((time for time in times if time > gap.from_ms), float("inf"))
             hole = (gap.from_ms, after if gap.to_ms is None else gap.to_ms)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from ibfeed_local import (
+    bench,
     build,
     buildah,
     cluster,
@@ -153,6 +154,15 @@ def test(state: State) -> int:
     return _verdict(verify.on_the_cluster(state))
 
 
+def bench_ownership(state: State) -> int:
+    """What moves, crashes and hung workers cost a reader of Kafka."""
+    if _is_current():
+        raise Problem("the benchmark kills and stops processes, and needs the local cluster for that", "Unset CLUSTER.")
+    with _alone(state) as progress:
+        _deployed(state, progress)
+    return bench.ownership(state)
+
+
 def lock_requirements(state: State) -> None:
     """Resolve the requirements anew."""
     _environment(state)
@@ -258,5 +268,6 @@ VERBS: dict[str, Callable[[State], int | None]] = {
     "lint": lint,
     "test-fast": test_fast,
     "test": test,
+    "bench-ownership": bench_ownership,
     "lock": lock_requirements,
 }

@@ -75,15 +75,19 @@ def _report(state: State, suite: str) -> Path:
 
 
 def _pytest(state: State, folder: str, *options: str) -> int:
-    environment = {
-        "IBFEED_STATE": str(state.root),
-        "KUBECONFIG": str(state.kubeconfig),
-        "KAFKA": layout.KAFKA,
-        MARK: str(state.root),  # what a test leaves running when it is cut short, `down` ends
-        "PATH": f"{state.bin}{os.pathsep}{os.environ['PATH']}",
-    }
     arguments: list[str | Path] = [state.python, "-m", "pytest", "-p", "no:cacheprovider", *options, folder]
     report = _report(state, Path(folder).name)
     report.unlink(missing_ok=True)
     arguments.append(f"--junitxml={report}")
-    return attached(arguments, environment=environment, folder=SOURCE)
+    return attached(arguments, environment=surroundings(state), folder=SOURCE)
+
+
+def surroundings(state: State) -> dict[str, str]:
+    """What tests and benchmarks find the local cluster by."""
+    return {
+        "IBFEED_STATE": str(state.root),
+        "KUBECONFIG": str(state.kubeconfig),
+        "KAFKA": layout.KAFKA,
+        MARK: str(state.root),  # what is left running when a run is cut short, `down` ends
+        "PATH": f"{state.bin}{os.pathsep}{os.environ['PATH']}",
+    }

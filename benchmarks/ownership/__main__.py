@@ -1,0 +1,75 @@
+"""``python -m ownership``, as `make bench-ownership` runs it on the local cluster.
+
+PHASES=planned,crash,hung,away,phased   what to measure (all)
+QUICK=1                                 few runs, the operator away for 30 s: to try the benchmark itself
+
+Only a whole run writes ``benchmarks/results/ownership.json``; others write ``ownership-partial.json`` beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any, Final
+
+from ibfeed_local.progress import Progress, headline
+from ownership import planned, report
+from ownership.away import away
+from ownership.setting import FULL, QUICK, Sizes
+from ownership.stage import stage
+from ownership.unplanned import Aftermath, crashes, hung
+from support.cluster import ROOT
+
+PHASES: Final = ("planned", "crash", "hung", "away", "phased")
+
+
+def main() -> int:
+    """Exit code 0 if every bar that was measured is met, 1 if not, 2 for a phase that is none."""
+    phases = tuple(name for name in os.environ.get("PHASES", "").split(",") if name) or PHASES
+    if unknown := set(phases) - set(PHASES):
+        print(f"PHASES: {', '.join(sorted(unknown))} is none of {', '.join(PHASES)}", file=sys.stderr)
+        return 2
+    quick = bool(os.environ.get("QUICK"))
+    whole = set(phases) == set(PHASES) and not quick
+    signal.signal(signal.SIGTERM, _interrupt)  # what was set up is taken down again
+    results = measure(phases, QUICK if quick else FULL, Progress())
+    path = report.RESULTS / ("ownership.json" if whole else "ownership-partial.json")
+    report.write(results, path)
+    headline(f"ownership: {path.relative_to(ROOT)}")
+    print("\n".join(report.table(results)))
+    return 0 if report.met(results) else 1
+
+
+def measure(phases: tuple[str, ...], sizes: Sizes, progress: Progress) -> dict[str, Any]:
+    """One stage for all that the common mode proves, another one for the phased mode."""
+    results: dict[str, Any] = {}
+    aftermath = Aftermath()
+    if {"planned", "crash", "hung", "away"} & set(phases):
+        with stage("common", progress) as on:
+            if "planned" in phases:
+                headline("planned moves")
+                results |= planned.common(on, sizes, progress)
+            if "crash" in phases:
+                headline("crashes")
+                results |= crashes(on, sizes, progress, aftermath)
+            if "hung" in phases:
+                headline("hung and cut-off workers")
+                results |= hung(on, sizes, progress, aftermath)
+            if "away" in phases:
+                headline("the operator is away")
+                results |= away(on, sizes, progress)
+    if {"crash", "hung"} & set(phases):
+        results |= aftermath.results()
+    if "phased" in phases:
+        headline("planned moves, phased")
+        results |= planned.phased(sizes, progress)
+    return results
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+sys.exit(main())

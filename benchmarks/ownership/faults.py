@@ -1,0 +1,83 @@
+"""What goes wrong with a worker: killed, stopped, cut off from the API server. What can be undone is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from ibfeed_local import containers, layout
+from ibfeed_local.command import output
+from ownership.setting import NAMESPACE
+from support.cluster import read
+
+# In the pod's own network namespace the API server still has its Service's address; Kafka is on the same node.
+_API: Final = (
+    ("-d", layout.API_SERVICE),
+    ("-d", layout.NODE_ADDRESS, "-p", "tcp", "--dport", str(layout.API_PORT)),
+)
+
+
+def main_process(pod: str) -> int:
+    """The id, on this machine, of the first process of the worker's container."""
+    identity = _container(pod)
+    for line in output([*containers.CTR, "tasks", "list"]).splitlines():
+        name, pid, *_ = line.split()
+        if name == identity:
+            return int(pid)
+    raise RuntimeError(f"{pod} has no running container")
+
+
+def kill(pid: int) -> None:
+    """`kill -9`; the kernel ends the rest of the container with its first process."""
+    os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def stopped(pod: str) -> Iterator[None]:
+    """SIGSTOP for all processes of the container, and SIGCONT at the end."""
+    halted: set[int] = set()
+    try:
+        while new := _processes(pod) - halted:  # until none has been born meanwhile
+            for pid in new:
+                _signal(pid, signal.SIGSTOP)
+            halted |= new
+        yield
+    finally:
+        for pid in halted:
+            _signal(pid, signal.SIGCONT)
+
+
+@contextmanager
+def cut_off(pod: str) -> Iterator[None]:
+    """No packet of the pod reaches the API server; Kafka and the venue it reaches as ever."""
+    inside = ["nsenter", f"--net=/proc/{main_process(pod)}/ns/net", "iptables", "-w"]
+    rules = [[*rule, "-j", "DROP"] for rule in _API]
+    try:
+        for rule in rules:
+            subprocess.run([*inside, "-A", "OUTPUT", *rule], check=True, capture_output=True, timeout=10)
+        yield
+    finally:
+        for (
+            rule
+        ) in rules:  # a container that has ended meanwhile took its pod's namespace with it, or left it to the next
+            subprocess.run([*inside, "-D", "OUTPUT", *rule], check=False, capture_output=True, timeout=10)
+
+
+def _container(pod: str) -> str:
+    statuses = read("pod", pod, NAMESPACE)["status"]["containerStatuses"]
+    identity: str = next(status for status in statuses if status["name"] == "worker")["containerID"]
+    return identity.removeprefix("containerd://")
+
+
+def _processes(pod: str) -> set[int]:
+    lines = output([*containers.CTR, "tasks", "ps", _container(pod)]).splitlines()[1:]
+    return {int(line.split()[0]) for line in lines}
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it has ended meanwhile
+        os.kill(pid, number)
