@@ -14,6 +14,7 @@ import contextlib
 import datetime as dt
 import itertools
 import json
+import os
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -172,7 +173,9 @@ class Crew:
     async def _adopt(self, item: dict[str, Any]) -> None:
         pod = item["metadata"]["name"]
         number = len(self._addresses) + 1
-        ip = self._addresses.setdefault(pod, f"127.77.{number // 250}.{number % 250 + 1}")
+        # Crews of several test processes work side by side, each in a range of its own.
+        net, subnet = 64 + os.getpid() % 64, os.getpid() // 64 % 200 + number // 250
+        ip = self._addresses.setdefault(pod, f"127.{net}.{subnet}.{number % 250 + 1}")
         binding = {
             "apiVersion": "v1",
             "kind": "Binding",
