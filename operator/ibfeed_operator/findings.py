@@ -178,7 +178,8 @@ def _placement(situation: Situation, coverage: Coverage) -> Finding:
     if stranded or unmet or asked.invalid:
         reason = Reason.DRAIN_INCOMPLETE if stranded else Reason.PIN_UNMET if unmet else Reason.INVALID_ANNOTATION
         return finding(FALSE, reason, "; ".join([*stranded, *unmet, *asked.invalid]))
-    waiting = {conid for conid, worker in coverage.owners.items() if worker in asked.drained}
+    drained = [worker.shard for worker in situation.workers if worker.shard and worker.index in asked.drained]
+    waiting = {entry.conid for shard in drained for entry in shard.spec.contracts}
     waiting |= {conid for conid, worker in asked.pins.items() if coverage.owners.get(conid) != worker}
     if waiting:
         where = "where it is asked for" if len(waiting) == 1 else "where they are asked for"
@@ -194,7 +195,7 @@ def _stranded_texts(situation: Situation, coverage: Coverage) -> list[str]:
         return []
     at = {coverage.owners[contract.conid] for contract in stranded if contract.conid in coverage.owners}
     what = f"{plural(len(stranded), 'contract')}: {_symbols(stranded)}"
-    return [f"{listed(_names(situation, at))} should be drained, but nobody else has a line for {what}"]
+    return [f"{listed(_names(situation, at))} should be drained, but nobody else has a line for {what}; add workers"]
 
 
 def _unmet_texts(situation: Situation) -> list[str]:

@@ -17,8 +17,9 @@ only a worker's report, or a new plan, can bring the move further. A planned mov
 
 B takes everything after A's mark from its buffer. A goes on buffering until its entry goes, so that the move can turn
 back at each step: before ``Retiring`` only B's entry goes; after it A becomes ``Active`` again, under a new epoch.
-Where A does not stream, its contract is Retiring at once, and Active at B once A has let go; so it is, too, where B's
-account has no line to spare.
+Where A does not stream, its contract is Retiring at once, and Active at B once A has let go. Where B's account has no
+line to spare the move waits for one; only if that line in turn waits for this move, as when two full accounts exchange
+contracts, is it made the same way. Of the contracts on their way to B only ``WARMING_AT_ONCE`` are warmed at a time.
 
 What a worker that is about to stop could hand to nobody retires last, when the rest has been handed over: so it need
 not wait for what will not come. It stays Retiring, and is Active there again, under a new epoch, when the next process
@@ -27,14 +28,21 @@ has taken its place.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
 
 import msgspec
 
 from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.shard import Entry, Mark, Report
 from ibfeed_operator.facts import Contract
+
+# New subscriptions that planned moves ask of one account at a time. IB documents no limit for the websocket; 25 in a
+# burst were seen not to be throttled, and throttled is the address, with all workers behind it.
+WARMING_AT_ONCE: Final = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +75,7 @@ class Targets:
     owners: Mapping[int, int]  # conid -> worker
     ladders: frozenset[int] = frozenset()  # conids whose order books are granted
     highest_epoch: int = 0  # of any contract that the feed ever had, as IbFeed.status remembers it
+    warming_at_once: int = WARMING_AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,13 @@ class _Step:
         for holding in holdings:
             for entry in holding.entries:
                 self._placed.setdefault(entry.conid, {})[holding.worker] = entry
+        self._emptying = self._find_emptying()
+        self._warming = Counter(
+            worker
+            for placed in self._placed.values()
+            for worker, entry in placed.items()
+            if entry.state is EntryState.STANDBY and self._soon_warm(worker, entry)
+        )
 
     def rewrites(self) -> tuple[Rewrite, ...]:
         # Nearest contracts first: where a worker's lines are short, they get the ones that become free.
@@ -190,8 +206,12 @@ class _Step:
             return False
         there = self._placed[entry.conid].get(target)
         if there is None:
-            if not self._room(target):
-                return True  # break before make: IB ignores in silence what exceeds an account's lines
+            if not self._room(target):  # IB ignores in silence what exceeds an account's lines
+                return target not in self._emptying and (self._ends(worker) or worker in self._beyond(target))
+            if self._says(worker, entry, ContractState.PUBLISHING):
+                if self._warming[target] >= self._targets.warming_at_once:
+                    return False
+                self._warming[target] += 1
             self._used[target] += 1
             self._stand_by(target, entry.conid)
             return False
@@ -288,6 +308,47 @@ class _Step:
     def _fresh(self, conid: int) -> int:
         """An epoch that no entry of this contract ever had."""
         return max([self._targets.highest_epoch, *(entry.epoch for entry in self._placed.get(conid, {}).values())]) + 1
+
+    def _soon_warm(self, worker: int, standby: Entry) -> bool:
+        """Whether it is a matter of moments: IB sends a contract's present state at once, if anybody hears of it."""
+        placed = self._placed[standby.conid].items()
+        live = any(
+            entry.state is EntryState.ACTIVE and self._says(owner, entry, ContractState.PUBLISHING)
+            for owner, entry in placed
+        )
+        return live and not self._says(worker, standby, ContractState.WARM)
+
+    @cached_property
+    def _outward(self) -> dict[int, set[int | None]]:
+        """By worker, where contracts that are Active there are to go. None: nowhere, or one retires already."""
+        outward: dict[int, set[int | None]] = {worker: set() for worker in self._holdings}
+        for conid, placed in self._placed.items():
+            target = self._targets.owners.get(conid) if conid in self._targets.contracts else None
+            for worker, entry in placed.items():
+                if entry.state is EntryState.RETIRING:
+                    outward[worker].add(None)
+                elif entry.state is EntryState.ACTIVE and worker != target:
+                    outward[worker].add(target)
+        return outward
+
+    def _find_emptying(self) -> set[int | None]:
+        """Workers that have a line to spare, or will, without anybody's having to break off first."""
+        found: set[int | None] = {None, *(worker for worker in self._holdings if self._room(worker))}
+        if len(found) > len(self._holdings):
+            return found
+        while more := {worker for worker, goals in self._outward.items() if goals & found} - found:
+            found |= more
+        return found
+
+    def _beyond(self, worker: int) -> set[int]:
+        """Workers that must take something before ``worker`` has a line to spare."""
+        found: set[int] = set()
+        todo = [worker]
+        while todo:
+            goals = {goal for goal in self._outward[todo.pop()] if goal in self._holdings} - found
+            found |= goals
+            todo.extend(goals)
+        return found
 
     def _room(self, worker: int) -> bool:
         return self._used[worker] < self._holdings[worker].lines

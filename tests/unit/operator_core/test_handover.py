@@ -94,6 +94,7 @@ class World:
     workers: tuple[Worker, ...]
     where: tuple[tuple[int, int | None], ...]  # the plan
     lines: int
+    warming: int = 25
     highest_epoch: int = 0  # as the feed's status remembers it
     # conid, the newest epoch it was published under, and the process (worker, life) that did: none is used twice.
     used: tuple[tuple[int, int, int, int], ...] = ()
@@ -116,7 +117,8 @@ class World:
 
     def operator(self) -> Iterator[World]:
         """Each of the step's writes alone: any order and any crash in between is a path over these."""
-        for rewrite in step(self.holdings(), targets(dict(self.where), highest_epoch=self.highest_epoch)):
+        want = targets(dict(self.where), highest_epoch=self.highest_epoch, warming_at_once=self.warming)
+        for rewrite in step(self.holdings(), want):
             worker = self.workers[rewrite.worker]
             yield self.with_worker(rewrite.worker, replace(worker, spec=rewrite.entries))
 
@@ -174,7 +176,7 @@ class World:
     def settle(self) -> World:
         """No more faults: does the plan come true?"""
         world = self
-        for _ in range(20):
+        for _ in range(60):
             before = world
             for index, worker in enumerate(world.workers):
                 if worker.ended:  # a process that has not obeyed yet waits for its epochs
@@ -242,6 +244,7 @@ class TestExhaustively:
     st.integers(2, 4),
     st.integers(1, 5),
     st.integers(1, 5),
+    st.integers(1, 2),
     st.lists(
         st.tuples(
             st.sampled_from(["operator", "operator", "obey", "obey", "status", "die", "restart", "plan"]),
@@ -252,9 +255,9 @@ class TestExhaustively:
     ),
 )
 @settings(max_examples=400, deadline=None)
-def test_at_random(workers: int, conids: int, lines: int, events: list[tuple[str, int, int]]) -> None:
+def test_at_random(workers: int, conids: int, lines: int, warming: int, events: list[tuple[str, int, int]]) -> None:
     where: dict[int, int | None] = dict.fromkeys(range(conids))
-    world = World(workers=(Worker(),) * workers, where=tuple(where.items()), lines=lines)
+    world = World(workers=(Worker(),) * workers, where=tuple(where.items()), lines=lines, warming=warming)
     for kind, a, b in events:
         index = a % workers
         worker = world.workers[index]
@@ -426,3 +429,75 @@ def test_a_contract_under_way_is_headed_for_its_goal_while_that_streams() -> Non
     assert headed(holdings, among={0, 1}, ready={0}) == {1: 0, 2: 0}
     assert headed(holdings, among={1}, ready=set()) == {1: 1, 2: 1}
     assert headed(holdings, among={0}, ready={0, 1}) == {1: 0, 2: 0}
+
+
+class TestLimits:
+    """What a planned move waits for besides the workers' reports: few at a time, and a line where there will be one."""
+
+    LIVE = ContractState.PUBLISHING
+
+    def here(self, *conids: int, said: ContractState = LIVE, lines: int = 100) -> Holding:
+        return Holding(
+            worker=0,
+            entries=tuple(entry(conid, 1) for conid in conids),
+            reports=tuple(report(conid, 1, said) for conid in conids),
+            lines=lines,
+        )
+
+    def test_so_many_are_warmed_at_a_time_and_the_next_once_they_are(self) -> None:
+        here, there = self.here(*range(1, 61)), Holding(worker=1)
+        want = targets(dict.fromkeys(range(1, 61), 1))
+        (first,) = step([here, there], want)
+        assert {item.conid for item in first.entries} == set(sorted(range(1, 61), key=self.nearness)[:25])
+        assert all(item.state is EntryState.STANDBY for item in first.entries)
+        there = replace(there, entries=first.entries)
+        assert step([here, there], want) == ()
+        warm = tuple(report(item.conid, item.epoch, ContractState.WARM) for item in first.entries[:10])
+        rewrites = {rewrite.worker: rewrite.entries for rewrite in step([here, replace(there, reports=warm)], want)}
+        assert len(rewrites[1]) == 35
+        assert sum(item.state is EntryState.RETIRING for item in rewrites[0]) == 10
+
+    def nearness(self, conid: int) -> tuple[str, int]:
+        return (contract(conid).last_trading_day, conid)
+
+    def test_each_worker_has_a_limit_of_its_own(self) -> None:
+        want = targets({conid: 1 + conid % 2 for conid in range(1, 61)})
+        rewrites = step([self.here(*range(1, 61)), Holding(worker=1), Holding(worker=2)], want)
+        assert [len(rewrite.entries) for rewrite in rewrites] == [25, 25]
+
+    def test_what_never_gets_warm_since_nobody_hears_of_it_holds_up_nothing(self) -> None:
+        silent = self.here(*range(1, 31), said=ContractState.SUBSCRIBING)
+        live = self.here(*range(31, 34))
+        here = replace(live, entries=silent.entries + live.entries, reports=silent.reports + live.reports)
+        (rewrite,) = step([here, Holding(worker=1)], targets(dict.fromkeys(range(1, 34), 1)))
+        assert len(rewrite.entries) == 33
+
+    def test_a_lost_workers_contracts_go_all_at_once(self) -> None:
+        retired = tuple(entry(conid, 1, EntryState.RETIRING) for conid in range(1, 61))
+        here = Holding(worker=0, entries=retired, silent=True)
+        (rewrite,) = step([here, Holding(worker=1)], targets(dict.fromkeys(range(1, 61), 1)))
+        assert [item.state for item in rewrite.entries] == [EntryState.ACTIVE] * 60
+
+    def test_a_line_that_is_about_to_be_free_is_waited_for(self) -> None:
+        """7 goes to worker 1, which is full until 8 has gone to worker 2: neither stops before it is warm elsewhere."""
+        here = self.here(7)
+        full = Holding(worker=1, entries=(entry(8, 1),), reports=(report(8, 1, self.LIVE),), lines=1)
+        (rewrite,) = step([here, full, Holding(worker=2)], targets({7: 1, 8: 2}))
+        assert (rewrite.worker, rewrite.entries) == (2, (entry(8, 2, EntryState.STANDBY),))
+
+    def test_a_line_that_nobody_gives_up_is_waited_for_too(self) -> None:
+        full = Holding(worker=1, entries=(entry(8, 1),), reports=(report(8, 1, self.LIVE),), lines=1)
+        assert step([self.here(7), full], targets({7: 1, 8: 1})) == ()
+
+    def test_three_full_accounts_in_a_ring_break_off_together(self) -> None:
+        ring = [
+            Holding(
+                worker=worker,
+                entries=(entry(worker + 1, 1),),
+                reports=(report(worker + 1, 1, self.LIVE),),
+                lines=1,
+            )
+            for worker in range(3)
+        ]
+        rewrites = step(ring, targets({1: 1, 2: 2, 3: 0}))
+        assert [item.state for rewrite in rewrites for item in rewrite.entries] == [EntryState.RETIRING] * 3

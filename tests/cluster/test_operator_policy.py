@@ -1,0 +1,159 @@
+"""Drains, pins and the rebalancing policy: the operator as a process, a real API server, hollow workers.
+
+People do these with ``kubectl annotate``, and so do the tests. No planned move may lose or double an update.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from support.control_plane import ControlPlane
+from support.hollow import Crew
+from support.hollow_feed import FEEDS, Feed, balanced, eventually, hollow_crew, hollow_plane, left_of
+from support.operator_process import Operator
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with hollow_plane(tmp_path_factory.mktemp("control-plane")) as plane:
+        yield plane
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def crew(plane: ControlPlane) -> AsyncIterator[Crew]:
+    async with hollow_crew(plane) as crew:
+        yield crew
+
+
+@pytest.fixture(scope="module")
+def operator(plane: ControlPlane) -> Iterator[Operator]:
+    operator = Operator(plane)
+    operator.start()
+    yield operator
+    operator.kill()
+
+
+@contextlib.asynccontextmanager
+async def streaming(crew: Crew, plane: ControlPlane, name: str, **spec: Any) -> AsyncIterator[Feed]:
+    """A feed of 3 workers and 12 contracts, four each; afterwards nothing of it may be left, nor doubled."""
+    feed = Feed(crew, name)
+    await feed.apply(**spec)
+    try:
+        await feed.ready(12, within=40)
+        await eventually(balanced(feed, 4, 4, 4), within=20, what="three workers with four contracts each")
+        yield feed
+    except AssertionError:
+        print((plane.directory / "operator.log").read_text()[-8000:])
+        raise
+    await feed.cluster.delete(f"{FEEDS}/{feed.name}")
+    await eventually(lambda: left_of(feed), wanted=[], within=40, what="nothing of the deleted feed is left")
+    assert crew.doubles[:3] == []
+
+
+async def said(feed: Feed) -> tuple[str, str, str]:
+    found = await feed.condition("PlacementHonored")
+    return found["status"], found["reason"], found["message"]
+
+
+def of(feed: Feed, worker: int) -> set[int]:
+    """What a worker publishes."""
+    return {conid for conid, pod in feed.published().items() if pod == f"{feed.name}-{worker}"}
+
+
+async def test_drained_worker_streams_nothing_and_keeps_its_session(
+    crew: Crew, plane: ControlPlane, operator: Operator
+) -> None:
+    async with streaming(crew, plane, "drain") as feed:
+        before = feed.published()
+        plane.kubectl("annotate", "ibshard/drain-1", "ibfeed.dev/drain=true")
+        await eventually(balanced(feed, 6, 6), within=20, what="the others have six each")
+        assert {c: pod for c, pod in feed.published().items() if before[c] != "drain-1"} == {
+            c: pod for c, pod in before.items() if pod != "drain-1"
+        }
+        honored = ("True", "Honored", "drained: drain-1")
+        await eventually(lambda: said(feed), wanted=honored, within=10, what="the condition says so")
+        line = next(item for item in (await feed.read())["status"]["shards"] if item["worker"] == "drain-1")
+        assert (line["session"], line["contracts"], line["reason"]) == ("Streaming", 0, "Drained")
+        header, row = plane.kubectl("get", "ibs", "drain-1").splitlines()
+        assert row[header.index("DRAIN") :].split()[0] == "true"
+        await feed.ready(12)
+
+        plane.kubectl("annotate", "ibshard/drain-1", "ibfeed.dev/drain-")
+        await eventually(balanced(feed, 4, 4, 4), within=20, what="it has its share again")
+        assert crew.lost("drain") == []
+
+
+async def test_drain_moves_what_fits_and_says_the_rest(crew: Crew, plane: ControlPlane, operator: Operator) -> None:
+    accounts = {"secretRef": {"name": "tight-accounts"}, "first": 1, "count": 6, "linesPerAccount": 5}
+    async with streaming(crew, plane, "tight", accounts=accounts) as feed:
+        nearest = sorted(of(feed, 1), key=lambda conid: (conid % 1000, conid))
+        plane.kubectl("annotate", "ibshard/tight-1", "ibfeed.dev/drain=true")
+        await eventually(balanced(feed, 5, 5, 2), within=20, what="two of four have moved")
+        assert of(feed, 1) == set(nearest[2:])
+
+        async def complaint() -> tuple[str, str]:
+            status, reason, _ = await said(feed)
+            return status, reason
+
+        await eventually(complaint, wanted=("False", "DrainIncomplete"), within=10, what="the rest is said")
+        assert "nobody else has a line for 2 contracts" in (await said(feed))[2]
+        await feed.patch(workers=4)
+        await eventually(balanced(feed, 4, 4, 4), within=30, what="a fourth worker takes the rest")
+        assert of(feed, 1) == set()
+        assert crew.lost("tight") == []
+
+
+async def test_pinned_contract_goes_there_and_comes_back_there(
+    crew: Crew, plane: ControlPlane, operator: Operator
+) -> None:
+    async with streaming(crew, plane, "pinned") as feed:
+        symbols = {item["conid"]: item["symbol"] for item in (await feed.read())["status"]["contracts"]}
+        conid = min(of(feed, 0))
+        plane.kubectl("annotate", "ibfeed/pinned", f"ibfeed.dev/pin={symbols[conid]}=2,CLX9=1,nonsense")
+
+        async def at() -> str:
+            return feed.published().get(conid, "")
+
+        await eventually(at, wanted="pinned-2", within=15, what="it is where it is pinned to")
+        await eventually(balanced(feed, 4, 4, 4), within=15, what="loads are even again")
+        status, reason, message = await said(feed)
+        assert (status, reason) == ("False", "InvalidAnnotation")
+        assert "CLX9 is pinned to pinned-1, but is no contract of this feed" in message
+        assert "'nonsense' is not of the form CLZ6=1" in message
+        assert crew.lost("pinned") == []
+        plane.kubectl("annotate", "--overwrite", "ibfeed/pinned", f"ibfeed.dev/pin={symbols[conid]}=2")
+
+        await crew.kill("pinned-2")
+        await eventually(balanced(feed, 6, 6), within=15, what="the survivors have all")
+        assert (await said(feed))[:2] == ("False", "PinUnmet")
+        await crew.restart("pinned-2")
+        await eventually(at, wanted="pinned-2", within=30, what="it is back where it is pinned to")
+        honored = ("True", "Honored", f"pinned: {symbols[conid]} to pinned-2")
+        await eventually(lambda: said(feed), wanted=honored, within=15, what="the condition says so")
+
+
+async def test_on_scale_loads_are_evened_after_a_change_of_workers_only(
+    crew: Crew, plane: ControlPlane, operator: Operator
+) -> None:
+    async with streaming(crew, plane, "onscale", rebalance="OnScale") as feed:
+        assert (await feed.read())["status"]["balancedWorkers"] == 3
+        await crew.kill("onscale-1")
+        await eventually(balanced(feed, 6, 6), within=15, what="the survivors have all")
+        operator.kill()
+        operator.start()
+        await crew.restart("onscale-1")
+        await feed.ready(12, within=30)
+        assert sorted(feed.loads().values()) == [6, 6]
+        await feed.patch(roots=[{"symbol": "CL"}, {"symbol": "NG"}, {"symbol": "GC"}])
+        await eventually(balanced(feed, 6, 6, 6), within=15, what="the returned worker gets what comes anew")
+        await feed.patch(workers=4)
+        await eventually(balanced(feed, 5, 5, 4, 4), within=30, what="four workers share")
+        await feed.ready(18)
+        assert (await feed.read())["status"]["balancedWorkers"] == 4
