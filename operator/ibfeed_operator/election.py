@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 LEASE_NAME: Final = "ibfeed-operator"
 LEASE_API: Final = "coordination.k8s.io/v1"
-POLL_S: Final = 0.5  # how often one that waits looks
+POLL_S: Final = 0.25  # how often one that waits looks
 _CALL_S: Final = 2.0
 _AGAIN_S: Final = (0.2, 2.0)  # after a failure: first and longest wait, doubling in between
 _FRESH_S: Final = 10.0  # a look that is older is none

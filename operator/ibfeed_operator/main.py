@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -36,6 +37,7 @@ class Watcher:
     """kopf's memo: the running feeds, and what each object last said that matters."""
 
     def __init__(self, feeds: Feeds, leases: LeaseObserver) -> None:
+        self.stop: Final = asyncio.Event()
         self._feeds = feeds
         self._leases = leases
         self._last: dict[str, object] = {}
@@ -93,6 +95,12 @@ def registry() -> kopf.OperatorRegistry:
         settings.watching.label_selectors["leases"] = names.LABEL_SOURCE
         settings.watching.label_selectors["statefulsets"] = names.LABEL_FEED
 
+    @kopf.on.startup(registry=handlers)
+    async def hear_signals(memo: Any, **_: Any) -> None:
+        # Instead of kopf, which first ends its watching, for seconds: whoever is to act next need not wait for that.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, memo.stop.set)
+
     @kopf.on.login(registry=handlers)
     def log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**kwargs) or kopf.login_via_client(**kwargs)
@@ -141,22 +149,26 @@ async def operate(
         async with await Cluster.connect(election.acts) as cluster:
             shared = Shared(cluster=cluster, http=http, settings=settings, clock=clock)
             feeds = Feeds(shared)
+            watcher = Watcher(feeds, shared.leases)
             server = await health.serve(feeds, election, port=port)
-            electing = asyncio.create_task(election.run(), name="election")
-            acting = asyncio.create_task(_act(election, feeds), name="feeds")
-            watching = asyncio.create_task(_watch(settings, Watcher(feeds, shared.leases)), name="watching")
-            tasks = (electing, acting, watching)
+            acting = (asyncio.create_task(election.run()), asyncio.create_task(_act(election, feeds)))
+            watching = (asyncio.create_task(_watch(settings, watcher)), asyncio.create_task(watcher.stop.wait()))
             try:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((*acting, *watching), return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for task in tasks:
-                    task.cancel()
-                results = await asyncio.gather(*tasks, return_exceptions=True)
+                results = await _ended(*acting)
                 await election.release()
+                results += await _ended(*watching)
                 await server.cleanup()
             for result in results:
                 if isinstance(result, Exception):
                     raise result
+
+
+async def _ended(*tasks: asyncio.Task[Any]) -> list[Any]:
+    for task in tasks:
+        task.cancel()
+    return await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _act(election: Election, feeds: Feeds) -> None:
@@ -174,7 +186,7 @@ async def _watch(settings: Settings, watcher: Watcher) -> None:
     )
 
 
-def main() -> None:
+def main(*, port: int = health.PORT) -> None:
     kopf.configure(log_format=kopf.LogFormat.JSON)
     logging.getLogger().setLevel(logging.INFO)
     # One line per event would be hundreds a second; what a cycle does is logged where it is done.
@@ -182,7 +194,7 @@ def main() -> None:
     for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        asyncio.run(operate(settings_from_environment(os.environ), me=identity(os.environ)))
+        asyncio.run(operate(settings_from_environment(os.environ), me=identity(os.environ), port=port))
     except LeadershipLost as lost:
         logging.getLogger(__name__).error("this operator no longer leads, and ends: %s", lost)
         sys.exit(1)

@@ -10,13 +10,7 @@ from pathlib import Path
 from support.cluster import ROOT
 from support.control_plane import OPERATOR, ControlPlane
 
-RUN = (
-    "import asyncio, os;"
-    "from ibfeed_operator.election import identity;"
-    "from ibfeed_operator.main import operate, settings_from_environment;"
-    "settings, port = settings_from_environment(os.environ), int(os.environ['TEST_PORT']);"
-    "asyncio.run(operate(settings, me=identity(os.environ), port=port))"
-)
+RUN = "from ibfeed_operator.main import main; main(port=0)"
 
 
 class Operator:
@@ -41,7 +35,6 @@ class Operator:
             "POD_NAMESPACE": "ibfeed-system",
             "POD_NAME": self.pod,
             "POD_UID": self.pod,
-            "TEST_PORT": "0",
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

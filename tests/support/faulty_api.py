@@ -1,0 +1,154 @@
+"""A reverse proxy before the API server, through which an operator's requests can go wrong at a chosen write.
+
+A write can fail before or after it was done, be answered with whatever the server might say, never be answered, or be
+the moment at which somebody dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+from aiohttp import web
+
+from support.certificates import Certificate
+from support.control_plane import OPERATOR, ControlPlane
+from support.ports import free_port
+
+CUT = 0  # the connection breaks instead of an answer
+SILENCE = -1  # no answer ever comes
+_PASSED_ON = ("Authorization", "Content-Type", "Accept")
+
+
+@dataclass(frozen=True)
+class Write:
+    method: str
+    path: str
+    body: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+@dataclass
+class Fault:
+    """Befalls the first write for which ``where`` holds. ``answer``: a status, CUT, SILENCE; None: the server's own.
+
+    ``done``: the API server gets the write all the same. ``before`` and ``after`` are awaited around it.
+    """
+
+    where: Callable[[Write], bool]
+    answer: int | None = None
+    done: bool = True
+    before: Callable[[], Awaitable[None]] | None = None
+    after: Callable[[], Awaitable[None]] | None = None
+    fired: bool = False
+    status: int = 0  # what the server said, once it did
+
+
+@dataclass
+class FaultyApi:
+    """``writes``: all that came, in their order. ``faults``: those to come. ``gone``: watches that 410 shall end."""
+
+    kubeconfig: Path
+    upstream: str
+    session: aiohttp.ClientSession
+    writes: list[Write] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    watches: set[web.StreamResponse] = field(default_factory=set)
+
+    async def drop_watches(self, *, gone: bool) -> int:
+        """End all watches, with the news that they are too old (``gone``) or without a word. Returns how many."""
+        watches, self.watches = self.watches, set()
+        status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+        for watch in watches:
+            with contextlib.suppress(ConnectionError):
+                if gone:
+                    await watch.write(json.dumps({"type": "ERROR", "object": status}).encode() + b"\n")
+                await watch.write_eof()
+        return len(watches)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        if request.method == "GET":
+            return await self._stream(request) if "watch" in request.query else await self._pass_on(request, body)
+        write = Write(request.method, request.path, json.loads(body) if body else {})
+        self.writes.append(write)
+        fault = next((fault for fault in self.faults if not fault.fired and fault.where(write)), None)
+        if fault is None:
+            return await self._pass_on(request, body)
+        fault.fired = True
+        if fault.before is not None:
+            await fault.before()
+        answer = web.Response()
+        if fault.done:
+            answer = await self._pass_on(request, body)
+            fault.status = answer.status
+        if fault.after is not None:
+            await fault.after()
+        if fault.answer is None:
+            return answer
+        if fault.answer == SILENCE:
+            await asyncio.sleep(60)
+        if fault.answer in (CUT, SILENCE):
+            if request.transport is not None:
+                request.transport.abort()
+            return answer
+        text = {"kind": "Status", "code": fault.answer, "message": f"a fault of the test: {fault.answer}"}
+        headers = {"Retry-After": "1"} if fault.answer in (429, 503) else {}
+        return web.json_response(text, status=fault.answer, headers=headers)
+
+    async def _pass_on(self, request: web.Request, body: bytes) -> web.Response:
+        headers = {key: request.headers[key] for key in _PASSED_ON if key in request.headers}
+        async with self.session.request(
+            request.method, self.upstream + request.raw_path, data=body or None, headers=headers
+        ) as answer:
+            kind = answer.headers.get("Content-Type", "application/json")
+            return web.Response(status=answer.status, body=await answer.read(), headers={"Content-Type": kind})
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        headers = {key: request.headers[key] for key in _PASSED_ON if key in request.headers}
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        async with self.session.get(self.upstream + request.raw_path, headers=headers) as answer:
+            response.set_status(answer.status)
+            await response.prepare(request)
+            self.watches.add(response)
+            with contextlib.suppress(ConnectionError):
+                async for line in answer.content:
+                    if response not in self.watches:
+                        return response
+                    await response.write(line)
+        self.watches.discard(response)
+        return response
+
+
+@contextlib.asynccontextmanager
+async def faulty_api(plane: ControlPlane, name: str) -> AsyncIterator[FaultyApi]:
+    """One for the operator of ``plane``, who is to use its ``kubeconfig``."""
+    config = yaml.safe_load(plane.kubeconfig(OPERATOR).read_text())
+    cluster, port = config["clusters"][0]["cluster"], free_port()
+    upstream, cluster["server"] = cluster["server"], f"https://127.0.0.1:{port}"
+    kubeconfig = plane.directory / f"{name}.conf"
+    kubeconfig.write_text(yaml.safe_dump(config))
+    timeout = aiohttp.ClientTimeout(total=None)
+    connector = aiohttp.TCPConnector(ssl=False, limit=0)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector, read_bufsize=2**21) as session:
+        api = FaultyApi(kubeconfig, upstream, session)
+        app = web.Application(client_max_size=2**24)
+        app.router.add_route("*", "/{path:.*}", api.handle)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+        await runner.setup()
+        certificate = Certificate(plane.directory, name, expired=False)
+        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=certificate.server_context()).start()
+        try:
+            yield api
+        finally:
+            await runner.cleanup()

@@ -1,0 +1,95 @@
+"""The history of all IbShards as the API server tells it, version by version, and what must hold in each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import yaml
+
+from support.control_plane import ADMIN, ControlPlane
+from support.hollow import SHARDS
+
+
+class Ledger:
+    """``faults``: two owners at once, an epoch that was given twice, or one that fell.
+
+    One watch brings the changes of all shards in the order in which they were made, so each is a state of the cluster.
+    """
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self.versions = 0
+        self._shards: dict[str, dict[str, Any]] = {}
+        self._given: dict[tuple[str, int], dict[int, str]] = defaultdict(dict)  # feed, conid -> epoch -> shard
+
+    def see(self, kind: str, shard: dict[str, Any]) -> None:
+        name, feed = shard["metadata"]["name"], shard["spec"]["feed"]
+        self.versions += 1
+        before = {entry["conid"]: entry["epoch"] for entry in self._shards.get(name, {}).get("contracts", ())}
+        if kind == "DELETED":
+            self._shards.pop(name, None)
+            return
+        self._shards[name] = shard["spec"]
+        for entry in shard["spec"].get("contracts", ()):
+            conid, epoch = entry["conid"], entry["epoch"]
+            given = self._given[feed, conid]
+            if before.get(conid) != epoch:
+                if given and epoch <= max(given):
+                    self.faults.append(f"{name} gets {conid} under epoch {epoch}, after {max(given)}")
+                given[epoch] = name
+            holders = [
+                other
+                for other, spec in self._shards.items()
+                if spec["feed"] == feed
+                for item in spec.get("contracts", ())
+                if item["conid"] == conid and item["state"] == "Active"
+            ]
+            if len(holders) > 1:
+                self.faults.append(f"{conid} is Active at {holders}")
+
+
+@contextlib.asynccontextmanager
+async def ledger(plane: ControlPlane) -> AsyncIterator[Ledger]:
+    """Keep one from now on."""
+    config = yaml.safe_load(plane.kubeconfig(ADMIN).read_text())
+    server, token = config["clusters"][0]["cluster"]["server"], config["users"][0]["user"]["token"]
+    book = Ledger()
+    async with aiohttp.ClientSession(
+        headers={"Authorization": f"Bearer {token}"},
+        connector=aiohttp.TCPConnector(ssl=False),
+        timeout=aiohttp.ClientTimeout(total=None),
+        read_bufsize=2**21,
+    ) as session:
+        while True:  # a kind that was defined moments ago is not served at once
+            async with session.get(server + SHARDS) as answer:
+                listed = await answer.json()
+            if answer.status == 200:
+                break
+            await asyncio.sleep(0.2)
+        for shard in listed["items"]:
+            book.see("ADDED", shard)
+        keeping = asyncio.create_task(_keep(book, session, server + SHARDS, listed["metadata"]["resourceVersion"]))
+        try:
+            yield book
+            if keeping.done():
+                raise AssertionError("the ledger was not kept") from keeping.exception()
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def _keep(book: Ledger, session: aiohttp.ClientSession, url: str, version: str) -> None:
+    """The API server ends a watch now and then, for one when a kind is defined; the next goes on where it ended."""
+    while True:
+        async with session.get(url, params={"watch": "true", "resourceVersion": version}) as answer:
+            async for line in answer.content:
+                event = json.loads(line)
+                assert event["type"] != "ERROR", event
+                version = event["object"]["metadata"]["resourceVersion"]
+                book.see(event["type"], event["object"])
