@@ -102,6 +102,8 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     RECONCILE_FAILED = "ReconcileFailed"
     POD_NOT_RUNNING = "PodNotRunning"
+    NODE_UNREACHABLE = "NodeUnreachable"
+    SETTLING = "Settling"
     UNKNOWN = "Unknown"
     # Of a shard's session.
     LOGIN_FAILED = "LoginFailed"

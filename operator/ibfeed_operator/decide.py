@@ -47,9 +47,10 @@ def decide(
 ) -> Decision:
     """Give each contract of ``universe`` a worker, or a reason why it has none.
 
-    Only streaming workers are given contracts. One that repairs its session keeps exactly what it has. While nobody
-    streams, or the feed is suspended, everyone keeps what he has: there is nobody to move it to. ``gathering``: the
-    feed's first workers are about to stream, and nothing is given to anybody yet.
+    Only streaming workers are given contracts. One that repairs its session keeps exactly what it has; so does one that
+    was lost too often of late, while the others have lines enough. While nobody streams, or the feed is suspended,
+    everyone keeps what he has: there is nobody to move it to. ``gathering``: the feed's first workers are about to
+    stream, and nothing is given to anybody yet.
 
     A drained worker is given nothing, and keeps what nobody else has a line for. A pin holds while its worker streams
     and is not drained.
@@ -61,21 +62,25 @@ def decide(
     streaming = {worker for worker in wanted if verdicts[worker].health.streaming}
     if feed.spec.suspend or gathering:
         streaming = set()
-    previous = headed(holdings, among=wanted, ready=streaming)
-    returning = {worker for worker in wanted if verdicts[worker].health.state is Health.RETURNING}
-    fixed = returning if streaming else wanted
-
     contracts = {contract.conid: contract for contract in universe.contracts}
+    settling = {worker for worker in streaming - placement.drained if verdicts[worker].health.settling}
+    if len(streaming - placement.drained - settling) * accounts.lines_per_account < len(contracts):
+        settling = set()
+    trusted = streaming - settling
+    previous = headed(holdings, among=wanted, ready=trusted)
+    returning = {worker for worker in wanted if verdicts[worker].health.state is Health.RETURNING}
+    fixed = returning | settling if streaming else wanted
+
     kept = {conid: worker for conid, worker in previous.items() if worker in fixed and conid in contracts}
     free = [contract for conid, contract in contracts.items() if conid not in kept]
-    ready = streaming - placement.drained
+    ready = trusted - placement.drained
     pins = {conid: worker for conid, worker in placement.pins.items() if worker in ready}
     even = _even(feed)
     result = plan(
         [Want(contract.conid, _rank(contract), contract.depth, pins.get(contract.conid)) for contract in free],
         [
             Seat(worker, accounts.lines_per_account, accounts.depth_per_account, worker in placement.drained)
-            for worker in streaming
+            for worker in trusted
         ],
         previous,
         even=even,
@@ -92,7 +97,7 @@ def decide(
             **dict.fromkeys(result.without_ladder, UnassignedReason.DEPTH_CAPACITY),
             **dict.fromkeys(result.unplaced, unplaced),
         },
-        unmet=_unmet(placement, result, kept, streaming),
+        unmet=_unmet(placement, result, kept, streaming, settling),
         stranded=frozenset(conid for conid, worker in result.owners.items() if worker in placement.drained),
         evened=even and ready >= {*range(feed.spec.workers)} - placement.drained and bool(ready),
     )
@@ -126,7 +131,11 @@ def _even(feed: Feed) -> bool:
 
 
 def _unmet(
-    placement: Placement, result: Plan, kept: Mapping[int, int], streaming: Collection[int]
+    placement: Placement,
+    result: Plan,
+    kept: Mapping[int, int],
+    streaming: Collection[int],
+    settling: Collection[int],
 ) -> dict[int, PinTrouble]:
     """The pins that do not hold. Of a contract that waits for its own worker's return nothing is said yet."""
     troubles: dict[int, PinTrouble] = {}
@@ -135,6 +144,8 @@ def _unmet(
             continue
         if worker in placement.drained:
             troubles[conid] = PinTrouble.DRAINED
+        elif worker in settling:
+            troubles[conid] = PinTrouble.SETTLING
         elif worker not in streaming:
             troubles[conid] = PinTrouble.NOT_STREAMING
         elif result.owners.get(conid) != worker:

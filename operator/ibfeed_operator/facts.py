@@ -102,6 +102,7 @@ class Pod:
     ready: bool = False
     waiting_reason: str = ""
     waiting_message: str = ""
+    died_of: str = ""  # the reason of its container's last death, such as OOMKilled
     image: str = ""
     ip: str = ""
     node: str = ""
@@ -142,6 +143,7 @@ class Health(StrEnum):
 class WorkerHealth:
     state: Health
     reason: str = ""  # one sentence for a person, when not streaming
+    settling: str = ""  # the same when it streams, but is not given contracts yet
 
     @property
     def streaming(self) -> bool:
@@ -176,6 +178,7 @@ class PinTrouble(StrEnum):
 
     DRAINED = "drained"
     NOT_STREAMING = "not streaming"
+    SETTLING = "settling"  # the worker was lost too often of late
     NO_ROOM = "no room"  # the worker's lines do not suffice for all its pins
 
 

@@ -152,6 +152,13 @@ def _rebalancing(situation: Situation, coverage: Coverage) -> Finding:
     if moving:
         message = f"{plural(len(moving), 'contract')} on the move"
         return Finding(Condition.REBALANCING, TRUE, Reason.MOVING, message)
+    settling = [
+        f"{shard_name(situation.feed.name, worker.index)} was {worker.health.settling}"
+        for worker in wanted(situation)
+        if worker.health.settling
+    ]
+    if settling:
+        return Finding(Condition.REBALANCING, FALSE, Reason.SETTLING, "; ".join(settling))
     return Finding(Condition.REBALANCING, FALSE, Reason.STABLE, "no contract is on the move")
 
 
@@ -160,6 +167,7 @@ def _rebalancing(situation: Situation, coverage: Coverage) -> Finding:
 _PIN_TEXTS: Final = {
     PinTrouble.DRAINED: "which is drained",
     PinTrouble.NOT_STREAMING: "which does not stream",
+    PinTrouble.SETTLING: "which was lost again and again of late",
     PinTrouble.NO_ROOM: "whose lines do not suffice for it",
 }
 

@@ -9,23 +9,26 @@ Four things are told apart, since they allow different things:
   maintenance, and moving contracts about helps nobody), or all were down and come back one by one (a resumed feed, a
   node that was started again): it keeps its contracts for a while.
 
+A worker that streams may be *settling*: it was lost again and again, and is not given contracts yet (``trust.py``).
+
 Ages are measured by the operator's own monotonic clock, which the caller passes in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from ibfeed_api.names import Reason, Session
 from ibfeed_operator.facts import AccountLease, Health, Pod, Shard, WorkerHealth
+from ibfeed_operator.trust import Record
 
 LEASE_EXPIRY_S: Final = 10.0  # a worker stops by itself after 8 s without a renewal
 SESSION_GRACE_S: Final = 5.0  # most reconnections take less
 HOLD_S: Final = 600.0  # how long a mass loss keeps contracts where they are; IB's daily reset takes minutes
-TOGETHER_S: Final = 60.0  # after all were down: how long the first one back leaves the others their contracts
+TOGETHER_S: Final = 60.0  # who is back leaves the others their contracts as long after each return; see login turns
 
 # A session in these is being repaired; in any other that is not Streaming, nothing of IB's making is going on.
 _REPAIRING: Final = frozenset(
@@ -83,27 +86,35 @@ class LeaseObserver:
 @dataclass(slots=True)
 class _Outage:
     since: float
-    mass: bool = False  # most lost their sessions
+    mass: bool = False  # most were down
     total: bool = False  # nobody streamed
     died: bool = False  # its process has ended: a successor that logs in takes seconds, and repairs nothing
 
 
 class Liveness:
-    """Judges the workers of one feed. Remembers only since when each has been without a session, and whose that was."""
+    """Judges the workers of one feed. Remembers since when each has been without a session, and whose that was; and who
+    was lost lately."""
 
     def __init__(self) -> None:
         self._outages: dict[int, _Outage] = {}
         self._processes: dict[int, str] = {}  # start of the process that had a session last
-        self._back_since: float | None = None  # since when somebody streams again, after nobody did
+        self._records: dict[int, Record] = {}
+        self._most_down = False
+        self._last_return: float | None = None  # of a worker that was down together with others
 
     def judge(self, sightings: Mapping[int, Sighting], now: float) -> dict[int, Verdict]:
         """Return a verdict for each sighting. ``now`` is monotonic, in seconds."""
         diagnoses = {index: _diagnose(sighting) for index, sighting in sightings.items()}
         for index in list(self._outages):
-            if index not in diagnoses or diagnoses[index].has_session:
+            if index not in diagnoses:
                 del self._outages[index]
+            elif diagnoses[index].has_session:
+                outage = self._outages.pop(index)
+                self._last_return = now if outage.mass or outage.total else self._last_return
         for index in self._processes.keys() - diagnoses.keys():
             del self._processes[index]
+        for index in self._records.keys() - diagnoses.keys():
+            del self._records[index]
         for index, diagnosis in diagnoses.items():
             if diagnosis.has_session:
                 self._processes[index] = diagnosis.process
@@ -113,21 +124,22 @@ class Liveness:
                 outage.died = outage.died or diagnosis.dead or replaced
         holders = [index for index, sighting in sightings.items() if sighting.holds]
         down = [index for index in holders if not diagnoses[index].has_session]
-        if 2 * len(down) > len(holders):
+        self._most_down = 2 * len(down) > len(holders)
+        if self._most_down:
             for index in down:
                 self._outages[index].mass = True
         if not any(diagnosis.has_session for diagnosis in diagnoses.values()):
-            self._back_since = None
-            for index in down:
-                self._outages[index].total = True
-        elif self._back_since is None:
-            self._back_since = now
-        return {index: self._verdict(sightings[index], diagnoses[index], now) for index in sightings}
+            self._last_return = None
+            for outage in self._outages.values():
+                outage.total = True
+        verdicts = {index: self._verdict(sightings[index], diagnoses[index], now) for index in sightings}
+        return {index: self._settle(sightings[index], verdict, now) for index, verdict in verdicts.items()}
 
     def next_change_s(self, sightings: Mapping[int, Sighting], now: float) -> float:
         """Seconds until a verdict may change although nothing happens, for the caller's timer."""
         ends = [SESSION_GRACE_S - (now - outage.since) for outage in self._outages.values()]
-        ends += [TOGETHER_S - (now - self._back_since)] if self._back_since is not None else []
+        ends += [record.left_s(now) for record in self._records.values()]
+        ends += [TOGETHER_S - (now - self._last_return)] if self._last_return is not None else []
         ends += [LEASE_EXPIRY_S - sighting.lease.renew_seen_age_s for sighting in sightings.values() if sighting.lease]
         return min((end for end in ends if end > 0), default=LEASE_EXPIRY_S)
 
@@ -144,14 +156,31 @@ class Liveness:
             return verdict(Health.ABSENT if sighting.pod is None else Health.STARTING)
         outage = self._outages[sighting.index]
         lasted = now - outage.since
-        back = self._back_since
-        if outage.total and not diagnosis.parked and back is not None and now - back < TOGETHER_S:
+        others_return = self._last_return is not None and now - self._last_return < TOGETHER_S
+        if outage.total and not diagnosis.parked and others_return:
             return verdict(Health.RETURNING, held=True)
         if outage.died or not diagnosis.repairing:
             return verdict(Health.LOST)
-        if outage.mass and lasted < HOLD_S:
+        if outage.mass and lasted < HOLD_S and (self._most_down or others_return):
             return verdict(Health.RETURNING, held=True)
         return verdict(Health.RETURNING if lasted < SESSION_GRACE_S else Health.LOST)
+
+    def _settle(self, sighting: Sighting, verdict: Verdict, now: float) -> Verdict:
+        """Mark who streams, but is not to be trusted with contracts yet."""
+        index, pod, streams = sighting.index, sighting.pod, verdict.health.streaming
+        if pod is None:
+            self._records.pop(index, None)
+            return verdict
+        record = self._records.get(index)
+        if record is None or record.pod != pod.uid:
+            trusted = streams and sighting.holds
+            record = Record.begun(pod.uid, restarts=pod.restart_count, trusted=trusted, now=now)
+            self._records[index] = record
+        lost = verdict.health.state is Health.LOST and not is_leaving(sighting)  # who was told to go is not at fault
+        record.see(streams=streams, lost=lost, now=now)
+        if not streams or not record.left_s(now):
+            return verdict
+        return replace(verdict, health=replace(verdict.health, settling=record.text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -186,7 +186,7 @@ async def _watch(settings: Settings, watcher: Watcher) -> None:
     )
 
 
-def main(*, port: int = health.PORT) -> None:
+def main(*, port: int = health.PORT, clock: Callable[[], datetime] = utc_now) -> None:
     kopf.configure(log_format=kopf.LogFormat.JSON)
     logging.getLogger().setLevel(logging.INFO)
     # One line per event would be hundreds a second; what a cycle does is logged where it is done.
@@ -194,7 +194,7 @@ def main(*, port: int = health.PORT) -> None:
     for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        asyncio.run(operate(settings_from_environment(os.environ), me=identity(os.environ), port=port))
+        asyncio.run(operate(settings_from_environment(os.environ), me=identity(os.environ), port=port, clock=clock))
     except LeadershipLost as lost:
         logging.getLogger(__name__).error("this operator no longer leads, and ends: %s", lost)
         sys.exit(1)

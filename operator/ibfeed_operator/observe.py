@@ -56,9 +56,15 @@ class _Waiting(_Base, frozen=True):
     message: str = ""
 
 
+class _Terminated(_Base, frozen=True):
+    reason: str = ""
+    exit_code: int = 0
+
+
 class _ContainerState(_Base, frozen=True):
     running: _Running | None = None
     waiting: _Waiting | None = None
+    terminated: _Terminated | None = None
 
 
 class _ContainerStatus(_Base, frozen=True):
@@ -67,6 +73,7 @@ class _ContainerStatus(_Base, frozen=True):
     restart_count: int = 0
     image: str = ""
     state: _ContainerState = _ContainerState()
+    last_state: _ContainerState = _ContainerState()
 
 
 class _PodCondition(_Base, frozen=True):
@@ -312,6 +319,7 @@ def read_pod(raw: bytes | msgspec.Raw) -> Pod | None:
         ready=container.ready if container is not None else False,
         waiting_reason=waiting.reason or unscheduled.reason,
         waiting_message=waiting.message or unscheduled.message,
+        died_of=_death(container),
         image=container.image if container is not None else "",
         ip=status.pod_ip,
         node=item.spec.node_name,
@@ -334,6 +342,13 @@ def read_lease(raw: bytes | msgspec.Raw, observer: LeaseObserver, now: float) ->
         next_login=_date(meta.annotations.get(names.ANNOTATION_NEXT_LOGIN)),
         resource_version=meta.resource_version,
     )
+
+
+def _death(container: _ContainerStatus | None) -> str:
+    dead = container and (container.state.terminated or container.last_state.terminated)
+    if not dead or not dead.exit_code:
+        return ""
+    return dead.reason if dead.reason not in ("", "Error") else f"exit code {dead.exit_code}"
 
 
 def _count(text: str | None) -> int:

@@ -92,7 +92,7 @@ def _worker_status(worker: Worker, feed: Feed, drained: Collection[int]) -> Work
     assert shard is not None  # noqa: S101 - the caller has filtered
     mine = [entry for entry in shard.spec.contracts if entry.state is not EntryState.STANDBY]
     trouble = trouble_of(worker, feed)
-    reason, message = (trouble.reason, trouble.text) if trouble is not None else _drain(worker, drained, len(mine))
+    reason, message = (trouble.reason, trouble.text) if trouble is not None else _remark(worker, drained, len(mine))
     return WorkerStatus(
         worker=shard.name,
         session=str(_session(worker)),
@@ -105,12 +105,15 @@ def _worker_status(worker: Worker, feed: Feed, drained: Collection[int]) -> Work
     )
 
 
-def _drain(worker: Worker, drained: Collection[int], contracts: int) -> tuple[Reason | None, str]:
-    if worker.index not in drained:
-        return None, ""
-    if contracts:
+def _remark(worker: Worker, drained: Collection[int], contracts: int) -> tuple[Reason | None, str]:
+    """What there is to say of a worker that streams."""
+    if worker.index in drained and contracts:
         return Reason.DRAINING, f"is being drained: {plural(contracts, 'contract')} to go"
-    return Reason.DRAINED, f"is drained, until its annotation {ANNOTATION_DRAIN} is taken away"
+    if worker.index in drained:
+        return Reason.DRAINED, f"is drained, until its annotation {ANNOTATION_DRAIN} is taken away"
+    if worker.health.settling:
+        return Reason.SETTLING, f"was {worker.health.settling}"
+    return None, ""
 
 
 def _session(worker: Worker) -> Session:

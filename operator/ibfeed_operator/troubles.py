@@ -34,6 +34,9 @@ ACCOUNT_REASONS: Final = frozenset(
 # A pod on its way shows these for a moment; they are troubles only for what they may hide.
 _ON_ITS_WAY: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
 
+# A container that hangs has been started again by its liveness probe before: its node is gone, or cut off.
+NODE_SILENT_S: Final = 120.0
+
 _REASONS: Final = {str(reason): reason for reason in Reason}
 
 _PROGRESS: Final = {
@@ -66,6 +69,13 @@ def trouble_of(worker: Worker, feed: Feed) -> Trouble | None:
         return Trouble(Reason.LEAVING, f"handing its contracts over: {worker.health.reason}", severe=False)
     if pod is None:
         return Trouble(Reason.POD_NOT_RUNNING, "its pod is about to be created", severe=False)
+    if _silent_node(worker):
+        text = (
+            f"nothing has been heard of it for two minutes: node {pod.node} may be gone or cut off, and its pod is not"
+            " replaced as long as that may come back; neither its contracts nor its account wait for it. If the node is"
+            f" gone for good: kubectl -n {feed.namespace} delete pod {pod.name} --force --grace-period=0"
+        )
+        return Trouble(Reason.NODE_UNREACHABLE, text, severe=True)
     if pod.deleting:
         return Trouble(Reason.STOPPED, "logging out: its pod is being deleted", severe=False)
     if not pod.container_running:
@@ -83,10 +93,20 @@ def trouble_of(worker: Worker, feed: Feed) -> Trouble | None:
     return Trouble(reason, text, severe=severe)
 
 
+def _silent_node(worker: Worker) -> bool:
+    """Whether a pod that says to run has not renewed its Lease for so long that nobody can be running it."""
+    pod, lease = worker.pod, worker.lease
+    if pod is None or lease is None or not pod.container_running:
+        return False
+    return lease.holder == f"{pod.name}_{pod.uid}" and lease.renew_seen_age_s >= NODE_SILENT_S
+
+
 def _of_pod(pod: Pod, feed: Feed) -> Trouble:
+    details = [f"it died of {pod.died_of}"] if pod.died_of else []
     if pod.waiting_reason not in _ON_ITS_WAY:
-        detail = f"{pod.waiting_reason}: {pod.waiting_message}" if pod.waiting_message else pod.waiting_reason
-        return Trouble(Reason.POD_NOT_RUNNING, f"its container does not run: {detail}", severe=True)
+        details += [f"{pod.waiting_reason}: {pod.waiting_message}" if pod.waiting_message else pod.waiting_reason]
+    if details:
+        return Trouble(Reason.POD_NOT_RUNNING, f"its container does not run: {'; '.join(details)}", severe=True)
     hint = f"; if it lasts, check that ConfigMap {feed.spec.extra_ca.name} is there" if feed.spec.extra_ca else ""
     return Trouble(Reason.POD_NOT_RUNNING, f"its pod is being started{hint}", severe=False)
 

@@ -30,8 +30,9 @@ SHARDS = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/{names.SHARD_PLURAL}
 LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 TICK_S = 0.05
 
-# What IB lists: by root, the conids of twelve months. The first expires far in the future of any test.
-ROOTS = {"CL": 1000, "NG": 2000, "ES": 3000, "GC": 4000}
+# What IB lists: by root, the conids of twelve months, and their year: far in the future, on the 20th of each month.
+ROOTS = {"CL": 1000, "NG": 2000, "ES": 3000, "GC": 4000, "RB": 5000, "HO": 6000}
+YEARS = {"RB": 2029, "HO": 2029}
 
 
 def _now() -> str:
@@ -39,14 +40,15 @@ def _now() -> str:
 
 
 def listed(root: str, months: int, since: str) -> list[dict[str, Any]]:
+    year = YEARS.get(root, 2031)
     every = [
         {
             "conid": ROOTS[root] + month,
             "root": root,
-            "symbol": symbology.symbol(root, f"2031{month:02d}"),
+            "symbol": symbology.symbol(root, f"{year}{month:02d}"),
             "exchange": "NYMEX",
-            "contractMonth": f"2031{month:02d}",
-            "lastTradingDay": f"2031{month:02d}20",
+            "contractMonth": f"{year}{month:02d}",
+            "lastTradingDay": f"{year}{month:02d}20",
         }
         for month in range(1, 13)
     ]
@@ -75,10 +77,12 @@ class Hollow:
     cut_off: bool = False
     started_at: str = ""
     alive: bool = True
+    node_gone: bool = False
     spec: dict[str, Any] = field(default_factory=dict)
     reported: str = ""
     renewed: float = 0.0
     held: str = ""
+    seen: tuple[str, float] = ("", 0.0)  # version of a Lease that somebody else holds, and since when it is the same
     lines: dict[int, Line] = field(default_factory=dict)
 
     @property
@@ -142,12 +146,17 @@ class Crew:
             if after > before + 1
         ]
 
-    async def kill(self, pod: str) -> None:
+    async def kill(self, pod: str, reason: str = "Error") -> None:
         """The container dies; nothing of it is released."""
         worker = self.workers[pod]
         worker.alive = False
-        state = {"terminated": {"exitCode": 137, "finishedAt": _now()}}
+        state = {"terminated": {"exitCode": 137, "reason": reason, "finishedAt": _now()}}
         await self._write_pod(worker, state, ready=False)
+
+    def lose_node(self, pod: str) -> None:
+        """The node stops between two instants: what it said last stands, and nobody deletes the pod but by force."""
+        self.workers[pod].alive = False
+        self.workers[pod].node_gone = True
 
     async def restart(self, pod: str) -> None:
         """A new process in the same pod."""
@@ -213,6 +222,8 @@ class Crew:
 
     async def _terminate(self, worker: Hollow) -> None:
         """SIGTERM: release what it has, free the account, go."""
+        if worker.node_gone:
+            return
         if worker.pod in self.patient and worker.streams and worker.lines:
             return
         if worker.alive:
@@ -280,7 +291,10 @@ class Crew:
         lease = json.loads(await self.cluster.get(f"{LEASES}/{worker.held}"))
         present = lease["spec"].get("holderIdentity") or ""
         if present not in ("", f"{worker.pod}_{worker.uid}"):
-            return False
+            version, now = lease["metadata"]["resourceVersion"], asyncio.get_running_loop().time()
+            worker.seen = worker.seen if worker.seen[0] == version else (version, now)
+            if now - worker.seen[1] < 10:
+                return False
         spec = {"holderIdentity": holder, "renewTime": _now()}
         version = {"resourceVersion": lease["metadata"]["resourceVersion"]}
         await self.cluster.patch(f"{LEASES}/{worker.held}", {"metadata": version, "spec": spec})

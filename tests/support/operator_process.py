@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from support.cluster import ROOT
 from support.control_plane import OPERATOR, ControlPlane
 
-RUN = "from ibfeed_operator.main import main; main(port=0)"
+RUN = """
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from ibfeed_operator.main import main
+
+def clock():
+    return datetime.now(UTC) + timedelta(seconds=float(Path("clock").read_text()))
+
+main(port=0, clock=clock)
+"""
 
 
 class Operator:
@@ -21,6 +31,13 @@ class Operator:
         self._kubeconfig = kubeconfig or plane.kubeconfig(OPERATOR)
         self.pod = pod
         self._process: subprocess.Popen[bytes] | None = None
+        self.turn_clock(datetime.now(UTC))
+
+    def turn_clock(self, to: datetime) -> None:
+        """Let the operator believe that it is ``to``, and time go on from there."""
+        ahead = self._plane.directory / "clock.new"
+        ahead.write_text(str((to - datetime.now(UTC)).total_seconds()))
+        ahead.rename(self._plane.directory / "clock")
 
     @property
     def log(self) -> Path:

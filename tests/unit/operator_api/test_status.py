@@ -328,6 +328,34 @@ class TestWorkers:
         )
         assert status_of(of, now=NOW).shards[1].session == "Stopped"
 
+    def test_a_pod_whose_node_is_gone(self) -> None:
+        gone = worker(1, health=WorkerHealth(state=Health.LOST, reason="it no longer renews Lease ib-account-paper-2"))
+        assert gone.pod is not None
+        assert gone.lease is not None
+        for deleting in (False, True):  # the node controller deletes it after five minutes, and then waits for the node
+            pod = replace(gone.pod, node="n7", deleting=deleting)
+            hung = replace(gone, pod=pod, lease=replace(gone.lease, renew_seen_age_s=100.0))
+            assert said(situation(worker(0, CONTRACTS), hung))[1] != "NodeUnreachable"
+            silent = replace(hung, lease=replace(gone.lease, renew_seen_age_s=120.0))
+            truth, reason, message = said(situation(worker(0, CONTRACTS), silent))
+            assert (truth, reason) == ("False", "NodeUnreachable")
+            assert "energy-1" in message
+            assert "node n7 may be gone" in message
+            assert message.endswith("kubectl -n markets delete pod energy-1 --force --grace-period=0")
+
+    def test_a_worker_that_is_not_trusted_yet(self) -> None:
+        health = WorkerHealth(state=Health.STREAMING, settling="lost 2 times")
+        of = situation(worker(0, CONTRACTS), worker(1, health=health))
+        assert said(of, Condition.REBALANCING) == ("False", "Settling", "energy-1 was lost 2 times")
+        assert said(of)[:2] == ("True", "Streaming")
+        status = status_of(of, now=NOW)
+        assert (status.shards[1].reason, status.shards[1].message) == ("Settling", "was lost 2 times")
+
+    def test_a_container_that_died(self) -> None:
+        pod = Pod(name="energy-1", worker=1, uid="p", died_of="OOMKilled")
+        of = situation(worker(0, CONTRACTS), replace(worker(1, health=STARTING), pod=pod))
+        assert said(of)[2].endswith("energy-1: its container does not run: it died of OOMKilled")
+
     def test_a_pod_that_waits_for_its_volume(self) -> None:
         pod = Pod(name="energy-0", worker=0, uid="p", waiting_reason="ContainerCreating")
         with_ca = feed(extraCA={"name": "venue-ca"}, workers=1)

@@ -136,8 +136,26 @@ class TestLostSession:
         one = liveness.judge({0: well(0), 1: without_session(1), 2: well(2)}, 61.0)
         assert one[0].health.state is Health.STREAMING
         assert one[1].health.state is Health.RETURNING
-        late = liveness.judge({0: well(0), 1: without_session(1), 2: well(2)}, HOLD_S)
+        late = liveness.judge({0: well(0), 1: without_session(1), 2: well(2)}, 61.0 + TOGETHER_S)
         assert late[1].health.state is Health.LOST
+
+    def test_of_most_is_held_for_ten_minutes_if_nobody_returns(self) -> None:
+        liveness = Liveness()
+        down = {0: without_session(0), 1: without_session(1), 2: well(2)}
+        liveness.judge(down, 0.0)
+        assert liveness.judge(down, HOLD_S - 1)[0].held
+        assert liveness.judge(down, HOLD_S)[0].health.state is Health.LOST
+
+    def test_many_that_return_one_after_the_other_are_waited_for_until_the_last(self) -> None:
+        liveness = Liveness()
+        sightings = {worker: without_session(worker) for worker in range(100)}
+        liveness.judge(sightings, 0.0)
+        for worker in range(99):
+            sightings[worker] = well(worker)
+            verdicts = liveness.judge(sightings, 100.0 + 2 * worker)
+            assert all(verdicts[other].held for other in range(worker + 1, 100))
+        assert liveness.judge(sightings, 296.0 + TOGETHER_S - 1)[99].held
+        assert liveness.judge(sightings, 296.0 + TOGETHER_S)[99].health.state is Health.LOST
 
     def test_of_the_only_worker_is_held(self) -> None:
         liveness = Liveness()

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from ibfeed_api.names import Session
 from ibfeed_operator.facts import Feed
 from ibfeed_operator.liveness import LeaseObserver
@@ -47,6 +49,27 @@ class TestPod:
         pending = read_pod(as_json(metadata={"name": "f-0"}, status={"phase": "Pending"}))
         assert pending is not None
         assert not pending.container_running
+
+    @pytest.mark.parametrize(
+        ("states", "died_of"),
+        [
+            ({"state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}, "OOMKilled"),
+            (
+                {
+                    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                    "lastState": {"terminated": {"exitCode": 2, "reason": "Error"}},
+                },
+                "exit code 2",
+            ),
+            ({"state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}, ""),
+            ({"state": {"running": {"startedAt": "2026-11-21T12:00:00Z"}}}, ""),
+        ],
+    )
+    def test_what_its_container_died_of(self, states: dict[str, Any], died_of: str) -> None:
+        status = {"phase": "Running", "containerStatuses": [container(**states)]}
+        found = read_pod(as_json(metadata={"name": "f-0"}, status=status))
+        assert found is not None
+        assert found.died_of == died_of
 
     def test_says_why_it_is_not_scheduled(self) -> None:
         condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no memory"}
