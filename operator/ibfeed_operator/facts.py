@@ -214,6 +214,7 @@ class Situation:
     placement: Placement = field(default_factory=Placement)
     unmet: Mapping[int, PinTrouble] = field(default_factory=dict)  # conid -> why it is not where it is pinned to
     stranded: frozenset[int] = frozenset()  # conids that stay at a drained worker, since nobody else has a line
+    handing_s: Mapping[int, float] = field(default_factory=dict)  # conid -> how long it has been seen in a hand-over
     balanced: bool = False  # all workers share, as even as can be, and no contract is on the move
     on_hold: bool = False  # most workers lost their sessions together: IB's doing, so nothing is moved
     trouble: str = ""  # why reconciling itself fails (API errors), when it has lasted

@@ -98,7 +98,7 @@ def _covered(situation: Situation, coverage: Coverage) -> Finding:
     idle = [contract for contract in contracts if contract.conid not in coverage.owners]
     if idle:
         return finding(Reason.UNASSIGNED, _unassigned_text(situation, idle))
-    waiting = [contract for contract in contracts if not coverage.publishing(contract.conid)]
+    waiting = [contract for contract in contracts if not coverage.covers(contract.conid)]
     if waiting:
         at = sorted({shard_name(situation.feed.name, coverage.owners[contract.conid]) for contract in waiting})
         return finding(
@@ -110,7 +110,8 @@ def _covered(situation: Situation, coverage: Coverage) -> Finding:
         Condition.COVERED,
         TRUE,
         Reason.ALL_PUBLISHING,
-        f"each of {plural(len(contracts), 'contract')} is published by exactly one worker",
+        f"each of {plural(len(contracts), 'contract')} is published by exactly one worker"
+        + (f"; {len(coverage.between)} of them being handed over" if coverage.between else ""),
     )
 
 
@@ -419,7 +420,7 @@ def _short_of_coverage(situation: Situation, coverage: Coverage, covered: Findin
         return Reason.PROGRESSING, "asking IB for the contracts"
     contracts = situation.universe.contracts
     if covered.reason is Reason.NOT_PUBLISHING and contracts:
-        waiting = sum(not coverage.publishing(contract.conid) for contract in contracts)
+        waiting = sum(not coverage.covers(contract.conid) for contract in contracts)
         return covered.reason, f"{waiting} of {plural(len(contracts), 'contract')} not yet publishing"
     return covered.reason, covered.message
 

@@ -36,7 +36,7 @@ def status_of(situation: Situation, *, now: datetime) -> FeedStatus:
     """
     feed = situation.feed
     contracts = situation.universe.contracts
-    cover = coverage(situation.workers)
+    cover = coverage(situation.workers, situation.handing_s)
     assigned = sum(contract.conid in cover.owners for contract in contracts)
     streaming = streaming_count(situation)
     shards = tuple(

@@ -46,6 +46,7 @@ class Memory:
     processes: dict[int, Process] = field(default_factory=dict)
     ended: dict[int, dict[int, int]] = field(default_factory=dict)  # worker -> conid -> epoch of a process now gone
     states: dict[int, Health] = field(default_factory=dict)
+    handing: dict[int, float] = field(default_factory=dict)  # conid -> since when it is in a hand-over
     first_streaming: float | None = None  # when the first worker of a new feed came to stream
 
     def forget(self, worker: int) -> None:

@@ -5,6 +5,7 @@ People do these with ``kubectl annotate``, and so do the tests. No planned move 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -72,6 +73,8 @@ async def test_drained_worker_streams_nothing_and_keeps_its_session(
 ) -> None:
     async with streaming(crew, plane, "drain") as feed:
         before = feed.published()
+        covered = await feed.condition("Covered")
+        await asyncio.sleep(1.1)  # so that a condition that flips, and flips back, gets another time
         plane.kubectl("annotate", "ibshard/drain-1", "ibfeed.dev/drain=true")
         await eventually(balanced(feed, 6, 6), within=20, what="the others have six each")
         assert {c: pod for c, pod in feed.published().items() if before[c] != "drain-1"} == {
@@ -87,7 +90,10 @@ async def test_drained_worker_streams_nothing_and_keeps_its_session(
 
         plane.kubectl("annotate", "ibshard/drain-1", "ibfeed.dev/drain-")
         await eventually(balanced(feed, 4, 4, 4), within=20, what="it has its share again")
+        await feed.ready(12)
         assert crew.lost("drain") == []
+        after = await feed.condition("Covered")
+        assert (after["status"], after["lastTransitionTime"]) == ("True", covered["lastTransitionTime"])
 
 
 async def test_drain_moves_what_fits_and_says_the_rest(crew: Crew, plane: ControlPlane, operator: Operator) -> None:

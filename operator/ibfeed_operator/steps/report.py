@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 from ibfeed_operator import metrics
+from ibfeed_operator.coverage import handed_over
 from ibfeed_operator.decide import balanced, unassigned
 from ibfeed_operator.facts import Health, RootTrouble, Situation, Worker, WorkerHealth
 from ibfeed_operator.feed_status import FeedStatus
@@ -28,6 +30,8 @@ async def report(visit: Visit, *, trouble: str = "") -> None:
         )
         for worker in sorted({*range(feed.spec.workers), *visit.shards})
     )
+    now = time.monotonic()
+    visit.memory.handing = {conid: visit.memory.handing.get(conid, now) for conid in handed_over(workers)}
     situation = Situation(
         feed=feed,
         universe=visit.universe,
@@ -35,6 +39,7 @@ async def report(visit: Visit, *, trouble: str = "") -> None:
         leases=visit.world.leases,
         unassigned=unassigned(decision, visit.shards.values()) if decision is not None else (),
         placement=visit.placement,
+        handing_s={conid: now - since for conid, since in visit.memory.handing.items()},
         unmet=decision.unmet if decision is not None else {},
         stranded=decision.stranded if decision is not None else frozenset(),
         balanced=decision is not None and balanced(decision, visit.shards.values()),

@@ -71,6 +71,13 @@ def entry(contract: Contract, state: EntryState = EntryState.ACTIVE) -> Entry:
     return Entry(conid=contract.conid, symbol=contract.symbol, root="CL", slot=contract.slot, epoch=EPOCH, state=state)
 
 
+def replace_entry(
+    contracts: tuple[Contract, ...], changed: Contract, state: EntryState, epoch: int
+) -> tuple[Entry, ...]:
+    other = msgspec.structs.replace(entry(changed, state), epoch=epoch)
+    return tuple(other if contract is changed else entry(contract) for contract in contracts)
+
+
 def report(contract: Contract, state: ContractState = ContractState.PUBLISHING, epoch: int = EPOCH) -> Report:
     return Report(conid=contract.conid, epoch=epoch, state=state)
 
@@ -221,6 +228,20 @@ class TestCovered:
         of = situation(lost, worker(1, CONTRACTS[2:]))
         assert said(of, Condition.COVERED)[:2] == ("False", "NotPublishing")
         assert status_of(of, now=NOW).publishing_count == 2
+
+    def test_a_contract_that_is_being_handed_over_is_covered_for_five_seconds(self) -> None:
+        moving = CONTRACTS[1]
+        old = replace_entry(CONTRACTS[:2], moving, EntryState.RETIRING, EPOCH - 1)
+        said_by_old = (report(CONTRACTS[0]), report(moving, ContractState.RELEASED, EPOCH - 1))
+        heir = (*map(entry, CONTRACTS[2:]), entry(moving))
+        said_by_heir = (*map(report, CONTRACTS[2:]), report(moving, ContractState.SUBSCRIBING))
+        workers = (worker(0, entries=old, reports=said_by_old), worker(1, entries=heir, reports=said_by_heir))
+        of = situation(*workers, handing_s={moving.conid: 1.0})
+        text = "each of 4 contracts is published by exactly one worker; 1 of them being handed over"
+        assert said(of, Condition.COVERED) == ("True", "AllPublishing", text)
+        assert status_of(of, now=NOW).publishing_count == 3
+        late = situation(*workers, handing_s={moving.conid: 5.0})
+        assert said(late, Condition.COVERED)[:2] == ("False", "NotPublishing")
 
     def test_two_publishers_are_one_too_many(self) -> None:
         both = situation(worker(0, CONTRACTS), worker(1, CONTRACTS[:1]))
