@@ -215,8 +215,11 @@ class _Step:
             self._used[target] += 1
             self._stand_by(target, entry.conid)
             return False
-        if there.state is EntryState.RETIRING:  # subscribed and buffering still: as good as warm
-            return self._lives(target) and self._let_go(target, there) and self._obeys(worker, entry)
+        if there.state is EntryState.RETIRING:
+            # It holds what came since, and says so at once; but not if its process is another one by now.
+            if self._let_go(target, there):
+                self._stand_by(target, entry.conid)
+            return False
         if there.epoch <= entry.epoch:  # the old worker's entry got a new one meanwhile
             self._stand_by(target, entry.conid)
             return False

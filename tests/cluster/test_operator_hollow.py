@@ -168,19 +168,63 @@ class TestScale:
 
 @on_one_loop
 class TestReplacement:
-    async def test_deleted_pod_that_still_streams_is_relieved_first(self, feed: Feed) -> None:
+    async def test_deleted_pod_that_still_streams_is_relieved_first(self, feed: Feed, figures: Figures) -> None:
         victim = f"{feed.name}-1"
         uid = feed.crew.workers[victim].uid
-        feed.crew.patient.add(victim)
         await feed.cluster.delete(f"{PODS}/{victim}")
-
-        async def replaced() -> bool:
-            return victim in feed.crew.workers and feed.crew.workers[victim].uid != uid
-
-        await eventually(replaced, within=20, what="another pod has its place")
-        feed.crew.patient.clear()
+        took = await eventually(lambda: _other_than(feed, victim, uid), within=20, what="another pod has its place")
+        figures.record(
+            "pod deleted, until its contracts are elsewhere and another is there", took, bar=3, note="hollow"
+        )
         await eventually(balanced(feed, 4, 4, 4), within=15, what="the new pod has its share")
         assert feed.crew.lost(feed.name) == []
+
+    async def test_rolling_update_moves_the_contracts_away_from_each_pod_first(self, feed: Feed) -> None:
+        uids = {pod: worker.uid for pod, worker in feed.crew.workers.items() if worker.feed == feed.name}
+        kafka = (await feed.read())["spec"]["kafka"]
+        await feed.patch(kafka={**kafka, "lingerMs": 7})
+        unready: list[int] = []
+
+        async def all_replaced() -> bool:
+            mine = [worker for worker in feed.crew.workers.values() if worker.feed == feed.name]
+            unready.append(sum(not worker.streams for worker in mine) + 3 - len(mine))
+            return len(mine) == 3 and not any(worker.uid == uids[worker.pod] for worker in mine)
+
+        await eventually(all_replaced, within=60, what="all three pods are new ones")
+        await eventually(balanced(feed, 4, 4, 4), within=15, what="three workers with four contracts each")
+        await feed.ready(12)
+        assert max(unready) == 1, "one after the other"
+        assert feed.crew.lost(feed.name) == []
+
+    async def test_only_worker_is_not_kept_waiting(self, feed: Feed) -> None:
+        await feed.patch(workers=1)
+        await eventually(balanced(feed, 12), within=15, what="one worker with all")
+        await eventually(lambda: _pods_of(feed), wanted=1, within=15, what="the others are gone")
+        victim, old = f"{feed.name}-0", await epochs(feed)
+        uid = feed.crew.workers[victim].uid
+        await feed.cluster.delete(f"{PODS}/{victim}")
+        took = await eventually(lambda: _other_than(feed, victim, uid), within=10, what="another pod has its place")
+        assert took < 4
+        await feed.ready(12)
+        assert {conid: pod for conid, pod in feed.published().items() if pod == victim} == feed.published()
+        assert all(epoch > old[conid] for conid, epoch in (await epochs(feed)).items())
+
+    async def test_worker_that_says_it_was_told_to_stop_is_relieved_although_its_pod_stays(self, feed: Feed) -> None:
+        """As on a node that shuts down."""
+        leaver = feed.crew.workers[f"{feed.name}-2"]
+        leaver.told_to_stop = 1.0
+        await eventually(balanced(feed, 6, 6), within=10, what="the others have its contracts")
+        leaver.told_to_stop = None
+        await eventually(balanced(feed, 4, 4, 4), within=10, what="it has its share again")
+        assert feed.crew.lost(feed.name) == []
+
+
+async def _other_than(feed: Feed, pod: str, uid: str) -> bool:
+    return pod in feed.crew.workers and feed.crew.workers[pod].uid != uid
+
+
+async def _pods_of(feed: Feed) -> int:
+    return sum(worker.feed == feed.name for worker in feed.crew.workers.values())
 
 
 @on_one_loop

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -43,8 +44,12 @@ def secrets_of(stage: Stage) -> list[str]:
 def with_contracts(worker: Worker, root: str = "CL", months: int = 3) -> dict[int, str]:
     """Resolve a root through the worker and assign it the contracts: conid to symbol."""
     contracts = worker.resolve(root, months).json()["contracts"]
-    worker.give(1, [entry(contract, slot=slot) for slot, contract in enumerate(contracts)])
+    assign(worker, contracts)
     return {contract["conid"]: contract["symbol"] for contract in contracts}
+
+
+def assign(worker: Worker, contracts: list[dict[str, Any]], state: str = "Active") -> None:
+    worker.give(1, [entry(contract, slot=slot, state=state) for slot, contract in enumerate(contracts)])
 
 
 def publishing(worker: Worker) -> list[int]:
@@ -76,7 +81,13 @@ def test_from_start_to_ticks_and_back(stage: Stage, figures: Figures) -> None:
         figures.record("worker: resident memory of its Python", memory / 2**20, bar=120, unit="MiB")
 
         pids = below(worker.pid)
-        figures.record("worker: stop on SIGTERM", worker.stop(), bar=15)
+        contracts = worker.resolve("CL", 3).json()["contracts"]
+        told = time.monotonic()
+        worker.tell_to_stop()
+        worker.until("Streaming", reason="Leaving", within=5)
+        assign(worker, contracts, "Retiring")  # the operator: nobody else is there
+        worker.wait()
+        figures.record("worker: stop on SIGTERM", time.monotonic() - told, bar=15)
         user = stage.venue.user()
         assert (user["logged_in"], user["logouts"]) == (False, 1)
         assert stage.lease()["spec"]["holderIdentity"] == ""
@@ -85,6 +96,50 @@ def test_from_start_to_ticks_and_back(stage: Stage, figures: Figures) -> None:
         assert {one["state"] for one in final["contracts"]} == {"released"}
         assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()], "nothing is left behind"
         assert not worker.run_folder.exists()
+
+
+def test_told_to_stop_it_streams_on_until_its_contracts_are_gone(stage: Stage) -> None:
+    with stage.worker() as worker:
+        worker.until("Streaming")
+        assigned = with_contracts(worker)
+        eventually(lambda: set(publishing(worker)) == set(assigned), within=15, what="publishing")
+        worker.tell_to_stop()
+        worker.until("Streaming", reason="Leaving", within=5)
+        with Tap(stage.topics.ticklast.name) as tap:
+            time.sleep(3)
+            assert set(tap.by_contract()) == set(assigned), "all still come"
+        assert (worker.probe("/readyz"), set(publishing(worker))) == (200, set(assigned))
+        told = time.monotonic()
+        worker.give(1)  # the operator: others publish them
+        worker.wait()
+        assert time.monotonic() - told < 8
+
+
+@pytest.mark.parametrize("hurry", ["told twice", "no shard"])
+def test_told_to_stop_it_does_not_wait_for_what_will_not_come(stage: Stage, hurry: str) -> None:
+    with stage.worker() as worker:
+        worker.until("Streaming")
+        assigned = with_contracts(worker)
+        eventually(lambda: set(publishing(worker)) == set(assigned), within=15, what="publishing")
+        worker.tell_to_stop()
+        worker.until("Streaming", reason="Leaving", within=5)
+        told = time.monotonic()
+        if hurry == "told twice":
+            worker.tell_to_stop()
+        else:
+            kubectl("delete", "ibshard", worker.name, "-n", stage.namespace)
+        worker.wait()
+        assert time.monotonic() - told < 8
+    assert not stage.venue.user()["logged_in"]
+
+
+def test_told_to_stop_while_the_operator_is_away_it_releases_in_the_end(stage: Stage) -> None:
+    with stage.worker() as worker:
+        worker.until("Streaming")
+        assigned = with_contracts(worker)
+        eventually(lambda: set(publishing(worker)) == set(assigned), within=15, what="publishing")
+        assert 15 < worker.stop() < 25
+        assert {(one["state"], "eventTime" in one) for one in worker.status()["contracts"]} == {("released", True)}
 
 
 def test_no_secret_is_seen_anywhere(stage: Stage) -> None:

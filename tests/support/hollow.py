@@ -29,6 +29,7 @@ PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 SHARDS = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/{names.SHARD_PLURAL}"
 LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 TICK_S = 0.05
+LEAVE_S = 15  # as in ibfeed_worker.lifecycle
 
 # What IB lists: by root, the conids of twelve months, and their year: far in the future, on the 20th of each month.
 ROOTS = {"CL": 1000, "NG": 2000, "ES": 3000, "GC": 4000, "RB": 5000, "HO": 6000}
@@ -80,9 +81,12 @@ class Hollow:
     node_gone: bool = False
     spec: dict[str, Any] = field(default_factory=dict)
     reported: str = ""
+    running: dict[str, Any] = field(default_factory=dict)  # its container's state
     renewed: float = 0.0
     held: str = ""
     seen: tuple[str, float] = ("", 0.0)  # version of a Lease that somebody else holds, and since when it is the same
+    ready: bool = False
+    told_to_stop: float | None = None  # when, on the loop's clock
     lines: dict[int, Line] = field(default_factory=dict)
 
     @property
@@ -111,7 +115,6 @@ class Crew:
         # Feed, conid and epoch -> the processes that published under it.
         self.publishers: dict[tuple[str, int, int], set[str]] = defaultdict(set)
         self.doubles: list[str] = []
-        self.patient: set[str] = set()  # pods that, asked to stop, wait until their contracts are taken over
         self.cold: set[str] = set()  # pods whose subscriptions never come to anything
         self.records: dict[tuple[str, int], list[int]] = defaultdict(list)  # by feed and conid
         self._beat = 0
@@ -123,6 +126,7 @@ class Crew:
         while True:
             await self._look_after_pods()
             await asyncio.gather(*(self._live(worker) for worker in list(self.workers.values()) if worker.alive))
+            await asyncio.gather(*(self._probe(worker) for worker in list(self.workers.values()) if worker.alive))
             self._emit()
             self._audit()
             await asyncio.sleep(TICK_S)
@@ -197,16 +201,24 @@ class Crew:
         await self._start(worker)
 
     async def _start(self, worker: Hollow) -> None:
-        await self._write_pod(worker, {"running": {"startedAt": _now().split(".")[0] + "Z"}}, ready=True)
+        worker.running = {"running": {"startedAt": _now().split(".")[0] + "Z"}}
+        await self._write_pod(worker, worker.running, ready=False)
         worker.started_at = _now()
         self.workers[worker.pod] = worker
 
+    async def _probe(self, worker: Hollow) -> None:
+        """Ready is who streams."""
+        if worker.ready != worker.streams:
+            with contextlib.suppress(NotFound):
+                await self._write_pod(worker, worker.running, ready=worker.streams)
+
     async def _write_pod(self, worker: Hollow, state: dict[str, Any], *, ready: bool) -> None:
+        worker.ready = ready
         status = {
             "phase": "Running",
             "podIP": worker.ip,
             "podIPs": [{"ip": worker.ip}],
-            "conditions": [{"type": "Ready", "status": str(ready)}],
+            "conditions": [{"type": "Ready", "status": str(ready), "lastTransitionTime": _now()}],
             "containerStatuses": [
                 {
                     "name": names.WORKER_CONTAINER,
@@ -221,10 +233,12 @@ class Crew:
         await self.cluster.patch(f"{PODS}/{worker.pod}/status", {"status": status})
 
     async def _terminate(self, worker: Hollow) -> None:
-        """SIGTERM: release what it has, free the account, go."""
+        """SIGTERM: wait until there is nothing to publish, release what it has, free the account, go."""
         if worker.node_gone:
             return
-        if worker.pod in self.patient and worker.streams and worker.lines:
+        now = asyncio.get_running_loop().time()
+        worker.told_to_stop = worker.told_to_stop or now
+        if worker.publishing and now - worker.told_to_stop < LEAVE_S:
             return
         if worker.alive:
             await self._report(worker, releasing=True)
@@ -242,6 +256,7 @@ class Crew:
         try:
             raw = await self.cluster.get(f"{SHARDS}/{worker.pod}")
         except NotFound:
+            worker.spec, worker.lines = {}, {}
             return
         worker.spec = json.loads(raw)["spec"]
         self._obey(worker)
@@ -315,7 +330,7 @@ class Crew:
         status = {
             "startedAt": worker.started_at,
             "session": "Stopping" if releasing else worker.session if held else "WaitingForAccount",
-            "reason": "",
+            "reason": "Leaving" if worker.told_to_stop and held else "",
             "message": "",
             "marketDataLive": True,
             "kafka": {"reachable": True},

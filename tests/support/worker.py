@@ -178,11 +178,19 @@ class Worker:
 
     def stop(self) -> float:
         """SIGTERM; return the seconds until it ended with status 0."""
-        assert self._process is not None
         begun = time.monotonic()
-        self._process.terminate()
-        assert self._process.wait(30) == 0, self.log.read_text()[-4000:]
+        self.tell_to_stop()
+        self.wait()
         return time.monotonic() - begun
+
+    def tell_to_stop(self) -> None:
+        assert self._process is not None
+        self._process.terminate()
+
+    def wait(self) -> None:
+        """Until it has ended with status 0."""
+        assert self._process is not None
+        assert self._process.wait(45) == 0, self.log.read_text()[-4000:]
 
     def kill(self) -> None:
         """The process and all below it, as when a container dies."""

@@ -19,12 +19,21 @@ class Board:
         self.reason = ""
         self.message = ""
         self.account: int | None = None
+        self._leaving = False
         self._on_change = on_change
         self._gauge = metrics.session
         for state in Session:
             self._gauge.labels(state=state.value).set(state is self.session)
 
+    def leave(self) -> None:
+        """We were told to stop: from now on ``Streaming`` is said with that reason, and so is what it waits for."""
+        self._leaving = True
+        if self.session is Session.STREAMING:
+            self.say(Session.STREAMING)
+
     def say(self, session: Session, reason: Reason | None = None, message: str = "") -> None:
+        if self._leaving and session is Session.STREAMING:
+            reason, message = Reason.LEAVING, "told to stop: streaming until other workers have the contracts"
         said = (session, reason.value if reason else "", message)
         if said == (self.session, self.reason, self.message):
             return

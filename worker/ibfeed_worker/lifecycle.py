@@ -1,5 +1,6 @@
 """The worker's life: wait for an account, take its Lease, read its credentials, start the gateway, log in, check the
-session, stream until something is lost, repair or log in again; and on the way out undo all of it in order."""
+session, stream until something is lost, repair or log in again; and on the way out hand the contracts over, then undo
+all of it in order."""
 
 from __future__ import annotations
 
@@ -38,12 +39,14 @@ from ibfeed_worker.setback import Parked, Setback
 from ibfeed_worker.shard.status import stamp
 from ibfeed_worker.shard.watch import Shard, ShardWatcher
 from ibfeed_worker.shard.writer import StatusWriter
+from ibfeed_worker.stop import Stop
 from ibfeed_worker.stream import Feeder, Link, SessionFacts
 from ibfeed_worker.universe.resolve import CantAsk, Universe
 
 _LOOK_AT_PARKED_S: Final = 5.0
 _GOOD_SESSION_S: Final = 120.0  # a session that lasted so long starts the back-off anew
-# Seconds for each step of the way out; together with Kafka's they stay well below the pod's grace period of 30 s.
+# Seconds for each step of the way out; together they stay below the pod's grace period of 45 s.
+_HAND_OVER_S: Final = 15.0  # a hand-over takes one or two
 _RELEASE_S: Final = 7.0
 _LOGOUT_S: Final = 2.5
 _STOP_GATEWAY_S: Final = 3.0
@@ -63,6 +66,7 @@ class Worker:
         self._started_at = stamp(time.time()) or ""
         self._shard: Shard | None = None
         self._shard_changed = asyncio.Event()
+        self._news = asyncio.Event()  # of the shard, of a contract or of the session
         self._feeder: Feeder | None = None
         self._feeder_ready = asyncio.Event()
         self._kafka_trouble = KafkaStatus(reachable=False, message="not connected yet")
@@ -72,7 +76,7 @@ class Worker:
         self._budget = Budget()
         self._universe = Universe()
         self._writer = StatusWriter(kube, config.pod, self._status)
-        self._board = Board(metrics, self._writer.poke)
+        self._board = Board(metrics, self._on_news)
         self._watcher = ShardWatcher(kube, config.pod, self._on_shard)
         self._http = HttpServer(self, metrics.registry, shard=config.shard, port=config.http_port)
         self._gateways = GatewayKeeper(
@@ -93,8 +97,8 @@ class Worker:
             extra_ca=config.extra_ca,
         )
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until ``stop`` is set, then leave in order. Raises what no part of the worker foresaw."""
+    async def run(self, stop: Stop) -> None:
+        """Work until told to stop, then leave in order. Raises what no part of the worker foresaw."""
         self._writer.poke()
         self._watcher.start()
         await self._http.start()
@@ -103,7 +107,7 @@ class Worker:
             asyncio.create_task(self._prepare_feeder(), name="feeder"),
             asyncio.create_task(self._serve(), name="serve"),
         ]
-        stopped = asyncio.create_task(stop.wait(), name="stop")
+        stopped = asyncio.create_task(self._until_relieved(stop), name="stop")
         try:
             waiting = {stopped, *parts}
             while not stopped.done():
@@ -113,8 +117,26 @@ class Worker:
         finally:
             await self._leave(parts[0], parts[1:], stopped)
 
+    async def _until_relieved(self, stop: Stop) -> None:
+        """Until we are told to stop and then, while we stream, until others have what we publish.
+
+        The operator sees to that, and makes Retiring what nobody can take over. It may be away, so there is a limit.
+        """
+        await stop.asked.wait()
+        self._board.leave()
+        try:
+            async with asyncio.timeout(_HAND_OVER_S):
+                await first(stop.at_once.wait(), self._while_needed())
+        except TimeoutError:
+            _log.warning("nobody took all of the contracts over", limit=_HAND_OVER_S)
+
+    async def _while_needed(self) -> None:
+        while self._shard is not None and self.is_streaming() and self._feeder is not None and self._feeder.owes:
+            self._news.clear()
+            await self._news.wait()
+
     async def _leave(
-        self, status: asyncio.Task[None], parts: list[asyncio.Task[None]], stopped: asyncio.Task[bool]
+        self, status: asyncio.Task[None], parts: list[asyncio.Task[None]], stopped: asyncio.Task[None]
     ) -> None:
         self._board.say(Session.STOPPING, Reason.STOPPED)
         await cancel(*parts, stopped)  # _serve releases, logs out and frees its account on the way
@@ -136,6 +158,10 @@ class Worker:
         if shard is not None and self._feeder is not None:
             self._feeder.obey(shard.spec.contracts, shard.spec.lines)
         self._shard_changed.set()
+        self._on_news()
+
+    def _on_news(self) -> None:
+        self._news.set()
         self._writer.poke()
 
     def _account(self) -> Account | None:
@@ -188,7 +214,7 @@ class Worker:
             kafka=self._config.spec.kafka,
             kafka_secret=secret,
             lines=self._config.spec.accounts.lines_per_account,
-            on_change=self._on_feed_change,
+            on_change=self._on_news,
             on_session=self._on_session_facts,
         )
         await feeder.start()
@@ -197,9 +223,6 @@ class Worker:
         if self._shard is not None:
             feeder.obey(self._shard.spec.contracts, self._shard.spec.lines)
         self._feeder_ready.set()
-
-    def _on_feed_change(self) -> None:
-        self._writer.poke()
 
     def _on_session_facts(self, facts: SessionFacts) -> None:
         if facts.authenticated is False or facts.competing is True:
@@ -414,8 +437,8 @@ class Worker:
         return await self._universe.resolve(self._rest, root, months, since)
 
 
-async def work(config: Config, stop: asyncio.Event) -> None:
-    """A worker's whole life, until ``stop`` is set."""
+async def work(config: Config, stop: Stop) -> None:
+    """A worker's whole life, until it is told to stop."""
     config.run_folder.mkdir(mode=0o700, exist_ok=True)
     for browser in config.run_folder.glob("login-*"):  # of a login that died with its container
         shutil.rmtree(browser, ignore_errors=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from ibfeed_worker import log
 from ibfeed_worker.processes import harden, run_as_init
+from ibfeed_worker.stop import Stop
 
 if TYPE_CHECKING:
     from ibfeed_worker.config import Config
@@ -34,10 +35,10 @@ def main() -> int:
     return asyncio.run(_until_stopped(work, settings))
 
 
-async def _until_stopped(work: Callable[[Config, asyncio.Event], Awaitable[None]], settings: Config) -> int:
-    stop = asyncio.Event()
+async def _until_stopped(work: Callable[[Config, Stop], Awaitable[None]], settings: Config) -> int:
+    stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.order)
     try:
         await work(settings, stop)
     except Exception as error:  # noqa: BLE001 - the last place that can say why; the container is started again

@@ -33,7 +33,8 @@ def pod_template(feed: Feed, image: str) -> Manifest:
             "serviceAccountName": worker_account_name(feed.name),
             "automountServiceAccountToken": True,  # the worker reads its shard and holds its account's Lease
             "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": 30,  # release, flush, log out, free the Lease
+            # Hand the contracts over (15 s at most), release the rest, flush, log out, free the Lease.
+            "terminationGracePeriodSeconds": 45,
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": _UID,

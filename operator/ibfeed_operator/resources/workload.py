@@ -12,6 +12,8 @@ def stateful_set(feed: Feed, *, image: str, replicas: int) -> Manifest:
     """A StatefulSet, since an account bears one session: there is never more than one pod of a name.
 
     ``Parallel``: workers do not wait for one another, and a template that cannot start gives way to a good one.
+    ``minReadySeconds``: an update takes the next pod only when the one before has streamed for so long, which is enough
+    to be handed its contracts.
     """
     return {
         "apiVersion": "apps/v1",
@@ -22,6 +24,7 @@ def stateful_set(feed: Feed, *, image: str, replicas: int) -> Manifest:
             "serviceName": feed.name,
             "podManagementPolicy": "Parallel",
             "updateStrategy": {"type": "RollingUpdate"},
+            "minReadySeconds": 5,
             "revisionHistoryLimit": 3,
             "selector": {"matchLabels": selector(feed.name)},
             "template": pod_template(feed, image),

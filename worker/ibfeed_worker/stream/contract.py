@@ -55,6 +55,7 @@ class Contract:
         self.retiring = entry.state is EntryState.RETIRING
         self.released = False
         self.unsure = False  # how far Kafka has the contract is not known here: nothing is published before it is
+        self.taking_over = False  # ours to publish as soon as Kafka has told that; it ends with what is held published
         self.confirmed = False  # IB has sent something since the subscription
         self.last_frame_s: float | None = None
         self.data_type: str | None = None  # the latest 6509 of any connection
@@ -113,7 +114,7 @@ class Contract:
 
         ``doubt``: why it is not known what Kafka has.
         """
-        self.unsure = False
+        self.unsure = self.taking_over = False
         mark = self._mark.event_time if self._mark else None
         if mark is not None:
             self.normaliser.published_elsewhere(mark)
@@ -130,8 +131,13 @@ class Contract:
         self.held.never_published()
 
     def release_if_idle(self) -> bool:
-        """Count as released once nothing is on its way to Kafka; whether it does by now."""
-        idle = self.channel.idle and self.depth.channel.idle and (self.former is None or self.former.idle)
+        """Count as released once nothing is, or will be, on its way to Kafka; whether it does by now."""
+        idle = (
+            not self.taking_over
+            and self.channel.idle
+            and self.depth.channel.idle
+            and (self.former is None or self.former.idle)
+        )
         if self.retiring and not self.released and idle:
             self.released = True
         return self.released

@@ -144,7 +144,13 @@ class Feeder:
         self._settle_books()
         for contract in self._contracts.values():
             self._release_if_idle(contract)
-        await self._publisher.settle(limit)
+        before = time.monotonic()
+        if self._search is not None:
+            await asyncio.wait({self._search}, timeout=limit)
+        for contract in self._contracts.values():
+            contract.taking_over = False  # whose tail was not found is left to whoever comes next
+            self._release_if_idle(contract)
+        await self._publisher.settle(max(0.0, limit - (time.monotonic() - before)))
         if self._connection is not None:
             self._connection.unsubscribe_all()
         for contract in self._contracts.values():
@@ -157,6 +163,11 @@ class Feeder:
 
     def kafka_status(self) -> KafkaStatus:
         return self._publisher.status
+
+    @property
+    def owes(self) -> bool:
+        """Whether anything is ours to publish, or not released yet."""
+        return any(c.publishes or (c.retiring and not c.released) for c in self._contracts.values())
 
     @property
     def lines_used(self) -> int:
@@ -339,7 +350,7 @@ class Feeder:
         if knows:
             self._go_on(contract)
         else:
-            contract.unsure = True
+            contract.unsure = contract.taking_over = True
 
     def _go_on(self, contract: Contract, doubt: str = "") -> None:
         for tick, why, after in contract.go_on(doubt):
@@ -354,7 +365,7 @@ class Feeder:
 
     def _look(self) -> None:
         """Ask Kafka for all contracts that wait for it, in one go."""
-        waiting = [contract for contract in self._contracts.values() if contract.publishes and contract.unsure]
+        waiting = [contract for contract in self._contracts.values() if contract.taking_over]
         if waiting and self._search is None and self._publisher.status.reachable:
             self._search = asyncio.create_task(self._find(waiting), name="tail")
 
@@ -362,8 +373,9 @@ class Feeder:
         tails = await self._publisher.tails([contract.channel for contract in contracts])
         self._search = None
         for contract in contracts:
-            if contract.publishes and contract.unsure and self._contracts.get(contract.entry.conid) is contract:
+            if contract.taking_over and self._contracts.get(contract.entry.conid) is contract:
                 self._found(contract, tails[contract.channel])
+                self._release_if_idle(contract)
         self._look()
         self._changed()
 

@@ -1,0 +1,16 @@
+"""The order to stop."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Stop:
+    """``asked`` is set by the first order, ``at_once`` by the second: who repeats it does not want to wait."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.at_once = asyncio.Event()
+
+    def order(self) -> None:
+        (self.at_once if self.asked.is_set() else self.asked).set()
