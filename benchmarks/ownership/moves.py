@@ -11,7 +11,7 @@ from ibfeed_local.progress import Progress
 from ownership import setting
 from ownership.evidence import Watch
 from ownership.stage import Stage
-from ownership.verdict import moves
+from ownership.verdict import Window, moves
 from support.cluster import eventually, kubectl, read
 
 _DRAIN = "ibfeed.dev/drain"
@@ -19,9 +19,18 @@ _PIN = "ibfeed.dev/pin"
 
 
 @dataclass(frozen=True)
-class Move:
+class Kind:
     name: str
     carry_out: Callable[[Stage], None]
+
+
+@dataclass(frozen=True)
+class Carried:
+    """One kind carried out once: so many contracts moved, between two times of the venue's clock."""
+
+    kind: str
+    moved: int
+    window: Window
 
 
 def scale_down_and_up(stage: Stage) -> None:
@@ -66,26 +75,27 @@ def pin(stage: Stage) -> None:
 
 
 KINDS = (
-    Move("scale down and up", scale_down_and_up),
-    Move("drain worker 1", lambda stage: drain(stage, 1)),
-    Move("rolling update", rolling_update),
-    Move("pin a root's months", pin),
-    Move("drain worker 2", lambda stage: drain(stage, 2)),
+    Kind("scale down and up", scale_down_and_up),
+    Kind("drain worker 1", lambda stage: drain(stage, 1)),
+    Kind("rolling update", rolling_update),
+    Kind("pin a root's months", pin),
+    Kind("drain worker 2", lambda stage: drain(stage, 2)),
 )
 
 
-def until(count: int, stage: Stage, watch: Watch, progress: Progress) -> Iterator[tuple[str, int]]:
-    """Carry out each kind at least once, and so on until so many contracts have moved; yields what each one moved."""
+def until(count: int, stage: Stage, watch: Watch, progress: Progress) -> Iterator[Carried]:
+    """Carry out each kind at least once, and so on until so many contracts have moved."""
     done = 0
     for turn in itertools.count():
         for kind in KINDS:
             if turn and done >= count:
                 return
+            begin_ms = stage.venue.now_ms()
             with progress.step(kind.name) as step:
                 kind.carry_out(stage)
                 total = moves(watch.written())
                 step.result = f"{total - done} contracts moved, {total} in all"
-            yield kind.name, total - done
+            yield Carried(kind.name, total - done, Window(begin_ms, stage.venue.now_ms()))
             done = total
 
 

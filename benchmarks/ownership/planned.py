@@ -16,40 +16,53 @@ from ownership.verdict import delivery, longest_silence_s, not_growing
 
 def common(on: Stage, sizes: Sizes, progress: Progress) -> dict[str, Any]:
     """Every session sees the same updates, so each is either once on Kafka, or lost, or doubled."""
-    evidence, kinds = _moved(on, sizes, progress)
+    evidence, carried = _moved(on, sizes, progress)
     found = delivery(evidence.sent, evidence.written, evidence.window)
     show(found, evidence, progress)
+    lost = Counter(step.kind for update in found.lost for step in carried if step.window.holds(update.event_time))
+    for kind, count in lost.items():
+        progress.say(f"  {count} were lost during: {kind}")
     seconds = (evidence.window.end_ms - evidence.window.begin_ms) / 1000
     return {
-        "planned_moves": sum(kinds.values()),
+        "planned_moves": sum(step.moved for step in carried),
         "planned_lost": len(found.lost),
         "planned_duplicated": len(found.duplicated) + len(found.unknown),
         "planned_disordered": len(found.disordered),
         "planned_updates": found.expected,
         "planned_updates_per_contract_s": round(found.expected / len(on.conids) / seconds, 2),
-        "planned_moves_by_kind": dict(kinds),
+        "planned_moves_by_kind": _by_kind(carried),
+        "planned_lost_by_kind": dict(lost),
     }
 
 
 def phased(sizes: Sizes, progress: Progress) -> dict[str, Any]:
     """Each session conflates at its own phase, as with IB: times grow over workers, and no contract falls silent."""
     with stage("phased", progress) as on:
-        evidence, kinds = _moved(on, sizes, progress)
+        evidence, carried = _moved(on, sizes, progress)
     arrivals = {conid: [record.at_ms for record in evidence.written.get(conid, ())] for conid in on.conids}
     silence, conid = longest_silence_s(arrivals, evidence.window)
     progress.say(f"longest silence: {silence:.2f} s, contract {conid}")
+    for step in carried:
+        longest, whose = longest_silence_s(arrivals, step.window)
+        venue, _ = longest_silence_s(evidence.heard, step.window)
+        progress.say(f"  {step.kind}: {longest:.2f} s, contract {whose}; the venue's own: {venue:.2f} s")
     return {
         "phased_max_silence_s": round(silence, 3),
-        "phased_moves": sum(kinds.values()),
-        "phased_moves_by_kind": dict(kinds),
+        "phased_moves": sum(step.moved for step in carried),
+        "phased_moves_by_kind": _by_kind(carried),
         "phased_times_not_growing": len(not_growing(evidence.written)),
         "phased_venue_max_silence_s": round(longest_silence_s(evidence.heard, evidence.window)[0], 3),
     }
 
 
-def _moved(on: Stage, sizes: Sizes, progress: Progress) -> tuple[Evidence, Counter[str]]:
-    kinds: Counter[str] = Counter()
+def _moved(on: Stage, sizes: Sizes, progress: Progress) -> tuple[Evidence, list[moves.Carried]]:
     with on.watch() as watch:
-        for kind, count in moves.until(sizes.moves, on, watch, progress):
-            kinds[kind] += count
-        return watch.evidence(), kinds
+        carried = list(moves.until(sizes.moves, on, watch, progress))
+        return watch.evidence(), carried
+
+
+def _by_kind(carried: list[moves.Carried]) -> dict[str, int]:
+    kinds: Counter[str] = Counter()
+    for step in carried:
+        kinds[step.kind] += step.moved
+    return dict(kinds)
