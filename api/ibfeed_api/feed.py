@@ -70,6 +70,11 @@ class Accounts(_Base, frozen=True, kw_only=True):
         return f"ib-account-{self.source}-{index}"
 
     @property
+    def logins_lease_name(self) -> str:
+        """The Lease in which the source's workers take turns to log in."""
+        return f"ib-account-{self.source}-logins"
+
+    @property
     def indices(self) -> range:
         return range(self.first, self.first + self.count)
 

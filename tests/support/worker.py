@@ -78,11 +78,16 @@ class Stage:
         listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         kubectl("apply", "-f", "-", stdin=json.dumps(listed))
 
-    def lease_name(self, index: int) -> str:
+    def lease_name(self, index: int | str) -> str:
         return f"ib-account-{SOURCE}-{index}"
 
     def lease(self, index: int = 1) -> dict[str, Any]:
         return read("lease", self.lease_name(index), self.namespace)
+
+    def add_turns(self) -> None:
+        """The Lease in which the workers take turns to log in."""
+        kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+        self.apply({**kind, "metadata": {"name": self.lease_name("logins"), "namespace": self.namespace}, "spec": {}})
 
     def add_lease(self, index: int) -> None:
         if not self.lease(index):

@@ -18,6 +18,7 @@ from ibfeed_api.shard import Account, KafkaStatus, ShardStatus
 from ibfeed_worker import login
 from ibfeed_worker.account.hold import Hold, read_record, take
 from ibfeed_worker.account.record import COUNTED, LoginRecord, after_failure
+from ibfeed_worker.account.turns import turn
 from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.board import Board
 from ibfeed_worker.config import Config
@@ -381,6 +382,7 @@ class Worker:
         except CredentialsError as error:
             raise Setback(error.reason, error.message) from None
         accounts = self._config.spec.accounts
+        await self._await_turn(accounts.logins_lease_name)
         result = await login.log_in(
             login.Browser(self._config.chromium, self._config.chromedriver),
             folder=self._config.run_folder,
@@ -406,6 +408,17 @@ class Worker:
         if record.parked:
             raise Parked(reason, f"parked after {record.failed} failed logins: {result.text}")
         raise Setback(reason, result.text, until=record.next_login)
+
+    async def _await_turn(self, lease: str) -> None:
+        """Not all of us at once, when all of us were lost together or are started together."""
+        moment = await turn(self._kube, lease)
+        delay = (moment - datetime.now(UTC)).total_seconds()
+        if delay > 0:
+            text = f"one worker after the other logs in: this one at {moment:%H:%M:%S} UTC"
+            self._board.say(Session.LOGGING_IN, None, text)
+            await asyncio.sleep(delay)
+            self._board.say(Session.LOGGING_IN)
+        _log.info("login begins", waited=max(0.0, delay))
 
     async def _stream(self, gateway: Gateway, session: str) -> str:
         """One websocket's life; returns why it ended."""

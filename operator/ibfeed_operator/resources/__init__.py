@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ibfeed_operator.facts import Feed
-from ibfeed_operator.resources.account_lease import account_labels, account_lease
+from ibfeed_operator.resources.account_lease import account_labels, account_lease, logins_lease
 from ibfeed_operator.resources.metadata import Manifest, labels, owner_reference, selector, worker_account_name
 from ibfeed_operator.resources.network import network_policy
 from ibfeed_operator.resources.permissions import role, role_binding, service_account
@@ -18,6 +18,7 @@ __all__ = [
     "account_lease",
     "children",
     "labels",
+    "logins_lease",
     "owner_reference",
     "selector",
     "shard",

@@ -1,4 +1,4 @@
-"""The Lease of an account, as it is before anybody holds it."""
+"""The Lease of an account, as it is before anybody holds it, and the one in which workers take turns to log in."""
 
 from __future__ import annotations
 
@@ -21,13 +21,18 @@ def account_lease(namespace: str, accounts: Accounts, index: int) -> Manifest:
 
     No owner: the failed logins that it counts must outlive every feed that uses the account.
     """
+    return _lease(namespace, accounts, accounts.lease_name(index))
+
+
+def logins_lease(namespace: str, accounts: Accounts) -> Manifest:
+    """One for all of the source, to be created, never applied. It goes when the source's last Lease may."""
+    return _lease(namespace, accounts, accounts.logins_lease_name)
+
+
+def _lease(namespace: str, accounts: Accounts, name: str) -> Manifest:
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
-        "metadata": {
-            "name": accounts.lease_name(index),
-            "namespace": namespace,
-            "labels": account_labels(accounts.source),
-        },
+        "metadata": {"name": name, "namespace": namespace, "labels": account_labels(accounts.source)},
         "spec": {"leaseDurationSeconds": 10},
     }

@@ -38,7 +38,8 @@ def role(feed: Feed, *, shards: Iterable[str]) -> Manifest:
     whole range, so that a worker can be given another account without first widening its rights.
     """
     shard_names = sorted(shards)
-    leases = [feed.spec.accounts.lease_name(index) for index in feed.spec.accounts.indices]
+    accounts = feed.spec.accounts
+    leases = [*map(accounts.lease_name, accounts.indices), accounts.logins_lease_name]
     rules: list[Manifest] = [
         _rule(names.GROUP, names.SHARD_PLURAL, shard_names, "get", "list", "watch"),
         _rule(names.GROUP, f"{names.SHARD_PLURAL}/status", shard_names, "get", "patch"),

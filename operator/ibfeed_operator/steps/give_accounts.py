@@ -24,6 +24,7 @@ async def give_accounts(visit: Visit) -> None:
     async with visit.shared.choosing.setdefault((visit.feed.namespace, source), asyncio.Lock()):
         taken = await indices_elsewhere(visit.shared.cluster, visit.feed.namespace, source, but=visit.feed.name)
         choices = _choose(visit, taken)
+        await _provide_turns(visit)
         for worker in range(visit.feed.spec.workers):
             await _provide(visit, worker, choices[visit.name_of(worker)])
 
@@ -47,6 +48,8 @@ def _present(visit: Visit, worker: int) -> int | None:
 def _settled(visit: Visit, choices: Mapping[str, Choice]) -> bool:
     spec = visit.feed.spec
     known = {lease.index for lease in visit.world.leases}
+    if not _has_turns(visit):
+        return False
     for worker in range(spec.workers):
         shard, index = visit.shards.get(worker), choices[visit.name_of(worker)].index
         if shard is None or shard.spec.lines != spec.accounts.lines_per_account or _present(visit, worker) != index:
@@ -54,6 +57,16 @@ def _settled(visit: Visit, choices: Mapping[str, Choice]) -> bool:
         if index is not None and index not in known:
             return False
     return True
+
+
+def _has_turns(visit: Visit) -> bool:
+    return any(lease.name == visit.feed.spec.accounts.logins_lease_name for lease in visit.world.leases)
+
+
+async def _provide_turns(visit: Visit) -> None:
+    if not _has_turns(visit):
+        with contextlib.suppress(Conflict):  # it was made after we looked
+            await visit.shared.cluster.create(resources.logins_lease(visit.feed.namespace, visit.feed.spec.accounts))
 
 
 async def _provide(visit: Visit, worker: int, choice: Choice) -> None:

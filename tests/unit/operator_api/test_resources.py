@@ -19,7 +19,7 @@ from ibfeed_api.feed import Accounts, FeedSpec, Login, SecretRef, WorkerSpec
 from ibfeed_api.names import EntryState
 from ibfeed_api.shard import Account, Entry, ShardSpec
 from ibfeed_operator.facts import Feed
-from ibfeed_operator.resources import account_lease, children, selector, shard, shard_spec
+from ibfeed_operator.resources import account_lease, children, logins_lease, selector, shard, shard_spec
 
 GOLDEN = Path(__file__).parent / "golden"
 IMAGE = "ibfeed/worker:1.2.3"
@@ -118,6 +118,7 @@ def test_everything_but_a_lease_is_owned_by_its_feed_and_labelled() -> None:
         assert [(o["kind"], o["name"], o["uid"]) for o in meta["ownerReferences"]] == [("IbFeed", "energy", "u-1")]
         assert meta["labels"].items() >= selector("energy").items()
     assert "ownerReferences" not in account_lease("markets", feed.spec.accounts, 1)["metadata"]
+    assert "ownerReferences" not in logins_lease("markets", feed.spec.accounts)["metadata"]
 
 
 def test_roots_scale_and_suspension_leave_the_pod_as_it_is() -> None:

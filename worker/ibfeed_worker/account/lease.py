@@ -69,19 +69,19 @@ def decide(lease: Lease, observed: Observed, now: float, me: str) -> Action:
 
 def take(lease: Lease, me: str, now: datetime) -> dict[str, Any]:
     """Merge-patch that makes ``me`` the holder if the Lease is still as seen."""
-    stamp = _micro(now)
+    stamp = micro(now)
     spec: dict[str, Any] = {"holderIdentity": me, "leaseDurationSeconds": DURATION_S, "renewTime": stamp}
     if lease.holder != me:
         spec |= {"acquireTime": stamp, "leaseTransitions": lease.transitions + 1}
-    return _guarded(lease, spec)
+    return guarded(lease.resource_version, spec)
 
 
 def renew(lease: Lease, now: datetime) -> dict[str, Any]:
-    return _guarded(lease, {"renewTime": _micro(now)})
+    return guarded(lease.resource_version, {"renewTime": micro(now)})
 
 
 def release(lease: Lease, now: datetime) -> dict[str, Any]:
-    return _guarded(lease, {"holderIdentity": "", "renewTime": _micro(now)})
+    return guarded(lease.resource_version, {"holderIdentity": "", "renewTime": micro(now)})
 
 
 def annotate(lease: Lease, annotations: Mapping[str, str | None]) -> dict[str, Any]:
@@ -89,10 +89,11 @@ def annotate(lease: Lease, annotations: Mapping[str, str | None]) -> dict[str, A
     return {"metadata": {"resourceVersion": lease.resource_version, "annotations": dict(annotations)}}
 
 
-def _guarded(lease: Lease, spec: Mapping[str, Any]) -> dict[str, Any]:
-    # A resourceVersion in a merge-patch makes it a compare-and-swap: the API server answers 409 if it has moved.
-    return {"metadata": {"resourceVersion": lease.resource_version}, "spec": dict(spec)}
+def guarded(resource_version: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge-patch of a Lease's spec as a compare-and-swap: the API server answers 409 if the Lease has moved."""
+    return {"metadata": {"resourceVersion": resource_version}, "spec": dict(spec)}
 
 
-def _micro(now: datetime) -> str:
+def micro(now: datetime) -> str:
+    """A Kubernetes MicroTime."""
     return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,64 @@
+"""Turns to log in: however many workers were lost together, IB sees one login after the other from an address.
+
+A Lease of the account source says when the last login was allowed to begin. Who wants to log in puts the next moment
+there by compare-and-swap, and waits for it: a single lost worker not at all, the last of N for N spacings. It is a
+courtesy, not a lock: times are the workers' own, and whoever can't have a turn logs in without one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from ibfeed_worker.account.hold import LeaseStore
+from ibfeed_worker.account.lease import guarded, micro
+from ibfeed_worker.backoff import Backoff
+from ibfeed_worker.kube.client import ApiError, Conflict, NotFound
+from ibfeed_worker.log import Log
+
+SPACING: Final = timedelta(seconds=2)
+LONGEST: Final = timedelta(minutes=10)  # 200 workers take seven; a turn beyond that was given by a wrong clock
+_PATIENCE_S: Final = 20.0
+_log: Final = Log(__name__)
+
+
+def next_turn(last: datetime | None, now: datetime) -> datetime:
+    """When the next login may begin, after the one that may begin, or began, at ``last``."""
+    if last is None or last - now > LONGEST:
+        return now
+    return max(now, last + SPACING)
+
+
+async def turn(store: LeaseStore, name: str) -> datetime:
+    """Reserve the next turn in Lease ``name``; returns its moment, now or later."""
+    loop = asyncio.get_running_loop()
+    begun, pause = loop.time(), Backoff(0.05, 1.0, spread=0.5)
+    while True:
+        try:
+            seen = await store.read_lease(name)
+            moment = next_turn(_given(seen), datetime.now(UTC))
+            version = seen["metadata"]["resourceVersion"]
+            await store.patch_lease(name, guarded(version, {"renewTime": micro(moment)}))
+            return moment
+        except NotFound:
+            return datetime.now(UTC)
+        except Conflict:
+            why = "others were faster"
+        except ApiError as error:
+            why = str(error)
+        if loop.time() - begun > _PATIENCE_S:
+            _log.warning("no turn to log in; logging in without", lease=name, why=why)
+            return datetime.now(UTC)
+        await asyncio.sleep(pause.next())
+
+
+def _given(lease: Mapping[str, Any]) -> datetime | None:
+    """The last turn given; None if there was none, or if what is there is no time."""
+    text = (lease.get("spec") or {}).get("renewTime")
+    try:
+        given = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return given if given is not None and given.tzinfo is not None else None
