@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ibfeed_api.names import EntryState, Rebalance
@@ -43,6 +44,7 @@ def decide(
     verdicts: Mapping[int, Verdict],
     *,
     placement: Placement | None = None,
+    accountless: Collection[int] = (),
     gathering: bool = False,
 ) -> Decision:
     """Give each contract of ``universe`` a worker, or a reason why it has none.
@@ -50,7 +52,7 @@ def decide(
     Only streaming workers are given contracts. One that repairs its session keeps exactly what it has; so does one that
     was lost too often of late, while the others have lines enough. While nobody streams, or the feed is suspended,
     everyone keeps what he has: there is nobody to move it to. ``gathering``: the feed's first workers are about to
-    stream, and nothing is given to anybody yet.
+    stream, and nothing is given to anybody yet. ``accountless``: workers for which there is no account.
 
     A drained worker is given nothing, and keeps what nobody else has a line for. A pin holds while its worker streams
     and is not drained.
@@ -85,22 +87,48 @@ def decide(
         previous,
         even=even,
     )
-    unplaced = UnassignedReason.CAPACITY if streaming else UnassignedReason.NO_WORKERS
+    owners = {**result.owners, **kept}
     return Decision(
         targets=Targets(
             contracts=contracts,
-            owners={**result.owners, **kept},
+            owners=owners,
             ladders=result.ladders | (_books(holdings) & kept.keys()),
             highest_epoch=feed.status.highest_epoch,
         ),
         unassigned={
             **dict.fromkeys(result.without_ladder, UnassignedReason.DEPTH_CAPACITY),
-            **dict.fromkeys(result.unplaced, unplaced),
+            **_why(result.unplaced, feed, owners, streaming, accountless, placement.drained),
         },
         unmet=_unmet(placement, result, kept, streaming, settling),
         stranded=frozenset(conid for conid, worker in result.owners.items() if worker in placement.drained),
         evened=even and ready >= {*range(feed.spec.workers)} - placement.drained and bool(ready),
     )
+
+
+def _why(
+    unplaced: Sequence[int],
+    feed: Feed,
+    owners: Mapping[int, int],
+    streaming: Collection[int],
+    accountless: Collection[int],
+    drained: Collection[int],
+) -> dict[int, UnassignedReason]:
+    """Why contracts (nearest first) have no worker: each free line that cannot be used explains one of them."""
+    if not streaming:
+        return dict.fromkeys(unplaced, UnassignedReason.NO_WORKERS)
+    load = Counter(owners.values())
+    reasons: list[UnassignedReason] = []
+    for worker in range(feed.spec.workers):
+        free = feed.spec.accounts.lines_per_account - load[worker]
+        if worker in accountless:
+            reasons += [UnassignedReason.NO_ACCOUNT] * free
+        elif worker not in streaming:
+            reasons += [UnassignedReason.WORKER_MISSING] * free
+        elif worker in drained:
+            reasons += [UnassignedReason.DRAINED] * free
+    reasons.sort(key=list(UnassignedReason).index)
+    reasons += [UnassignedReason.CAPACITY] * len(unplaced)
+    return dict(zip(unplaced, reasons, strict=False))
 
 
 def unassigned(decision: Decision, shards: Iterable[Shard]) -> tuple[Unassigned, ...]:

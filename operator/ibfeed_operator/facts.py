@@ -186,6 +186,9 @@ class UnassignedReason(StrEnum):
     """Why a contract has no worker. Spelt as in ``IbFeed.status.unassigned[].reason``."""
 
     CAPACITY = "Capacity"  # every worker's lines are used up
+    NO_ACCOUNT = "TooFewAccounts"  # a worker that could have it has no account
+    WORKER_MISSING = "WorkerMissing"  # a worker that could have it does not stream
+    DRAINED = "Drained"  # only a drained worker has a line left
     DEPTH_CAPACITY = "DepthCapacity"  # ticks are streamed, but no worker has a free order book
     NO_WORKERS = "NoWorkers"  # no worker is streaming
     MOVING = "Moving"  # its old worker has not let go yet

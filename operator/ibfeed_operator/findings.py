@@ -119,11 +119,21 @@ def _symbols(contracts: Sequence[Contract]) -> str:
     return listed(contract.symbol for contract in contracts)
 
 
+NO_LINE_TEXTS: Final = {
+    UnassignedReason.NO_ACCOUNT: "no line is left, and for another worker no account: see condition AccountsAvailable",
+    UnassignedReason.WORKER_MISSING: "no line is left at the workers that stream: see condition Ready for the others",
+    UnassignedReason.DRAINED: "no line is left but at a drained worker",
+}
+
+
 def _unassigned_text(situation: Situation, idle: Sequence[Contract]) -> str:
     reasons = {item.reason for item in situation.unassigned}
     text = f"{len(idle)} of {plural(len(situation.universe.contracts), 'contract')} without a worker: {_symbols(idle)}"
     if UnassignedReason.CAPACITY in reasons:
         return f"{text}; {capacity_advice(situation)}"
+    for reason, why in NO_LINE_TEXTS.items():
+        if reason in reasons:
+            return f"{text}; {why}"
     if not streaming_count(situation):
         return f"{text}; no worker is streaming"
     return text

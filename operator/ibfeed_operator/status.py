@@ -24,7 +24,7 @@ from ibfeed_operator.feed_status import (
     UnassignedStatus,
     WorkerStatus,
 )
-from ibfeed_operator.findings import capacity_advice, findings, streaming_count
+from ibfeed_operator.findings import NO_LINE_TEXTS, capacity_advice, findings, streaming_count
 from ibfeed_operator.resources.metadata import selector
 from ibfeed_operator.troubles import trouble_of
 
@@ -154,6 +154,7 @@ def _contract_status(situation: Situation, cover: Coverage) -> list[ContractStat
 def _unassigned_status(item: Unassigned, situation: Situation) -> UnassignedStatus:
     texts = {
         UnassignedReason.CAPACITY: capacity_advice(situation),
+        **NO_LINE_TEXTS,
         UnassignedReason.DEPTH_CAPACITY: "ticks are streamed, but every account's one order book is taken: add workers",
         UnassignedReason.NO_WORKERS: "no worker is streaming; see condition Ready",
         UnassignedReason.MOVING: "its last worker has not let go yet",

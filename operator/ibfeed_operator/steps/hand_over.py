@@ -26,7 +26,13 @@ async def hand_over(visit: Visit) -> None:
     before = owners(visit.holdings())
     gathering = _gathering(visit)
     visit.decision = decide(
-        visit.feed, visit.universe, visit.holdings(), visit.verdicts, placement=visit.placement, gathering=gathering
+        visit.feed,
+        visit.universe,
+        visit.holdings(),
+        visit.verdicts,
+        placement=visit.placement,
+        accountless={worker for worker, shard in visit.shards.items() if shard.spec.account is None},
+        gathering=gathering,
     )
     for _ in range(_MOST_STEPS):
         rewrites = step(visit.holdings(), visit.decision.targets)

@@ -279,6 +279,20 @@ class TestCovered:
         assert (status.assigned_count, status.unassigned_count) == (3, 1)
         assert status.unassigned[0].reason == "Capacity"
 
+    @pytest.mark.parametrize(
+        ("reason", "text"),
+        [
+            (UnassignedReason.NO_ACCOUNT, "for another worker no account"),
+            (UnassignedReason.WORKER_MISSING, "no line is left at the workers that stream"),
+            (UnassignedReason.DRAINED, "no line is left but at a drained worker"),
+        ],
+    )
+    def test_a_worker_that_could_have_it_but_cannot_now(self, reason: UnassignedReason, text: str) -> None:
+        missing = (Unassigned(conid=103, symbol="CLH7", reason=reason),)
+        of = situation(worker(0, CONTRACTS[:2]), worker(1, CONTRACTS[2:3]), unassigned=missing)
+        assert text in said(of, Condition.COVERED)[2]
+        assert text in status_of(of, now=NOW).unassigned[0].message
+
     def test_an_order_book_too_many(self) -> None:
         missing = (Unassigned(conid=103, symbol="CLH7", reason=UnassignedReason.DEPTH_CAPACITY),)
         of = good(unassigned=missing)

@@ -5,7 +5,7 @@ from typing import Any
 from ibfeed_api.names import EntryState
 from ibfeed_api.shard import Entry
 from ibfeed_operator.decide import decide, unassigned
-from ibfeed_operator.facts import Contract, Feed, Health, UnassignedReason, Universe, WorkerHealth
+from ibfeed_operator.facts import Contract, Feed, Health, Placement, UnassignedReason, Universe, WorkerHealth
 from ibfeed_operator.handover import Holding, step
 from ibfeed_operator.liveness import Verdict
 from unit.operator_core.facts import contract, entry, feed, shard
@@ -73,9 +73,23 @@ class TestWho:
 
 class TestWhyNot:
     def test_capacity(self) -> None:
-        few = feed(accounts=type(feed().spec.accounts)(lines_per_account=2))
+        few = feed(workers=2, accounts=type(feed().spec.accounts)(lines_per_account=2))
         decision = decide(few, universe(*SIX), holdings((), ()), verdicts(w0=Health.STREAMING, w1=Health.STREAMING))
         assert dict(decision.unassigned) == {5: UnassignedReason.CAPACITY, 6: UnassignedReason.CAPACITY}
+
+    def test_who_could_have_it_but_cannot_now(self) -> None:
+        few = feed(workers=3, accounts=type(feed().spec.accounts)(lines_per_account=1))
+        states = verdicts(w0=Health.STREAMING, w1=Health.STARTING, w2=Health.STREAMING)
+        asked = Placement(drained=frozenset({2}))
+        decision = decide(few, universe(*SIX), holdings((), (), ()), states, placement=asked)
+        assert list(map(decision.unassigned.get, range(1, 7))) == [
+            None,
+            UnassignedReason.WORKER_MISSING,
+            UnassignedReason.DRAINED,
+            *[UnassignedReason.CAPACITY] * 3,
+        ]
+        short = decide(few, universe(*SIX[:2]), holdings((), (), ()), states, accountless={1}, placement=asked)
+        assert dict(short.unassigned) == {2: UnassignedReason.NO_ACCOUNT}
 
     def test_order_books(self) -> None:
         books = [contract(conid, day=f"20270{conid}20", depth=True) for conid in (1, 2)]
