@@ -166,7 +166,8 @@ class Cluster:
         body: JsonObject | None = None,
         content_type: str = "application/json",
     ) -> bytes:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        # To compress an answer of megabytes takes the API server longer than sending it.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": content_type}
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)

@@ -28,6 +28,7 @@ from ibfeed_operator.shared import Settings, Shared, utc_now
 
 REQUEST_TIMEOUT_S: Final = 15.0
 WATCH_SERVER_S: Final = 300  # an integer: the API server takes no other
+LIST_CHUNK: Final = 25  # objects that kopf holds at once, as dictionaries of ten times their size
 
 _FEED_LABEL: Final = {names.LABEL_FEED: kopf.PRESENT}
 _SOURCE_LABEL: Final = {names.LABEL_SOURCE: kopf.PRESENT}
@@ -70,6 +71,19 @@ class Watcher:
         self._feeds.touch_namespace(event["object"]["metadata"]["namespace"])
 
 
+class NoDiffs(kopf.DiffBaseStorage):
+    """Spares kopf a deep copy of each object in each event: it is for handlers of changes, and there are none."""
+
+    def build(self, **_: object) -> kopf.BodyEssence:
+        return {}
+
+    def fetch(self, **_: object) -> None:
+        return None
+
+    def store(self, **_: object) -> None:
+        return None
+
+
 def settings_from_environment(environment: Mapping[str, str]) -> Settings:
     """Raises KeyError with the variable's name if one is missing."""
     return Settings(
@@ -91,6 +105,8 @@ def registry() -> kopf.OperatorRegistry:
         settings.watching.server_timeout = WATCH_SERVER_S
         settings.watching.client_timeout = WATCH_SERVER_S + 10
         settings.watching.connect_timeout = REQUEST_TIMEOUT_S
+        settings.watching.chunk_size = LIST_CHUNK
+        settings.persistence.diffbase_storage = NoDiffs()
         settings.watching.label_selectors["pods"] = names.LABEL_FEED
         settings.watching.label_selectors["leases"] = names.LABEL_SOURCE
         settings.watching.label_selectors["statefulsets"] = names.LABEL_FEED

@@ -11,9 +11,11 @@ change places in one cycle, and nobody's load changes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from msgspec.structs import replace
 
 from ibfeed_api.calls import ResolvedContract
 from ibfeed_api.feed import FeedSpec, Root

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ibfeed_api.names import ContractState, Session, shard_name
-from ibfeed_api.shard import ShardSpec
+from ibfeed_api.shard import Report, ShardSpec
 from ibfeed_operator import resources
 from ibfeed_operator.announce import Announcer
-from ibfeed_operator.cluster import JsonObject
+from ibfeed_operator.cluster import Conflict, JsonObject
 from ibfeed_operator.decide import Decision
 from ibfeed_operator.facts import Feed, Health, Shard
 from ibfeed_operator.handover import Holding
@@ -82,9 +82,23 @@ class Visit:
         return f"{shards_path(self.feed.namespace)}/{shard.name}"
 
     async def patch_shard(self, shard: Shard, spec: JsonObject) -> None:
-        """Change a shard's spec; raises Conflict if anybody wrote to the shard since it was seen."""
-        body = {"metadata": {"resourceVersion": shard.resource_version}, "spec": spec}
-        self._remember(read_shard(await self.shared.cluster.patch(self.shard_path(shard), body)))
+        """Change a shard's spec; raises Conflict if anybody wrote to the shard since it was seen.
+
+        A status that tells nothing new is no reason to decide anew: of 200 workers some have always just told when
+        their last tick came.
+        """
+        try:
+            raw = await self._patch(shard, shard.resource_version, spec)
+        except Conflict:
+            now = read_shard(await self.shared.cluster.get(self.shard_path(shard)))
+            if now is None or grounds(now) != grounds(shard):
+                raise
+            raw = await self._patch(shard, now.resource_version, spec)
+        self._remember(read_shard(raw))
+
+    async def _patch(self, shard: Shard, version: str, spec: JsonObject) -> bytes:
+        body = {"metadata": {"resourceVersion": version}, "spec": spec}
+        return await self.shared.cluster.patch(self.shard_path(shard), body)
 
     async def create_shard(self, spec: ShardSpec) -> None:
         self._remember(read_shard(await self.shared.cluster.create(resources.shard(self.feed, spec))))
@@ -136,3 +150,16 @@ class Visit:
             published = (report for report in shard.status.contracts if report.state is not ContractState.WARM)
             epochs = {report.conid: report.epoch for report in published}
             self.memory.processes[worker] = Process(shard.status.started_at, epochs)
+
+
+def grounds(shard: Shard) -> object:
+    """What of a shard a decision can rest upon; how far a worker has published does so once it has let go."""
+    status = shard.status
+    told = status and (status.started_at, status.session, status.account)
+    reports = status.contracts if status else ()
+    marks = ((report.conid, report.epoch, report.state, _mark_of(report)) for report in reports)
+    return (shard.uid, shard.deleting, shard.spec, told, tuple(marks))
+
+
+def _mark_of(report: Report) -> tuple[int | None, int | None] | None:
+    return (report.event_time, report.seq) if report.state is ContractState.RELEASED else None

@@ -13,9 +13,10 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -42,18 +43,30 @@ class ControlPlane:
 
 
 @contextlib.contextmanager
-def control_plane(directory: Path, manifests: Sequence[Path]) -> Iterator[ControlPlane]:
+def control_plane(
+    directory: Path,
+    manifests: Sequence[Path],
+    *,
+    users: Mapping[str, str] = MappingProxyType({}),
+    options: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Iterator[ControlPlane]:
     """Start one in ``directory`` on free ports of the loopback interface; it ends with the context.
 
     ``manifests`` are applied before the controllers start: the garbage collector looks for new kinds every 30 s only.
+    ``users``: groups, separated by commas, of each further user who gets a token and a kubeconfig. ``options``: more
+    flags of each program.
     """
     etcd, peer, api = (free_port() for _ in range(3))
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     (directory / "sa.key").write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     )
-    tokens = {ADMIN: secrets.token_hex(16), OPERATOR: secrets.token_hex(16)}
-    groups = {ADMIN: "system:masters", OPERATOR: "system:serviceaccounts,system:serviceaccounts:ibfeed-system"}
+    groups = {
+        ADMIN: "system:masters",
+        OPERATOR: "system:serviceaccounts,system:serviceaccounts:ibfeed-system",
+        **users,
+    }
+    tokens = {user: secrets.token_hex(16) for user in groups}
     lines = [f'{token},{user},{user},"{groups[user]}"' for user, token in tokens.items()]
     (directory / "tokens.csv").write_text("\n".join(lines) + "\n")
     plane = ControlPlane(directory)
@@ -97,7 +110,7 @@ def control_plane(directory: Path, manifests: Sequence[Path]) -> Iterator[Contro
     }
     with contextlib.ExitStack() as stack:
         for name, arguments in commands.items():
-            stack.enter_context(_running(directory, name, arguments))
+            stack.enter_context(_running(directory, name, [*arguments, *options.get(name, ())]))
             if name == "kube-apiserver":
                 _wait_ready(f"https://127.0.0.1:{api}/readyz", tokens[ADMIN])
                 for manifest in manifests:

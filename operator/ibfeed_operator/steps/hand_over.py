@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from ibfeed_operator import metrics
+from ibfeed_operator.conditions import listed, plural
 from ibfeed_operator.decide import decide
 from ibfeed_operator.facts import Health
 from ibfeed_operator.handover import owners, step
@@ -67,11 +68,18 @@ def _gathering(visit: Visit) -> bool:
 async def _announce(visit: Visit, before: Mapping[int, int], after: Mapping[int, int]) -> None:
     feed = visit.feed
     moved = Counter((before[conid], worker) for conid, worker in after.items() if before.get(conid, worker) != worker)
+    # One event tells of all that a lost worker had, or that a worker was given: there may be hundreds of others.
+    told: dict[tuple[int, str], Counter[int]] = {}
     for (old, new), count in sorted(moved.items()):
         metrics.MOVES.labels(feed.namespace, feed.name).inc(count)
-        source, target = visit.name_of(old), visit.name_of(new)
         reason = visit.verdicts[old].health.reason if old in visit.verdicts else ""
-        noun = "contract" if count == 1 else "contracts"
-        why = f", since {source} is lost: {reason}" if reason else ""
-        message = f"{count} {noun} moved from {source} to {target}{why}"
-        await visit.memory.announcer.post(feed, "Normal", "ContractsMoved", f"{source}>{target}", message)
+        worker, other = (old, new) if reason else (new, old)
+        told.setdefault((worker, reason), Counter())[other] += count
+    for (worker, reason), others in told.items():
+        name, rest = visit.name_of(worker), listed(visit.name_of(other) for other in others)
+        what = f"{plural(others.total(), 'contract')} moved"
+        if reason:
+            message = f"{what} from {name} to {rest}, since {name} is lost: {reason}"
+        else:
+            message = f"{what} from {rest} to {name}"
+        await visit.memory.announcer.post(feed, "Normal", "ContractsMoved", f"{name} {reason}", message)

@@ -560,7 +560,7 @@ class TestSuspended:
 class TestBounds:
     def crowd(self) -> Situation:
         many = tuple(
-            replace(CONTRACTS[0], conid=1000 + i, slot=i, symbol=f"A{i}")
+            msgspec.structs.replace(CONTRACTS[0], conid=1000 + i, slot=i, symbol=f"A{i}")
             for i in range(feed_status.MAX_CONTRACTS + 500)
         )
         workers = tuple(
