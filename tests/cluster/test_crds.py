@@ -80,6 +80,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("negative workers", {"workers": -1}, "spec.workers", "workers must be at least 1"),
     ("more workers than accounts", {"workers": 5}, "spec.workers", "workers must not exceed accounts.count"),
     ("very many workers", {"workers": 201}, "spec.workers", "less than or equal to 200"),
+    ("a policy that is none", {"rebalance": "Sometimes"}, "spec.rebalance", 'supported values: "Always", "OnScale"'),
     ("no accounts", {"accounts": None}, "spec.accounts", "Required value"),
     ("no source", {"accounts": {"count": 4}}, "spec.accounts", "set keyVault or secretRef"),
     ("two sources", accounts(keyVault=VAULT), "spec.accounts", "set either keyVault or secretRef, not both"),
@@ -272,6 +273,7 @@ def test_defaults_are_filled_in(api: pykube.HTTPClient) -> None:
         "roots": [{"symbol": "CL", "depth": {"frontMonths": 1}}],
         "frontMonths": 6,
         "workers": 1,
+        "rebalance": "Always",
         "suspend": False,
         "accounts": {
             "keyVault": VAULT | {"usernamePrefix": "ib-username-", "passwordPrefix": "ib-password-"},
@@ -444,6 +446,7 @@ class TestColumns:
     def test_of_a_shard(self, api: pykube.HTTPClient, scratch: str) -> None:
         account = {"source": "s", "index": 3, "lease": "ib-account-s-3"}
         body = manifest("IbShard", "columns-9", {"feed": "nobody", "worker": 9, "account": account})
+        body["metadata"]["annotations"] = {"ibfeed.dev/drain": "true"}
         assert call(api, "post", "ibshards", body, scratch, dry_run=False)[0] == 201
         status = {
             "session": "Streaming",
@@ -457,11 +460,11 @@ class TestColumns:
         assert code == 200, answer
         seen = columns("ibs", "columns-9")
         assert list(seen) == [
-            *("NAME", "ACCOUNT", "SESSION", "CONTRACTS", "LINES", "LAST TICK", "AGE"),
+            *("NAME", "ACCOUNT", "SESSION", "CONTRACTS", "LINES", "DRAIN", "LAST TICK", "AGE"),
             *("REASON", "MESSAGE"),
         ]
         assert (seen["ACCOUNT"], seen["SESSION"], seen["CONTRACTS"]) == ("3", "Streaming", "6")
-        assert (seen["LINES"], seen["MESSAGE"]) == ("6/100", "all well")
+        assert (seen["LINES"], seen["DRAIN"], seen["MESSAGE"]) == ("6/100", "true", "all well")
         assert seen["LAST TICK"].endswith("d")
 
     def test_a_category_shows_both_kinds(self, scratch: str, tmp_path: Path) -> None:

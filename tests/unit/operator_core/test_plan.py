@@ -75,6 +75,15 @@ class TestBounds:
         after = plan(wants_of(conids - {gone}), seats_of(team), before.owners)
         assert len(moves(dict(before.owners), after)) <= 1
 
+    @given(st.integers(1, 12), st.integers(1, 60), st.data())
+    def test_roll_moves_at_most_one_survivor(self, workers: int, contracts: int, data: st.DataObject) -> None:
+        conids, team = set(range(contracts)), set(range(workers))
+        before = plan(wants_of(conids), seats_of(team), {})
+        expired = data.draw(st.sampled_from(sorted(conids)))
+        after = plan(wants_of(conids - {expired} | {contracts}), seats_of(team), before.owners)
+        assert len(moves(dict(before.owners), after)) <= 1
+        assert set(after.owners) == conids - {expired} | {contracts}
+
     @given(st.sets(st.integers(0, 200), max_size=80), st.sets(st.integers(0, 20), max_size=10))
     def test_planning_again_changes_nothing(self, conids: set[int], team: set[int]) -> None:
         once = plan(wants_of(conids), seats_of(team, lines=7), {})
