@@ -41,6 +41,7 @@ ANNOTATION_PIN: Final = f"{GROUP}/pin"
 WORKER_CONTAINER: Final = "worker"
 WORKER_PORT: Final = 8080
 GATEWAY_PORT: Final = 5000
+LOGIN_SPACING_S: Final = 2.0  # between the logins of workers that are lost, or started, together
 
 TOPIC_TICKS: Final = "ticklast"
 TOPIC_DEPTH: Final = "l2-data"

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from ibfeed_api.names import LOGIN_SPACING_S
 from ibfeed_operator import metrics
 from ibfeed_operator.conditions import listed, plural
 from ibfeed_operator.decide import decide
@@ -18,7 +19,8 @@ from ibfeed_operator.handover import owners, step
 from ibfeed_operator.visit import Visit
 
 # A new feed's workers come to stream one after the other within seconds. Who waits for them moves nothing afterwards.
-GATHER_S: Final = 5.0
+GATHER_S: Final = 5.0  # and their logins are spread
+_LONGEST_GATHERING_S: Final = 15.0
 _MOST_STEPS: Final = 8  # retire, activate, drop, and room for what becomes free by them
 
 
@@ -61,8 +63,9 @@ def _gathering(visit: Visit) -> bool:
     if Health.STREAMING not in states:
         return False
     visit.memory.first_streaming = visit.memory.first_streaming or time.monotonic()
-    expected = Health.STARTING in states or Health.ABSENT in states
-    return expected and time.monotonic() - visit.memory.first_streaming < GATHER_S
+    expected = states.count(Health.STARTING) + states.count(Health.ABSENT)
+    patience = min(GATHER_S + LOGIN_SPACING_S * expected, _LONGEST_GATHERING_S)
+    return expected > 0 and time.monotonic() - visit.memory.first_streaming < patience
 
 
 async def _announce(visit: Visit, before: Mapping[int, int], after: Mapping[int, int]) -> None:

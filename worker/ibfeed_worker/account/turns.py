@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from ibfeed_api.names import LOGIN_SPACING_S
 from ibfeed_worker.account.hold import LeaseStore
 from ibfeed_worker.account.lease import guarded, micro
 from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.kube.client import ApiError, Conflict, NotFound
 from ibfeed_worker.log import Log
 
-SPACING: Final = timedelta(seconds=2)
+SPACING: Final = timedelta(seconds=LOGIN_SPACING_S)
 LONGEST: Final = timedelta(minutes=10)  # 200 workers take seven; a turn beyond that was given by a wrong clock
 _PATIENCE_S: Final = 20.0
 _log: Final = Log(__name__)
