@@ -3,10 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support.figures import Figures
 
 _FIGURES = pytest.StashKey[Figures]()
+
+# A limit on each example's time fails on a busy machine; what must be fast is measured by tests of its own.
+settings.register_profile("ibfeed", deadline=None)
+settings.load_profile("ibfeed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

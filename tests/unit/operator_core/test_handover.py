@@ -254,7 +254,7 @@ class TestExhaustively:
         max_size=80,
     ),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_at_random(workers: int, conids: int, lines: int, warming: int, events: list[tuple[str, int, int]]) -> None:
     where: dict[int, int | None] = dict.fromkeys(range(conids))
     world = World(workers=(Worker(),) * workers, where=tuple(where.items()), lines=lines, warming=warming)

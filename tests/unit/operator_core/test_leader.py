@@ -177,7 +177,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.integers(1, 30), EVENTS), max_size=25))
 def test_never_two_act_and_never_all_wait(story: list[tuple[int, tuple[str, int]]]) -> None:
     world = _World()

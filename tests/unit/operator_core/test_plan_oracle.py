@@ -121,7 +121,7 @@ def check(small: Small, before: Mapping[int, int], result: Plan, even: bool) -> 
 
 
 @given(st.lists(st.tuples(EVENTS, st.booleans()), max_size=12))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_history_is_answered_by_the_optimum(events: list[tuple[tuple[str, int, int | bool | None], bool]]) -> None:
     small, owners = Small(), dict[int, int]()
     for event, even in events:
@@ -133,7 +133,7 @@ def test_any_history_is_answered_by_the_optimum(events: list[tuple[tuple[str, in
 
 
 @given(st.lists(EVENTS, max_size=14), st.booleans(), st.randoms(use_true_random=False))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_moves_made_one_by_one_lead_where_the_plan_pointed(
     events: list[tuple[str, int, int | bool | None]], even: bool, chooser: object
 ) -> None:
@@ -157,7 +157,7 @@ def test_moves_made_one_by_one_lead_where_the_plan_pointed(
 
 
 @given(st.lists(EVENTS, max_size=14), st.lists(EVENTS, min_size=1, max_size=6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_loads_that_are_not_to_be_evened_move_only_what_must(
     before: list[tuple[str, int, int | bool | None]], after: list[tuple[str, int, int | bool | None]]
 ) -> None:

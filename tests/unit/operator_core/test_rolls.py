@@ -145,7 +145,7 @@ def begun(market: Market, workers: int, months: int) -> World:
 MARKETS = st.dictionaries(st.sampled_from(["CL", "ES", "GC", "NG"]), st.integers(1, 30), min_size=1).map(Market)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(MARKETS, st.integers(1, 5), st.integers(1, 6), st.integers(1, 15))
 def test_day_after_day_successors_take_the_places_and_nobody_else_is_touched(
     market: Market, workers: int, months: int, days: int
@@ -180,7 +180,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(MARKETS, st.integers(1, 5), st.integers(1, 6), EVENTS)
 def test_whatever_ib_says_living_contracts_stay_where_they_are(
     market: Market, workers: int, months: int, events: list[tuple[int, str, int]]

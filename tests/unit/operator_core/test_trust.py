@@ -176,7 +176,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(STEPS, st.integers(1, 20))
 def test_however_it_bounces_moves_are_few(steps: list[tuple[str, float]], tail: int) -> None:
     """One worker of three bounces: the k-th loss of contracts after the second takes a probation before it."""
