@@ -172,6 +172,25 @@ class TestCapacity:
         assert max(spread) - min(spread) <= 1
         assert plan(wants_of(conids, wanted), seats, result.owners) == result
 
+    def test_a_drained_worker_keeps_no_more_than_its_lines(self) -> None:
+        seats = [Seat(0, 2, drained=True), Seat(1, 1)]
+        result = plan(wants_of({0, 1, 2, 3}), seats, dict.fromkeys(range(4), 0))
+        assert result.owners == {0: 0, 1: 0, 2: 1}
+        assert result.unplaced == (3,)
+
+    def test_order_books_of_a_drained_worker_stay_with_what_stays(self) -> None:
+        wants = [Want(conid, MONTHS[conid], ladder=True) for conid in range(3)]
+        result = plan(wants, [Seat(0, 3, drained=True)], dict.fromkeys(range(3), 0))
+        assert (result.ladders, result.without_ladder) == ({0}, (1, 2))
+
+    def test_pinned_order_books_take_their_workers_ladder(self) -> None:
+        wants = [Want(conid, MONTHS[conid], ladder=True, pin=0) for conid in range(2)] + [
+            Want(2, MONTHS[2], ladder=True)
+        ]
+        result = plan(wants, [Seat(0, 9), Seat(1, 9)], {})
+        assert result.owners[2] == 1
+        assert (result.ladders, result.without_ladder) == ({0, 2}, (1,))
+
     def test_order_books_of_the_nearest_months_are_granted(self) -> None:
         wants = [Want(1, "20270120", True), Want(2, "20270220", True), Want(3, "20270320", True)]
         result = plan(wants, [Seat(0, 10, 1), Seat(1, 10, 1)], {})

@@ -21,7 +21,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("drain"), WORKERS, st.booleans()),
     st.tuples(st.just("list"), CONIDS, st.integers(0, 3)),
     st.tuples(st.just("expire"), CONIDS, st.none()),
-    st.tuples(st.just("pin"), CONIDS, st.one_of(st.none(), WORKERS)),
+    st.tuples(st.just("pin"), CONIDS, st.sampled_from([0, 0, 1, None])),
     st.tuples(st.just("book"), CONIDS, st.booleans()),
 )
 
@@ -30,9 +30,9 @@ EVENTS = st.one_of(
 class Small:
     """A feed with at most six contracts and four workers. ``ranks``: conid to how near its month is."""
 
-    lines: dict[int, int] = field(default_factory=lambda: {0: 4, 1: 4})
+    lines: dict[int, int] = field(default_factory=lambda: {0: 2, 1: 3})
     drained: set[int] = field(default_factory=set)
-    ranks: dict[int, int] = field(default_factory=lambda: {0: 0, 1: 1, 2: 2})
+    ranks: dict[int, int] = field(default_factory=lambda: {0: 0, 1: 1, 2: 2, 3: 1, 4: 0})
     pins: dict[int, int | None] = field(default_factory=dict)
     books: set[int] = field(default_factory=set)
 
@@ -120,8 +120,8 @@ def check(small: Small, before: Mapping[int, int], result: Plan, even: bool) -> 
         assert cost(small, before, result.owners, ordered, even) == cheapest(small, before, ordered, even)
 
 
-@given(st.lists(st.tuples(EVENTS, st.booleans()), max_size=12))
-@settings(max_examples=300)
+@given(st.lists(st.tuples(EVENTS, st.booleans()), min_size=4, max_size=14))
+@settings(max_examples=150)
 def test_any_history_is_answered_by_the_optimum(events: list[tuple[tuple[str, int, int | bool | None], bool]]) -> None:
     small, owners = Small(), dict[int, int]()
     for event, even in events:
@@ -133,7 +133,7 @@ def test_any_history_is_answered_by_the_optimum(events: list[tuple[tuple[str, in
 
 
 @given(st.lists(EVENTS, max_size=14), st.booleans(), st.randoms(use_true_random=False))
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_moves_made_one_by_one_lead_where_the_plan_pointed(
     events: list[tuple[str, int, int | bool | None]], even: bool, chooser: object
 ) -> None:
@@ -157,7 +157,7 @@ def test_moves_made_one_by_one_lead_where_the_plan_pointed(
 
 
 @given(st.lists(EVENTS, max_size=14), st.lists(EVENTS, min_size=1, max_size=6))
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_loads_that_are_not_to_be_evened_move_only_what_must(
     before: list[tuple[str, int, int | bool | None]], after: list[tuple[str, int, int | bool | None]]
 ) -> None:
