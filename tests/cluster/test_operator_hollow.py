@@ -327,6 +327,22 @@ class TestLifecycle:
         assert {name: shard["spec"] for name, shard in (await feed.shards()).items()} == specs
         assert len(feed.crew.asked) == asked
 
+    async def test_worker_restarted_while_the_operator_is_away_waits_for_epochs_of_its_own(
+        self, feed: Feed, operator: Operator
+    ) -> None:
+        victim, before = f"{feed.name}-1", await epochs(feed)
+        mine = {conid for conid, pod in feed.published().items() if pod == victim}
+        operator.kill()
+        await feed.crew.kill(victim)
+        await feed.crew.restart(victim)
+        await asyncio.sleep(2)
+        assert not any(pod == victim for pod in feed.published().values())
+        operator.start()
+        await eventually(balanced(feed, 4, 4, 4), within=20, what="three workers with four contracts each")
+        await feed.ready(12)
+        after = await epochs(feed)
+        assert all(after[conid] > before[conid] for conid in mine)
+
     async def test_operator_killed_in_the_middle_of_moves(self, feed: Feed, operator: Operator) -> None:
         for workers in (6, 2, 5, 3):
             await feed.patch(workers=workers)

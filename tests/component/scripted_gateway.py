@@ -184,6 +184,7 @@ class Worker:
             kafka_secret=None,
             lines=100,
             on_change=self.changed.set,
+            may_write=lambda: True,
             on_session=self.sessions.append,
             timing=timing,
             connect=connect,

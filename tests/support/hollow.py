@@ -80,6 +80,7 @@ class Hollow:
     alive: bool = True
     node_gone: bool = False
     spec: dict[str, Any] = field(default_factory=dict)
+    left_behind: dict[int, int] | None = None  # conid -> epoch that an earlier process reported; not read yet
     reported: str = ""
     running: dict[str, Any] = field(default_factory=dict)  # its container's state
     renewed: float = 0.0
@@ -258,7 +259,11 @@ class Crew:
         except NotFound:
             worker.spec, worker.lines = {}, {}
             return
-        worker.spec = json.loads(raw)["spec"]
+        shard = json.loads(raw)
+        worker.spec = shard["spec"]
+        if worker.left_behind is None:
+            said = shard.get("status", {}).get("contracts", ())
+            worker.left_behind = {one["conid"]: one["epoch"] for one in said if one["state"] != "warm"}
         self._obey(worker)
         account = worker.spec.get("account")
         now = asyncio.get_running_loop().time()
@@ -273,6 +278,8 @@ class Crew:
         entries = {entry["conid"]: entry for entry in worker.spec.get("contracts", ())}
         worker.lines = {conid: line for conid, line in worker.lines.items() if conid in entries and worker.streams}
         for conid, entry in entries.items():
+            if self._is_over(worker, entry):
+                continue
             if not worker.streams or (entry["state"] == "Retiring" and conid not in worker.lines):
                 continue
             line = worker.lines.setdefault(conid, Line())
@@ -283,6 +290,10 @@ class Crew:
                 for update in line.buffer:
                     self._publish(worker, conid, line, update)
             line.epoch, line.state = entry["epoch"], entry["state"]
+
+    def _is_over(self, worker: Hollow, entry: dict[str, Any]) -> bool:
+        """Whether an earlier process published under this very epoch."""
+        return (worker.left_behind or {}).get(entry["conid"]) == entry["epoch"]
 
     def _publish(self, worker: Hollow, conid: int, line: Line, update: int) -> None:
         if update > line.upto:
@@ -319,7 +330,7 @@ class Crew:
         reports = []
         for entry in worker.spec.get("contracts", ()):
             line = worker.lines.get(entry["conid"])
-            retiring = releasing or entry["state"] == "Retiring"
+            retiring = releasing or entry["state"] == "Retiring" or self._is_over(worker, entry)
             ready = line is not None and worker.streams and worker.pod not in self.cold
             going = "warm" if entry["state"] == "Standby" else "publishing"
             state = "released" if retiring else going if ready else "subscribing"

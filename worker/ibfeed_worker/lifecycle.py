@@ -14,8 +14,9 @@ from typing import Final, NoReturn
 
 from ibfeed_api.calls import ResolvedRoot
 from ibfeed_api.names import ContractState, Reason, Session
-from ibfeed_api.shard import Account, KafkaStatus, ShardStatus
+from ibfeed_api.shard import Account, KafkaStatus, Report, ShardStatus
 from ibfeed_worker import login
+from ibfeed_worker.account.fence import Fence, KernelSwitch
 from ibfeed_worker.account.hold import Hold, read_record, take
 from ibfeed_worker.account.record import COUNTED, LoginRecord, after_failure
 from ibfeed_worker.account.turns import turn
@@ -38,7 +39,7 @@ from ibfeed_worker.session.pacing import Budget
 from ibfeed_worker.session.rest import Rest
 from ibfeed_worker.setback import Parked, Setback
 from ibfeed_worker.shard.status import stamp
-from ibfeed_worker.shard.watch import Shard, ShardWatcher
+from ibfeed_worker.shard.watch import Shard, ShardWatcher, left_behind
 from ibfeed_worker.shard.writer import StatusWriter
 from ibfeed_worker.stop import Stop
 from ibfeed_worker.stream import Feeder, Link, SessionFacts
@@ -66,10 +67,13 @@ class Worker:
         self._metrics = metrics
         self._started_at = stamp(time.time()) or ""
         self._shard: Shard | None = None
+        self._shard_known = asyncio.Event()
+        self._left_behind: Mapping[int, int] = {}
         self._shard_changed = asyncio.Event()
         self._news = asyncio.Event()  # of the shard, of a contract or of the session
         self._feeder: Feeder | None = None
         self._feeder_ready = asyncio.Event()
+        self._fence = Fence(KernelSwitch(), self._on_account_lost)
         self._kafka_trouble = KafkaStatus(reachable=False, message="not connected yet")
         self._rest: Rest | None = None
         self._conversation: Conversation | None = None
@@ -104,7 +108,7 @@ class Worker:
         self._watcher.start()
         await self._http.start()
         parts = [
-            asyncio.create_task(self._writer.run(), name="status"),
+            asyncio.create_task(self._tell_status(), name="status"),
             asyncio.create_task(self._prepare_feeder(), name="feeder"),
             asyncio.create_task(self._serve(), name="serve"),
         ]
@@ -117,6 +121,10 @@ class Worker:
                     task.result()
         finally:
             await self._leave(parts[0], parts[1:], stopped)
+
+    async def _tell_status(self) -> None:
+        await self._shard_known.wait()  # what an earlier process said is read before it is written over
+        await self._writer.run()
 
     async def _until_relieved(self, stop: Stop) -> None:
         """Until we are told to stop and then, while we stream, until others have what we publish.
@@ -147,7 +155,8 @@ class Worker:
             await bounded(self._feeder.close(), _CLOSE_S, "closing Kafka's producer")
         await cancel(status)
         self._board.say(Session.STOPPED, Reason.STOPPED)
-        await bounded(self._writer.write(), _STATUS_S, "writing the last status")
+        if self._shard_known.is_set():
+            await bounded(self._writer.write(), _STATUS_S, "writing the last status")
         await bounded(self._http.stop(), 1.0, "closing the HTTP server")
 
     # The shard.
@@ -155,6 +164,9 @@ class Worker:
     def _on_shard(self, shard: Shard | None) -> None:
         if (shard is None) != (self._shard is None):
             _log.info("shard is there" if shard else "shard is gone", shard=self._config.shard)
+        if not self._shard_known.is_set():
+            self._shard_known.set()
+            self._left_behind = left_behind(shard) if shard is not None else {}
         self._shard = shard
         if shard is not None and self._feeder is not None:
             self._feeder.obey(shard.spec.contracts, shard.spec.lines)
@@ -176,7 +188,7 @@ class Worker:
 
     def _status(self) -> ShardStatus:
         feeder, shard, board = self._feeder, self._shard, self._board
-        reports = feeder.reports() if feeder else ()
+        reports = feeder.reports() if feeder else self._reports_without_feeder()
         return ShardStatus(
             observed_generation=shard.generation if shard else 0,
             started_at=self._started_at,
@@ -192,10 +204,16 @@ class Worker:
             contracts=reports,
         )
 
+    def _reports_without_feeder(self) -> tuple[Report, ...]:
+        """What an earlier process published is released, whatever happens to this one before it can do anything."""
+        over = ContractState.RELEASED
+        return tuple(Report(conid=conid, epoch=epoch, state=over) for conid, epoch in self._left_behind.items())
+
     # Kafka.
 
     async def _prepare_feeder(self) -> None:
         """Make the data path as soon as Kafka's Secret, if there is one, can be read. Returns when it runs."""
+        await self._shard_known.wait()
         pause = Backoff(0.5, 30.0)
         secret: Mapping[str, bytes] | None = None
         while (reference := self._config.spec.kafka.secret_ref) is not None:
@@ -216,6 +234,8 @@ class Worker:
             kafka_secret=secret,
             lines=self._config.spec.accounts.lines_per_account,
             on_change=self._on_news,
+            may_write=lambda: self._fence.open,
+            left_behind=self._left_behind,
             on_session=self._on_session_facts,
         )
         await feeder.start()
@@ -224,6 +244,10 @@ class Worker:
         if self._shard is not None:
             feeder.obey(self._shard.spec.contracts, self._shard.spec.lines)
         self._feeder_ready.set()
+
+    def _on_account_lost(self) -> None:
+        if self._feeder is not None:
+            self._feeder.cut_off()
 
     def _on_session_facts(self, facts: SessionFacts) -> None:
         if facts.authenticated is False or facts.competing is True:
@@ -255,7 +279,7 @@ class Worker:
         def wait(why: str) -> None:
             self._board.say(Session.WAITING_FOR_ACCOUNT, Reason.ACCOUNT_HELD, why)
 
-        hold = await take(self._kube, account.lease, self._config.holder, wait)
+        hold = await take(self._kube, account.lease, self._config.holder, self._fence, wait)
         sessions = asyncio.create_task(self._sessions(account, hold), name="sessions")
         lost = asyncio.create_task(hold.lost.wait(), name="lease lost")
         parked: Parked | None = None

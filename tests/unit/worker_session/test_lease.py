@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from ibfeed_api.names import Reason
 from ibfeed_worker.account import lease as rules
+from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.hold import take
 from ibfeed_worker.account.lease import Action, Lease, Observed
 from ibfeed_worker.account.record import LoginRecord, after_failure
@@ -112,10 +114,22 @@ def ignore(_: str) -> None:
     pass
 
 
+class Unarmed:
+    def arm(self, at: float) -> None:
+        pass
+
+    def disarm(self) -> None:
+        pass
+
+
+def fence(on_shut: Callable[[], None] = lambda: None) -> Fence:
+    return Fence(Unarmed(), on_shut)
+
+
 def test_held_renewed_and_freed() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await take(api, NAME, "a", ignore)
+        hold = await take(api, NAME, "a", fence(), ignore)
         before = api.objects[NAME]["metadata"]["resourceVersion"]
         await asyncio.sleep(30)
         assert not hold.lost.is_set()
@@ -132,8 +146,8 @@ def test_a_second_worker_waits_until_the_first_frees_it() -> None:
     async def scene() -> None:
         api = ApiServer()
         told: list[str] = []
-        first = await take(api, NAME, "a", ignore)
-        second = asyncio.create_task(take(api, NAME, "b", told.append))
+        first = await take(api, NAME, "a", fence(), ignore)
+        second = asyncio.create_task(take(api, NAME, "b", fence(), told.append))
         await asyncio.sleep(60)
         assert not second.done()
         assert told == ["account is held by a"]
@@ -150,7 +164,7 @@ def test_cut_off_from_the_api_the_holder_stops_within_8_s_and_before_another_tak
     async def scene() -> None:
         loop = asyncio.get_running_loop()
         api = ApiServer()
-        hold = await take(api, NAME, "a", ignore)
+        hold = await take(api, NAME, "a", fence(), ignore)
         await asyncio.sleep(7)
         setattr(api, failure, True)
         cut = loop.time()
@@ -160,7 +174,7 @@ def test_cut_off_from_the_api_the_holder_stops_within_8_s_and_before_another_tak
         # Whoever looks, from that moment on, still has to see it unchanged for ten seconds.
         setattr(api, failure, False)
         lost = loop.time()
-        other = await take(api, NAME, "b", ignore)
+        other = await take(api, NAME, "b", fence(), ignore)
         assert loop.time() >= lost
         assert loop.time() - lost >= 9.9
         await other.release()
@@ -171,7 +185,7 @@ def test_cut_off_from_the_api_the_holder_stops_within_8_s_and_before_another_tak
 def test_one_failed_renewal_costs_nothing() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await take(api, NAME, "a", ignore)
+        hold = await take(api, NAME, "a", fence(), ignore)
         for _ in range(5):
             api.hangs = True
             await asyncio.sleep(4)
@@ -187,7 +201,7 @@ def test_taken_by_someone_else_is_lost_at_once() -> None:
     async def scene() -> None:
         loop = asyncio.get_running_loop()
         api = ApiServer()
-        hold = await take(api, NAME, "a", ignore)
+        hold = await take(api, NAME, "a", fence(), ignore)
         stolen = rules.take(rules.parse(api.objects[NAME]), "b", datetime.now(UTC))
         await api.patch_lease(NAME, stolen)
         begun = loop.time()
@@ -199,14 +213,36 @@ def test_taken_by_someone_else_is_lost_at_once() -> None:
     run(scene())
 
 
+@pytest.mark.parametrize("lost", [True, False], ids=["lost", "given back"])
+def test_the_fence_is_open_while_the_account_is_ours(lost: bool) -> None:
+    async def scene() -> None:
+        api = ApiServer()
+        shut: list[bool] = []
+        gate = fence(lambda: shut.append(hold.lost.is_set()))
+        hold = await take(api, NAME, "a", gate, ignore)
+        assert gate.open
+        if lost:
+            api.down = True
+            await hold.lost.wait()
+            assert shut == [True]
+            api.down = False
+            await asyncio.sleep(10)
+        else:
+            await hold.release()
+            assert shut == []
+        assert not gate.open, "an answer that comes late opens nothing"
+
+    run(scene())
+
+
 def test_a_deleted_lease_is_lost_and_a_missing_one_awaited() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await take(api, NAME, "a", ignore)
+        hold = await take(api, NAME, "a", fence(), ignore)
         del api.objects[NAME]
         await hold.lost.wait()
         told: list[str] = []
-        again = asyncio.create_task(take(api, NAME, "a", told.append))
+        again = asyncio.create_task(take(api, NAME, "a", fence(), told.append))
         await asyncio.sleep(20)
         assert told == [f"Lease {NAME} is not there yet; the operator creates it"]
         api.create(NAME)
@@ -218,7 +254,7 @@ def test_a_deleted_lease_is_lost_and_a_missing_one_awaited() -> None:
 def test_of_two_that_reach_for_it_together_one_gets_it() -> None:
     async def scene() -> None:
         api = ApiServer()
-        takers = [asyncio.create_task(take(api, NAME, name, ignore)) for name in "abcd"]
+        takers = [asyncio.create_task(take(api, NAME, name, fence(), ignore)) for name in "abcd"]
         await asyncio.sleep(60)
         done = [taker for taker in takers if taker.done()]
         assert len(done) == 1
@@ -232,7 +268,7 @@ def test_of_two_that_reach_for_it_together_one_gets_it() -> None:
 def test_the_login_record_is_written_through_conflicts_and_outages() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await take(api, NAME, "a", ignore)
+        hold = await take(api, NAME, "a", fence(), ignore)
         # A person annotates the Lease meanwhile: our next write conflicts, and must keep theirs.
         foreign = rules.annotate(rules.parse(api.objects[NAME]), {"example.com/note": "hello"})
         await api.patch_lease(NAME, foreign)

@@ -3,10 +3,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ibfeed_api.names import ContractState, Session
+from ibfeed_api.names import ContractState, EntryState, Session
 from ibfeed_api.shard import KafkaStatus, Report, ShardStatus
 from ibfeed_worker.kube.client import ApiError
 from ibfeed_worker.shard.status import patch, stamp
+from ibfeed_worker.shard.watch import Shard, left_behind, parse
 from ibfeed_worker.shard.writer import StatusWriter
 from support.clock import run
 
@@ -98,3 +99,35 @@ def test_an_outage_of_the_api_server_is_outlasted() -> None:
         task.cancel()
 
     run(scene())
+
+
+def shard(*entries: tuple[int, int, EntryState], reported: dict[int, int]) -> Shard:
+    facts = {"symbol": "CLZ6", "root": "CL", "slot": 0}
+    return parse(
+        {
+            "metadata": {"generation": 3},
+            "spec": {
+                "feed": "energy",
+                "worker": 0,
+                "contracts": [{"conid": c, "epoch": e, "state": state, **facts} for c, e, state in entries],
+            },
+            "status": {
+                "startedAt": "2026-11-21T10:00:00.000Z",
+                "session": "Streaming",
+                "contracts": [{"conid": c, "epoch": e, "state": "publishing"} for c, e in reported.items()],
+            },
+        }
+    )
+
+
+def test_what_an_earlier_process_reported_under_the_same_epoch_is_left_behind() -> None:
+    active, standby, retiring = EntryState.ACTIVE, EntryState.STANDBY, EntryState.RETIRING
+    found = shard(
+        (1, 5, active), (2, 7, active), (3, 5, standby), (4, 5, retiring), reported=dict.fromkeys(range(1, 5), 5)
+    )
+    assert left_behind(found) == {1: 5, 4: 5}
+
+
+def test_a_status_that_makes_no_sense_leaves_nothing_behind() -> None:
+    found = parse({"metadata": {}, "spec": {"feed": "energy", "worker": 0}, "status": {"session": "Dreaming"}})
+    assert left_behind(found) == {}

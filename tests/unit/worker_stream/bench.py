@@ -32,9 +32,10 @@ def entry(conid: int = 7, epoch: int = 1, state: EntryState = EntryState.ACTIVE,
 
 
 class Bench:
-    def __init__(self, broker: FakeBroker) -> None:
+    def __init__(self, broker: FakeBroker, left_behind: dict[int, int] | None = None) -> None:
         self.broker = broker
         self.changes = 0
+        self.ours = True  # the account
         self.now = time.time_ns() // 1_000_000
         self.feeder = Feeder(
             worker="energy-0",
@@ -43,6 +44,8 @@ class Bench:
             kafka_secret=None,
             lines=100,
             on_change=self._changed,
+            may_write=lambda: self.ours,
+            left_behind=left_behind,
             connect=broker.connect,
         )
 

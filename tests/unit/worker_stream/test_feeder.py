@@ -243,6 +243,7 @@ async def test_topics_that_are_not_as_the_feed_says_are_refused_clearly(
         kafka_secret=None,
         lines=100,
         on_change=lambda: None,
+        may_write=lambda: True,
         connect=broker.connect,
     )
     await feeder.start()

@@ -58,6 +58,7 @@ class Bench:
             kafka_secret=None,
             lines=100,
             on_change=lambda: None,
+            may_write=lambda: True,
             connect=broker.connect,
         )
 

@@ -293,6 +293,64 @@ async def test_release_waits_for_what_an_earlier_epoch_has_under_way(bench: Benc
     assert (report.event_time, report.seq) == (at, seq_of(1, 1))
 
 
+# The account is lost.
+
+
+async def test_nothing_is_handed_over_while_the_account_is_not_ours(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    updates(bench, 1, 3)
+    bench.ours = False
+    updates(bench, 3, 5)
+    assert prices(broker) == ["70.01", "70.02"]
+
+
+async def test_a_lost_account_gives_up_what_is_under_way_and_releases_without_a_mark(
+    bench: Bench, broker: FakeBroker
+) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    (done,) = updates(bench, 1, 2)
+    await bench.until(lambda: bench.feeder.reports()[0].event_time == done)
+    broker.acknowledges = False
+    updates(bench, 2, 4)
+    bench.ours = False
+    updates(bench, 4, 5)
+    bench.feeder.cut_off()
+    assert broker.open == []
+    updates(bench, 5, 6)
+    await bench.until(lambda: bench.state() is ContractState.RELEASED)
+    (report,) = bench.feeder.reports()
+    assert (report.event_time, report.seq) == (None, None)
+    assert prices(broker) == ["70.01", "70.02", "70.03"]
+    await bench.until(lambda: broker.connections == 2)
+
+
+async def test_after_a_lost_account_only_a_higher_epoch_goes_on_and_says_what_is_missing(
+    bench: Bench, broker: FakeBroker
+) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    (done,) = updates(bench, 1, 2)
+    await bench.until(lambda: bench.feeder.reports()[0].event_time == done)
+    broker.acknowledges = False
+    updates(bench, 2, 4)
+    bench.feeder.cut_off()
+    broker.acknowledges = True
+    await bench.until(lambda: bench.state() is ContractState.RELEASED and broker.connections == 2)
+    await asyncio.sleep(0.05)  # a new session takes seconds, too
+    bench.feeder.obey((entry(),))  # what it knew when the account was lost
+    updates(bench, 4, 5)
+    assert prices(broker) == ["70.01", "70.02", "70.03"]
+    broker.tail = Tail(mark(done))
+    bench.feeder.obey((entry(epoch=2),))
+    (*_, after) = updates(bench, 5, 6)
+    await bench.until(lambda: broker.events("gap") and bench.state() is ContractState.PUBLISHING)
+    assert prices(broker)[3:] == ["70.04", "70.05"]
+    (gap,) = broker.events("gap")
+    assert (gap["from_ms"], gap["to_ms"]) == (done, after - 500)
+
+
 # Nobody can say how far it was published.
 
 
@@ -365,6 +423,25 @@ async def test_a_new_process_that_has_to_retire_does_not_pass_an_old_mark_on(bro
     bench.feeder.obey((entry(epoch=5, state=RETIRING, mark=mark(bench.now, epoch=4)),))
     (report,) = bench.feeder.reports()
     assert (report.state, report.epoch, report.event_time) == (ContractState.RELEASED, 5, None)
+
+
+async def test_a_new_process_publishes_nothing_under_the_epoch_of_an_earlier_one(broker: FakeBroker) -> None:
+    bench = Bench(broker, left_behind={7: 5})
+    await bench.feeder.start()
+    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    bench.feeder.obey((entry(epoch=5),))
+    bench.subscribe()
+    (report,) = bench.feeder.reports()
+    assert (report.state, report.epoch, report.event_time) == (ContractState.RELEASED, 5, None)
+    times = updates(bench, 1, 4)
+    assert broker.ticks() == []
+    broker.tail = Tail(mark(times[0], epoch=5))
+    bench.feeder.obey((entry(epoch=6),))
+    await bench.until(broker.ticks)
+    assert prices(broker) == ["70.02", "70.03"]
+    assert seqs(broker) == [seq_of(6, 1), seq_of(6, 2)]
+    assert broker.events("gap") == []
+    await bench.feeder.close()
 
 
 async def test_kafka_is_asked_once_it_is_there(broker: FakeBroker) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from ibfeed_worker.account import lease as rules
+from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.lease import Action, Lease, Observed
 from ibfeed_worker.account.record import LoginRecord, as_annotations, parse
 from ibfeed_worker.backoff import Backoff
@@ -28,17 +29,23 @@ class LeaseStore(Protocol):
 
 
 class Hold:
-    """A Lease in our hand. ``lost`` is set, for good, once we may not use the account any more."""
+    """A Lease in our hand. ``lost`` is set, for good, once we may not use the account any more.
 
-    def __init__(self, store: LeaseStore, lease: Lease, me: str, renewed: float) -> None:
+    The fence is open for as long as we may; ``taken`` and ``asked`` are when the request for it was sent, on the loop's
+    clock and on that of the fence.
+    """
+
+    def __init__(self, store: LeaseStore, lease: Lease, me: str, fence: Fence, *, taken: float, asked: float) -> None:
         self.lost: Final = asyncio.Event()
         self._store = store
         self._lease = lease
         self._me = me
+        self._fence = fence
         self._writing = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self.why_lost = ""
-        self._deadline = self._loop.call_at(renewed + rules.LOST_AFTER, self._expire)
+        self._deadline = self._loop.call_at(taken + rules.LOST_AFTER, self._expire)
+        fence.extend(asked)
         self._keeping = asyncio.create_task(self._keep(), name="lease")
 
     @property
@@ -65,13 +72,15 @@ class Hold:
         await cancel(self._keeping)
         if self.lost.is_set():
             return
+        self._fence.stand_down()
         try:
             await self._patch(rules.release(self._lease, datetime.now(UTC)))
         except Conflict:
             await self._look_again()
             if not self.lost.is_set():
                 await self._patch(rules.release(self._lease, datetime.now(UTC)))
-        self._lose("released")
+        self.why_lost = "released"
+        self.lost.set()
 
     async def _keep(self) -> None:
         pause = Backoff(0.5, 2.0)
@@ -83,7 +92,7 @@ class Hold:
     async def _renew(self, pause: Backoff) -> float:
         """Renew once; return the seconds until the next try."""
         async with self._writing:
-            sent = self._loop.time()
+            sent, asked = self._loop.time(), self._fence.now()
             try:
                 await self._patch(rules.renew(self._lease, datetime.now(UTC)))
             except Conflict:
@@ -95,9 +104,12 @@ class Hold:
             except ApiError as error:
                 _log.warning("lease not renewed", lease=self._lease.name, error=str(error))
                 return pause.next()
+        if self.lost.is_set():
+            return 0.0  # too late: what was lost stays lost
         self._deadline.cancel()
         # From the moment of sending: the server may have written it at once and the answer been slow.
         self._deadline = self._loop.call_at(sent + rules.LOST_AFTER, self._expire)
+        self._fence.extend(asked)
         pause.reset()
         return max(0.0, sent + rules.RENEW_EVERY - self._loop.time())
 
@@ -125,9 +137,10 @@ class Hold:
         if not self.lost.is_set():
             self.why_lost = why
             self.lost.set()
+            self._fence.shut()
 
 
-async def take(store: LeaseStore, name: str, me: str, on_wait: Callable[[str], None]) -> Hold:
+async def take(store: LeaseStore, name: str, me: str, fence: Fence, on_wait: Callable[[str], None]) -> Hold:
     """Wait until the account is free and take it. ``on_wait`` hears why not yet, at each change of the reason."""
     loop = asyncio.get_running_loop()
     observed: Observed | None = None
@@ -139,10 +152,10 @@ async def take(store: LeaseStore, name: str, me: str, on_wait: Callable[[str], N
             lease = rules.parse(await store.read_lease(name))
             observed = rules.observe(observed, lease, loop.time())
             if rules.decide(lease, observed, loop.time(), me) is not Action.WAIT:
-                sent = loop.time()
+                sent, asked = loop.time(), fence.now()
                 taken = rules.parse(await store.patch_lease(name, rules.take(lease, me, datetime.now(UTC))))
                 _log.info("account taken", lease=name, holder=me, before=lease.holder)
-                return Hold(store, taken, me, sent)
+                return Hold(store, taken, me, fence, taken=sent, asked=asked)
             why, delay = f"account is held by {lease.holder}", _LOOK_EVERY
             pause.reset()
         except Conflict:

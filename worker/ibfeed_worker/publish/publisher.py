@@ -67,10 +67,12 @@ class Publisher:
         secret: Mapping[str, bytes],
         on_progress: Callable[[Channel], None],
         on_status: Callable[[], None],
+        may_write: Callable[[], bool],
         connect: Connect = connect,
     ) -> None:
         """``on_progress`` is told of a channel whose records were acknowledged or refused; ``on_status`` that
-        ``status`` has changed. Both are called on the event loop."""
+        ``status`` has changed. Both are called on the event loop. ``may_write`` is asked before each tick and each
+        record of a book: while it says no, they wait."""
         self.counters: Final = Counters()
         self.status = KafkaStatus(reachable=False, message=f"connecting to {kafka.bootstrap_servers}")
         self._worker: Final = worker
@@ -84,6 +86,7 @@ class Publisher:
         }
         self._on_progress: Final = on_progress
         self._on_status: Final = on_status
+        self._may_write: Final = may_write
         self._broker: Broker | None = None
         self._usable = False  # topics were checked
         self._waiting: dict[Channel, None] = {}
@@ -171,6 +174,14 @@ class Publisher:
         self._waiting.pop(channel, None)
         self._settle_down()
 
+    def cut_off(self) -> None:
+        """Give up all that Kafka has not answered for, at once. Whether Kafka has it is not known any more, not even
+        to the client, so a new one takes its place."""
+        if self._broker is not None:
+            self._usable = False
+            self._broker.abandon()
+            self._troubled("the account's Lease was lost", beyond_repair=True)
+
     async def tails(self, channels: Sequence[Channel]) -> dict[Channel, Tail]:
         """How far Kafka has them, whoever published them; never raises for Kafka's sake, the doubt says why not."""
         topic, _ = self._routes[SCHEMA_TICK]
@@ -196,6 +207,8 @@ class Publisher:
         self._push_events()
 
     def _hand_over(self, channel: Channel, record: Record) -> bool:
+        if not self._may_write():
+            return False
         topic, deliveries = self._routes[channel.schema]
         told = partial(self._told, channel, record.event_time, record.seq)
         value = self._encode(record)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from ibfeed_api.shard import ShardSpec
+from ibfeed_api.names import EntryState
+from ibfeed_api.shard import ShardSpec, ShardStatus
 from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.kube.client import ApiError, Gone
 from ibfeed_worker.log import Log
@@ -30,8 +31,11 @@ class ShardSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shard:
+    """``status`` is not compared: a worker's own writes are no news to it."""
+
     generation: int
     spec: ShardSpec
+    status: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 class ShardWatcher:
@@ -106,4 +110,23 @@ def parse(body: dict[str, Any]) -> Shard:
     return Shard(
         generation=int(body["metadata"].get("generation", 0)),
         spec=msgspec.convert(body.get("spec") or {}, ShardSpec),
+        status=body.get("status") or {},
     )
+
+
+def left_behind(shard: Shard) -> dict[int, int]:
+    """Conid to epoch of what an earlier process may have published, by the status that a new one finds at its start.
+
+    Only while the entry still has that epoch, and not of what stands by: that has not been published under it.
+    """
+    try:
+        status = msgspec.convert(shard.status, ShardStatus)
+    except msgspec.ValidationError as error:
+        _log.warning("status of an earlier process not understood", error=str(error))
+        return {}
+    reported = {report.conid: report.epoch for report in status.contracts}
+    return {
+        entry.conid: entry.epoch
+        for entry in shard.spec.contracts
+        if reported.get(entry.conid) == entry.epoch and entry.state is not EntryState.STANDBY
+    }

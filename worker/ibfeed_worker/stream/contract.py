@@ -125,6 +125,13 @@ class Contract:
             self.interrupted = doubt
         return left
 
+    def cut_off(self) -> None:
+        """It may be somebody else's in a moment: it goes on with a higher epoch, if at all."""
+        self.retiring = True
+        self.taking_over = False
+        self.unsure = True  # some of what was on its way may have arrived
+        self.depth.on = False
+
     def never_published(self) -> None:
         """By nobody: so nothing is missing before the next tick."""
         self.interrupted = ""

@@ -47,13 +47,17 @@ class Feeder:
         kafka_secret: Mapping[str, bytes] | None,
         lines: int,
         on_change: Callable[[], None],
+        may_write: Callable[[], bool],
+        left_behind: Mapping[int, int] | None = None,
         on_session: Callable[[SessionFacts], None] | None = None,
         timing: Timing | None = None,
         connect: Connect = connect,
     ) -> None:
         """``on_change``: reports or Kafka's status are other ones. ``on_session``: IB said something of the session.
+        ``may_write``: whether the account is ours at this moment. ``left_behind``: conid to the epoch under which an
+        earlier process published: that is over.
 
-        Both are called on the event loop, from the reader: they must return at once.
+        They are called on the event loop, from the reader: they must return at once.
         """
         self._worker: Final = worker
         self._feed: Final = feed
@@ -68,6 +72,7 @@ class Feeder:
             secret=kafka_secret or {},
             on_progress=self._on_progress,
             on_status=self._on_kafka,
+            may_write=may_write,
             connect=connect,
         )
         self._contracts: dict[int, Contract] = {}
@@ -75,6 +80,7 @@ class Feeder:
         self._sent: dict[int, int] = {}  # conid -> event time of the latest record of the assignments that are over
         self._search: asyncio.Task[None] | None = None
         self._obeyed = False
+        self._left_behind: Final = left_behind or {}
         self._connection: Connection | None = None
         self._session = SessionFacts()
         self._counters: Final = Counters()
@@ -155,6 +161,18 @@ class Feeder:
             self._connection.unsubscribe_all()
         for contract in self._contracts.values():
             contract.disconnected("this worker gave its account back")
+        self._changed()
+
+    def cut_off(self) -> None:
+        """The account is lost: somebody else may publish our contracts in a moment. What Kafka has not answered for is
+        given up, without a word to it; each contract is released, with no mark, and goes on only with a higher epoch.
+        """
+        self._publisher.cut_off()
+        for contract in self._contracts.values():
+            if contract.entry.state is not EntryState.STANDBY:
+                self._abandon(contract)
+                contract.cut_off()
+                self._release_if_idle(contract)
         self._changed()
 
     def reports(self) -> tuple[Report, ...]:
@@ -334,6 +352,8 @@ class Feeder:
             self._connection.renew(entry.conid)
         self._contracts[entry.conid] = contract
         self._epochs[entry.conid] = entry.epoch
+        if self._left_behind.get(entry.conid) == entry.epoch:
+            contract.retiring = True
         if contract.publishes:
             went_on = former is not None and former.flows
             first = entry.epoch == 1 and not began_before
@@ -416,7 +436,8 @@ class Feeder:
     def _release_if_idle(self, contract: Contract) -> None:
         if not contract.released and contract.release_if_idle():
             mark = contract.mark
-            self._tell("released", contract, f"up to {mark.event_time}" if mark else "nothing was published")
+            unknown = "how far is not known" if contract.unsure else "nothing was published"
+            self._tell("released", contract, f"up to {mark.event_time}" if mark else unknown)
             self._changed()
 
     # Order books.

@@ -1,0 +1,94 @@
+"""Until when this process may write to Kafka: its account's Lease, as the data path sees it.
+
+Who is stopped, or hangs, past the end of its Lease may find its contracts with another worker when it wakes up. It
+must not write then, and neither must the threads of Kafka's client, which wake up with it. So the kernel is told to end
+the process in time, and it does so although the process is stopped.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import struct
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from ibfeed_worker.account.lease import LOST_AFTER, TAKE_AFTER
+
+KILL_AFTER: Final = (LOST_AFTER + TAKE_AFTER) / 2  # late enough to stop in order first, well before anyone takes over
+_SIGEV_SIGNAL: Final = 0
+_TIMER_ABSTIME: Final = 1
+_SIGEVENT: Final = struct.Struct("qii48x")  # value, signal, how to notify: see sigevent(7)
+_ITIMERSPEC: Final = struct.Struct("qqqq")  # interval and first expiry, each in seconds and nanoseconds
+
+
+class Switch(Protocol):
+    """A dead man's switch. Times are those of ``Fence.now``."""
+
+    def arm(self, at: float) -> None: ...
+
+    def disarm(self) -> None: ...
+
+
+class Fence:
+    """``now`` counts while the machine sleeps, too; ``on_shut`` is called once the Lease is lost."""
+
+    def __init__(self, switch: Switch, on_shut: Callable[[], None]) -> None:
+        self._switch = switch
+        self._on_shut = on_shut
+        self._until = 0.0
+
+    @staticmethod
+    def now() -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    @property
+    def open(self) -> bool:
+        return self.now() < self._until
+
+    def extend(self, sent: float) -> None:
+        """The Lease was renewed by a request that was sent at ``sent``."""
+        self._until = sent + LOST_AFTER
+        self._switch.arm(sent + KILL_AFTER)
+
+    def shut(self) -> None:
+        """The Lease is lost: somebody else may write in a moment."""
+        self._until = 0.0
+        self._on_shut()
+        self._switch.disarm()  # at the end: whatever hangs before it is ended in time
+
+    def stand_down(self) -> None:
+        """The Lease is given back, when nothing is left to be written."""
+        self._until = 0.0
+        self._switch.disarm()
+
+
+class KernelSwitch:
+    """A timer of the kernel that sends SIGKILL to this process: a stopped process, too, dies of it at once.
+
+    Neither a child nor whatever is executed inherits it. Raises OSError if there is no such timer here.
+    """
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._timer = ctypes.c_void_p()
+        event = _SIGEVENT.pack(0, signal.SIGKILL, _SIGEV_SIGNAL)
+        self._call("timer_create", time.CLOCK_BOOTTIME, event, ctypes.byref(self._timer))
+
+    def arm(self, at: float) -> None:
+        seconds = int(at)
+        self._set(seconds, int((at - seconds) * 1e9))
+
+    def disarm(self) -> None:
+        self._set(0, 0)
+
+    def _set(self, seconds: int, nanoseconds: int) -> None:
+        spec = _ITIMERSPEC.pack(0, 0, seconds, nanoseconds)
+        self._call("timer_settime", self._timer, _TIMER_ABSTIME, spec, None)
+
+    def _call(self, name: str, *arguments: object) -> None:
+        if getattr(self._libc, name)(*arguments) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, f"{name}: {os.strerror(number)}")
