@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
@@ -26,7 +28,7 @@ PHASES: Final = ("planned", "crash", "hung", "away", "phased")
 
 
 def main() -> int:
-    """Exit code 0 if every bar that was measured is met, 1 if not, 2 for a phase that is none."""
+    """Exit code 0 if every phase ended and met its bars, 1 if not, 2 for a phase that is none."""
     phases = tuple(name for name in os.environ.get("PHASES", "").split(",") if name) or PHASES
     if unknown := set(phases) - set(PHASES):
         print(f"PHASES: {', '.join(sorted(unknown))} is none of {', '.join(PHASES)}", file=sys.stderr)
@@ -39,32 +41,46 @@ def main() -> int:
     report.write(results, path)
     headline(f"ownership: {path.relative_to(ROOT)}")
     print("\n".join(report.table(results)))
-    return 0 if report.met(results) else 1
+    return 0 if report.met(results) and "failed" not in results else 1
 
 
 def measure(phases: tuple[str, ...], sizes: Sizes, progress: Progress) -> dict[str, Any]:
-    """One stage for all that the common mode proves, another one for the phased mode."""
+    """One stage for all that the common mode proves, another one for the phased mode; the scale needs none.
+
+    What a phase did not come to measure is missing in the results, and the others are measured all the same.
+    """
     results: dict[str, Any] = {}
     aftermath = Aftermath()
+
+    @contextmanager
+    def phase(title: str) -> Iterator[None]:
+        headline(title)
+        try:
+            yield
+        except AssertionError as error:  # something did not become true in time: `eventually` says what
+            progress.say(f"FAILED {title}: {error}")
+            results.setdefault("failed", []).append(f"{title}: {error}"[:500])
+
     if {"planned", "crash", "hung", "away"} & set(phases):
-        with stage("common", progress) as on:
+        with phase("common mode"), stage("common", progress) as on:
             if "planned" in phases:
-                headline("planned moves")
-                results |= planned.common(on, sizes, progress)
+                with phase("planned moves"):
+                    results |= planned.common(on, sizes, progress)
             if "crash" in phases:
-                headline("crashes")
-                results |= crashes(on, sizes, progress, aftermath)
+                with phase("crashes"):
+                    results |= crashes(on, sizes, progress, aftermath)
             if "hung" in phases:
-                headline("hung and cut-off workers")
-                results |= hung(on, sizes, progress, aftermath)
+                with phase("hung and cut-off workers"):
+                    results |= hung(on, sizes, progress, aftermath)
             if "away" in phases:
-                headline("the operator is away")
-                results |= away(on, sizes, progress)
-    if {"crash", "hung"} & set(phases):
+                with phase("the operator is away"):
+                    results |= away(on, sizes, progress)
+    unplanned = {"crash": "crash_recovery_s", "hung": "hung_recovery_s"}
+    if (due := [key for name, key in unplanned.items() if name in phases]) and all(key in results for key in due):
         results |= aftermath.results()
     if "phased" in phases:
-        headline("planned moves, phased")
-        results |= planned.phased(sizes, progress)
+        with phase("phased mode"):
+            results |= planned.phased(sizes, progress)
     return results
 
 

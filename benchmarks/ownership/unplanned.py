@@ -24,14 +24,24 @@ _AWAKE_S: Final = 10.0  # in which a zombie would write
 
 @dataclass
 class Recoveries:
-    """Seconds from a fault to the next tick on Kafka: of each contract, and of the slowest one of each run."""
+    """Seconds from a fault to the next tick on Kafka: of each contract, and of the slowest one of each run.
+
+    A contract that did not go on in ``_PATIENCE_S`` counts with that.
+    """
 
     contracts: list[float] = field(default_factory=list)
     runs: list[float] = field(default_factory=list)
 
-    def add(self, found: dict[int, float]) -> None:
-        self.contracts += found.values()
-        self.runs.append(max(found.values()))
+    def add(self, watch: Watch, epochs: dict[int, int], moment: float) -> str:
+        """Wait until all contracts, with their epochs before, have gone on; says how it went."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while len(found := next_ticks_s(watch.written(), epochs, moment * 1000)) < len(epochs):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        self.contracts += (found.get(conid, _PATIENCE_S) for conid in epochs)
+        self.runs.append(max(found.get(conid, _PATIENCE_S) for conid in epochs))
+        return f"{self.runs[-1]:.2f} s until {len(found)} of {len(epochs)} contracts went on"
 
 
 @dataclass
@@ -87,8 +97,7 @@ def crashes(on: Stage, sizes: Sizes, progress: Progress, aftermath: Aftermath) -
                 epochs, pid = _held(watch, pod), faults.main_process(pod)
                 moment = time.time()
                 faults.kill(pid)
-                recoveries.add(_recovered(watch, epochs, moment))
-                step.result = f"{recoveries.runs[-1]:.2f} s until each of {len(epochs)} contracts went on"
+                step.result = recoveries.add(watch, epochs, moment)
                 # The kubelet starts a container that dies over and over later and later: not what is measured.
                 kubectl("delete", "pod", pod, "-n", setting.NAMESPACE, "--wait=true")
                 on.settle()
@@ -134,8 +143,7 @@ def _hung(
                 epochs = _held(watch, pod)
                 moment = time.time()
                 with fault(pod):
-                    recoveries.add(_recovered(watch, epochs, moment))
-                    step.result = f"{recoveries.runs[-1]:.2f} s until each of {len(epochs)} contracts went on"
+                    step.result = recoveries.add(watch, epochs, moment)
                     time.sleep(max(0.0, moment + _HANG_S - time.time()))
                 time.sleep(_AWAKE_S)
                 on.settle()
@@ -148,14 +156,6 @@ def _held(watch: Watch, pod: str) -> dict[int, int]:
     eventually(lambda: len(watch.written()) == setting.CONTRACTS, within=30, what="a record of every contract")
     latest = {conid: records[-1] for conid, records in watch.written().items()}
     return {conid: record.epoch for conid, record in latest.items() if record.worker == pod}
-
-
-def _recovered(watch: Watch, epochs: dict[int, int], moment: float) -> dict[int, float]:
-    def all_on() -> dict[int, float] | None:
-        found = next_ticks_s(watch.written(), epochs, moment * 1000)
-        return found if len(found) == len(epochs) else None
-
-    return eventually(all_on, within=_PATIENCE_S, what="every contract of the lost worker goes on", every=0.1)
 
 
 def _rounded(values: list[float], part: float) -> float:
