@@ -28,7 +28,9 @@ from ibfeed_operator.shared import Settings, Shared, utc_now
 
 REQUEST_TIMEOUT_S: Final = 15.0
 WATCH_SERVER_S: Final = 300  # an integer: the API server takes no other
-LIST_CHUNK: Final = 25  # objects that kopf holds at once, as dictionaries of ten times their size
+# kopf holds objects as dictionaries, ten times their size: so few from a list, and none long after its last event.
+LIST_CHUNK: Final = 25
+OBJECT_KEPT_S: Final = 0.2
 
 _FEED_LABEL: Final = {names.LABEL_FEED: kopf.PRESENT}
 _SOURCE_LABEL: Final = {names.LABEL_SOURCE: kopf.PRESENT}
@@ -106,6 +108,7 @@ def registry() -> kopf.OperatorRegistry:
         settings.watching.client_timeout = WATCH_SERVER_S + 10
         settings.watching.connect_timeout = REQUEST_TIMEOUT_S
         settings.watching.chunk_size = LIST_CHUNK
+        settings.queueing.idle_timeout = OBJECT_KEPT_S
         settings.persistence.diffbase_storage = NoDiffs()
         settings.watching.label_selectors["pods"] = names.LABEL_FEED
         settings.watching.label_selectors["leases"] = names.LABEL_SOURCE

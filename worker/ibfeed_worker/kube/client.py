@@ -20,6 +20,7 @@ Object = dict[str, Any]
 MERGE_PATCH: Final = {"Content-Type": "application/merge-patch+json"}
 LEASES: Final = "coordination.k8s.io/v1"
 REQUEST_LIMIT: Final = 2.0  # seconds, for the whole of one call
+STATUS_LIMIT: Final = 10.0  # nothing waits for a status; given up and sent again, it only adds to an API server's load
 WATCH_SILENCE: Final = 75.0  # seconds; the server sends a bookmark about every minute
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -71,7 +72,10 @@ def connect() -> HTTPClient:
 
 
 class Kube:
-    """Objects of one namespace. The async calls take at most REQUEST_LIMIT seconds; all raise ApiError."""
+    """Objects of one namespace. The async calls take at most REQUEST_LIMIT seconds, a status write STATUS_LIMIT.
+
+    All raise ApiError.
+    """
 
     def __init__(self, http: HTTPClient, namespace: str) -> None:
         self._http = http
@@ -84,7 +88,7 @@ class Kube:
         return await self._call("PATCH", LEASES, f"leases/{name}", body)
 
     async def patch_shard_status(self, name: str, body: Object) -> Object:
-        return await self._call("PATCH", API_VERSION, f"{SHARD_PLURAL}/{name}/status", body)
+        return await self._call("PATCH", API_VERSION, f"{SHARD_PLURAL}/{name}/status", body, limit=STATUS_LIMIT)
 
     def read_secret(self, name: str) -> dict[str, bytes]:
         """Blocking. The Secret's keys and values."""
@@ -126,16 +130,21 @@ class Kube:
         except (requests.RequestException, OSError, ValueError) as error:
             raise ApiError(f"watch broke: {type(error).__name__}") from error
 
-    async def _call(self, method: str, version: str, path: str, body: Object | None = None) -> Object:
+    async def _call(
+        self, method: str, version: str, path: str, body: Object | None = None, *, limit: float = REQUEST_LIMIT
+    ) -> Object:
         try:
             return await in_thread(
-                lambda: self._request(method, version, path, body), limit=REQUEST_LIMIT, name=f"kube {method}"
+                lambda: self._request(method, version, path, body, limit=limit), limit=limit, name=f"kube {method}"
             )
         except TimeoutError:
-            raise ApiError(f"no answer from the API server within {REQUEST_LIMIT:g} s") from None
+            raise ApiError(f"no answer from the API server within {limit:g} s") from None
 
-    def _request(self, method: str, version: str, path: str, body: Object | None = None) -> Object:
+    def _request(
+        self, method: str, version: str, path: str, body: Object | None = None, *, limit: float = REQUEST_LIMIT
+    ) -> Object:
         sent: dict[str, Any] = {} if body is None else {"data": json.dumps(body), "headers": MERGE_PATCH}
+        sent["timeout"] = limit
         try:
             answer = self._http.request(method, version=version, namespace=self._namespace, url=path, **sent)
             _check(answer)
