@@ -76,7 +76,7 @@ class Election:
                 failures += 1
             except (ClusterError, TimeoutError) as error:
                 failures += 1
-                logger.warning("Lease %s/%s: %s", self._namespace, LEASE_NAME, error or "no answer in time")
+                logger.warning("Lease %s/%s: %s", self._namespace, LEASE_NAME, str(error) or "no answer in time")
             if self._candidate.too_late(now()):
                 raise LeadershipLost(f"it could not be renewed for {leader.LOST_AFTER_S:g} s")
             first, longest = _AGAIN_S

@@ -74,7 +74,7 @@ async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
             faulty_api(plane, "two") as two,
         ):
             apis = {"one": one, "two": two}
-            operators = {pod: Operator(plane, pod, api.kubeconfig) for pod, api in apis.items()}
+            operators = {pod: Operator(plane, pod, api.kubeconfig, kept=False) for pod, api in apis.items()}
             feed = Feed(crew, "twice")
             pair = Pair(feed, operators, apis, book)
             try:

@@ -66,6 +66,17 @@ class Line:
     buffer: deque[int] = field(default_factory=lambda: deque(maxlen=200))
 
 
+@dataclass(frozen=True)
+class Fate:
+    """``victim``'s container dies when ``pod`` reports ``conid`` as ``state``: ``written`` or just before that."""
+
+    pod: str
+    conid: int
+    state: str
+    victim: str
+    written: bool
+
+
 @dataclass
 class Hollow:
     """One worker's pod and process. ``session`` may be set by a test; ``cut_off``: it reaches the API no more."""
@@ -89,10 +100,15 @@ class Hollow:
     ready: bool = False
     told_to_stop: float | None = None  # when, on the loop's clock
     lines: dict[int, Line] = field(default_factory=dict)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def feed(self) -> str:
         return self.pod.rpartition("-")[0]
+
+    @property
+    def process(self) -> str:
+        return f"{self.pod} since {self.started_at}"
 
     @property
     def publishing(self) -> dict[int, int]:
@@ -118,6 +134,10 @@ class Crew:
         self.doubles: list[str] = []
         self.cold: set[str] = set()  # pods whose subscriptions never come to anything
         self.records: dict[tuple[str, int], list[int]] = defaultdict(list)  # by feed and conid
+        self.fates: list[Fate] = []
+        # Feed and conid -> update -> the processes that were sent it; and those that died of a sudden.
+        self.witnesses: dict[tuple[str, int], dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+        self.dead: set[str] = set()
         self._beat = 0
         self._restarts: dict[str, int] = defaultdict(int)
         self._addresses: dict[str, str] = {}  # a name's address is for life, and so is its server
@@ -151,12 +171,24 @@ class Crew:
             if after > before + 1
         ]
 
+    def lost_though_had(self, feed: str) -> list[str]:
+        """Holes in what was published for ``feed`` that a process could have filled which lives, or ended in order."""
+        return [
+            f"{conid}: {update} was sent to {witnesses}"
+            for (name, conid), record in self.records.items()
+            if name == feed
+            for before, after in itertools.pairwise(record)
+            for update in range(before + 1, after)
+            if (witnesses := self.witnesses[name, conid][update] - self.dead)
+        ]
+
     async def kill(self, pod: str, reason: str = "Error") -> None:
         """The container dies; nothing of it is released."""
         worker = self.workers[pod]
         worker.alive = False
         state = {"terminated": {"exitCode": 137, "reason": reason, "finishedAt": _now()}}
         await self._write_pod(worker, state, ready=False)
+        self.dead.add(worker.process)
 
     def lose_node(self, pod: str) -> None:
         """The node stops between two instants: what it said last stands, and nobody deletes the pod but by force."""
@@ -214,6 +246,12 @@ class Crew:
                 await self._write_pod(worker, worker.running, ready=worker.streams)
 
     async def _write_pod(self, worker: Hollow, state: dict[str, Any], *, ready: bool) -> None:
+        async with worker.writing:  # a test may kill it while the kubelet is writing that it runs
+            if "running" in state and not worker.alive:
+                return
+            await self._write_status(worker, state, ready=ready)
+
+    async def _write_status(self, worker: Hollow, state: dict[str, Any], *, ready: bool) -> None:
         worker.ready = ready
         status = {
             "phase": "Running",
@@ -308,6 +346,7 @@ class Crew:
         for worker in self.workers.values():
             for conid, line in worker.lines.items() if worker.streams else ():
                 line.buffer.append(self._beat)
+                self.witnesses[worker.feed, conid][self._beat].add(worker.process)
                 if line.state == "Active":
                     self._publish(worker, conid, line, self._beat)
 
@@ -349,10 +388,21 @@ class Crew:
             "contracts": reports,
         }
         said = json.dumps(status)
-        if said != worker.reported:
-            worker.reported = said
-            with contextlib.suppress(NotFound):
-                await self.cluster.patch(f"{SHARDS}/{worker.pod}/status", {"status": status})
+        if said == worker.reported:
+            return
+        fates = [fate for fate in self.fates if _befalls(fate, worker.pod, reports)]
+        for fate in fates:
+            self.fates.remove(fate)
+            if not fate.written:
+                await self.kill(fate.victim)
+        if not worker.alive:
+            return
+        worker.reported = said
+        with contextlib.suppress(NotFound):
+            await self.cluster.patch(f"{SHARDS}/{worker.pod}/status", {"status": status})
+        for fate in fates:
+            if fate.written:
+                await self.kill(fate.victim)
 
     async def _serve(self, worker: Hollow) -> None:
         if worker.pod in self._servers:
@@ -389,11 +439,15 @@ class Crew:
         who: dict[tuple[str, int], list[str]] = defaultdict(list)
         for worker in self.workers.values():
             for conid, epoch in worker.publishing.items():
-                process = f"{worker.pod} since {worker.started_at}"
-                who[worker.feed, conid].append(process)
-                self.publishers[worker.feed, conid, epoch].add(process)
+                who[worker.feed, conid].append(worker.process)
+                self.publishers[worker.feed, conid, epoch].add(worker.process)
         self.doubles += [f"{key}: {processes}" for key, processes in who.items() if len(processes) > 1]
         self.doubles += [f"epoch {key}: {value}" for key, value in self.publishers.items() if len(value) > 1]
+
+
+def _befalls(fate: Fate, pod: str, reports: list[dict[str, Any]]) -> bool:
+    said = {report["conid"]: report["state"] for report in reports}
+    return fate.pod == pod and said.get(fate.conid) == fate.state
 
 
 async def quietly(task: asyncio.Task[Any]) -> None:

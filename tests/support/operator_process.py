@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,9 +27,21 @@ main(port=0, clock=clock)
 
 
 class Operator:
-    """The operator's process; ``kill`` is SIGKILL. Started again, it is the next container of the same ``pod``."""
+    """The operator's process; ``kill`` is SIGKILL. Started again, it is the next container of the same ``pod``.
 
-    def __init__(self, plane: ControlPlane, pod: str = "ibfeed-operator-a", kubeconfig: Path | None = None) -> None:
+    ``kept``: when it ends by itself, it is started again, as a kubelet does it. On a busy machine a leader may not be
+    able to renew its Lease in time.
+    """
+
+    def __init__(
+        self,
+        plane: ControlPlane,
+        pod: str = "ibfeed-operator-a",
+        kubeconfig: Path | None = None,
+        *,
+        kept: bool = True,
+    ) -> None:
+        self._kept = kept
         self._plane = plane
         self._kubeconfig = kubeconfig or plane.kubeconfig(OPERATOR)
         self.pod = pod
@@ -43,8 +58,8 @@ class Operator:
     def log(self) -> Path:
         return self._plane.directory / "operator.log"
 
-    def start(self) -> None:
-        environment = {
+    def _environment(self) -> dict[str, str]:
+        return {
             **os.environ,
             "KUBECONFIG": str(self._kubeconfig),
             "PYTHONPATH": f"{ROOT / 'api'}:{ROOT / 'operator'}",
@@ -53,10 +68,19 @@ class Operator:
             "POD_NAME": self.pod,
             "POD_UID": self.pod,
         }
+
+    def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", RUN], env=environment, stdout=log, stderr=log, cwd=self._plane.directory
+                [sys.executable, "-c", RUN], env=self._environment(), stdout=log, stderr=log, cwd=self._plane.directory
             )
+        if self._kept:
+            threading.Thread(target=self._keep, args=(self._process,), daemon=True).start()
+
+    def _keep(self, process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        if self._process is process:
+            self.start()
 
     def signal(self, number: int) -> None:
         assert self._process is not None
@@ -68,7 +92,67 @@ class Operator:
         return self._process.poll()
 
     def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+
+# Imports are what takes time when a process starts; its children have made them already.
+NURSERY = """
+import contextlib, os, signal, sys
+from ibfeed_operator.main import main
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+child = 0
+for _ in sys.stdin:
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(2, 1)
+        with contextlib.suppress(SystemExit):
+            main(port=0)
+        os._exit(0)
+    print(child, flush=True)
+if child:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+"""
+
+
+class QuickOperator(Operator):
+    """One that can be killed and is there again in a moment, for tests that do it often."""
+
+    def __init__(self, plane: ControlPlane, kubeconfig: Path) -> None:
+        super().__init__(plane, kubeconfig=kubeconfig)
+        with self.log.open("ab") as log:
+            self._nursery = subprocess.Popen(
+                [sys.executable, "-c", NURSERY],
+                env=self._environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=plane.directory,
+            )
+        self._child = 0
+
+    def start(self) -> None:
+        assert self._nursery.stdin is not None
+        assert self._nursery.stdout is not None
+        self._nursery.stdin.write(b"\n")
+        self._nursery.stdin.flush()
+        self._child = int(self._nursery.stdout.readline())
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._child, signal.SIGKILL)
+
+    def keep(self) -> None:
+        """Start it again if it has ended by itself."""
+        try:
+            os.kill(self._child, 0)
+        except ProcessLookupError:
+            self.start()
+
+    def close(self) -> None:
+        self._nursery.communicate(timeout=10)

@@ -1,0 +1,288 @@
+"""A move goes on from wherever it was broken off.
+
+Each write of a planned move, the operator's and the workers', is refused, cut off, left unanswered, or the last thing
+that somebody did; before the API server has done it, or after. The operator and the API server are real processes, the
+workers hollow. Many feeds move at once, and each has its own trouble.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from ibfeed_api import names, symbology
+from support.faulty_api import CUT, SILENCE, Fault, FaultyApi, Write, faulty_api
+from support.hollow import PODS, Crew, Fate, quietly
+from support.hollow_feed import FEEDS, Feed, eventually, hollow_crew, hollow_plane
+from support.ledger import Ledger, ledger
+from support.operator_process import QuickOperator
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LANES = 6
+STAYS, MOVES = 1001, 1002  # conids: the first stays at worker 0, the other one goes to and fro
+SYMBOLS = {conid: symbology.symbol("CL", f"2031{conid % 100:02d}") for conid in (STAYS, MOVES)}
+STEPS = ("new Standby", "old Retiring", "new Active", "old gone")
+REFUSALS = (409, 410, 500, 503)
+Case = Callable[["Lane"], Awaitable[None]]
+
+
+@dataclass
+class Stage:
+    """``skipped``: status writes that a move turned out not to need, so that nothing could befall them."""
+
+    crew: Crew
+    api: FaultyApi
+    operator: QuickOperator
+    book: Ledger
+    lanes: list[Lane] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    async def die(self) -> None:
+        """kill -9 of the operator, and the next container of its pod."""
+        self.operator.kill()
+        self.operator.start()
+
+    async def play(self, cases: Iterable[Case]) -> int:
+        """All cases, each on whichever feed is free. Returns how many there were."""
+        queue = list(cases)
+        count = len(queue)
+
+        async def keep_playing(lane: Lane) -> None:
+            while queue:
+                await queue.pop(0)(lane)
+
+        await asyncio.gather(*(keep_playing(lane) for lane in self.lanes))
+        return count
+
+
+class Lane(Feed):
+    """A feed with two workers and two contracts, of which one moves when its pin does."""
+
+    def __init__(self, stage: Stage, number: int) -> None:
+        super().__init__(stage.crew, f"lane{number}")
+        self.stage = stage
+        self.at = 0
+
+    async def pin(self, worker: int) -> None:
+        pin = f"{SYMBOLS[STAYS]}=0,{SYMBOLS[MOVES]}={worker}"
+        await self.cluster.patch(f"{FEEDS}/{self.name}", {"metadata": {"annotations": {names.ANNOTATION_PIN: pin}}})
+
+    async def move(self, what: str) -> None:
+        """Move the contract to the other worker; done when it is published there and nothing of the move is left."""
+        await self.pin(1 - self.at)
+        self.at = 1 - self.at
+        await self.settled(what)
+
+    async def move_despite(self, victim: str, what: str) -> None:
+        """A move during which a worker dies: first the other one has everything, then the plan is reached after all."""
+        await self.pin(1 - self.at)
+        self.at = 1 - self.at
+        survivor = next(pod for pod in (f"{self.name}-0", f"{self.name}-1") if pod != victim)
+
+        async def taken_over() -> object:
+            return self.crew.workers[victim].process in self.crew.dead and self.published()
+
+        goal = {STAYS: survivor, MOVES: survivor}
+        await eventually(taken_over, wanted=goal, within=40, what=f"{self.name}: {what}; the other one has all")
+        await self.cluster.delete(f"{PODS}/{victim}")  # a container that dies again and again is not trusted at once
+        await self.settled(what)
+
+    async def settled(self, what: str) -> None:
+        wanted = {STAYS: f"{self.name}-0", MOVES: f"{self.name}-{self.at}"}
+
+        async def found() -> object:
+            entries = [
+                (entry["conid"], name, entry["state"])
+                for name, shard in (await self.shards()).items()
+                for entry in shard["spec"].get("contracts", ())
+            ]
+            return sorted(entries), self.published()
+
+        goal = sorted((conid, pod, "Active") for conid, pod in wanted.items()), wanted
+        await eventually(found, wanted=goal, within=40, what=f"{self.name}: {what}")
+
+    def step(self, write: Write, old: int) -> str:
+        """Which step of the move away from worker ``old`` a write is; ``status`` or nothing, if it is none."""
+        if write.path.endswith(f"/{self.name}/status"):
+            return "status"
+        contracts = write.body.get("spec", {}).get("contracts")
+        if contracts is None or write.name not in (f"{self.name}-0", f"{self.name}-1"):
+            return ""
+        role = "old" if write.name == f"{self.name}-{old}" else "new"
+        return f"{role} {next((entry['state'] for entry in contracts if entry['conid'] == MOVES), 'gone')}"
+
+    def nth(self, step: str, number: int) -> Callable[[Write], bool]:
+        """Holds for the ``number``-th write of a step of the next move, counted from 1."""
+        old, count = self.at, itertools.count(1)
+        return lambda write: self.step(write, old) == step and next(count) == number
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    with hollow_plane(tmp_path_factory.mktemp("control-plane")) as plane:
+        async with hollow_crew(plane) as crew, ledger(plane) as book, faulty_api(plane, "faulty") as api:
+            stage = Stage(crew, api, QuickOperator(plane, api.kubeconfig), book)
+            stage.operator.start()
+            keeping = asyncio.create_task(_keep(stage.operator))
+            try:
+                stage.lanes = [Lane(stage, number) for number in range(LANES)]
+                await asyncio.gather(*(_set_up(lane) for lane in stage.lanes))
+                yield stage
+            finally:
+                await quietly(keeping)
+                stage.operator.close()
+
+
+async def _keep(operator: QuickOperator) -> None:
+    """The kubelet's part: an operator that could not renew its Lease ends itself, as on a machine that is too busy."""
+    while True:
+        await asyncio.sleep(0.5)
+        operator.keep()
+
+
+async def _set_up(lane: Lane) -> None:
+    await lane.apply(roots=[{"symbol": "CL"}], frontMonths=2, workers=2, rebalance="Never")
+    await lane.ready(2, within=120)
+    await lane.pin(0)
+    await lane.settled("both contracts are at worker 0")
+
+
+@pytest.fixture(autouse=True)
+def _one_owner(stage: Stage) -> Any:
+    yield
+    assert stage.crew.doubles[:3] == []
+    assert stage.book.faults[:3] == []
+
+
+def _lost(stage: Stage) -> list[str]:
+    return [hole for lane in stage.lanes for hole in stage.crew.lost(lane.name)]
+
+
+async def test_what_a_move_writes(stage: Stage) -> None:
+    """Undisturbed. The other tests break off each of these."""
+    lane = stage.lanes[0]
+    for old in (0, 1):
+        begin = len(stage.api.writes)
+        await lane.move("an undisturbed move")
+        steps = [lane.step(write, old) for write in stage.api.writes[begin:]]
+        moves = [step for step in steps if step not in ("", "status")]
+        # A write that meets a worker's own comes again.
+        assert [step for step, _ in itertools.groupby(moves)] == list(STEPS)
+        assert "status" in steps
+    assert _lost(stage) == []
+
+
+def _fault_cases(stage: Stage) -> Iterable[Case]:
+    answers = [(answer, done) for answer in (*REFUSALS, CUT, SILENCE) for done in (False, True)]
+    writes = [*((step, 1) for step in STEPS), *(("status", number) for number in (1, 2))]
+    for (answer, done), (step, number) in itertools.product(answers, writes):
+        yield _fault_case(stage, step, number, lambda a=answer, d=done: {"answer": a, "done": d}, f"{answer} {done}")
+    for done, (step, number) in itertools.product((False, True), writes):
+        yield _fault_case(
+            stage,
+            step,
+            number,
+            lambda d=done: {"answer": CUT, "done": d, "after": stage.die},
+            f"the operator is killed, the write {'done' if done else 'not done'}",
+        )
+
+
+def _fault_case(stage: Stage, step: str, number: int, fault_of: Callable[[], dict[str, Any]], what: str) -> Case:
+    async def case(lane: Lane) -> None:
+        fault = Fault(lane.nth(step, number), **fault_of())
+        stage.api.faults.append(fault)
+        await lane.move(f"{step} #{number}: {what}")
+        if not fault.fired and step == "status":
+            await asyncio.sleep(0.5)
+        stage.api.faults.remove(fault)
+        if not fault.fired:
+            stage.skipped[f"{step} #{number}"] += 1
+
+    return case
+
+
+async def test_every_write_of_the_operator_in_every_way(stage: Stage) -> None:
+    count = await stage.play(_fault_cases(stage))
+    assert _lost(stage) == []
+    assert count == (6 * 2 + 2) * 6
+    assert set(stage.skipped) <= {"status #2"}, stage.skipped
+
+
+def _death_cases(stage: Stage) -> Iterable[Case]:
+    for step, role, done in itertools.product(STEPS, ("old", "new"), (False, True)):
+        yield _death_case(stage, step, role, done=done)
+    for (by, state), role, written in itertools.product(
+        (("new", "warm"), ("old", "released"), ("new", "publishing")), ("old", "new"), (False, True)
+    ):
+        yield _own_death_case(stage, by, state, role, written=written)
+
+
+def _death_case(stage: Stage, step: str, role: str, *, done: bool) -> Case:
+    """A worker dies as the operator writes: the write comes right after the death, or right before it."""
+
+    async def case(lane: Lane) -> None:
+        victim = f"{lane.name}-{lane.at if role == 'old' else 1 - lane.at}"
+
+        async def die() -> None:
+            await stage.crew.kill(victim)
+
+        fault = Fault(lane.nth(step, 1), **({"after": die} if done else {"before": die}))
+        stage.api.faults.append(fault)
+        await lane.move_despite(victim, f"the {role} worker dies {'after' if done else 'before'} {step}")
+        assert fault.fired
+
+    return case
+
+
+def _own_death_case(stage: Stage, by: str, state: str, role: str, *, written: bool) -> Case:
+    """A worker dies as one of the two reports: right before or right after it is written."""
+
+    async def case(lane: Lane) -> None:
+        workers = {"old": f"{lane.name}-{lane.at}", "new": f"{lane.name}-{1 - lane.at}"}
+        fate = Fate(workers[by], MOVES, state, workers[role], written)
+        stage.crew.fates.append(fate)
+        when = "after" if written else "before"
+        await lane.move_despite(workers[role], f"the {role} worker dies {when} the {by} one reports {state}")
+        assert fate not in stage.crew.fates
+
+    return case
+
+
+async def test_death_of_either_worker_at_each_step_loses_only_what_nobody_had(stage: Stage) -> None:
+    count = await stage.play(_death_cases(stage))
+    assert count == 2 * 2 * (4 + 3)
+    assert [hole for lane in stage.lanes for hole in stage.crew.lost_though_had(lane.name)][:3] == []
+
+
+async def test_watches_that_end_or_expire_in_the_middle_of_moves(stage: Stage) -> None:
+    """The operator looks for itself every two seconds, whatever its watches bring."""
+    ended = 0
+
+    async def disturb() -> None:
+        nonlocal ended
+        for gone in itertools.cycle((True, False)):
+            await asyncio.sleep(0.2)
+            ended += await stage.api.drop_watches(gone=gone)
+
+    before = {lane.name: len(stage.crew.lost(lane.name)) for lane in stage.lanes}
+    disturbing = asyncio.create_task(disturb())
+    try:
+        for _ in range(2):
+            await asyncio.gather(*(lane.move("a move while watches end") for lane in stage.lanes))
+    finally:
+        await quietly(disturbing)
+    assert ended > 10
+    assert {lane.name: len(stage.crew.lost(lane.name)) for lane in stage.lanes} == before
+
+
+async def test_log_has_no_traceback(stage: Stage) -> None:
+    log = stage.operator.log.read_text()
+    assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]
