@@ -77,6 +77,16 @@ class Small:
         return found
 
 
+SMALL = st.builds(
+    Small,
+    lines=st.dictionaries(WORKERS, st.integers(1, 4), min_size=1),
+    drained=st.sets(WORKERS, max_size=1),
+    ranks=st.dictionaries(CONIDS, st.integers(0, 3), min_size=3),
+    pins=st.dictionaries(CONIDS, st.sampled_from([0, 0, 1])),
+    books=st.sets(CONIDS, max_size=2),
+)
+
+
 Cost = tuple[object, ...]
 
 
@@ -120,10 +130,11 @@ def check(small: Small, before: Mapping[int, int], result: Plan, even: bool) -> 
         assert cost(small, before, result.owners, ordered, even) == cheapest(small, before, ordered, even)
 
 
-@given(st.lists(st.tuples(EVENTS, st.booleans()), min_size=4, max_size=14))
+@given(SMALL, st.dictionaries(CONIDS, WORKERS), st.lists(st.tuples(EVENTS, st.booleans()), min_size=1, max_size=6))
 @settings(max_examples=150)
-def test_any_history_is_answered_by_the_optimum(events: list[tuple[tuple[str, int, int | bool | None], bool]]) -> None:
-    small, owners = Small(), dict[int, int]()
+def test_any_history_is_answered_by_the_optimum(
+    small: Small, owners: dict[int, int], events: list[tuple[tuple[str, int, int | bool | None], bool]]
+) -> None:
     for event, even in events:
         small.happens(*event)
         result = plan(small.wants(), small.seats(), owners, even=even)
