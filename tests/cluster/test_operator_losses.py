@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -13,7 +13,7 @@ from ibfeed_operator.liveness import LEASE_EXPIRY_S, TOGETHER_S
 from support.control_plane import ControlPlane
 from support.figures import Figures
 from support.hollow import PODS, Crew
-from support.hollow_feed import Feed, balanced, epochs, eventually, hollow_crew, hollow_plane
+from support.hollow_feed import Feed, balanced, epochs, eventually, hollow_crew, hollow_plane, moving
 from support.operator_process import Operator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -106,6 +106,7 @@ async def test_roll(crew: Crew, operator: Operator, figures: Figures) -> None:
     took = await eventually(rolled, within=15, what="the successors are published, the expired ones are not")
     figures.record("end of the last trading day, until the successors are published", took - 0.5, bar=4, note="hollow")
     await feed.ready(12)
+    await eventually(lambda: moving(feed), wanted=False, within=10, what="the expired ones' entries are gone")
     after, status = feed.published(), (await feed.read())["status"]["contracts"]
     assert {conid: pod for conid, pod in after.items() if conid not in successors} == {
         conid: pod for conid, pod in before.items() if conid not in expired
@@ -120,11 +121,17 @@ async def test_roll(crew: Crew, operator: Operator, figures: Figures) -> None:
     }
     assert crew.lost(feed.name) == []
 
-    async def asked_again() -> int:
-        return len(crew.asked) - asked
+    async def asked_again() -> set[str]:
+        return {root for _, root in crew.asked[asked:]}
 
-    # Twice: for the operator's first day here, and for the new one.
-    await eventually(asked_again, wanted=2, within=3, what="each root is asked for anew after the trading day")
+    # The crew's other feeds ask, too: it is a new day for all of them.
+    await eventually(
+        lambda: _holds(asked_again, {"RB", "HO"}), within=10, what="each root is asked for after the trading day"
+    )
+
+
+async def _holds(ask: Callable[[], Awaitable[set[str]]], wanted: set[str]) -> bool:
+    return wanted <= await ask()
 
 
 async def test_roll_while_ib_forgets_contracts(crew: Crew, operator: Operator) -> None:
@@ -193,9 +200,13 @@ async def test_bouncing_worker_is_given_contracts_later_each_time(crew: Crew, op
     await eventually(lambda: _says_settling(feed), within=15, what="Rebalancing says that it settles")
     settling = await feed.condition("Rebalancing")
     assert "bounce-1 was lost 2 times within the hour" in settling["message"]
-    (shard,) = [shard for shard in (await feed.read())["status"]["shards"] if shard["worker"] == "bounce-1"]
-    assert (shard["session"], shard["reason"]) == ("Streaming", "Settling")
-    assert (await feed.condition("Ready"))["status"] == "True"
+
+    async def line() -> tuple[str, str]:
+        (shard,) = [shard for shard in (await feed.read())["status"]["shards"] if shard["worker"] == "bounce-1"]
+        return shard["session"], shard["reason"]
+
+    await eventually(line, wanted=("Streaming", "Settling"), within=10, what="its line in the status says so, too")
+    await feed.ready(12)
 
 
 async def _says_settling(feed: Feed) -> bool:
