@@ -369,9 +369,6 @@ class TestAShardThatIsThere:
         [
             ({"feed": "another"}, "feed cannot change"),
             ({"worker": 1}, "worker cannot change"),
-            ({"contracts": [ENTRY | {"epoch": 4}]}, "epoch only grows"),
-            ({"contracts": [ENTRY | {"slot": 4}]}, "slot is fixed within an epoch"),
-            ({"contracts": [ENTRY, ENTRY]}, "Duplicate value"),
             ({"contracts": [ENTRY | {"state": "Gone"}]}, "supported values"),
         ],
     )
