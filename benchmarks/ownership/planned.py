@@ -11,7 +11,7 @@ from ownership.evidence import Evidence
 from ownership.explain import show
 from ownership.setting import Sizes
 from ownership.stage import Stage, stage
-from ownership.verdict import delivery, longest_silence_s, not_growing
+from ownership.verdict import delivery, longest_silence_s, not_growing, silences
 
 
 def common(on: Stage, sizes: Sizes, progress: Progress) -> dict[str, Any]:
@@ -50,6 +50,7 @@ def phased(sizes: Sizes, progress: Progress) -> dict[str, Any]:
         "phased_max_silence_s": round(silence, 3),
         "phased_moves": sum(step.moved for step in carried),
         "phased_moves_by_kind": _by_kind(carried),
+        "phased_silences": silences(arrivals, 0.1),
         "phased_times_not_growing": len(not_growing(evidence.written)),
         "phased_venue_max_silence_s": round(longest_silence_s(evidence.heard, evidence.window)[0], 3),
     }

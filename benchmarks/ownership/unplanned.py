@@ -31,6 +31,7 @@ class Recoveries:
 
     contracts: list[float] = field(default_factory=list)
     runs: list[float] = field(default_factory=list)
+    spreads: list[tuple[float, float, float]] = field(default_factory=list)  # of each run: first, middle, last contract
 
     def add(self, watch: Watch, epochs: dict[int, int], moment: float) -> str:
         """Wait until all contracts, with their epochs before, have gone on; says how it went."""
@@ -39,8 +40,10 @@ class Recoveries:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.1)
-        self.contracts += (found.get(conid, _PATIENCE_S) for conid in epochs)
-        self.runs.append(max(found.get(conid, _PATIENCE_S) for conid in epochs))
+        taken = [found.get(conid, _PATIENCE_S) for conid in epochs]
+        self.contracts += taken
+        self.runs.append(max(taken))
+        self.spreads.append((round(min(taken), 3), _rounded(taken, 0.5), round(max(taken), 3)))
         return f"{self.runs[-1]:.2f} s until {len(found)} of {len(epochs)} contracts went on"
 
 
@@ -109,7 +112,7 @@ def crashes(on: Stage, sizes: Sizes, progress: Progress, aftermath: Aftermath) -
             "p50": _rounded(recoveries.contracts, 0.5),
             "p99": _rounded(recoveries.contracts, 0.99),
         },
-        "crash_recovery_runs_s": [round(value, 3) for value in recoveries.runs],
+        "crash_recovery_runs_s": recoveries.spreads,
     }
 
 
@@ -123,7 +126,7 @@ def hung(on: Stage, sizes: Sizes, progress: Progress, aftermath: Aftermath) -> d
     return {
         "hung_recovery_s": {"p99": _rounded(together, 0.99)},
         "hung_runs": len(together),
-        "hung_recovery_runs_s": {name: [round(value, 3) for value in found.runs] for name, found in recoveries.items()},
+        "hung_recovery_runs_s": {name: found.spreads for name, found in recoveries.items()},
     }
 
 

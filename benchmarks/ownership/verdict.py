@@ -7,6 +7,7 @@ order.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -174,6 +175,14 @@ def longest_silence_s(arrivals: Mapping[int, Sequence[int]], window: Window) -> 
         longest = max(after - before for before, after in pairwise(edges)) / 1000
         worst = max(worst, (longest, conid))
     return worst
+
+
+def silences(arrivals: Mapping[int, Sequence[int]], step_s: float) -> dict[str, int]:
+    """How many pauses between two arrivals (ms) of a contract are of which length: lower bound (s) -> count."""
+    counts = Counter(
+        int((after - before) / 1000 / step_s) for times in arrivals.values() for before, after in pairwise(times)
+    )
+    return {f"{place * step_s:.1f}": count for place, count in sorted(counts.items())}
 
 
 def next_ticks_s(written: Records, epochs: Mapping[int, int], moment_ms: float) -> dict[int, float]:

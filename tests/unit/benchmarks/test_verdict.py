@@ -19,6 +19,7 @@ from ownership.verdict import (
     next_ticks_s,
     not_growing,
     quantile,
+    silences,
     unreported,
     zombies,
 )
@@ -133,6 +134,10 @@ def test_silence_counts_from_the_edges_of_the_window_too() -> None:
     assert longest_silence_s({CL: [500, 1000]}, window) == (2.0, CL)
     assert longest_silence_s({CL: [2900], NG: [10, 2990]}, window) == (2.98, NG)
     assert longest_silence_s({CL: []}, window) == (3.0, CL)
+
+
+def test_silences_are_counted_by_their_length() -> None:
+    assert silences({CL: [0, 500, 1000, 1720], NG: [0, 510]}, 0.1) == {"0.5": 3, "0.7": 1}
 
 
 def test_recovery_is_the_first_record_of_a_higher_epoch() -> None:
