@@ -1,7 +1,7 @@
 """``python -m ownership``, as `make bench-ownership` runs it on the local cluster.
 
-PHASES=planned,crash,hung,away,phased   what to measure (all)
-QUICK=1                                 few runs, the operator away for 30 s: to try the benchmark itself
+PHASES=planned,crash,hung,away,phased,scale   what to measure (all)
+QUICK=1                                       few runs, the operator away for 30 s: to try the benchmark itself
 
 Only a whole run writes ``benchmarks/results/ownership.json``; others write ``ownership-partial.json`` beside it.
 """
@@ -17,14 +17,14 @@ from types import FrameType
 from typing import Any, Final
 
 from ibfeed_local.progress import Progress, headline
-from ownership import planned, report
+from ownership import planned, report, scale
 from ownership.away import away
 from ownership.setting import FULL, QUICK, Sizes
 from ownership.stage import stage
 from ownership.unplanned import Aftermath, crashes, hung
 from support.cluster import ROOT
 
-PHASES: Final = ("planned", "crash", "hung", "away", "phased")
+PHASES: Final = ("planned", "crash", "hung", "away", "phased", "scale")
 
 
 def main() -> int:
@@ -81,6 +81,9 @@ def measure(phases: tuple[str, ...], sizes: Sizes, progress: Progress) -> dict[s
     if "phased" in phases:
         with phase("phased mode"):
             results |= planned.phased(sizes, progress)
+    if "scale" in phases:
+        with phase("200 workers, 10,000 contracts"):
+            results |= scale.measure(progress.say)
     return results
 
 
