@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import sys
 import time
@@ -23,6 +24,7 @@ from aiohttp import web
 from ibfeed_api import calls, names, symbology
 from ibfeed_api.names import ContractState, EntryState, Session
 from ibfeed_api.shard import Entry, KafkaStatus, Report, ShardStatus
+from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.hold import Hold, take
 from ibfeed_worker.kube.client import ApiError, Kube, connect
 from ibfeed_worker.shard.status import stamp
@@ -82,6 +84,16 @@ class Wire:
             raise ApiError("this worker is dead")
 
 
+class NoSwitch:
+    """A hundred workers share this process: none may have the kernel end it."""
+
+    def arm(self, at: float) -> None:
+        """Nothing is written to Kafka here."""
+
+    def disarm(self) -> None:
+        """Nothing was armed."""
+
+
 class Line:
     """One contract: how far its subscription is."""
 
@@ -131,6 +143,8 @@ class Worker:
         self._watcher.start()
         self._writer.poke()
         self._tasks = [asyncio.create_task(self._writer.run()), asyncio.create_task(self._serve())]
+        for task in self._tasks:
+            task.add_done_callback(_must_not_fail)
 
     def kill(self) -> None:
         self._wire.cut = True
@@ -146,7 +160,8 @@ class Worker:
         while self._shard is None or self._shard.spec.account is None:
             self._changed.clear()
             await self._changed.wait()
-        hold: Hold = await take(self._wire, self._shard.spec.account.lease, f"{self.pod}_{self._uid}", lambda _: None)
+        me, fence = f"{self.pod}_{self._uid}", Fence(NoSwitch(), lambda: None)
+        hold: Hold = await take(self._wire, self._shard.spec.account.lease, me, fence, lambda _: None)
         self._session = Session.STREAMING
         self._obey(self._shard)
         await hold.lost.wait()
@@ -234,6 +249,12 @@ class Crowd:
         runner = self._servers[pod] = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, ip, names.WORKER_PORT).start()
+
+
+def _must_not_fail(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logging.critical("a worker has failed", exc_info=error)
+        os._exit(1)  # the benchmark sees it at its next command
 
 
 async def main() -> None:
