@@ -35,6 +35,7 @@ class Entry(_Base, frozen=True, kw_only=True):
     epoch: int  # grows with every assignment of this contract
     state: EntryState
     depth: bool = False
+    fresh: bool = False  # nobody had it before: what Kafka's tail does not hold was never published
     mark: Mark | None = None  # of the worker that published last; None: not known, the worker looks into Kafka
 
 

@@ -94,6 +94,7 @@ def decide(
             owners=owners,
             ladders=result.ladders | (_books(holdings) & kept.keys()),
             highest_epoch=feed.status.highest_epoch,
+            fresh=_fresh(feed, contracts),
         ),
         unassigned={
             **dict.fromkeys(result.without_ladder, UnassignedReason.DEPTH_CAPACITY),
@@ -183,6 +184,14 @@ def _unmet(
 
 def _rank(contract: Contract) -> str:
     return contract.last_trading_day or contract.contract_month
+
+
+def _fresh(feed: Feed, contracts: Iterable[int]) -> frozenset[int]:
+    """Which contracts nobody ever had; of a status that does not list all of them it cannot be told."""
+    listed = feed.status.contracts
+    if len(listed) < feed.status.contract_count:
+        return frozenset()
+    return frozenset(contracts) - {contract.conid for contract in listed if contract.epoch}
 
 
 def _books(holdings: Iterable[Holding]) -> frozenset[int]:

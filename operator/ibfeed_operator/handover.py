@@ -75,6 +75,7 @@ class Targets:
     owners: Mapping[int, int]  # conid -> worker
     ladders: frozenset[int] = frozenset()  # conids whose order books are granted
     highest_epoch: int = 0  # of any contract that the feed ever had, as IbFeed.status remembers it
+    fresh: frozenset[int] = frozenset()  # conids of which the status remembers no epoch
     warming_at_once: int = WARMING_AT_ONCE
 
 
@@ -255,7 +256,7 @@ class _Step:
         Its successor would otherwise write under the same epoch, and count its records from the start again.
         """
         contract = self._targets.contracts[entry.conid]
-        kept = _entry(contract, epoch=entry.epoch, depth=entry.depth, mark=entry.mark)
+        kept = _entry(contract, epoch=entry.epoch, depth=entry.depth, fresh=entry.fresh, mark=entry.mark)
         holding = self._holdings[worker]
         report = self._report(worker, entry)
         over = report is not None and (holding.silent or report.state is ContractState.RELEASED)
@@ -282,7 +283,8 @@ class _Step:
         # Only the last one to publish knows how far; an older mark would have what came after it published again.
         report = self._report(*retiring[-1]) if retiring else None
         mark = _mark(report) if report is not None else None
-        self._next[worker][conid] = _entry(self._targets.contracts[conid], epoch=epoch, mark=mark)
+        fresh = not placed and conid in self._targets.fresh
+        self._next[worker][conid] = _entry(self._targets.contracts[conid], epoch=epoch, fresh=fresh, mark=mark)
 
     def _with_books(self, holding: Holding, entries: Sequence[Entry]) -> tuple[Entry, ...]:
         """Grant order books: one account has few, and one that is being given up is taken until it is."""
@@ -408,6 +410,7 @@ def _entry(
     epoch: int,
     state: EntryState = EntryState.ACTIVE,
     depth: bool = False,
+    fresh: bool = False,
     mark: Mark | None = None,
 ) -> Entry:
     return Entry(
@@ -421,6 +424,7 @@ def _entry(
         epoch=epoch,
         state=state,
         depth=depth,
+        fresh=fresh,
         mark=mark,
     )
 

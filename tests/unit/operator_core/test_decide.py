@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from ibfeed_api.names import EntryState
 from ibfeed_api.shard import Entry
 from ibfeed_operator.decide import decide, unassigned
 from ibfeed_operator.facts import Contract, Feed, Health, Placement, UnassignedReason, Universe, WorkerHealth
+from ibfeed_operator.feed_status import ContractStatus, FeedStatus
 from ibfeed_operator.handover import Holding, step
 from ibfeed_operator.liveness import Verdict
 from unit.operator_core.facts import contract, entry, feed, shard
@@ -51,6 +55,21 @@ class TestWho:
         assert decision.targets.owners == {1: 0, 2: 1}
         assert set(decision.unassigned.values()) == {UnassignedReason.NO_WORKERS}
         assert set(decision.unassigned) == {3, 4, 5, 6}
+
+    @pytest.mark.parametrize(("count", "fresh"), [(2, {2, 3, 4, 5, 6}), (1500, set())], ids=["all listed", "cut short"])
+    def test_fresh_is_what_the_status_remembers_no_epoch_of(self, count: int, fresh: set[int]) -> None:
+        listed = tuple(
+            ContractStatus(conid=conid, symbol="CLF7", root="CL", slot=conid, epoch=epoch)
+            for conid, epoch in ((1, 4), (2, 0))
+        )
+        known = replace(feed(), status=FeedStatus(contracts=listed, contract_count=count))
+        decision = decide(
+            known,
+            universe(*SIX),
+            holdings((), (), ()),
+            verdicts(w0=Health.STREAMING, w1=Health.ABSENT, w2=Health.ABSENT),
+        )
+        assert decision.targets.fresh == fresh
 
     def test_suspended_feed_moves_nothing(self) -> None:
         held = holdings((entry(1, day="20270120"),), (), ())

@@ -293,6 +293,20 @@ class TestMove:
         assert rewrite.worker == 0
         assert rewrite.entries == (entry(7, 1),)
 
+    def test_what_nobody_had_before_is_fresh_for_as_long_as_its_first_epoch(self) -> None:
+        want = targets({7: 0}, highest_epoch=4, fresh=frozenset({7}))
+        (rewrite,) = step([Holding(worker=0)], want)
+        assert rewrite.entries == (msgspec.structs.replace(entry(7, 5), fresh=True),)
+        here = Holding(worker=0, entries=rewrite.entries)
+        assert step([here], targets({7: 0}, highest_epoch=5)) == ()
+        (again,) = step([replace(here, ended={7: 5})], targets({7: 0}, highest_epoch=5))
+        assert again.entries == (entry(7, 6),)
+
+    def test_what_others_have_is_not_fresh(self) -> None:
+        here = Holding(worker=0, entries=(entry(7, 3, EntryState.RETIRING),), silent=True)
+        (rewrite,) = step([here, Holding(worker=1)], targets({7: 1}, fresh=frozenset({7})))
+        assert rewrite.entries == (entry(7, 4),)
+
     def test_report_of_another_epoch_is_not_believed(self) -> None:
         here = Holding(
             worker=0,

@@ -18,7 +18,14 @@ from unit.worker_stream.fake_broker import FakeBroker
 FULL = {"31": "71.90", "7059": "3", "84": "71.89", "86": "71.91", "6509": "RB"}
 
 
-def entry(conid: int = 7, epoch: int = 1, state: EntryState = EntryState.ACTIVE, mark: Mark | None = None) -> Entry:
+def entry(
+    conid: int = 7,
+    epoch: int = 1,
+    state: EntryState = EntryState.ACTIVE,
+    mark: Mark | None = None,
+    *,
+    fresh: bool = False,
+) -> Entry:
     return Entry(
         conid=conid,
         symbol="CLZ6",
@@ -28,6 +35,7 @@ def entry(conid: int = 7, epoch: int = 1, state: EntryState = EntryState.ACTIVE,
         epoch=epoch,
         state=state,
         mark=mark,
+        fresh=fresh,
     )
 
 

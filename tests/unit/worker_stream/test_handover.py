@@ -402,6 +402,43 @@ async def test_if_kafka_cannot_tell_the_gap_says_so(bench: Bench, broker: FakeBr
     assert gap["detail"] == "what was published last is not known: kafka:9092: not authorized"
 
 
+@pytest.mark.parametrize("unreadable", [True, False], ids=["Kafka can't tell", "not in the latest records"])
+async def test_a_contract_that_nobody_had_before_has_no_gap_whatever_kafka_says(
+    bench: Bench, broker: FakeBroker, unreadable: bool
+) -> None:
+    broker.unreadable = "kafka:9092: not authorized" if unreadable else ""
+    broker.tail = Tail(None, "the partition's latest records hold none of the contract")
+    bench.feeder.obey((entry(epoch=9, fresh=True),))
+    bench.subscribe()
+    updates(bench, 1, 3)
+    await bench.until(broker.ticks)
+    assert prices(broker) == ["70.01", "70.02"]
+    assert broker.events("gap") == []
+
+
+async def test_a_contract_that_comes_back_to_the_feed_repeats_nothing(bench: Bench, broker: FakeBroker) -> None:
+    """Of a root that was removed and added again the operator remembers nothing; Kafka does."""
+    bench.feeder.obey((entry(epoch=9, fresh=True),))
+    bench.subscribe()
+    times = updates(bench, 1, 3)
+    broker.tail = Tail(mark(times[0]))
+    await bench.until(broker.ticks)
+    assert prices(broker) == ["70.02"]
+
+
+async def test_what_was_fresh_once_is_not_fresh_to_a_new_process(broker: FakeBroker) -> None:
+    bench = Bench(broker)
+    broker.unreadable = "kafka:9092: not authorized"
+    await bench.feeder.start()
+    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    bench.feeder.obey((entry(epoch=9, fresh=True),))
+    bench.subscribe()
+    updates(bench, 1, 3)
+    await bench.until(broker.ticks)
+    assert len(broker.events("gap")) == 1
+    await bench.feeder.close()
+
+
 async def test_a_new_process_asks_kafka_although_there_is_a_mark(broker: FakeBroker) -> None:
     bench = Bench(broker)
     old, newer = bench.now - 5000, bench.now + 500

@@ -39,11 +39,12 @@ class Contract:
         held: Held,
         mark: Mark | None,
         own: int | None,
+        fresh: bool,
     ) -> None:
         """``count``: records of this epoch so far. ``interrupted``: why ticks may be missing before the next one.
 
         ``mark``: how far Kafka has the contract, as far as that is known. ``own``: event time (ms) of the latest record
-        that this process gave to Kafka in an epoch before.
+        that this process gave to Kafka in an epoch before. ``fresh``: nobody published it before.
         """
         self.entry = entry
         self.channel: Final = channel
@@ -61,6 +62,7 @@ class Contract:
         self.data_type: str | None = None  # the latest 6509 of any connection
         self.told: ContractState | None = None  # the state in the latest report that anybody was told of
         self.former: Channel | None = None  # of an earlier epoch, whose records Kafka may not have answered for
+        self.fresh: Final = fresh
         self._mark = mark
         self._own = own
         if own is not None:

@@ -341,6 +341,7 @@ class Feeder:
             held=former.held if former else Held(),
             mark=later_mark(entry.mark, former.mark if former else None),
             own=self._sent.get(entry.conid),
+            fresh=entry.fresh and not began_before,
         )
         if former is not None:
             contract.confirmed = former.confirmed
@@ -402,7 +403,7 @@ class Feeder:
     def _found(self, contract: Contract, tail: Tail) -> None:
         contract.learn(tail.mark)
         doubt = ""
-        if tail.doubt:
+        if tail.doubt and not contract.fresh:
             doubt = f"what was published last is not known: {tail.doubt}"
             _log.warning("a contract is taken over blindly", symbol=contract.entry.symbol, doubt=tail.doubt)
         elif tail.mark is None:
