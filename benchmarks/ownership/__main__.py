@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -24,6 +25,7 @@ from ownership.stage import stage
 from ownership.unplanned import Aftermath, crashes, hung
 from support.cluster import ROOT
 
+WHOLE, PARTIAL = "ownership.json", "ownership-partial.json"
 PHASES: Final = ("planned", "crash", "hung", "away", "phased", "scale")
 
 
@@ -37,7 +39,7 @@ def main() -> int:
     whole = set(phases) == set(PHASES) and not quick
     signal.signal(signal.SIGTERM, _interrupt)  # what was set up is taken down again
     results = measure(phases, QUICK if quick else FULL, Progress())
-    path = report.RESULTS / ("ownership.json" if whole else "ownership-partial.json")
+    path = report.RESULTS / (WHOLE if whole else PARTIAL)
     report.write(results, path)
     headline(f"ownership: {path.relative_to(ROOT)}")
     print("\n".join(report.table(results)))
@@ -57,9 +59,10 @@ def measure(phases: tuple[str, ...], sizes: Sizes, progress: Progress) -> dict[s
         headline(title)
         try:
             yield
-        except AssertionError as error:  # something did not become true in time: `eventually` says what
-            progress.say(f"FAILED {title}: {error}")
+        except (AssertionError, ExceptionGroup) as error:  # mostly what did not become true in time
+            progress.say(f"FAILED {title}: {''.join(traceback.format_exception(error))}")
             results.setdefault("failed", []).append(f"{title}: {error}"[:500])
+        report.write(results, report.RESULTS / PARTIAL)  # of a run that is cut short something is left
 
     if {"planned", "crash", "hung", "away"} & set(phases):
         with phase("common mode"), stage("common", progress) as on:

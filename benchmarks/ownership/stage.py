@@ -53,7 +53,10 @@ class Stage:
     def settle(self, workers: int = setting.WORKERS, without: str = "") -> None:
         """Wait until all contracts are spread evenly over ``workers`` less the one ``without``, and nothing moves."""
         eventually(
-            lambda: self._settled(workers, without), within=_PATIENCE_S, what=f"{workers} workers with even loads"
+            lambda: self._settled(workers, without),
+            within=_PATIENCE_S,
+            what=f"{workers} workers with even loads",
+            every=1,  # each look is a kubectl, and what is measured shares the cores with it
         )
 
     def _settled(self, workers: int, without: str) -> bool:
