@@ -122,6 +122,12 @@ def test_a_lost_update_is_reported_by_a_gap_around_it(gap: Gap, covered: bool) -
     assert (unreported([Update(CL, 1000)], written, [gap]) == ()) is covered
 
 
+def test_a_gap_without_an_end_reaches_to_the_next_record_and_without_one_for_ever() -> None:
+    written = {CL: records(CL, 500, 900, 1500)}
+    assert unreported([Update(CL, 1000)], written, [Gap(CL, 500, None)])
+    assert not unreported([Update(CL, 2000)], written, [Gap(CL, 1500, None)])
+
+
 def test_a_gap_is_exact_if_its_bounds_are_neighbours_on_kafka() -> None:
     written = {CL: records(CL, 500, 1500, 2500)}
     wrong = [Gap(CL, 500, 2500), Gap(CL, 500, 1400), Gap(CL, None, 1500), Gap(NG, 500, 1500)]
@@ -146,6 +152,11 @@ def test_recovery_is_the_first_record_of_a_higher_epoch() -> None:
         NG: records(NG, 500),
     }
     assert next_ticks_s(written, {CL: 1, NG: 1}, 1000) == {CL: 0.52}
+
+
+def test_a_record_from_before_the_moment_is_no_recovery() -> None:
+    moved_before = records(CL, 900, 2000, epoch=2, worker="w-1")
+    assert next_ticks_s({CL: moved_before}, {CL: 1}, 1000) == {CL: 1.02}
 
 
 def test_a_quantile_is_a_value_that_was_measured() -> None:
