@@ -50,13 +50,8 @@ async def log_in(
         profile=str(home / "profile"),
     )
     try:
-        return await _run(order, home)
-    except TimeoutError:
-        return Result(
-            outcome=Outcome.BROWSER_FAILED,
-            text=f"the browser hung and was ended after {login.timeout_seconds + _GRACE:g} s",
-            seconds=time.monotonic() - begun,
-        )
+        result = await _run(order, home)
+        return msgspec.structs.replace(result, seconds=result.seconds or round(time.monotonic() - begun, 3))
     finally:
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
 
@@ -75,14 +70,22 @@ async def _run(order: Order, home: Path) -> Result:
         stderr=asyncio.subprocess.DEVNULL,
         start_new_session=True,
     )
+    assert process.stdin is not None and process.stdout is not None  # noqa: S101 - both are pipes
+    limit = order.timeout_s + _GRACE
+    last = Result(outcome=Outcome.BROWSER_FAILED, text=f"the browser hung and was ended after {limit:g} s")
     try:
-        async with asyncio.timeout(order.timeout_s + _GRACE):
-            printed, _ = await process.communicate(msgspec.json.encode(order))
+        async with asyncio.timeout(limit):
+            process.stdin.write(msgspec.json.encode(order))
+            process.stdin.close()
+            async for line in process.stdout:
+                last = msgspec.json.decode(line, type=Result)
+            code = await process.wait()
+    except TimeoutError:
+        return last
     finally:
         if process.returncode is None:
             await asyncio.to_thread(kill_tree, process.pid)
             await process.wait()
-    try:
-        return msgspec.json.decode(printed, type=Result)
-    except msgspec.DecodeError:
-        return Result(outcome=Outcome.BROWSER_FAILED, text=f"the login's process ended with {process.returncode}")
+    if code != 0:
+        return Result(outcome=Outcome.BROWSER_FAILED, text=f"the login's process ended with {code}")
+    return last

@@ -1,4 +1,7 @@
-"""``python -m ibfeed_worker.login``: an Order as JSON on stdin, its Result as JSON on stdout, nothing anywhere else."""
+"""``python -m ibfeed_worker.login``: an Order as JSON on stdin, Results on stdout, one line each: the last one counts.
+
+Nothing goes anywhere else.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import sys
 
 import msgspec
 
-from ibfeed_worker.login.page import Order
+from ibfeed_worker.login.page import Order, Result
 from ibfeed_worker.processes import adopt_orphans, harden
 
 
@@ -17,8 +20,13 @@ def main() -> int:
 
     from ibfeed_worker.login.browser import log_in  # selenium takes a while to load: not before the order is safe
 
-    sys.stdout.buffer.write(msgspec.json.encode(log_in(order)))
+    _tell(log_in(order, _tell))
     return 0
+
+
+def _tell(result: Result) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(result) + b"\n")
+    sys.stdout.buffer.flush()
 
 
 raise SystemExit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -52,15 +53,19 @@ class _Missing(Exception):
     """An element of the form is not on the page."""
 
 
-def log_in(order: Order) -> Result:
-    """One attempt; never raises what a page or a browser can cause, and never repeats what was typed."""
+def log_in(order: Order, tell: Callable[[Result], None]) -> Result:
+    """One attempt; never raises what a page or a browser can cause, and never repeats what was typed.
+
+    ``tell`` hears what it comes to if nothing follows: the driver's own time limit is not always kept (Chromium of
+    Debian 12, one page of about eight that never comes), and its call then never returns.
+    """
     begun = time.monotonic()
     try:
         driver = _start(order)
     except WebDriverException as error:
         return Result(outcome=Outcome.BROWSER_FAILED, text=_first_line(error), seconds=time.monotonic() - begun)
     try:
-        result = _attempt(driver, order, deadline=begun + order.timeout_s)
+        result = _attempt(driver, order, tell, deadline=begun + order.timeout_s)
     except WebDriverException as error:
         result = Result(outcome=Outcome.BROWSER_FAILED, text=_first_line(error))
     finally:
@@ -80,15 +85,17 @@ def _start(order: Order) -> Chrome:
     return Chrome(options=options, service=Service(order.chromedriver, log_output=subprocess.DEVNULL))
 
 
-def _attempt(driver: Chrome, order: Order, *, deadline: float) -> Result:
+def _attempt(driver: Chrome, order: Order, tell: Callable[[Result], None], *, deadline: float) -> Result:
     left = max(1.0, deadline - time.monotonic())
     driver.set_page_load_timeout(left)
+    tell(Result(outcome=Outcome.PAGE_UNREACHABLE, text="the login page did not load, and the browser hung over it"))
     try:
         driver.get(order.url)
     except TimeoutException:
         return Result(outcome=Outcome.PAGE_UNREACHABLE, text=f"the login page did not load within {left:.0f} s")
     except WebDriverException as error:
         return Result(outcome=Outcome.PAGE_UNREACHABLE, text=f"the login page did not load: {_first_line(error)}")
+    tell(Result(outcome=Outcome.BROWSER_FAILED, text="the browser hung on the login page"))
     status = _http_status(driver)
     if status == 0:  # the browser's own error page, such as the one for a certificate that is not the pinned one
         return Result(outcome=Outcome.PAGE_UNREACHABLE, text=f"the login page did not load: {driver.title[:60]}")

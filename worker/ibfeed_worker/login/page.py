@@ -90,7 +90,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What it prints to its stdout."""
+    """What it prints to its stdout: the last one counts, the ones before are for the case that nothing follows."""
 
     outcome: Outcome
     text: str = ""
