@@ -109,15 +109,15 @@ def test_a_removed_root_leaves_and_nothing_else_moves_needlessly() -> None:
 
 def test_contracts_of_a_killed_container_go_on_elsewhere(venue: Venue, figures: Figures) -> None:
     """A contract goes on with its next tick; one whose market is quiet, with its new subscription at the venue."""
-    for _ in range(3):
+    for victim in ("energy-0", "energy-1", "energy-2"):  # who dies a second time is not trusted with contracts at once
         wait_ready("energy")
-        mine = [conid for conid, worker in owners(feed()).items() if worker == "energy-1"]
+        mine = [conid for conid, worker in owners(feed()).items() if worker == victim]
         assert mine
         since = venue.cursor()
         with Tap() as tap:
             time.sleep(2)
             moment = time.time()
-            kill_container(NAMESPACE, "energy-1")
+            kill_container(NAMESPACE, victim)
             time.sleep(0.05)  # what the dead worker had already handed to Kafka is not a recovery
             recovered = eventually(
                 lambda: r if len(r := gone_on(tap, venue, since, mine, moment)) == len(mine) else None,  # noqa: B023
