@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,30 +17,10 @@ from ibfeed_operator.cluster import NotFound
 from support.control_plane import ControlPlane
 from support.figures import Figures
 from support.hollow import LEASES, NAMESPACE, PODS, Crew
-from support.hollow_feed import FEEDS, Feed, balanced, epochs, eventually, hollow_crew, hollow_plane, left_of
+from support.hollow_feed import FEEDS, Feed, balanced, epochs, eventually, left_of
 from support.operator_process import Operator
 
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    with hollow_plane(tmp_path_factory.mktemp("control-plane")) as plane:
-        yield plane
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def crew(plane: ControlPlane) -> AsyncIterator[Crew]:
-    async with hollow_crew(plane) as crew:
-        yield crew
-
-
-@pytest.fixture(scope="module")
-def operator(plane: ControlPlane) -> Iterator[Operator]:
-    operator = Operator(plane)
-    operator.start()
-    yield operator
-    operator.kill()
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -13,16 +13,10 @@ from ibfeed_operator.liveness import LEASE_EXPIRY_S, TOGETHER_S
 from support.control_plane import ControlPlane
 from support.figures import Figures
 from support.hollow import PODS, Crew
-from support.hollow_feed import Feed, balanced, epochs, eventually, hollow_crew, hollow_plane, moving
+from support.hollow_feed import Feed, balanced, epochs, eventually, hollow_crew, moving
 from support.operator_process import Operator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    with hollow_plane(tmp_path_factory.mktemp("control-plane")) as plane:
-        yield plane
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -30,14 +24,6 @@ async def crew(plane: ControlPlane) -> AsyncIterator[Crew]:
     async with hollow_crew(plane) as crew:
         yield crew
         assert crew.doubles[:3] == []
-
-
-@pytest.fixture(scope="module")
-def operator(plane: ControlPlane) -> Iterator[Operator]:
-    operator = Operator(plane)
-    operator.start()
-    yield operator
-    operator.kill()
 
 
 async def begin(crew: Crew, name: str, *roots: str) -> Feed:
@@ -197,9 +183,12 @@ async def test_bouncing_worker_is_given_contracts_later_each_time(crew: Crew, op
         assert feed.loads() == {"bounce-0": 6, "bounce-2": 6}
         await crew.kill("bounce-1")
         await crew.restart("bounce-1")
-    await eventually(lambda: _says_settling(feed), within=15, what="Rebalancing says that it settles")
-    settling = await feed.condition("Rebalancing")
-    assert "bounce-1 was lost 2 times within the hour" in settling["message"]
+
+    async def settles() -> bool:
+        said = await feed.condition("Rebalancing")
+        return said["reason"] == "Settling" and "bounce-1 was lost 2 times within the hour" in said["message"]
+
+    await eventually(settles, within=15, what="Rebalancing says that it settles, and why")
 
     async def line() -> tuple[str, str]:
         (shard,) = [shard for shard in (await feed.read())["status"]["shards"] if shard["worker"] == "bounce-1"]
@@ -207,10 +196,6 @@ async def test_bouncing_worker_is_given_contracts_later_each_time(crew: Crew, op
 
     await eventually(line, wanted=("Streaming", "Settling"), within=10, what="its line in the status says so, too")
     await feed.ready(12)
-
-
-async def _says_settling(feed: Feed) -> bool:
-    return (await feed.condition("Rebalancing"))["reason"] == "Settling"
 
 
 async def test_one_that_stays_away_is_waited_for_a_minute(straggler: asyncio.Task[float], figures: Figures) -> None:

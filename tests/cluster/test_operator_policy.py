@@ -7,38 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from support.control_plane import ControlPlane
 from support.hollow import Crew
-from support.hollow_feed import FEEDS, Feed, balanced, eventually, hollow_crew, hollow_plane, left_of
+from support.hollow_feed import FEEDS, Feed, balanced, eventually, left_of
 from support.operator_process import Operator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    with hollow_plane(tmp_path_factory.mktemp("control-plane")) as plane:
-        yield plane
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def crew(plane: ControlPlane) -> AsyncIterator[Crew]:
-    async with hollow_crew(plane) as crew:
-        yield crew
-
-
-@pytest.fixture(scope="module")
-def operator(plane: ControlPlane) -> Iterator[Operator]:
-    operator = Operator(plane)
-    operator.start()
-    yield operator
-    operator.kill()
 
 
 @contextlib.asynccontextmanager
