@@ -11,8 +11,8 @@ from ibfeed_local.verify import surroundings
 _IMPORTS = ("benchmarks", "tests", "simulator", "api", "operator", "worker", "local")
 
 
-def ownership(state: State) -> int:
-    """`benchmarks/ownership`; its exit code."""
+def run(state: State, name: str) -> int:
+    """The package ``benchmarks/<name>``; its exit code."""
     imports = os.pathsep.join(str(SOURCE / folder) for folder in _IMPORTS)
     environment = {**surroundings(state), "PYTHONPATH": imports, "PYTHONUNBUFFERED": "1"}
-    return attached([state.python, "-m", "ownership"], environment=environment, folder=SOURCE)
+    return attached([state.python, "-m", name], environment=environment, folder=SOURCE)

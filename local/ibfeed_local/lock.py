@@ -17,18 +17,19 @@ EXTRAS = {
 
 
 def write_all(state: State) -> None:
-    """Resolve the extras of pyproject.toml anew, each image's and the developers'."""
+    """Resolve the extras of pyproject.toml anew, each image's and the developers', and the benchmark's peers."""
     log = state.log / "lock.log"
     home = state.cache / "uv"
     if not (home / "bin" / "uv").exists():
         run([state.python, "-m", "venv", home], log)
         run([home / "bin" / "python", "-m", "pip", "install", UV], log, remedy="Can this machine reach PyPI?")
-    for name, extras in EXTRAS.items():
-        compile_: list[str | Path] = [home / "bin" / "uv", "pip", "compile", "pyproject.toml"]
+    sources = {name: ["pyproject.toml", *(f"--extra={e}" for e in extras)] for name, extras in EXTRAS.items()}
+    for name, source in {**sources, "peers": ["requirements/peers.in"]}.items():
+        compile_: list[str | Path] = [home / "bin" / "uv", "pip", "compile"]
         options = ["--generate-hashes", "--quiet", "--python-version=3.11", "--no-emit-index-url", "--no-header"]
         places = [f"--cache-dir={state.cache / 'uv-cache'}", f"--output-file=requirements/{name}.txt"]
         output(
-            [*compile_, *(f"--extra={extra}" for extra in extras), *options, *places],
+            [*compile_, *source, *options, *places],
             folder=SOURCE,
             within=300,
             remedy="Can this machine reach PyPI?",

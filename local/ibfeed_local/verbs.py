@@ -25,6 +25,7 @@ from ibfeed_local import (
     layout,
     lock,
     packages,
+    peers,
     preflight,
     target,
     venv,
@@ -160,7 +161,20 @@ def bench_ownership(state: State) -> int:
         raise Problem("the benchmark kills and stops processes, and needs the local cluster for that", "Unset CLUSTER.")
     with _alone(state) as progress:
         _deployed(state, progress)
-    return bench.ownership(state)
+    return bench.run(state, "ownership")
+
+
+def bench_worker(state: State) -> int:
+    """What a worker's data path carries, adds and loses, beside what others' clients do."""
+    if _is_current():
+        raise Problem("the benchmark stalls and pins processes, and needs the local cluster for that", "Unset CLUSTER.")
+    with _alone(state) as progress:
+        with progress.step("a browser for the logins") as step:
+            step.result = " ".join(packages.install(state, packages.BROWSER)) or "there already"
+        _start(state, progress)
+        with progress.step("what others' clients need") as step:
+            step.result = peers.build(state)
+    return bench.run(state, "worker")
 
 
 def lock_requirements(state: State) -> None:
@@ -269,5 +283,6 @@ VERBS: dict[str, Callable[[State], int | None]] = {
     "test-fast": test_fast,
     "test": test,
     "bench-ownership": bench_ownership,
+    "bench-worker": bench_worker,
     "lock": lock_requirements,
 }
