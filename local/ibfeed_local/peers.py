@@ -27,7 +27,7 @@ def build(state: State) -> str:
     log = state.log / "peers.log"
     shutil.rmtree(home, ignore_errors=True)
     run([sys.executable, "-m", "venv", home], log, remedy="Install python3-venv.")
-    pip = [python(state), "-m", "pip", "--disable-pip-version-check"]
+    pip: list[str | Path] = [python(state), "-m", "pip", "--disable-pip-version-check"]
     run([*pip, "install", "--no-deps", "--require-hashes", "-r", PINNED], log, remedy=REMEDY)
     state.finish("peers", wanted)
     return "installed"
