@@ -52,11 +52,11 @@ class Evidence:
 class Watch:
     """Collects from its opening on; may be asked any number of times."""
 
-    def __init__(self, venue: Venue, witnesses: Sequence[Witness]) -> None:
+    def __init__(self, venue: Venue, witnesses: Sequence[Witness], *, ticks: str = TICKS, events: str = EVENTS) -> None:
         self._venue = venue
         self._witnesses = witnesses
-        self._ticks = Collector(TICKS, _written)
-        self._events = Collector(EVENTS, _gap)
+        self._ticks = Collector(ticks, _written)
+        self._events = Collector(events, _gap)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:

@@ -76,11 +76,13 @@ class Venue:
         done: dict[str, Any] = self._http.post(f"/control/faults/{name}", json=details).raise_for_status().json()
         return done
 
-    def heal(self) -> None:
-        """End every lasting fault, empty the penalty box, unlock every account."""
-        self._http.delete("/control/faults").raise_for_status()
-        self.fault("forgive")
-        self.fault("unlock")
+    def heal(self, username: str | None = None) -> None:
+        """End every lasting fault, empty the penalty box, unlock every account; of one user: its faults, its lock."""
+        whom = {} if username is None else {"username": username}
+        self._http.delete("/control/faults", params=whom).raise_for_status()
+        if username is None:
+            self.fault("forgive")
+        self.fault("unlock", **whom)
 
     def wait_logged_out(self, within: float = 30) -> None:
         eventually(lambda: not self.logged_in(), within=within, what="every session is logged out at the venue")

@@ -160,9 +160,10 @@ class ControlHandlers:
         self._venue.board.clear(Condition(name), request.query.get("username"))
         return answer({"active": self._venue.board.state()})
 
-    async def clear_faults(self, _: web.Request) -> web.StreamResponse:
-        self._venue.board.clear()
-        return answer({"active": []})
+    async def clear_faults(self, request: web.Request) -> web.StreamResponse:
+        """``?username=``: only what was set for that user."""
+        self._venue.board.clear(username=request.query.get("username"))
+        return answer({"active": self._venue.board.state()})
 
     async def clock(self, _: web.Request) -> web.StreamResponse:
         clock = self._venue.clock
