@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ibfeed_api.names import Rebalance
+from ibfeed_api.names import Rebalance, Region
 
 DEFAULT_LINES: Final = 100  # KB 3292: the default and the minimum of an account
 DEFAULT_FRONT_MONTHS: Final = 6
@@ -56,6 +56,7 @@ class Accounts(_Base, frozen=True, kw_only=True):
     allow_live: bool = False
     compete: bool = False
     compete_backoff_seconds: int = 600
+    region: Region = Region.AMERICA
 
     @property
     def source(self) -> str:

@@ -129,6 +129,8 @@ class Reason(StrEnum):
     SESSION_LOST = "SessionLost"
     LEASE_LOST = "LeaseLost"
     PENALTY_BOX = "PenaltyBox"
+    DAILY_RESET = "DailyReset"  # lost, or not to be had, within IB's daily reset
+    RELOGIN_DUE = "ReloginDue"  # streaming until relieved, to log in anew on schedule; then logging in
     LEAVING = "Leaving"  # told to stop, and streaming until its contracts are handed over
     STOPPED = "Stopped"
 
@@ -155,6 +157,14 @@ class Rebalance(StrEnum):
     ALWAYS = "Always"
     ON_SCALE = "OnScale"  # once after each change of spec.workers
     NEVER = "Never"
+
+
+class Region(StrEnum):
+    """``IbFeed.spec.accounts.region``: by whose midnight IB resets the accounts' sessions."""
+
+    AMERICA = "America"
+    EUROPE = "Europe"
+    ASIA = "Asia"
 
 
 class EntryState(StrEnum):

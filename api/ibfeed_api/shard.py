@@ -51,6 +51,7 @@ class ShardSpec(_Base, frozen=True, kw_only=True):
     account: Account | None = None  # None: no account is free; the worker waits
     lines: int = 100
     contracts: tuple[Entry, ...] = ()
+    home: tuple[int, ...] = ()  # conids lent to other workers while this one logs in anew: it is given them back
     operator_key: str | None = None  # public key (see calls.py) of the operator that may ask this worker
 
 

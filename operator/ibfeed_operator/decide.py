@@ -27,13 +27,15 @@ from ibfeed_operator.plan import Plan, Seat, Want, plan
 class Decision:
     """``unmet``: pinned conids that are placed like any other, and why. ``stranded``: conids left at a drained worker.
 
-    ``evened``: loads are as even as can be over all the workers of the spec, but those that are drained.
+    ``homes``: by worker the conids that are lent to others while it logs in anew, where that differs from what its
+    shard says. ``evened``: loads are as even as can be over all the workers of the spec, but those that are drained.
     """
 
     targets: Targets
     unassigned: Mapping[int, UnassignedReason]
     unmet: Mapping[int, PinTrouble] = field(default_factory=dict)
     stranded: frozenset[int] = frozenset()
+    homes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     evened: bool = False
 
 
@@ -55,18 +57,21 @@ def decide(
     stream, and nothing is given to anybody yet. ``accountless``: workers for which there is no account.
 
     A drained worker is given nothing, and keeps what nobody else has a line for. A pin holds while its worker streams
-    and is not drained.
+    and is not drained. Who is relieved to log in anew is drained for that long, and then has its contracts back,
+    however loads are evened.
     """
     placement = placement or Placement()
     holdings = tuple(holdings)
+    relieved = {holding.worker for holding in holdings if verdicts[holding.worker].relieved}
+    drained = placement.drained | relieved
     accounts = feed.spec.accounts
     wanted = {holding.worker for holding in holdings if holding.worker < feed.spec.workers}
-    streaming = {worker for worker in wanted if verdicts[worker].health.streaming}
+    streaming = {worker for worker in wanted if verdicts[worker].health.streaming or worker in relieved}
     if feed.spec.suspend or gathering:
         streaming = set()
     contracts = {contract.conid: contract for contract in universe.contracts}
-    settling = {worker for worker in streaming - placement.drained if verdicts[worker].health.settling}
-    if len(streaming - placement.drained - settling) * accounts.lines_per_account < len(contracts):
+    settling = {worker for worker in streaming - drained if verdicts[worker].health.settling}
+    if len(streaming - drained - settling) * accounts.lines_per_account < len(contracts):
         settling = set()
     trusted = streaming - settling
     previous = headed(holdings, among=wanted, ready=trusted)
@@ -75,15 +80,13 @@ def decide(
 
     kept = {conid: worker for conid, worker in previous.items() if worker in fixed and conid in contracts}
     free = [contract for conid, contract in contracts.items() if conid not in kept]
-    ready = trusted - placement.drained
-    pins = {conid: worker for conid, worker in placement.pins.items() if worker in ready}
+    ready = trusted - drained
+    back = {conid: holding.worker for holding in holdings for conid in holding.home}
+    pins = {conid: worker for conid, worker in {**back, **placement.pins}.items() if worker in ready}
     even = _even(feed)
     result = plan(
         [Want(contract.conid, _rank(contract), contract.depth, pins.get(contract.conid)) for contract in free],
-        [
-            Seat(worker, accounts.lines_per_account, accounts.depth_per_account, worker in placement.drained)
-            for worker in trusted
-        ],
+        [Seat(worker, accounts.lines_per_account, accounts.depth_per_account, worker in drained) for worker in trusted],
         previous,
         even=even,
     )
@@ -98,12 +101,43 @@ def decide(
         ),
         unassigned={
             **dict.fromkeys(result.without_ladder, UnassignedReason.DEPTH_CAPACITY),
-            **_why(result.unplaced, feed, owners, streaming, accountless, placement.drained),
+            **_why(result.unplaced, feed, owners, streaming, accountless, drained),
         },
-        unmet=_unmet(placement, result, kept, streaming, settling),
+        unmet=_unmet(placement, result, kept, streaming - relieved, settling),
         stranded=frozenset(conid for conid, worker in result.owners.items() if worker in placement.drained),
+        homes=_homes(holdings, owners, relieved=relieved, ready=ready, drained=placement.drained, known=contracts),
         evened=even and ready >= {*range(feed.spec.workers)} - placement.drained and bool(ready),
     )
+
+
+def _homes(
+    holdings: Sequence[Holding],
+    owners: Mapping[int, int],
+    *,
+    relieved: Collection[int],
+    ready: Collection[int],
+    drained: Collection[int],
+    known: Collection[int],
+) -> dict[int, tuple[int, ...]]:
+    """What is lent, where that changes: all that a relieved worker has, until it is back there or goes elsewhere.
+
+    It is written before the first of it leaves, and in the cluster: the night's logins must not shift contracts for
+    good under a policy that evens no loads, whatever becomes of this operator meanwhile.
+    """
+    lent = {conid for holding in holdings for conid in holding.home}
+    homes = {}
+    for holding in holdings:
+        active = {entry.conid for entry in holding.entries if entry.state is EntryState.ACTIVE}
+        home = set(holding.home) & set(known)
+        if holding.worker in relieved:
+            home |= (active - lent) & set(known)
+        elif holding.worker in ready:
+            home = {conid for conid in home - active if owners.get(conid) == holding.worker}
+        elif holding.worker in drained:
+            home = set()
+        if home != set(holding.home):
+            homes[holding.worker] = tuple(sorted(home))
+    return homes
 
 
 def _why(

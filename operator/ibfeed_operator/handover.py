@@ -52,7 +52,8 @@ class Holding:
     ``streaming``: its worker is logged in and does what the shard says. ``leaving``: but it is about to stop, so that
     nothing may go, or turn back, to it. ``silent``: no process that obeyed this shard can be publishing any more (its
     container is dead, or it must have stopped by itself since it has not renewed its Lease). ``ended``: conid to the
-    epoch under which an earlier process of this worker was last seen publishing it. ``lines``, ``ladders``: hard limits
+    epoch under which an earlier process of this worker was last seen publishing it. ``home``: conids that others have
+    until it has logged in anew. ``lines``, ``ladders``: hard limits
     of its account.
     """
 
@@ -63,6 +64,7 @@ class Holding:
     leaving: bool = False
     silent: bool = False
     ended: Mapping[int, int] = field(default_factory=dict)
+    home: tuple[int, ...] = ()
     lines: int = 100
     ladders: int = 1
 

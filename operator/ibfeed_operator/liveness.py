@@ -5,9 +5,10 @@ Four things are told apart, since they allow different things:
 - *leaving*: it was told to stop, and streams until its contracts are handed over, which the planner sees to;
 - *silent*: no process of this worker can be publishing; its contracts may be given away without being asked for;
 - *lost*: the planner gives its contracts to others; unless silent, the worker is asked to release them first;
-- *returning*: its process lost its session moments ago, or most workers did together (then it is IB's daily reset or
-  maintenance, and moving contracts about helps nobody), or all were down and come back one by one (a resumed feed, a
-  node that was started again): it keeps its contracts for a while.
+- *relieved*: it streams and asks to log in anew on schedule; one of a feed at a time is treated as leaving until then;
+- *returning*: its process lost its session moments ago, or gave it up on schedule, or most workers lost theirs together
+  (then it is IB's daily reset or maintenance, and moving contracts about helps nobody), or all were down and come back
+  one by one (a resumed feed, a node that was started again): it keeps its contracts for a while.
 
 A worker that streams may be *settling*: it was lost again and again, and is not given contracts yet (``trust.py``).
 
@@ -27,6 +28,7 @@ from ibfeed_operator.trust import Record
 
 LEASE_EXPIRY_S: Final = 10.0  # a worker stops by itself after 8 s without a renewal
 SESSION_GRACE_S: Final = 5.0  # most reconnections take less
+RELOGIN_GRACE_S: Final = 60.0  # a login takes ten seconds, when it is not one of many
 HOLD_S: Final = 600.0  # how long a mass loss keeps contracts where they are; IB's daily reset takes minutes
 TOGETHER_S: Final = 60.0  # who is back leaves the others their contracts as long after each return; see login turns
 
@@ -62,6 +64,7 @@ class Verdict:
     health: WorkerHealth
     silent: bool
     held: bool = False  # returning because most workers lost their sessions together
+    relieved: bool = False  # leaving for as long as its scheduled login takes; what is its own comes back to it
 
 
 class LeaseObserver:
@@ -123,7 +126,7 @@ class Liveness:
                 replaced = self._processes.get(index, diagnosis.process) != diagnosis.process
                 outage.died = outage.died or diagnosis.dead or replaced
         holders = [index for index, sighting in sightings.items() if sighting.holds]
-        down = [index for index in holders if not diagnoses[index].has_session]
+        down = [i for i in holders if not diagnoses[i].has_session and not diagnoses[i].logging_in_anew]
         self._most_down = 2 * len(down) > len(holders)
         if self._most_down:
             for index in down:
@@ -132,12 +135,17 @@ class Liveness:
             self._last_return = None
             for outage in self._outages.values():
                 outage.total = True
+        relieved = None if down else _next_to_relieve(sightings, diagnoses)
         verdicts = {index: self._verdict(sightings[index], diagnoses[index], now) for index in sightings}
+        if relieved is not None:
+            health = WorkerHealth(state=Health.LEAVING, reason="it is about to log in again on schedule")
+            verdicts[relieved] = Verdict(health=health, silent=False, relieved=True)
         return {index: self._settle(sightings[index], verdict, now) for index, verdict in verdicts.items()}
 
     def next_change_s(self, sightings: Mapping[int, Sighting], now: float) -> float:
         """Seconds until a verdict may change although nothing happens, for the caller's timer."""
-        ends = [SESSION_GRACE_S - (now - outage.since) for outage in self._outages.values()]
+        outages = self._outages.values()
+        ends = [grace - (now - outage.since) for outage in outages for grace in (SESSION_GRACE_S, RELOGIN_GRACE_S)]
         ends += [record.left_s(now) for record in self._records.values()]
         ends += [TOGETHER_S - (now - self._last_return)] if self._last_return is not None else []
         ends += [LEASE_EXPIRY_S - sighting.lease.renew_seen_age_s for sighting in sightings.values() if sighting.lease]
@@ -163,7 +171,8 @@ class Liveness:
             return verdict(Health.LOST)
         if outage.mass and lasted < HOLD_S and (self._most_down or others_return):
             return verdict(Health.RETURNING, held=True)
-        return verdict(Health.RETURNING if lasted < SESSION_GRACE_S else Health.LOST)
+        grace = RELOGIN_GRACE_S if diagnosis.logging_in_anew else SESSION_GRACE_S
+        return verdict(Health.RETURNING if lasted < grace else Health.LOST)
 
     def _settle(self, sighting: Sighting, verdict: Verdict, now: float) -> Verdict:
         """Mark who streams, but is not to be trusted with contracts yet."""
@@ -191,6 +200,8 @@ class _Diagnosis:
     dead: bool = False
     process: str = ""  # start of the process that has reported last
     repairing: bool = False
+    relogin_due: bool = False  # streaming, and would log in anew if it were relieved
+    logging_in_anew: bool = False  # it has been
     parked: bool = False
     reason: str = ""
 
@@ -225,11 +236,31 @@ def _diagnose(sighting: Sighting) -> _Diagnosis:
         reason = status.message or f"its session is {status.session}"
         parked = status.session is Session.PARKED
         repairing = status.session in _REPAIRING
-        return _Diagnosis(silent=expired, process=process, repairing=repairing, parked=parked, reason=reason)
+        return _Diagnosis(
+            silent=expired,
+            process=process,
+            repairing=repairing,
+            logging_in_anew=repairing and status.reason == Reason.RELOGIN_DUE,
+            parked=parked,
+            reason=reason,
+        )
     if not mine:
         reason = "it does not hold the Lease of its account"
         return _Diagnosis(silent=expired, process=process, reason=reason)
-    return _Diagnosis(streaming=True, process=process)
+    return _Diagnosis(streaming=True, process=process, relogin_due=status.reason == Reason.RELOGIN_DUE)
+
+
+def _next_to_relieve(sightings: Mapping[int, Sighting], diagnoses: Mapping[int, _Diagnosis]) -> int | None:
+    """Of the workers that would log in anew the one whose turn it is: one after the other, who has begun goes first."""
+    if any(diagnosis.logging_in_anew for diagnosis in diagnoses.values()):
+        return None
+    due = [index for index, diagnosis in diagnoses.items() if diagnosis.relogin_due]
+
+    def rank(index: int) -> tuple[bool, int]:
+        shard = sightings[index].shard
+        return (shard is None or not shard.spec.home, index)
+
+    return min(due, key=rank, default=None)
 
 
 def is_leaving(sighting: Sighting) -> bool:

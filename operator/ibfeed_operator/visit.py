@@ -115,15 +115,19 @@ class Visit:
                 entries=shard.spec.contracts,
                 reports=shard.status.contracts if shard.status is not None else (),
                 streaming=shard.status is not None and shard.status.session is Session.STREAMING,
-                leaving=self.feed.spec.suspend or is_leaving(self.sightings[worker]),
+                leaving=self.feed.spec.suspend or is_leaving(self.sightings[worker]) or self._is_relieved(worker),
                 silent=worker in self.verdicts and self.verdicts[worker].silent,
                 ended=self.memory.ended.get(worker, {}),
+                home=shard.spec.home,
                 lines=limits.lines_per_account,
                 ladders=limits.depth_per_account,
             )
             for worker, shard in sorted(self.shards.items())
             if not shard.deleting
         ]
+
+    def _is_relieved(self, worker: int) -> bool:
+        return worker in self.verdicts and self.verdicts[worker].relieved
 
     def _sightings(self) -> dict[int, Sighting]:
         leases = {lease.name: lease for lease in self.world.leases}

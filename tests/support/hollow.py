@@ -79,13 +79,14 @@ class Fate:
 
 @dataclass
 class Hollow:
-    """One worker's pod and process. ``session`` may be set by a test; ``cut_off``: it reaches the API no more."""
+    """One worker's pod and process. Tests set ``session`` and ``reason``; ``cut_off``: it reaches the API no more."""
 
     pod: str
     uid: str
     ip: str
     crew: Crew
     session: str = "Streaming"
+    reason: str = ""
     cut_off: bool = False
     started_at: str = ""
     alive: bool = True
@@ -380,7 +381,7 @@ class Crew:
         status = {
             "startedAt": worker.started_at,
             "session": "Stopping" if releasing else worker.session if held else "WaitingForAccount",
-            "reason": "Leaving" if worker.told_to_stop and held else "",
+            "reason": "Leaving" if worker.told_to_stop and held else worker.reason,
             "message": "",
             "marketDataLive": True,
             "kafka": {"reachable": True},

@@ -171,8 +171,8 @@ class Worker:
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ibfeed_worker"],
-                env={**environment(), **own},
+                [sys.executable, *self._settings.get("program", ("-m", "ibfeed_worker"))],
+                env={**environment(), **own, **self._settings.get("environment", {})},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
+from typing import Final
 
 from ibfeed_api.names import Reason, Session
 from ibfeed_worker.log import Log
 from ibfeed_worker.metrics import Metrics
 
-_log = Log(__name__)
+_log: Final = Log(__name__)
+
+
+class _Relogin(Enum):
+    NONE = "none"
+    DUE = "due"  # streaming until others have the contracts
+    UNDER_WAY = "under way"
 
 
 class Board:
@@ -20,6 +28,7 @@ class Board:
         self.message = ""
         self.account: int | None = None
         self._leaving = False
+        self._relogin = _Relogin.NONE
         self._on_change = on_change
         self._gauge = metrics.session
         for state in Session:
@@ -31,9 +40,34 @@ class Board:
         if self.session is Session.STREAMING:
             self.say(Session.STREAMING)
 
+    def relogin_due(self) -> None:
+        """The session is to be replaced: ``Streaming`` asks with that reason to be relieved."""
+        self._relogin = _Relogin.DUE
+        if self.session is Session.STREAMING:
+            self.say(Session.STREAMING)
+
+    def relogin_begins(self) -> None:
+        """From now until it streams again, or fails, the reason for everything is the schedule."""
+        self._relogin = _Relogin.UNDER_WAY
+        self.say(Session.LOGGING_IN)
+
+    def relogin_over(self) -> None:
+        self._relogin = _Relogin.NONE
+        if self.session is Session.STREAMING:
+            self.say(Session.STREAMING)
+
     def say(self, session: Session, reason: Reason | None = None, message: str = "") -> None:
-        if self._leaving and session is Session.STREAMING:
-            reason, message = Reason.LEAVING, "told to stop: streaming until other workers have the contracts"
+        if session is Session.STREAMING:
+            if self._relogin is _Relogin.UNDER_WAY:
+                self._relogin = _Relogin.NONE
+            if self._leaving:
+                reason, message = Reason.LEAVING, "told to stop: streaming until other workers have the contracts"
+            elif self._relogin is _Relogin.DUE:
+                reason, message = Reason.RELOGIN_DUE, "to log in again on schedule: until others have the contracts"
+        elif self._relogin is _Relogin.UNDER_WAY and reason is None:
+            reason, message = Reason.RELOGIN_DUE, message or "logging in again on schedule"
+        elif self._relogin is _Relogin.UNDER_WAY:
+            self._relogin = _Relogin.NONE
         said = (session, reason.value if reason else "", message)
         if said == (self.session, self.reason, self.message):
             return

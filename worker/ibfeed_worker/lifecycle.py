@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, NoReturn
 
 from ibfeed_api.calls import ResolvedRoot
-from ibfeed_api.names import ContractState, Reason, Session
+from ibfeed_api.names import ContractState, Reason, Region, Session
 from ibfeed_api.shard import Account, KafkaStatus, Report, ShardStatus
 from ibfeed_worker import login
 from ibfeed_worker.account.fence import Fence, KernelSwitch
@@ -34,10 +34,13 @@ from ibfeed_worker.log import Log
 from ibfeed_worker.login.page import REASONS, Outcome
 from ibfeed_worker.metrics import Metrics
 from ibfeed_worker.race import bounded, cancel, first, to_the_end
+from ibfeed_worker.relogin import Relogin
+from ibfeed_worker.session.answers import Alive
 from ibfeed_worker.session.conversation import Conversation
 from ibfeed_worker.session.pacing import Budget
 from ibfeed_worker.session.rest import Rest
-from ibfeed_worker.setback import Parked, Setback
+from ibfeed_worker.session.schedule import Appointment, Lifetime, appointment
+from ibfeed_worker.setback import LogInAnew, Parked, Setback
 from ibfeed_worker.shard.status import stamp
 from ibfeed_worker.shard.watch import Shard, ShardWatcher, left_behind
 from ibfeed_worker.shard.writer import StatusWriter
@@ -71,6 +74,7 @@ class Worker:
         self._left_behind: Mapping[int, int] = {}
         self._shard_changed = asyncio.Event()
         self._news = asyncio.Event()  # of the shard, of a contract or of the session
+        self._relogin_news = asyncio.Event()  # the same, for who waits for it meanwhile
         self._feeder: Feeder | None = None
         self._feeder_ready = asyncio.Event()
         self._fence = Fence(KernelSwitch(), self._on_account_lost)
@@ -78,6 +82,7 @@ class Worker:
         self._rest: Rest | None = None
         self._conversation: Conversation | None = None
         self._lost_to_others = 0
+        self._lifetime: Lifetime | None = None
         self._budget = Budget()
         self._universe = Universe()
         self._writer = StatusWriter(kube, config.pod, self._status)
@@ -175,6 +180,7 @@ class Worker:
 
     def _on_news(self) -> None:
         self._news.set()
+        self._relogin_news.set()
         self._writer.poke()
 
     def _account(self) -> Account | None:
@@ -337,6 +343,8 @@ class Worker:
                 if setback.restart_gateway:
                     await self._gateways.stop()
                 await self._back_off(setback, pause.next())
+            except LogInAnew:
+                pause.reset()
             except Parked as parked:
                 if not hold.record.parked:
                     await hold.write(
@@ -362,12 +370,15 @@ class Worker:
             if not self._gateways.is_up:
                 self._board.say(Session.STARTING_GATEWAY)
             gateway = await self._gateways.running()
-            await self._converse(gateway, hold, credentials)
+            await self._converse(account, gateway, hold, credentials)
         finally:
             await _forget(credentials)
 
-    async def _converse(self, gateway: Gateway, hold: Hold, credentials: asyncio.Task[Credentials]) -> NoReturn:
+    async def _converse(
+        self, account: Account, gateway: Gateway, hold: Hold, credentials: asyncio.Task[Credentials]
+    ) -> NoReturn:
         await self._feeder_ready.wait()
+        self._lifetime = None
         rest = Rest(gateway.url, gateway.tls, self._budget, self._metrics)
         conversation = Conversation(
             rest,
@@ -375,15 +386,41 @@ class Worker:
             self._config.spec.accounts,
             log_in=lambda: self._log_in(gateway, hold, credentials),
             stream=lambda session: self._stream(gateway, session),
+            on_alive=self._on_alive,
             lost_to_others=self._lost_to_others,
         )
         self._rest, self._conversation = rest, conversation
         try:
-            await first(conversation.run(), gateway.died.wait())
+            await first(conversation.run(), gateway.died.wait(), self._log_in_anew(account))
             raise Setback(Reason.GATEWAY_DIED, f"the gateway ended; it last said: {gateway.tail}")
         finally:
             self._rest = self._conversation = None
             await to_the_end(_end_conversation(rest, gateway))
+
+    # The schedule.
+
+    async def _log_in_anew(self, account: Account) -> NoReturn:
+        """Raises LogInAnew when the session is to be replaced, and others have what it streams if anybody can."""
+        region = self._config.spec.accounts.region
+        relogin = Relogin(
+            self._board,
+            appointment=lambda: self._appointment(region, account.index),
+            owes=lambda: self._feeder is not None and self._feeder.owes,
+            holds=lambda: self._shard is not None and bool(self._shard.spec.contracts),
+            is_streaming=self.is_streaming,
+            news=self._relogin_news,
+        )
+        await relogin.begin()
+        raise LogInAnew
+
+    def _appointment(self, region: Region, account: int) -> Appointment:
+        if self._lifetime is None:  # a session that a login before ours has left in the gateway: of unknown age
+            self._lifetime = Lifetime(datetime.now(UTC))
+        return appointment(self._lifetime, region, account)
+
+    def _on_alive(self, said: Alive) -> None:
+        if self._lifetime is not None:
+            self._lifetime = self._lifetime.heard(said.sso_expires_ms, datetime.now(UTC))
 
     async def _until_login_is_due(self, hold: Hold) -> None:
         record = hold.record
@@ -421,6 +458,7 @@ class Worker:
         self._metrics.login_seconds.observe(result.seconds)
         _log.info("login", outcome=result.outcome.value, text=result.text, seconds=result.seconds)
         if result.outcome is Outcome.SUCCEEDED:
+            self._lifetime = Lifetime(datetime.now(UTC))
             if hold.record != LoginRecord():
                 await hold.write(LoginRecord())
             return

@@ -28,6 +28,10 @@ class Setback(Exception):
         self.restart_gateway: Final = restart_gateway
 
 
+class LogInAnew(Exception):
+    """The session is to be replaced on schedule; nothing is wrong with it."""
+
+
 class Parked(Exception):
     """Only a person can help: the account must not be tried again until its Lease's annotation is cleared."""
 

@@ -37,6 +37,8 @@ async def hand_over(visit: Visit) -> None:
         accountless={worker for worker, shard in visit.shards.items() if shard.spec.account is None},
         gathering=gathering,
     )
+    for worker, home in visit.decision.homes.items():  # before anything that is lent leaves
+        await visit.patch_shard(visit.shards[worker], {"home": list(home)})
     for _ in range(_MOST_STEPS):
         rewrites = step(visit.holdings(), visit.decision.targets)
         if not rewrites:
@@ -81,7 +83,9 @@ async def _announce(visit: Visit, before: Mapping[int, int], after: Mapping[int,
     for (worker, reason), others in told.items():
         name, rest = visit.name_of(worker), listed(visit.name_of(other) for other in others)
         what = f"{plural(others.total(), 'contract')} moved"
-        if reason:
+        if reason and visit.verdicts[worker].relieved:
+            message = f"{what} from {name} to {rest}: {reason}"
+        elif reason:
             message = f"{what} from {name} to {rest}, since {name} is lost: {reason}"
         else:
             message = f"{what} from {rest} to {name}"

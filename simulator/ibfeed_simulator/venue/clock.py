@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
+from zoneinfo import ZoneInfo
+
+_ZONE = ZoneInfo("America/New_York")
 
 
 class Clock:
@@ -22,3 +26,26 @@ class Clock:
     @property
     def offset(self) -> float:
         return self._offset
+
+
+class DailyReset:
+    """When IB resets the sessions of a region: once a day at a time in New York."""
+
+    def __init__(self, at: dt.time, now: float) -> None:
+        self._at = at
+        self.skip_to(now)
+
+    def skip_to(self, now: float) -> None:
+        """The next one is the first after ``now``."""
+        day = dt.datetime.fromtimestamp(now, _ZONE).date()
+        moment = dt.datetime.combine(day, self._at, _ZONE)
+        if moment.timestamp() <= now:
+            moment = dt.datetime.combine(day + dt.timedelta(days=1), self._at, _ZONE)
+        self._next = moment.timestamp()
+
+    def is_over(self, now: float) -> bool:
+        """Whether it has come since the last time that this was asked."""
+        if now < self._next:
+            return False
+        self.skip_to(now)
+        return True

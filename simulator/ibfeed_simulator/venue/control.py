@@ -26,10 +26,14 @@ class FaultRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ClockRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of ``POST /control/clock``: ``at`` (ISO 8601), or ``advance_seconds``; neither: real time."""
+    """Body of ``POST /control/clock``: ``at`` (ISO 8601), or ``advance_seconds``; neither: real time.
+
+    ``ageing``: sessions grow older by the jump, and a daily reset that it passes takes place.
+    """
 
     at: datetime | None = None
     advance_seconds: float | None = None
+    ageing: bool = False
 
 
 class ControlHandlers:
@@ -66,6 +70,7 @@ class ControlHandlers:
                     "connected": session.connected,
                     "competing": session.competing,
                     "age_seconds": round(now - session.created, 1),
+                    "expires_in_ms": session.expires_in_ms(now),
                     "idle_seconds": round(now - session.last_request, 1),
                 }
                 for session in venue.sessions.of(username)
@@ -178,9 +183,9 @@ class ControlHandlers:
         if wanted.at is not None and wanted.at.tzinfo is None:
             return answer({"error": "at needs an offset, such as 2026-12-20T00:00:00Z"}, 400)
         if wanted.at is not None:
-            venue.set_clock(wanted.at.timestamp())
+            venue.set_clock(wanted.at.timestamp(), ageing=wanted.ageing)
         elif wanted.advance_seconds is not None:
-            venue.set_clock(venue.clock.now() + wanted.advance_seconds)
+            venue.set_clock(venue.clock.now() + wanted.advance_seconds, ageing=wanted.ageing)
         else:
             venue.set_clock(venue.clock.now() - venue.clock.offset)
         return await self.clock(request)

@@ -57,6 +57,7 @@ class Action(StrEnum):
     ABORT_WEBSOCKET = "abort_websocket"
     EXPIRE_BROKERAGE = "expire_brokerage"
     EXPIRE_SSO = "expire_sso"
+    DAILY_RESET = "daily_reset"
     EXPIRE_SUBSCRIPTIONS = "expire_subscriptions"
     COMPETE = "compete"
     UNLOCK = "unlock"
@@ -99,6 +100,7 @@ CATALOGUE: Final[dict[str, str]] = {
     Action.ABORT_WEBSOCKET: "cut websockets without a close frame",
     Action.EXPIRE_BROKERAGE: "end the brokerage session; the login stays",
     Action.EXPIRE_SSO: "end the login",
+    Action.DAILY_RESET: "what IB does at night: every session ends, and `value` seconds of maintenance follow",
     Action.EXPIRE_SUBSCRIPTIONS: "let all subscriptions expire now, without a word",
     Action.COMPETE: "the user logs in somewhere else and takes the brokerage session",
     Action.UNLOCK: "unlock the account and forget failed logins",

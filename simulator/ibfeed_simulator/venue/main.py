@@ -7,6 +7,7 @@ import asyncio
 import logging
 import signal
 import ssl
+from datetime import time
 from pathlib import Path
 
 import msgspec
@@ -40,6 +41,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--lines", type=int, default=100, help="market data lines of an account")
     parser.add_argument("--over-limit", choices=("silence", "error"), default="silence")
     parser.add_argument("--penalty-seconds", type=float, default=900.0, help="of an address that broke the pacing")
+    parser.add_argument("--daily-reset", type=time.fromisoformat, help="HH:MM in New York: sessions end; default never")
+    parser.add_argument("--reset-seconds", type=float, default=60.0, help="of maintenance at each daily reset")
     parser.add_argument("--lock-after", type=int, default=5, help="wrong passwords in a row")
     parser.add_argument("--page-version", type=int, choices=(1, 2), default=2, help="of the login page")
     parser.add_argument("--truth-file", type=Path, help="append the ground truth to this file, too")
@@ -61,6 +64,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
         lines=options.lines,
         over_limit=options.over_limit,
         penalty_seconds=options.penalty_seconds,
+        daily_reset=options.daily_reset,
+        reset_seconds=options.reset_seconds,
         lock_after=options.lock_after,
         page_version=options.page_version,
         truth_file=options.truth_file,

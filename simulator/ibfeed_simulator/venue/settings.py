@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import time
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,8 @@ class Settings:
     lines: int = 100
     over_limit: Literal["silence", "error"] = "silence"
     penalty_seconds: float = 900.0
+    daily_reset: time | None = None  # of the day in New York; None: never
+    reset_seconds: float = 60.0  # of maintenance at each reset
     lock_after: int = 5  # wrong passwords in a row
     page_version: Literal[1, 2] = 2
     truth_file: Path | None = None

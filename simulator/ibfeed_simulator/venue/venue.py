@@ -8,7 +8,7 @@ from pathlib import Path
 from ibfeed_simulator.market import replay
 from ibfeed_simulator.market.catalogue import BY_ROOT
 from ibfeed_simulator.market.exchange import Exchange
-from ibfeed_simulator.venue.clock import Clock
+from ibfeed_simulator.venue.clock import Clock, DailyReset
 from ibfeed_simulator.venue.faults import Action, Board, Condition, Perform
 from ibfeed_simulator.venue.frames import Frame
 from ibfeed_simulator.venue.pacing import Pacing
@@ -37,6 +37,8 @@ class Venue:
         self.pacing = Pacing(settings.penalty_seconds)
         self.truth = Truth(settings.truth_file)
         self.sessions = Sessions(self._on_status, self._on_end)
+        reset = settings.daily_reset
+        self._reset = DailyReset(reset, self.clock.now()) if reset is not None else None
         self.exchange = Exchange(
             settings.seed,
             settings.mode,
@@ -53,6 +55,7 @@ class Venue:
             Action.ABORT_WEBSOCKET: self._abort,
             Action.EXPIRE_BROKERAGE: self._expire_brokerage,
             Action.EXPIRE_SSO: self._expire_sso,
+            Action.DAILY_RESET: self._daily_reset,
             Action.EXPIRE_SUBSCRIPTIONS: self._expire_subscriptions,
             Action.COMPETE: self._compete,
             Action.UNLOCK: self._unlock,
@@ -78,20 +81,28 @@ class Venue:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
-            self.sessions.sweep(self.clock.now())
+            self.look_after_sessions()
+
+    def look_after_sessions(self) -> None:
+        """End what is too old, or idle, or caught by the daily reset."""
+        if self._reset is not None and self._reset.is_over(self.clock.now()):
+            self._daily_reset(None, None)
+        self.sessions.sweep(self.clock.now())
 
     def close(self) -> None:
         for connection in self.streamer.connections:
             connection.close()
         self.truth.close()
 
-    def set_clock(self, epoch_seconds: float) -> None:
-        """Sessions do not age by the jump; contracts do."""
+    def set_clock(self, epoch_seconds: float, *, ageing: bool = False) -> None:
+        """Contracts age by the jump, sessions only if ``ageing``; and nobody has been idle meanwhile."""
         shift = epoch_seconds - self.clock.now()
         self.clock.set(epoch_seconds)
         for session in self.sessions.all():
-            session.created += shift
+            session.created += 0.0 if ageing else shift
             session.last_request += shift
+        if self._reset is not None and not ageing:
+            self._reset.skip_to(self.clock.now())
         for connection in self.streamer.connections:
             for subscription in connection.subscriptions.values():
                 subscription.expires += shift
@@ -221,6 +232,11 @@ class Venue:
         for session in sessions:
             self.sessions.end(session)
         return len(sessions)
+
+    def _daily_reset(self, _: str | None, seconds: float | None) -> int:
+        """Of all users: IB resets a region."""
+        self.board.set(Condition.MAINTENANCE, seconds=self.settings.reset_seconds if seconds is None else seconds)
+        return self._expire_sso(None, None)
 
     def _expire_subscriptions(self, username: str | None, _: float | None) -> int:
         connections = self.streamer.of(username)

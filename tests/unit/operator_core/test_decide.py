@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from ibfeed_api.names import EntryState
+from ibfeed_api.names import EntryState, Rebalance
 from ibfeed_api.shard import Entry
-from ibfeed_operator.decide import decide, unassigned
+from ibfeed_operator.decide import Decision, decide, unassigned
 from ibfeed_operator.facts import Contract, Feed, Health, Placement, UnassignedReason, Universe, WorkerHealth
 from ibfeed_operator.feed_status import ContractStatus, FeedStatus
 from ibfeed_operator.handover import Holding, step
@@ -150,3 +150,56 @@ class TestUnderWay:
     def test_suspended_on_the_way_it_stays_where_it_was(self) -> None:
         decision = decide(feed(suspend=True), universe(*SIX[:3]), self.moved(), self.streaming())
         assert set(decision.targets.owners.values()) == {0}
+
+
+class TestScheduledLogins:
+    """Worker 0 has six contracts and 1 has none, as a night under OnScale or Never might leave them."""
+
+    NIGHT: ClassVar = {0: Verdict(health=WorkerHealth(state=Health.LEAVING), silent=False, relieved=True)}
+    DAY: ClassVar = verdicts(w0=Health.STREAMING)
+    HELD = tuple(entry(conid, day=f"20270{conid}20", slot=conid) for conid in range(1, 7))
+
+    def decide(self, states: dict[int, Verdict], held: list[Holding], lines: int = 100) -> Decision:
+        accounts = type(feed().spec.accounts)(lines_per_account=lines)
+        known = feed(workers=2, rebalance=Rebalance.NEVER, accounts=accounts)
+        return decide(known, universe(*SIX), held, states | verdicts(w1=Health.STREAMING))
+
+    def test_its_contracts_are_lent_and_that_is_written_down(self) -> None:
+        decision = self.decide(self.NIGHT, holdings(self.HELD, ()))
+        assert set(decision.targets.owners.values()) == {1}
+        assert decision.homes == {0: (1, 2, 3, 4, 5, 6)}
+        assert not decision.stranded, "nobody has asked for a drain"
+
+    def test_what_finds_no_line_stays_and_makes_nobody_elses_give_way(self) -> None:
+        decision = self.decide(self.NIGHT, holdings(self.HELD[:3], self.HELD[3:]), lines=4)
+        assert decision.targets.owners == {1: 1, 2: 0, 3: 0, 4: 1, 5: 1, 6: 1}
+
+    def test_they_come_back_whatever_the_policy(self) -> None:
+        lent = [Holding(worker=0, home=(1, 2, 3, 4, 5)), Holding(worker=1, entries=self.HELD)]
+        decision = self.decide(self.DAY, lent)
+        assert {conid for conid, worker in decision.targets.owners.items() if worker == 0} == {1, 2, 3, 4, 5}
+        assert decision.homes == {}, "until they are there"
+
+    def test_what_is_back_or_gone_or_pinned_elsewhere_is_forgotten(self) -> None:
+        lent = [
+            Holding(worker=0, entries=self.HELD[:2], home=(1, 2, 3, 4, 99)),
+            Holding(worker=1, entries=self.HELD[2:]),
+        ]
+        decision = decide(
+            feed(workers=2, rebalance=Rebalance.NEVER),
+            universe(*SIX),
+            lent,
+            self.DAY | verdicts(w1=Health.STREAMING),
+            placement=Placement(pins={4: 1}),
+        )
+        assert decision.homes == {0: (3,)}
+
+    def test_what_was_only_lent_to_it_is_not_its_own(self) -> None:
+        lent = [Holding(worker=0, entries=self.HELD[:3]), Holding(worker=1, entries=self.HELD[3:], home=(1,))]
+        assert self.decide(self.NIGHT, lent).homes[0] == (2, 3)
+
+    def test_while_it_is_away_nothing_is_forgotten(self) -> None:
+        lent = [Holding(worker=0, home=(1, 2)), Holding(worker=1, entries=self.HELD)]
+        for health in (Health.STARTING, Health.RETURNING, Health.LOST, Health.ABSENT):
+            decision = self.decide(verdicts(w0=health), lent)
+            assert (decision.homes, set(decision.targets.owners.values())) == ({}, {1})

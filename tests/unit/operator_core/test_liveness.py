@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from ibfeed_api.names import Session
@@ -10,6 +12,7 @@ from ibfeed_operator.facts import Health
 from ibfeed_operator.liveness import (
     HOLD_S,
     LEASE_EXPIRY_S,
+    RELOGIN_GRACE_S,
     SESSION_GRACE_S,
     TOGETHER_S,
     LeaseObserver,
@@ -225,3 +228,44 @@ class TestLeaseObserver:
         observer.age("ns", "a", "1", 100.0)
         observer.forget("ns", "a")
         assert observer.age("ns", "a", "1", 120.0) == 0.0
+
+
+def due(worker: int, *, home: tuple[int, ...] = ()) -> Sighting:
+    """It streams and would log in anew."""
+    there = shard(worker, entry(worker), reason="ReloginDue")
+    return well(worker, shard=replace(there, spec=msgspec.structs.replace(there.spec, home=home)))
+
+
+def logging_in_anew(worker: int) -> Sighting:
+    return well(worker, shard=shard(worker, entry(worker), session=Session.LOGGING_IN, reason="ReloginDue"))
+
+
+class TestScheduledLogins:
+    def relieved(self, *sightings: Sighting) -> list[int]:
+        verdicts = Liveness().judge({sighting.index: sighting for sighting in sightings}, 0.0)
+        assert all((verdict.health.state is Health.LEAVING) == verdict.relieved for verdict in verdicts.values())
+        return [index for index, verdict in verdicts.items() if verdict.relieved]
+
+    def test_one_after_the_other_is_relieved_and_the_others_stream_on(self) -> None:
+        assert self.relieved(due(2), due(1), well(0)) == [1]
+        assert self.relieved(due(0)) == [0], "nobody can take over: it need not wait"
+
+    def test_who_has_lent_something_already_goes_first(self) -> None:
+        assert self.relieved(due(0), due(1), due(2, home=(5,))) == [2]
+
+    def test_nobody_while_another_logs_in_or_is_lost(self) -> None:
+        assert self.relieved(due(0), logging_in_anew(1), well(2), well(3)) == []
+        assert self.relieved(due(0), without_session(1), well(2), well(3)) == []
+
+    def test_what_could_not_be_lent_stays_while_it_logs_in_and_costs_no_trust(self) -> None:
+        liveness, others = Liveness(), {1: well(1), 2: well(2)}
+        assert liveness.judge(others | {0: logging_in_anew(0)}, 0.0)[0].health.state is Health.RETURNING
+        late = RELOGIN_GRACE_S - 0.1
+        assert liveness.judge(others | {0: logging_in_anew(0)}, late)[0].health.state is Health.RETURNING
+        assert liveness.next_change_s(others, late) < 1.0
+        assert liveness.judge(others | {0: logging_in_anew(0)}, RELOGIN_GRACE_S)[0].health.state is Health.LOST
+
+    def test_one_of_two_is_no_mass_loss(self) -> None:
+        liveness = Liveness()
+        verdicts = liveness.judge({0: logging_in_anew(0), 1: without_session(1, Session.PARKED)}, 0.0)
+        assert not any(verdict.held for verdict in verdicts.values())

@@ -28,7 +28,8 @@ _log: Final = Log(__name__)
 
 class Conversation:
     """``log_in`` does one browser login (raises Setback or Parked); ``stream`` runs one websocket's life with the
-    session of ``/tickle`` and returns why it ended; ``lost_to_others`` counts how often in a row somebody else took
+    session of ``/tickle`` and returns why it ended; ``on_alive`` hears what each ``/tickle`` says of a session;
+    ``lost_to_others`` counts how often in a row somebody else took
     the session."""
 
     def __init__(
@@ -39,6 +40,7 @@ class Conversation:
         *,
         log_in: Callable[[], Awaitable[None]],
         stream: Callable[[str], Awaitable[str]],
+        on_alive: Callable[[Alive], None] = lambda _: None,
         lost_to_others: int = 0,
     ) -> None:
         self._rest = rest
@@ -46,6 +48,7 @@ class Conversation:
         self._accounts = accounts
         self._log_in = log_in
         self._stream = stream
+        self._on_alive = on_alive
         self._lost_to_others = lost_to_others
         self._nudged = asyncio.Event()
         self._logged_in_at: float | None = None
@@ -61,7 +64,7 @@ class Conversation:
     async def run(self) -> NoReturn:
         """Raises Setback or Parked when the session can't go on."""
         while True:
-            said = await self._rest.tickle()
+            said = await self._tickle()
             step = next_step(said, since_login=self._since_login())
             if step not in (Step.WAIT, Step.STREAM):
                 self._troubled_since = None
@@ -85,6 +88,12 @@ class Conversation:
                 await asyncio.sleep(left)
             case _:
                 await self._wait(describe(said) if not isinstance(said, Alive) else "no sense in /tickle")
+
+    async def _tickle(self) -> Tickle:
+        said = await self._rest.tickle()
+        if isinstance(said, Alive):
+            self._on_alive(said)
+        return said
 
     def _since_login(self) -> float | None:
         return None if self._logged_in_at is None else self._loop.time() - self._logged_in_at
@@ -170,7 +179,7 @@ class Conversation:
             except TimeoutError:
                 pass
             self._nudged.clear()
-            match next_step(await self._rest.tickle(), since_login=None):
+            match next_step(await self._tickle(), since_login=None):
                 case Step.STREAM | Step.WAIT:
                     # An upstream in trouble may well go on streaming; the stream's own heartbeat judges that.
                     continue

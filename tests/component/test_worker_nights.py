@@ -1,0 +1,112 @@
+"""Scheduled logins of a real worker, with a session's life of half a minute. The test is its operator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ibfeed_api.names import Region
+from ibfeed_worker.session.schedule import reset_window
+from support import short_nights
+from support.cluster import eventually
+from support.figures import Figures
+from support.simulator import Venue
+from support.stream import Tap
+from support.worker import Stage, Worker, entry
+
+LIFE_S = 40
+NIGHTS: dict[str, Any] = {"program": [short_nights.__file__], "environment": {"SESSION_SECONDS": str(LIFE_S)}}
+
+
+@pytest.fixture(scope="module")
+def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
+    with Venue(tmp_path_factory.mktemp("venue")) as running:
+        yield running
+
+
+@pytest.fixture
+def stage(venue: Venue, gateway_folder: Path, tmp_path: Path) -> Iterator[Stage]:
+    venue.clear()
+    venue.fault("expire_sso")
+    with Stage(venue, gateway_folder, tmp_path) as stage:
+        yield stage
+
+
+def quiet_region() -> str:
+    """One whose own night is not now."""
+    now = datetime.now(UTC)
+    return next(region.value for region in Region if reset_window(region, now).begins - now > timedelta(hours=1))
+
+
+def publishing(worker: Worker) -> set[int]:
+    return {one["conid"] for one in worker.status().get("contracts", []) if one["state"] == "publishing"}
+
+
+def assign(worker: Worker, contracts: list[dict[str, Any]], *, epoch: int = 1, state: str = "Active") -> None:
+    entries = [entry(contract, slot=slot, epoch=epoch, state=state) for slot, contract in enumerate(contracts)]
+    worker.give(1, entries)
+
+
+def test_relieved_it_logs_out_and_in_and_is_given_its_contracts_back(stage: Stage, figures: Figures) -> None:
+    with stage.worker(accounts={"region": quiet_region()}, **NIGHTS) as worker:
+        worker.until("Streaming")
+        contracts = worker.resolve("CL", 3).json()["contracts"]
+        conids = {contract["conid"] for contract in contracts}
+        assign(worker, contracts)
+        eventually(lambda: publishing(worker) == conids, within=15, what="publishing")
+        user = stage.venue.user()
+        worker.until("Streaming", reason="ReloginDue", within=LIFE_S)
+        time.sleep(2)
+        assert publishing(worker) == conids, "it streams until it is relieved"
+        assert stage.venue.user()["logins"] == user["logins"]
+        assign(worker, contracts, state="Retiring")
+        begun = time.monotonic()
+        status = worker.until("LoggingIn", reason="ReloginDue", within=15)
+        assert {one["state"] for one in status["contracts"]} == {"released"}
+        worker.until("Streaming", reason="", within=30)
+        figures.record("worker: scheduled login, from relieved to streaming", time.monotonic() - begun, bar=20)
+        after = stage.venue.user()
+        assert (after["logins"], after["logouts"]) == (user["logins"] + 1, user["logouts"] + 1)
+        with Tap(stage.topics.ticklast.name) as tap:
+            assign(worker, contracts, epoch=2)
+            eventually(lambda: publishing(worker) == conids, within=15, what="publishing again")
+            eventually(lambda: set(tap.by_contract()) == conids, within=10, what="ticks on Kafka")
+
+
+def test_nobody_relieves_it_and_it_logs_in_anew_before_ib_ends_the_session(stage: Stage) -> None:
+    with stage.worker(accounts={"region": quiet_region()}, **NIGHTS) as worker:
+        worker.until("Streaming")
+        contracts = worker.resolve("CL", 3).json()["contracts"]
+        conids = {contract["conid"] for contract in contracts}
+        assign(worker, contracts)
+        logins = stage.venue.user()["logins"]
+        worker.until("Streaming", reason="ReloginDue", within=LIFE_S)
+        age = 0.0
+        while stage.venue.user()["logins"] == logins:
+            age = max([age, *(session["age_seconds"] for session in stage.venue.user()["sessions"])])
+            time.sleep(0.2)
+        # The venue counts from the password on, the worker from the page that says so: what MARGIN is for.
+        assert LIFE_S - 8 < age < LIFE_S + 5, "neither early nor late"
+        with Tap(stage.topics.ticklast.name) as tap:
+            worker.until("Streaming", reason="", within=30)
+            eventually(lambda: publishing(worker) == conids, within=15, what="publishing again")
+            eventually(lambda: set(tap.by_contract()) == conids, within=10, what="ticks on Kafka")
+
+
+def test_told_to_stop_while_it_waits_to_be_relieved(stage: Stage) -> None:
+    with stage.worker(accounts={"region": quiet_region()}, **NIGHTS) as worker:
+        worker.until("Streaming")
+        contracts = worker.resolve("CL", 1).json()["contracts"]
+        assign(worker, contracts)
+        worker.until("Streaming", reason="ReloginDue", within=LIFE_S)
+        logins = stage.venue.user()["logins"]
+        worker.tell_to_stop()
+        worker.until("Streaming", reason="Leaving", within=5)
+        worker.give(1)
+        worker.wait()
+        assert (stage.venue.user()["logins"], stage.venue.user()["logged_in"]) == (logins, False)

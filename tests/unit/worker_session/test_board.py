@@ -1,0 +1,56 @@
+"""What is said of a session that is about to be replaced, or of a worker that is."""
+
+from __future__ import annotations
+
+import pytest
+
+from ibfeed_api.names import Reason, Session
+from ibfeed_worker.board import Board
+from ibfeed_worker.metrics import Metrics
+
+
+@pytest.fixture
+def board() -> Board:
+    board = Board(Metrics(), lambda: None)
+    board.say(Session.STREAMING)
+    return board
+
+
+def said(board: Board) -> tuple[Session, str]:
+    return board.session, board.reason
+
+
+def test_due_it_streams_with_a_reason_through_a_reconnection(board: Board) -> None:
+    board.relogin_due()
+    assert said(board) == (Session.STREAMING, Reason.RELOGIN_DUE)
+    board.say(Session.RECONNECTING, Reason.SESSION_LOST, "stream ended")
+    assert said(board) == (Session.RECONNECTING, Reason.SESSION_LOST), "nobody has been relieved yet"
+    board.say(Session.STREAMING)
+    assert said(board) == (Session.STREAMING, Reason.RELOGIN_DUE)
+    board.relogin_over()
+    assert said(board) == (Session.STREAMING, "")
+
+
+def test_under_way_each_state_has_the_reason_until_it_streams(board: Board) -> None:
+    board.relogin_due()
+    board.relogin_begins()
+    for state in (Session.LOGGING_IN, Session.STARTING_GATEWAY, Session.LOGGING_IN, Session.CONNECTING):
+        board.say(state)
+        assert said(board) == (state, Reason.RELOGIN_DUE)
+    board.say(Session.STREAMING)
+    board.say(Session.CONNECTING)
+    assert said(board) == (Session.CONNECTING, "")
+
+
+def test_a_failure_is_a_failure(board: Board) -> None:
+    board.relogin_begins()
+    board.say(Session.BACKING_OFF, Reason.LOGIN_TIMEOUT, "no answer")
+    assert said(board) == (Session.BACKING_OFF, Reason.LOGIN_TIMEOUT)
+    board.say(Session.LOGGING_IN)
+    assert said(board) == (Session.LOGGING_IN, "")
+
+
+def test_who_is_told_to_stop_says_so_first(board: Board) -> None:
+    board.relogin_due()
+    board.leave()
+    assert said(board) == (Session.STREAMING, Reason.LEAVING)

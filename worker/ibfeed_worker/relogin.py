@@ -1,0 +1,77 @@
+"""The nightly login: wait for the session's appointment, ask to be relieved, and say when to begin.
+
+The operator relieves one worker of a feed at a time. Until then this one streams on, whatever that takes; at the latest
+moment it logs in anew all the same, and what it misses is a gap as after any lost session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from ibfeed_worker.board import Board
+from ibfeed_worker.log import Log
+from ibfeed_worker.session.schedule import Appointment
+
+HEIRS_S: Final = 5.0  # after the last release: until the heirs publish, everything could still turn back to us
+_LOOK_EVERY_S: Final = 15.0
+_log: Final = Log(__name__)
+
+
+class Relogin:
+    """``appointment`` is asked anew at each look, for IB may name another end. ``owes``: whether anything is still ours
+    to publish; ``holds``: or in our hands, though released. ``news`` is set when these may have changed."""
+
+    def __init__(
+        self,
+        board: Board,
+        *,
+        appointment: Callable[[], Appointment],
+        owes: Callable[[], bool],
+        holds: Callable[[], bool],
+        is_streaming: Callable[[], bool],
+        news: asyncio.Event,
+    ) -> None:
+        self._board = board
+        self._appointment = appointment
+        self._owes = owes
+        self._holds = holds
+        self._is_streaming = is_streaming
+        self._news = news
+
+    async def begin(self) -> None:
+        """Return when the session is to be ended now; the board says from then on that a login is under way."""
+        while not (self._is_streaming() and self._left(self._appointment().due) <= 0):
+            if self._left(self._appointment().latest) <= 0:
+                break
+            await self._pause(self._appointment().due)
+        began = False
+        self._board.relogin_due()
+        try:
+            while self._owes() and self._left(self._appointment().latest) > 0:
+                await self._pause(self._appointment().latest)
+            released = datetime.now(UTC)
+            while not self._owes() and self._holds() and self._left(released + timedelta(seconds=HEIRS_S)) > 0:
+                await self._pause(released + timedelta(seconds=HEIRS_S))
+            _log.info("logging in anew on schedule", relieved=not self._owes())
+            self._board.relogin_begins()
+            began = True
+        finally:
+            if not began:
+                self._board.relogin_over()
+
+    async def _pause(self, until: datetime) -> None:
+        """Until something has happened, but not for long: the time of day may be set, too."""
+        left = self._left(until)
+        self._news.clear()
+        try:
+            async with asyncio.timeout(min(_LOOK_EVERY_S, left) if left > 0 else _LOOK_EVERY_S):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+
+    @staticmethod
+    def _left(moment: datetime) -> float:
+        return (moment - datetime.now(UTC)).total_seconds()
