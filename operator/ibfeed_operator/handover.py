@@ -170,6 +170,8 @@ class _Step:
         placed = sorted(self._placed.get(conid, {}).items(), key=lambda item: item[1].epoch)
         active = [item for item in placed if item[1].state is EntryState.ACTIVE]
         retiring = [item for item in placed if item[1].state is EntryState.RETIRING]
+        if target is not None:
+            target = self._heir(self._placed.get(conid, {}), [*retiring, *active], target)
         for worker, entry in placed:
             if entry.state is EntryState.STANDBY and worker != target:
                 self._drop(worker, entry)
@@ -190,6 +192,18 @@ class _Step:
             self._succeed(conid, target, retiring)
         elif target in self._placed.get(conid, {}) or self._room(target):
             self._activate(target, conid, ())
+
+    def _heir(self, placed: Mapping[int, Entry], had: Sequence[tuple[int, Entry]], target: int) -> int:
+        """``target``; but if it is cold and who had the contract last is gone: who holds what came since it let go.
+
+        ``had``: where the contract is, or was, Active, the last one last.
+        """
+        there = placed.get(target)
+        warm = there is not None and (there.state is not EntryState.STANDBY or self._warm(target, there))
+        if warm or not had or self._up(*had[-1], released=True):
+            return target
+        holders = (old for old, entry in had[:-1] if self._up(old, entry, released=True) and not self._ends(old))
+        return next(holders, target)
 
     def _clear(self, retiring: Sequence[tuple[int, Entry]], worker: int, entry: Entry, target: int | None) -> None:
         """Drop what has retired, once the move that ended at ``worker`` cannot turn back there any more."""

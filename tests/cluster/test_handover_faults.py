@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from ibfeed_api import names, symbology
 from support.faulty_api import CUT, SILENCE, Fault, FaultyApi, Write, faulty_api
-from support.hollow import Crew, quietly
+from support.hollow import LEASES, PODS, Crew, Fate, quietly
 from support.hollow_feed import FEEDS, Feed, eventually, hollow_crew, hollow_plane
 from support.ledger import Ledger, ledger
 from support.operator_process import QuickOperator
@@ -70,6 +70,7 @@ class Lane(Feed):
         super().__init__(stage.crew, f"lane{number}")
         self.stage = stage
         self.at = 0
+        self.pods = (f"{self.name}-0", f"{self.name}-1")
 
     async def pin(self, worker: int) -> None:
         pin = f"{SYMBOLS[STAYS]}=0,{SYMBOLS[MOVES]}={worker}"
@@ -80,6 +81,27 @@ class Lane(Feed):
         await self.pin(1 - self.at)
         self.at = 1 - self.at
         await self.settled(what)
+
+    async def move_despite(self, victim: str, what: str) -> None:
+        """A move during which a worker dies: first the other one has everything, then the plan is reached after all."""
+        await eventually(self._all_stream, within=40, what=f"{self.name}: both workers stream")
+        await self.pin(1 - self.at)
+        self.at = 1 - self.at
+        survivor = next(pod for pod in self.pods if pod != victim)
+
+        async def taken_over() -> object:
+            return self.crew.workers[victim].process in self.crew.dead and self.published()
+
+        goal = {STAYS: survivor, MOVES: survivor}
+        await eventually(taken_over, wanted=goal, within=40, what=f"{self.name}: {what}; the other one has all")
+        lease = self.crew.workers[victim].held  # that the next pod would have to wait for
+        await self.cluster.patch(f"{LEASES}/{lease}", {"spec": {"holderIdentity": ""}})
+        await self.cluster.delete(f"{PODS}/{victim}")  # a container that dies again and again is not trusted at once
+        await self.settled(what)
+
+    async def _all_stream(self) -> bool:
+        """A process that died in the case before must not be taken for this case's."""
+        return all((worker := self.crew.workers.get(pod)) is not None and worker.streams for pod in self.pods)
 
     async def settled(self, what: str) -> None:
         wanted = {STAYS: f"{self.name}-0", MOVES: f"{self.name}-{self.at}"}
@@ -200,6 +222,52 @@ async def test_every_write_of_the_operator_in_every_way(stage: Stage) -> None:
     assert _lost(stage) == []
     assert count == (6 * 2 + 2) * 6
     assert set(stage.skipped) <= {"status #2"}, stage.skipped
+
+
+def _death_cases(stage: Stage) -> Iterable[Case]:
+    for step, role, done in itertools.product(STEPS, ("old", "new"), (False, True)):
+        yield _death_case(stage, step, role, done=done)
+    for (by, state), role, written in itertools.product(
+        (("new", "warm"), ("old", "released"), ("new", "publishing")), ("old", "new"), (False, True)
+    ):
+        yield _own_death_case(stage, by, state, role, written=written)
+
+
+def _death_case(stage: Stage, step: str, role: str, *, done: bool) -> Case:
+    """A worker dies as the operator writes: the write comes right after the death, or right before it."""
+
+    async def case(lane: Lane) -> None:
+        victim = f"{lane.name}-{lane.at if role == 'old' else 1 - lane.at}"
+
+        async def die() -> None:
+            await stage.crew.kill(victim)
+
+        fault = Fault(lane.nth(step, 1), **({"after": die} if done else {"before": die}))
+        stage.api.faults.append(fault)
+        await lane.move_despite(victim, f"the {role} worker dies {'after' if done else 'before'} {step}")
+        assert fault.fired
+
+    return case
+
+
+def _own_death_case(stage: Stage, by: str, state: str, role: str, *, written: bool) -> Case:
+    """A worker dies as one of the two reports: right before or right after it is written."""
+
+    async def case(lane: Lane) -> None:
+        workers = {"old": f"{lane.name}-{lane.at}", "new": f"{lane.name}-{1 - lane.at}"}
+        fate = Fate(workers[by], MOVES, state, workers[role], written)
+        stage.crew.fates.append(fate)
+        when = "after" if written else "before"
+        await lane.move_despite(workers[role], f"the {role} worker dies {when} the {by} one reports {state}")
+        assert fate not in stage.crew.fates
+
+    return case
+
+
+async def test_death_of_either_worker_at_each_step_loses_only_what_nobody_had(stage: Stage) -> None:
+    count = await stage.play(_death_cases(stage))
+    assert count == 2 * 2 * (4 + 3)
+    assert [hole for lane in stage.lanes for hole in stage.crew.lost_though_had(lane.name)][:3] == []
 
 
 async def test_watches_that_end_or_expire_in_the_middle_of_moves(stage: Stage) -> None:

@@ -139,6 +139,7 @@ class Crew:
         # Feed and conid -> update -> the processes that were sent it; and those that died of a sudden.
         self.witnesses: dict[tuple[str, int], dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
         self.dead: set[str] = set()
+        self.taken: dict[tuple[str, int], int] = defaultdict(int)  # the highest epoch that was reported ``publishing``
         self._beat = 0
         self._restarts: dict[str, int] = defaultdict(int)
         self._addresses: dict[str, str] = {}  # a name's address is for life, and so is its server
@@ -173,7 +174,11 @@ class Crew:
         ]
 
     def lost_though_had(self, feed: str) -> list[str]:
-        """Holes in what was published for ``feed`` that a process could have filled which lives, or ended in order."""
+        """Holes in what was published for ``feed`` that a process could have filled which lives, or ended in order.
+
+        Who was told to forget a contract because its heir publishes it could not: what came between the heir's death
+        and that news is lost.
+        """
         return [
             f"{conid}: {update} was sent to {witnesses}"
             for (name, conid), record in self.records.items()
@@ -315,6 +320,10 @@ class Crew:
 
     def _obey(self, worker: Hollow) -> None:
         entries = {entry["conid"]: entry for entry in worker.spec.get("contracts", ())}
+        for conid, line in worker.lines.items():
+            if conid not in entries and line.epoch < self.taken[worker.feed, conid]:
+                for update in line.buffer:
+                    self.witnesses[worker.feed, conid][update].discard(worker.process)
         worker.lines = {conid: line for conid, line in worker.lines.items() if conid in entries and worker.streams}
         for conid, entry in entries.items():
             if self._is_over(worker, entry):
@@ -401,6 +410,10 @@ class Crew:
         worker.reported = said
         with contextlib.suppress(NotFound):
             await self.cluster.patch(f"{SHARDS}/{worker.pod}/status", {"status": status})
+            for report in reports:
+                if report["state"] == "publishing":
+                    key = worker.feed, report["conid"]
+                    self.taken[key] = max(self.taken[key], report["epoch"])
         for fate in fates:
             if fate.written:
                 await self.kill(fate.victim)

@@ -190,6 +190,46 @@ class World:
         raise AssertionError(f"never settles: {self}")
 
 
+def wasted(before: World, after: World) -> list[int]:
+    """What a worker that let go has held since, and is passed over, or told to forget while nobody else holds it."""
+    present, last = set(after.log), max(after.log, default=0)
+    held = [set(worker.buffer) - present if worker.alive and worker.spec else set() for worker in after.workers]
+    lost: set[int] = set()
+    for then, now, mine in zip(before.workers, after.workers, held, strict=True):
+        if then.alive and then.spec is not None and then.spec.state is RETIRING:
+            lost |= {update for update in mine if update < last}
+            if now.spec is None:
+                lost |= {update for update in then.buffer if update > last and not any(update in one for one in held)}
+    return sorted(lost)
+
+
+def explore_one_death(workers: int, *, updates: int, plans: int) -> int:
+    """Visit every world in which a process dies, and stays dead. Who looks at the dead plans anew before he writes."""
+    start = World(workers=(Process(spec=entry(1, 1)), *(Process() for _ in range(workers - 1))), target=A).obey(A)
+    seen, todo = {start}, deque([start])
+    while todo:
+        world = todo.popleft()
+        planned = world.workers[world.target].alive
+        nexts = [*(world.writes() if planned else ()), world.write_status()]
+        if world.sent < updates:
+            nexts.append(world.emit())
+        for index, worker in enumerate(world.workers):
+            if not worker.alive:
+                continue
+            nexts.append(world.obey(index))
+            if index != world.target and (world.plans < plans or not planned):
+                nexts.append(replace(world, target=index, plans=world.plans + planned))
+            if not world.deaths:
+                nexts.append(world.die(index))
+        for candidate in nexts:
+            assert not (waste := wasted(world, candidate)), f"{waste} wasted: {world} -> {candidate}"
+            if candidate not in seen:
+                candidate.check()
+                seen.add(candidate)
+                todo.append(candidate)
+    return len(seen)
+
+
 def explore(workers: int, *, updates: int, plans: int, deaths: int, leaves: int, cuts: int) -> int:
     """Visit every world that is reached by so many updates, changes of plan, deaths, orders to stop and workers cut
     off; returns how many there are."""
@@ -254,3 +294,8 @@ def explore(workers: int, *, updates: int, plans: int, deaths: int, leaves: int,
 )
 def test_every_order_of_events(workers: int, updates: int, plans: int, deaths: int, leaves: int, cuts: int) -> None:
     assert explore(workers, updates=updates, plans=plans, deaths=deaths, leaves=leaves, cuts=cuts) > 1000
+
+
+@pytest.mark.parametrize(("workers", "updates", "plans"), [(2, 3, 2), (3, 2, 1)])
+def test_a_death_loses_nothing_that_a_living_worker_holds(workers: int, updates: int, plans: int) -> None:
+    assert explore_one_death(workers, updates=updates, plans=plans) > 1000
