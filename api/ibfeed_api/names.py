@@ -127,6 +127,7 @@ class Reason(StrEnum):
     GATEWAY_SILENT = "GatewaySilent"
     UPSTREAM_UNREACHABLE = "UpstreamUnreachable"
     SESSION_LOST = "SessionLost"
+    FEED_SILENT = "FeedSilent"  # heartbeats go on, market data does not although it should
     LEASE_LOST = "LeaseLost"
     PENALTY_BOX = "PenaltyBox"
     DAILY_RESET = "DailyReset"  # lost, or not to be had, within IB's daily reset

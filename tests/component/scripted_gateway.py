@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from ibfeed_api.feed import Kafka, Topic, Topics
 from ibfeed_api.names import EntryState
 from ibfeed_api.shard import Entry
+from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.publish import Connect, connect
 from ibfeed_worker.stream import Feeder, Link, SessionFacts, StreamEnd, Timing
 from support.stream import KAFKA
@@ -174,7 +175,9 @@ def topics(servers: str = KAFKA) -> Iterator[Kafka]:
 class Worker:
     """A feeder and what it told its shell."""
 
-    def __init__(self, kafka: Kafka, timing: Timing | None, connect: Connect) -> None:
+    def __init__(
+        self, kafka: Kafka, timing: Timing | None, connect: Connect, hours: Callable[[Entry], Hours] | None = None
+    ) -> None:
         self.sessions: list[SessionFacts] = []
         self.changed = asyncio.Event()
         self.feeder = Feeder(
@@ -186,6 +189,7 @@ class Worker:
             on_change=self.changed.set,
             may_write=lambda: True,
             on_session=self.sessions.append,
+            hours=hours,
             timing=timing,
             connect=connect,
         )
@@ -202,8 +206,13 @@ class Worker:
 
 
 @contextlib.asynccontextmanager
-async def working(kafka: Kafka, timing: Timing | None = None, connect: Connect = connect) -> AsyncIterator[Worker]:
-    worker = Worker(kafka, timing, connect)
+async def working(
+    kafka: Kafka,
+    timing: Timing | None = None,
+    connect: Connect = connect,
+    hours: Callable[[Entry], Hours] | None = None,
+) -> AsyncIterator[Worker]:
+    worker = Worker(kafka, timing, connect, hours)
     await worker.feeder.start()
     worker.feeder.obey(())
     try:

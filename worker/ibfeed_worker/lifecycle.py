@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 
 from ibfeed_api.calls import ResolvedRoot
 from ibfeed_api.names import ContractState, Reason, Region, Session
-from ibfeed_api.shard import Account, KafkaStatus, Report, ShardStatus
+from ibfeed_api.shard import Account, Entry, KafkaStatus, Report, ShardStatus
 from ibfeed_worker import login
 from ibfeed_worker.account.fence import Fence, KernelSwitch
 from ibfeed_worker.account.hold import Hold, read_record, take
@@ -26,6 +26,7 @@ from ibfeed_worker.config import Config
 from ibfeed_worker.credentials import Credentials, CredentialsError, source_of
 from ibfeed_worker.gateway.keeper import GatewayKeeper
 from ibfeed_worker.gateway.process import Gateway, GatewaySettings
+from ibfeed_worker.hours.timetable import Timetable
 from ibfeed_worker.http.server import HttpServer
 from ibfeed_worker.kube.client import ApiError, Kube, connect
 from ibfeed_worker.kube.secrets import read_secret
@@ -45,7 +46,7 @@ from ibfeed_worker.shard.status import stamp
 from ibfeed_worker.shard.watch import Shard, ShardWatcher, left_behind
 from ibfeed_worker.shard.writer import StatusWriter
 from ibfeed_worker.stop import Stop
-from ibfeed_worker.stream import Feeder, Link, SessionFacts
+from ibfeed_worker.stream import Feeder, Link, SessionFacts, StreamEnd
 from ibfeed_worker.universe.resolve import CantAsk, Universe
 
 _LOOK_AT_PARKED_S: Final = 5.0
@@ -85,6 +86,7 @@ class Worker:
         self._lifetime: Lifetime | None = None
         self._budget = Budget()
         self._universe = Universe()
+        self._timetable = Timetable()
         self._writer = StatusWriter(kube, config.pod, self._status)
         self._board = Board(metrics, self._on_news)
         self._watcher = ShardWatcher(kube, config.pod, self._on_shard)
@@ -242,6 +244,7 @@ class Worker:
             on_change=self._on_news,
             may_write=lambda: self._fence.open,
             left_behind=self._left_behind,
+            hours=self._timetable.hours,
             on_session=self._on_session_facts,
         )
         await feeder.start()
@@ -391,7 +394,12 @@ class Worker:
         )
         self._rest, self._conversation = rest, conversation
         try:
-            await first(conversation.run(), gateway.died.wait(), self._log_in_anew(account))
+            await first(
+                conversation.run(),
+                gateway.died.wait(),
+                self._log_in_anew(account),
+                self._timetable.keep(rest, self._entries_to_ask),
+            )
             raise Setback(Reason.GATEWAY_DIED, f"the gateway ended; it last said: {gateway.tail}")
         finally:
             self._rest = self._conversation = None
@@ -482,8 +490,8 @@ class Worker:
             self._board.say(Session.LOGGING_IN)
         _log.info("login begins", waited=max(0.0, delay))
 
-    async def _stream(self, gateway: Gateway, session: str) -> str:
-        """One websocket's life; returns why it ended."""
+    async def _stream(self, gateway: Gateway, session: str) -> StreamEnd:
+        """One websocket's life."""
         assert self._feeder is not None  # noqa: S101 - _converse waited for it
         link = Link(
             url=gateway.websocket_url,
@@ -493,7 +501,11 @@ class Worker:
         )
         end = await self._feeder.stream(link)
         self._metrics.streams_ended.labels(reason=end.reason.value).inc()
-        return end.text
+        return end
+
+    def _entries_to_ask(self) -> tuple[Entry, ...]:
+        """Contracts whose trading hours matter now."""
+        return self._shard.spec.contracts if self._shard is not None and self.is_streaming() else ()
 
     # What the HTTP server asks.
 

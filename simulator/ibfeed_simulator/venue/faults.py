@@ -42,12 +42,14 @@ class Condition(StrEnum):
     NOT_PAPER = "not_paper"
     UNKNOWN_ROOTS = "unknown_roots"
     FEWER_CONTRACTS = "fewer_contracts"
+    NO_SCHEDULE = "no_schedule"
     # Of the websocket.
     SILENT_FEED = "silent_feed"
     NO_HEARTBEAT = "no_heartbeat"
     DELAYED = "delayed"
     HALTED = "halted"
     FRAGMENTED = "fragmented"
+    DEAF = "deaf"
 
 
 class Action(StrEnum):
@@ -91,11 +93,13 @@ CATALOGUE: Final[dict[str, str]] = {
     Condition.NOT_PAPER: "the session says isPaper false",
     Condition.UNKNOWN_ROOTS: "trsrv/futures knows no root",
     Condition.FEWER_CONTRACTS: "trsrv/futures leaves out all but the first `value` contracts",
+    Condition.NO_SCHEDULE: "trading schedules are refused with 500; `value`: only those by contract, or by venue",
     Condition.SILENT_FEED: "heartbeats go on, market data does not; `value`: only this conid",
     Condition.NO_HEARTBEAT: "market data goes on, heartbeats do not",
     Condition.DELAYED: "market data availability (6509) is `value`, by default DpB",
     Condition.HALTED: "the last price carries an H",
     Condition.FRAGMENTED: "frames of new websockets come as fragments of `value` bytes",
+    Condition.DEAF: "umd changes nothing: market data goes on",
     Action.DROP_WEBSOCKET: "close websockets with code 1001",
     Action.ABORT_WEBSOCKET: "cut websockets without a close frame",
     Action.EXPIRE_BROKERAGE: "end the brokerage session; the login stays",

@@ -14,6 +14,7 @@ from ibfeed_simulator.market.catalogue import BY_ROOT, Product
 from ibfeed_simulator.market.contracts import MONTH_NAMES, Contract
 from ibfeed_simulator.market.exchange import trading_date
 from ibfeed_simulator.market.forms import PriceForm
+from ibfeed_simulator.market.hours import TradingSession
 from ibfeed_simulator.venue.answers import answer, error
 from ibfeed_simulator.venue.faults import Condition, number
 from ibfeed_simulator.venue.frames import server_id
@@ -301,31 +302,27 @@ class InstrumentHandlers:
                 self._venue.streamer.unsubscribe(connection, conid)
         return answer({"unsubscribed": True})
 
-    async def schedule(self, request: web.Request, _: SsoSession) -> web.StreamResponse:
-        """``/trsrv/secdef/schedule``: wall times of any Saturday to any Friday, in the product's zone."""
+    async def schedule(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
+        """``/trsrv/secdef/schedule``: wall times of any Saturday to any Friday, in its zone; holidays by date."""
+        if self._schedules_refused(session, "venue"):
+            return error("schedule is not available", 500)
         product = BY_ROOT.get(request.query.get("symbol", ""))
         if product is None:
             return answer([])
         zone = ZoneInfo(product.timezone)
         # A week without holidays, as a pattern: its Saturday is 20000101.
-        pattern = date(2026, 9, 12)
-        schedules = []
-        for offset in range(7):
-            session = self._venue.exchange.session(pattern + timedelta(days=offset), zone)
-            entry: dict[str, object] = {
-                "clearingCycleEndTime": "1700",
-                "tradingScheduleDate": f"{_ANY_SATURDAY + timedelta(days=offset):%Y%m%d}",
-                "sessions": [],
-                "tradingtimes": [],
-            }
-            if session is not None:
-                times = {
-                    "openingTime": f"{session.opening.astimezone(zone):%H%M}",
-                    "closingTime": f"{session.closing.astimezone(zone):%H%M}",
-                }
-                entry["sessions"] = [{**times, "prop": "LIQUID"}]
-                entry["tradingtimes"] = [{**times, "cancelDayOrders": "Y"}]
-            schedules.append(entry)
+        pattern = [date(2026, 9, 12) + timedelta(days=offset) for offset in range(7)]
+        sessions = [self._venue.exchange.session(day, zone) for day in pattern]
+        schedules = [
+            _day(_ANY_SATURDAY + timedelta(days=offset), session, zone) for offset, session in enumerate(sessions)
+        ]
+        today = trading_date(self._venue.clock.now())
+        for offset in range(-1, _SCHEDULE_DAYS):
+            day = today + timedelta(days=offset)
+            found = self._venue.exchange.session(day, zone)
+            usual = sessions[(day.weekday() - pattern[0].weekday()) % 7]
+            if (found is None) != (usual is None):
+                schedules.append(_day(day, found, zone))
         return answer(
             [
                 {
@@ -338,8 +335,14 @@ class InstrumentHandlers:
             ]
         )
 
-    async def trading_schedule(self, request: web.Request, _: SsoSession) -> web.StreamResponse:
+    def _schedules_refused(self, session: SsoSession, kind: str) -> bool:
+        refused = self._venue.board.active(Condition.NO_SCHEDULE, session.user.username)
+        return refused is not None and refused.value in (None, kind)
+
+    async def trading_schedule(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
         """``/contract/trading-schedule``: the coming days, in epoch seconds."""
+        if self._schedules_refused(session, "contract"):
+            return error("schedule is not available", 500)
         contract = _contract(request.query.get("conid", ""))
         if contract is None:
             return error("Bad Request: conid is required", 400)
@@ -348,15 +351,33 @@ class InstrumentHandlers:
         schedules: dict[str, object] = {}
         for offset in range(-1, _SCHEDULE_DAYS):
             day = today + timedelta(days=offset)
-            session = self._venue.exchange.session(day, zone)
-            if session is None:
+            found = self._venue.exchange.session(day, zone)
+            if found is None:
                 continue
-            times = {"opening": int(session.opening.timestamp()), "closing": int(session.closing.timestamp())}
+            times = {"opening": int(found.opening.timestamp()), "closing": int(found.closing.timestamp())}
             schedules[f"{day:%Y%m%d}"] = {
                 "extended_hours": [{**times, "cancel_daily_orders": True}],
                 "liquid_hours": [times],
             }
         return answer({"exchange_time_zone": contract.product.timezone, "schedules": schedules})
+
+
+def _day(day: date, session: TradingSession | None, zone: ZoneInfo) -> dict[str, object]:
+    """An entry of ``/trsrv/secdef/schedule``; without a session there is no trading."""
+    entry: dict[str, object] = {
+        "clearingCycleEndTime": "1700",
+        "tradingScheduleDate": f"{day:%Y%m%d}",
+        "sessions": [],
+        "tradingtimes": [],
+    }
+    if session is not None:
+        times = {
+            "openingTime": f"{session.opening.astimezone(zone):%H%M}",
+            "closingTime": f"{session.closing.astimezone(zone):%H%M}",
+        }
+        entry["sessions"] = [{**times, "prop": "LIQUID"}]
+        entry["tradingtimes"] = [{**times, "cancelDayOrders": "Y"}]
+    return entry
 
 
 def _number_of(text: str) -> int:

@@ -99,7 +99,7 @@ class WebsocketHandler:
             self._subscribe(connection, session, rest)
         elif topic == "umd":
             conid = _conid(rest.partition("+")[0])
-            if conid is not None:
+            if conid is not None and not venue.board.take(Condition.DEAF, session.user.username):
                 venue.streamer.unsubscribe(connection, conid)
         elif topic == "sbd":
             self._open_book(connection, session, rest)

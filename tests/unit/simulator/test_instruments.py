@@ -112,6 +112,29 @@ async def test_schedules_say_when_the_market_is_open(start: Start) -> None:
             assert hours["closing"] - hours["opening"] == 23 * 3600
 
 
+async def test_a_holiday_overrides_its_weekday(start: Start) -> None:
+    stand = await start(hours="exchange")
+    session = await stand.log_in()
+    await stand.control.post("/control/clock", json={"at": "2026-11-24T15:00:00Z"})  # Thanksgiving is on the 26th
+    _, (schedule,) = await session.get("/trsrv/secdef/schedule", assetClass="FUT", symbol="CL")
+    dated = {entry["tradingScheduleDate"]: entry["tradingtimes"] for entry in schedule["schedules"][7:]}
+    assert dated == {"20261126": []}
+    _, coming = await session.get("/contract/trading-schedule", conid=str(await session.conid()))
+    assert "20261126" not in coming["schedules"]
+    assert "20261127" in coming["schedules"]
+
+
+async def test_schedules_can_be_refused(start: Start) -> None:
+    stand = await start()
+    session = await stand.log_in()
+    await stand.fault("no_schedule", value="contract")
+    conid = str(await session.conid())
+    assert (await session.get("/contract/trading-schedule", conid=conid))[0] == 500
+    assert (await session.get("/trsrv/secdef/schedule", assetClass="FUT", symbol="CL"))[0] == 200
+    await stand.fault("no_schedule")
+    assert (await session.get("/trsrv/secdef/schedule", assetClass="FUT", symbol="CL"))[0] == 500
+
+
 async def test_unsubscribe_by_rest(start: Start) -> None:
     session = await (await (await start()).log_in()).open()
     conid = await session.conid()

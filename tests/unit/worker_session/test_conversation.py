@@ -20,6 +20,7 @@ from ibfeed_worker.session.conversation import Conversation
 from ibfeed_worker.session.pacing import Budget
 from ibfeed_worker.session.rest import Rest
 from ibfeed_worker.setback import Parked, Setback
+from ibfeed_worker.stream import End, StreamEnd
 from support.clock import run
 
 
@@ -76,6 +77,7 @@ class Scene:
         self.logins = 0
         self.streams: list[tuple[float, str]] = []
         self.stream_life = 1e9
+        self.stream_ends: list[StreamEnd] = []
         tls = PinnedTls(ssl.create_default_context(), "")
         transport = httpx.MockTransport(self.ib.answer)
         rest = Rest("https://127.0.0.1:5000", tls, Budget(), Metrics(), transport)
@@ -87,11 +89,11 @@ class Scene:
         self.ib.logged_in_at = asyncio.get_running_loop().time()
         self.ib.brokerage = True
 
-    async def stream(self, session: str) -> str:
+    async def stream(self, session: str) -> StreamEnd:
         self.streams.append((asyncio.get_running_loop().time(), session))
         self.board.say(Session.STREAMING)
         await asyncio.sleep(self.stream_life)
-        return "closed"
+        return self.stream_ends.pop(0) if self.stream_ends else StreamEnd(End.CLOSED, "closed")
 
 
 def play(scene: Callable[[], Any]) -> Any:
@@ -266,5 +268,27 @@ def test_a_stream_that_keeps_breaking_is_tried_ever_more_slowly() -> None:
         assert 6 < len(scene.streams) < 20
         assert len(scene.streams) > 1 and scene.streams[1][0] - scene.streams[0][0] < 1.5
         talk.cancel()
+
+    play(act)
+
+
+def test_a_silent_feed_is_connected_anew_then_opened_anew_then_logged_in_anew() -> None:
+    async def act() -> None:
+        scene = Scene()
+        scene.stream_life = 40.0
+        scene.stream_ends = [StreamEnd(End.SILENT_FEED, "no market data", silent_in_a_row=n) for n in (1, 2, 3)]
+        initialised: list[int] = []
+        talk = asyncio.create_task(scene.conversation.run())
+        for count in (1, 2, 3):
+            while len(scene.streams) < count:  # noqa: ASYNC110 - its sleep takes no time
+                await asyncio.sleep(1)
+            initialised.append(scene.ib.count("/iserver/auth/ssodh/init"))
+        with pytest.raises(Setback) as caught:
+            await talk
+        assert caught.value.reason is Reason.FEED_SILENT
+        assert "3 connections in a row" in caught.value.message
+        assert initialised == [0, 0, 1]
+        assert scene.logins == 1
+        assert (scene.board.session, scene.board.reason) == (Session.RECONNECTING, Reason.FEED_SILENT)
 
     play(act)

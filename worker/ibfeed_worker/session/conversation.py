@@ -17,6 +17,7 @@ from ibfeed_worker.session.answers import Alive, AuthStatus, IbAccounts, Tickle
 from ibfeed_worker.session.rest import Rest, describe
 from ibfeed_worker.session.state import SETTLE_S, Step, next_step
 from ibfeed_worker.setback import Parked, Setback
+from ibfeed_worker.stream.connection import End, StreamEnd
 
 TICKLE_EVERY_S: Final = 60.0
 _SETTLE_LOOK_S: Final = 0.4
@@ -28,7 +29,7 @@ _log: Final = Log(__name__)
 
 class Conversation:
     """``log_in`` does one browser login (raises Setback or Parked); ``stream`` runs one websocket's life with the
-    session of ``/tickle`` and returns why it ended; ``on_alive`` hears what each ``/tickle`` says of a session;
+    session of ``/tickle`` and returns its end; ``on_alive`` hears what each ``/tickle`` says of a session;
     ``lost_to_others`` counts how often in a row somebody else took
     the session."""
 
@@ -39,7 +40,7 @@ class Conversation:
         accounts: Accounts,
         *,
         log_in: Callable[[], Awaitable[None]],
-        stream: Callable[[str], Awaitable[str]],
+        stream: Callable[[str], Awaitable[StreamEnd]],
         on_alive: Callable[[Alive], None] = lambda _: None,
         lost_to_others: int = 0,
     ) -> None:
@@ -120,7 +121,7 @@ class Conversation:
             await asyncio.sleep(_SETTLE_LOOK_S)
 
     async def _reopen(self, *, compete: bool) -> None:
-        self._board.say(Session.RECONNECTING, Reason.SESSION_LOST, "the brokerage session has gone; opening it again")
+        self._board.say(Session.RECONNECTING, Reason.SESSION_LOST, "opening the brokerage session again")
         said = await self._rest.reopen(compete=compete)
         if isinstance(said, AuthStatus) and said.authenticated:
             _log.info("brokerage session is open again")
@@ -144,17 +145,30 @@ class Conversation:
         begun = self._loop.time()
         if self._board.session is not Session.RECONNECTING:
             self._board.say(Session.CONNECTING)
-        why = ["the session needs care"]
+        ended: list[StreamEnd] = []
 
         async def stream() -> None:
-            why[0] = await self._stream(session)
+            ended.append(await self._stream(session))
 
         self._nudged.clear()
         await first(stream(), self._keep_alive())
         if self._loop.time() - begun > _STEADY_S:
             self._retry.reset()
-        self._board.say(Session.RECONNECTING, Reason.SESSION_LOST, f"stream ended: {why[0]}")
+        if ended and ended[0].reason is End.SILENT_FEED:
+            await self._mend_silence(ended[0])
+        else:
+            why = ended[0].text if ended else "the session needs care"
+            self._board.say(Session.RECONNECTING, Reason.SESSION_LOST, f"stream ended: {why}")
         await asyncio.sleep(self._retry.next())
+
+    async def _mend_silence(self, end: StreamEnd) -> None:
+        """A new connection may help; if it did not, a new brokerage session; then a new login, each time after a longer
+        wait for data, so that nothing of it becomes a habit."""
+        self._board.say(Session.RECONNECTING, Reason.FEED_SILENT, end.text)
+        if end.silent_in_a_row == 2:
+            await self._reopen(compete=self._accounts.compete)
+        elif end.silent_in_a_row > 2:
+            raise Setback(Reason.FEED_SILENT, f"{end.text}, on {end.silent_in_a_row} connections in a row")
 
     async def _accept(self) -> bool:
         """Refuse to stream from anything but a paper account. Raises Parked; False if IB can't say now."""

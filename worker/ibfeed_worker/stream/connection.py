@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
@@ -18,7 +18,8 @@ from ibfeed_worker.stream import ladder
 from ibfeed_worker.stream.frame import Frame, Joiner
 from ibfeed_worker.stream.ladder import Asked, Target
 from ibfeed_worker.stream.session import SessionFacts, account_of
-from ibfeed_worker.stream.subscriptions import Step, reconcile
+from ibfeed_worker.stream.silence import Patience, Verdict
+from ibfeed_worker.stream.subscriptions import Step, end, reconcile
 from ibfeed_worker.ticks import SmdFrame
 
 _log: Final = Log(__name__)
@@ -44,6 +45,7 @@ class End(StrEnum):
     SILENT_START = "silent_start"  # no first ``system`` frame in time: the gateway's upstream is away or hangs
     SESSION_DEAD = "session_dead"  # IB waits for a session: log in again
     SILENT = "silent"  # no heartbeat for too long
+    SILENT_FEED = "silent_feed"  # heartbeats go on, and nothing else comes although it should
     CLOSED = "closed"
     NOT_PAPER = "not_paper"
 
@@ -52,6 +54,7 @@ class End(StrEnum):
 class StreamEnd:
     reason: End
     text: str
+    silent_in_a_row: int = 0  # connections, this one included, on which no market data came although it should have
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Timing:
     first_frame: float = 15.0
     heartbeat: float = 25.0
     tic: float = 30.0
+    patience: Patience = field(default_factory=Patience)
 
 
 @dataclass(slots=True)
@@ -106,6 +110,9 @@ class Sink(Protocol):
     def desired_ladder(self) -> Target | None:
         """Whose order book to subscribe."""
 
+    def judge(self, subscribed: Collection[int]) -> Verdict:
+        """Which subscriptions are silent for too long."""
+
 
 class Connection(WSListener):
     """Used once. ``run`` is its life; ``nudge`` makes it look at the desired set again."""
@@ -125,6 +132,7 @@ class Connection(WSListener):
         self._opened_at = 0.0
         self._heard_at: float | None = None  # the latest ``system`` frame
         self._tic_at = 0.0
+        self._look_at = 0.0
         self._end: StreamEnd | None = None
         self._wake: Final = asyncio.Event()
         self._transport: WSTransport | None = None
@@ -180,8 +188,7 @@ class Connection(WSListener):
     def unsubscribe_all(self) -> None:
         """End every subscription at once, on the way out: nothing is subscribed on this connection any more."""
         self._leaving = True
-        step = reconcile((), self._current, time.monotonic(), lines=0, most=len(self._current))
-        self._carry_out(step)
+        self._carry_out(end(tuple(self._current), self._current))
         self._tend_ladder(None, time.monotonic())
 
     async def _live(self) -> StreamEnd:
@@ -211,12 +218,25 @@ class Connection(WSListener):
         if now >= self._tic_at:
             self._send(b"tic")
             self._tic_at = now + timing.tic
+        if now >= self._look_at:
+            self._look_at = now + timing.patience.look
+            if not self._leaving and self._silent(now):
+                return now, StreamEnd(End.SILENT_FEED, "heartbeats go on, but no market data while there is trading")
         desired = () if self._leaving else self._sink.desired()
         step = reconcile(desired, self._current, now, lines=self._sink.lines)
         self._carry_out(step)
         again_at = self._tend_ladder(None if self._leaving else self._sink.desired_ladder(), now)
-        waits = (deadline, self._tic_at, step.wake_at, again_at)
+        waits = (deadline, self._tic_at, self._look_at, step.wake_at, again_at)
         return min(wait for wait in waits if wait is not None), self._end
+
+    def _silent(self, now: float) -> bool:
+        """Ask who is silent for a full frame, subscribe the dead anew; whether all of them are."""
+        verdict = self._sink.judge(self._current.keys())
+        if verdict.renew:
+            self._current = {**self._current, **dict.fromkeys(verdict.renew, now)}
+        if verdict.died:
+            self._carry_out(end(verdict.died, self._current))
+        return verdict.silent
 
     def _carry_out(self, step: Step) -> None:
         for command in step.commands:
@@ -318,6 +338,7 @@ class Connection(WSListener):
         self._heard_at = time.monotonic()
         if first:
             self._tic_at = self._heard_at + self._timing.tic
+            self._look_at = self._heard_at + self._timing.patience.look
             self._wake.set()
 
     def _sample(self, what: str, payload: bytes) -> None:

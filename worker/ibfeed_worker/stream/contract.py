@@ -153,9 +153,13 @@ class Contract:
 
     def disconnected(self, why: str = "the connection to IB was lost") -> None:
         """The subscription is gone: what follows until the next one is not seen."""
+        self.suspect(why)
+        self.confirmed = False
+
+    def suspect(self, why: str) -> None:
+        """It is subscribed, but updates may have been missed: its next frame shows whether nothing had happened."""
         if self.confirmed and not self.interrupted:
             self.interrupted = why
-        self.confirmed = False
 
     def report(self) -> Report:
         mark = self.mark

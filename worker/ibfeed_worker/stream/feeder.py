@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Literal
 
 import msgspec
@@ -15,6 +16,7 @@ from ibfeed_api.names import EntryState
 from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK, DepthRecord, FeedEvent, Tick
 from ibfeed_api.shard import Entry, KafkaStatus, Report
 from ibfeed_worker.book import CROSSED, Book, conid_of, rows_of
+from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.log import Log
 from ibfeed_worker.publish import Channel, Connect, Publisher, Tail, connect
 from ibfeed_worker.stream import metrics
@@ -25,6 +27,8 @@ from ibfeed_worker.stream.frame import Frame
 from ibfeed_worker.stream.held import Held, HeldTick
 from ibfeed_worker.stream.ladder import Target
 from ibfeed_worker.stream.session import SessionFacts
+from ibfeed_worker.stream.silence import Verdict
+from ibfeed_worker.stream.watch import Watch
 from ibfeed_worker.ticks import Normaliser, SmdFrame, Withheld
 
 _log: Final = Log(__name__)
@@ -50,12 +54,13 @@ class Feeder:
         may_write: Callable[[], bool],
         left_behind: Mapping[int, int] | None = None,
         on_session: Callable[[SessionFacts], None] | None = None,
+        hours: Callable[[Entry], Hours] | None = None,
         timing: Timing | None = None,
         connect: Connect = connect,
     ) -> None:
         """``on_change``: reports or Kafka's status are other ones. ``on_session``: IB said something of the session.
         ``may_write``: whether the account is ours at this moment. ``left_behind``: conid to the epoch under which an
-        earlier process published: that is over.
+        earlier process published: that is over. ``hours``: when a contract trades; without them silence is not judged.
 
         They are called on the event loop, from the reader: they must return at once.
         """
@@ -64,6 +69,7 @@ class Feeder:
         self._on_change: Final = on_change
         self._on_session: Final = on_session
         self._timing: Final = timing or Timing()
+        self._watch: Final = Watch(self._timing.patience, hours or (lambda _: Hours()))
         self._lines = lines
         self._publisher: Final = Publisher(
             worker=worker,
@@ -128,8 +134,9 @@ class Feeder:
         connection = Connection(self, self._counters, self._timing)
         self._connection = connection
         self._session = SessionFacts()
+        self._watch.begin(time.time())
         try:
-            end = await connection.run(link)
+            end = replace(await connection.run(link), silent_in_a_row=self._watch.silent_in_a_row)
             _log.warning("the stream ended", reason=end.reason, text=end.text)
             self._tell("session", None, f"{end.reason}: {end.text}")
             return end
@@ -231,6 +238,12 @@ class Feeder:
             contract = self._contracts[conid]
             contract.disconnected("there was no line for it")  # if it was ever confirmed on this connection
             contract.normaliser.restart()
+
+    def judge(self, subscribed: Collection[int]) -> Verdict:
+        verdict = self._watch.look(self._contracts, subscribed, time.time())
+        if verdict.died:
+            self._on_change()
+        return verdict
 
     def on_ladder(self) -> None:
         now_ms = _now_ms()
@@ -525,6 +538,10 @@ class Feeder:
             rows_unreadable=self._rows_unreadable,
             books_crossed=self._books_crossed,
             ladders_dead=self._ladders_dead,
+            lines_suspected=self._watch.suspected,
+            lines_died=self._watch.died,
+            lines_dead=self._watch.dead,
+            hours_unknown=self._watch.unknown(self._contracts.values(), time.time()),
             lines=self.lines_used,
             backlog=self._publisher.backlog,
             reachable=self._publisher.status.reachable,

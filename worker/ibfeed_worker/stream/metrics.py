@@ -26,6 +26,10 @@ class Reading:
     books_crossed: int  # records of books with a bid that is not below an ask
     ladders_dead: int  # ladders that fell silent while the quote moved
     outgrown: int  # held ticks that had to go
+    lines_suspected: int  # contracts that were silent for too long, and asked
+    lines_died: int  # of those, that did not answer
+    lines_dead: int  # now
+    hours_unknown: int  # contracts whose trading hours are not known, now
     lines: int
     backlog: int
     reachable: bool
@@ -66,6 +70,14 @@ class StreamCollector(Collector):
         yield withheld
         yield CounterMetricFamily(
             "ibfeed_ticks_outgrown", "Ticks held for a hand-over that gave way to later ones", value=now.outgrown
+        )
+        yield CounterMetricFamily(
+            "ibfeed_lines_suspected", "Contracts silent for longer than their pace", value=now.lines_suspected
+        )
+        yield CounterMetricFamily("ibfeed_lines_died", "Subscriptions that brought no frame", value=now.lines_died)
+        yield GaugeMetricFamily("ibfeed_lines_dead", "Contracts that IB sends nothing of", value=now.lines_dead)
+        yield GaugeMetricFamily(
+            "ibfeed_hours_unknown", "Contracts whose silence is not judged", value=now.hours_unknown
         )
         yield GaugeMetricFamily("ibfeed_lines_used", "Market data lines in use", value=now.lines)
         yield GaugeMetricFamily("ibfeed_lines_refused", "Contracts without a line", value=stream.refused)

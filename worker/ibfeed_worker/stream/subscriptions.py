@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,6 +55,12 @@ def reconcile(
     commands = tuple(command for command, _, _ in chosen)
     wake_at = now + PAUSE_S if len(work) > most else min(then.values(), default=None)
     return Step(commands, then, started, max(0, len(desired) - len(kept)), wake_at)
+
+
+def end(conids: Collection[int], current: Mapping[int, float]) -> Step:
+    """End these subscriptions, all at once."""
+    left = {conid: at for conid, at in current.items() if conid not in conids}
+    return Step(tuple(_end(conid) for conid in conids), left, (), 0, None)
 
 
 def first_renewal(conid: int) -> float:

@@ -1,0 +1,1 @@
+"""When contracts trade, as IB says: so that a quiet market is told from a dead feed."""

@@ -1,0 +1,99 @@
+"""Asks IB when the shard's contracts trade: once for each root, exchange and day, within the pacing budget."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, NoReturn
+
+from ibfeed_api.shard import Entry
+from ibfeed_worker.backoff import Backoff
+from ibfeed_worker.hours import parse
+from ibfeed_worker.hours.hours import Hours
+from ibfeed_worker.log import Log
+from ibfeed_worker.session.answers import AuthStatus, NoSession, Throttled, Unavailable, Unknown
+from ibfeed_worker.session.rest import Rest, describe
+
+_log: Final = Log(__name__)
+_LOOK_S: Final = 5.0
+_FIRST_PAUSE_S: Final = 60.0
+_LONGEST_PAUSE_S: Final = 1800.0
+_DAY_ENDS_S: Final = 22 * 3600  # UTC: by then the day's sessions are over (docs/architecture.md)
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Known:
+    hours: Hours
+    day: int  # session day on which it was asked for; -1: not yet
+    pause: Backoff
+    next_at: float  # by the loop's clock
+
+
+class Timetable:
+    """Lives as long as the process. What is not known is asked for again after growing pauses, and nobody waits."""
+
+    def __init__(self) -> None:
+        self._known: dict[Key, _Known] = {}
+
+    def hours(self, entry: Entry) -> Hours:
+        """What is known; empty hours know nothing."""
+        known = self._known.get(_key(entry))
+        return known.hours if known is not None else Hours()
+
+    async def keep(self, rest: Rest, entries: Callable[[], Iterable[Entry]]) -> NoReturn:
+        """Ask for what ``entries`` lack, for as long as there is a session."""
+        while True:
+            for entry in {_key(entry): entry for entry in entries()}.values():
+                await self._refresh(rest, entry)
+            await asyncio.sleep(_LOOK_S)
+
+    async def _refresh(self, rest: Rest, entry: Entry) -> None:
+        now, today = asyncio.get_running_loop().time(), _session_day(time.time())
+        known = self._known.setdefault(
+            _key(entry), _Known(Hours(), -1, Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S), float("-inf"))
+        )
+        if known.day == today or now < known.next_at:
+            return
+        try:
+            found = await _ask(rest, entry)
+        except parse.BadHours as problem:
+            known.next_at = now + known.pause.next()
+            _log.warning("trading hours are not known", root=entry.root, exchange=entry.exchange, problem=str(problem))
+            return
+        known.pause.reset()
+        known.hours, known.day = found, today
+        _log.info("trading hours", root=entry.root, exchange=entry.exchange, spans=len(found.spans))
+
+
+async def _ask(rest: Rest, entry: Entry) -> Hours:
+    """By contract, whose answer has the holidays; else by venue. Raises BadHours."""
+    try:
+        return parse.of_contract(_checked(await rest.get("/contract/trading-schedule", {"conid": str(entry.conid)})))
+    except parse.BadHours as problem:
+        query = {"assetClass": "FUT", "symbol": entry.root, "exchange": entry.exchange}
+        found = await rest.get("/trsrv/secdef/schedule", {name: value for name, value in query.items() if value})
+        try:
+            return parse.of_venue(_checked(found), entry.exchange, datetime.now(UTC).date())
+        except parse.BadHours as other:
+            raise parse.BadHours(f"{problem}; {other}") from None
+
+
+def _checked(found: Any) -> Any:
+    if isinstance(found, NoSession | Unavailable | Throttled | Unknown):
+        raise parse.BadHours(describe(found))
+    if isinstance(found, AuthStatus):
+        raise parse.BadHours(found.message)
+    return found
+
+
+def _key(entry: Entry) -> Key:
+    return entry.root, entry.exchange
+
+
+def _session_day(now_s: float) -> int:
+    return int(now_s - _DAY_ENDS_S) // 86_400

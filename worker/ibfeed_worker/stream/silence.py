@@ -1,0 +1,120 @@
+"""Whether a subscription that brings nothing is quiet or dead. Pure: what came, when it trades and the time go in.
+
+A heartbeat proves nothing about a feed, and a contract may have nothing to say for minutes. So whoever is silent for
+longer than its own recent pace suggests, while it trades, is asked for a full frame, by a renewal. An answer proves the
+line alive. Without one it is dead, and is subscribed anew, after ever longer pauses. If nobody has sent anything since
+that was suspected, everybody is asked, and if nobody answers the feed is silent as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
+
+_GAPS: Final = 20  # that a contract's pace is taken from
+_FEWEST_GAPS: Final = 5
+_TIMES: Final = 3.0  # the longest of them is no reason to suspect anything
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds."""
+
+    shortest: float = 30.0  # of silence, however fast the contract is
+    unknown: float = 300.0  # as long as its pace is not known
+    longest: float = 900.0
+    opening: float = 60.0  # after the session has opened: the first quote may take its time
+    answer: float = 15.0  # from asking for a full frame to its arrival
+    longest_answer: float = 900.0
+    look: float = 5.0  # between two looks at all contracts
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One contract's subscription. Times are seconds since 1970."""
+
+    heard: float | None = None  # the latest frame that the judge knows of
+    gaps: tuple[float, ...] = ()  # between frames while it traded, as far as looks now and then can tell
+    asked: float | None = None  # when a full frame was asked for, if it has not come
+    tries: int = 0  # of those that brought nothing, one after the other
+
+    @property
+    def dead(self) -> bool:
+        return self.tries > 0
+
+    def begun(self, now: float) -> Line:
+        """Subscribed on a new connection: its first frame is due."""
+        return replace(self, asked=now, tries=0)
+
+    def patience(self, patience: Patience) -> float:
+        if len(self.gaps) < _FEWEST_GAPS:
+            return patience.unknown
+        return min(max(_TIMES * max(self.gaps), patience.shortest), patience.longest)
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """All lines of one websocket, by conid."""
+
+    lines: Mapping[int, Line] = field(default_factory=dict)
+    all_asked: float | None = None  # when everybody was asked, and nobody has answered yet
+
+
+class Sight(NamedTuple):
+    """What is to be seen of a contract now."""
+
+    heard: float | None  # its latest frame
+    open_since: float | None  # its session's opening; None: closed or not known, so its silence says nothing
+
+
+class Verdict(NamedTuple):
+    feed: Feed
+    renew: tuple[int, ...] = ()  # ask them for a full frame
+    died: tuple[int, ...] = ()  # subscribe them anew
+    silent: bool = False  # nobody says anything: the connection or the session is at fault
+
+
+def judge(
+    feed: Feed, sights: Mapping[int, Sight], now: float, patience: Patience, *, silent_before: int = 0
+) -> Verdict:
+    """``sights``: the contracts that are subscribed. ``silent_before``: connections in a row that were silent as a
+    whole: each makes the next one be given twice the time."""
+    lines = {conid: _look(feed.lines.get(conid, Line(asked=now)), sight, now) for conid, sight in sights.items()}
+    trading = [conid for conid, sight in sights.items() if _trades(sight, now, patience)]
+    answer = min(patience.answer * 2.0 ** min(silent_before, 16), patience.longest_answer)
+    renew, died = [], []
+    for conid in trading:
+        line, since = lines[conid], (sights[conid].open_since or now) + patience.opening
+        if line.asked is None:
+            if now - max(line.heard or 0.0, since) > line.patience(patience):
+                renew.append(conid)
+        elif now - max(line.asked, since) > min(answer * 2.0 ** min(line.tries, 16), patience.longest_answer):
+            died.append(conid)
+    heard = max((line.heard for line in lines.values() if line.heard is not None), default=0.0)
+    all_asked = feed.all_asked if feed.all_asked is not None and heard < feed.all_asked and trading else None
+    silent = all_asked is not None and now - all_asked > answer
+    if all_asked is None and any(heard < (lines[conid].asked or now) for conid in died):
+        all_asked = now
+        renew += [conid for conid in lines if conid not in died and conid not in renew]
+    for conid in renew:
+        lines[conid] = replace(lines[conid], asked=now)
+    for conid in died:
+        lines[conid] = replace(lines[conid], asked=now, tries=lines[conid].tries + 1)
+    return Verdict(Feed(lines, all_asked), tuple(renew), tuple(died), silent)
+
+
+def _look(line: Line, sight: Sight, now: float) -> Line:
+    """The line with what has come since the last look."""
+    heard, since = sight
+    if heard is not None and (line.heard is None or heard > line.heard):
+        gaps = line.gaps
+        if line.heard is not None and since is not None and heard > max(line.heard, since):
+            gaps = (*gaps, heard - max(line.heard, since))[-_GAPS:]
+        answered = line.asked is None or heard >= line.asked
+        line = Line(heard, gaps, None, 0) if answered else replace(line, heard=heard, gaps=gaps)
+    return line if since is not None or line.asked is None else replace(line, asked=now, tries=0)
+
+
+def _trades(sight: Sight, now: float, patience: Patience) -> bool:
+    return sight.open_since is not None and now - sight.open_since > patience.opening

@@ -1,0 +1,66 @@
+"""Keeps an eye on the shard's lines: applies the judge of silence to them, and counts what it says. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+from ibfeed_api.shard import Entry
+from ibfeed_worker.hours.hours import Hours
+from ibfeed_worker.log import Log
+from ibfeed_worker.stream.contract import Contract
+from ibfeed_worker.stream.silence import Feed, Patience, Sight, Verdict, judge
+
+_log: Final = Log(__name__)
+SILENT: Final = "IB had stopped sending without a word"
+
+
+class Watch:
+    """Times are seconds since 1970."""
+
+    def __init__(self, patience: Patience, hours: Callable[[Entry], Hours]) -> None:
+        self._patience: Final = patience
+        self._hours: Final = hours
+        self._feed = Feed()
+        self.silent_in_a_row = 0  # connections that brought nothing
+        self._connected_at = 0.0
+        self.suspected = 0
+        self.died = 0
+
+    @property
+    def dead(self) -> int:
+        """Contracts that IB sends nothing of."""
+        return sum(line.dead for line in self._feed.lines.values())
+
+    def begin(self, now: float) -> None:
+        """A connection: every contract is asked for anew. What is known of their pace stays."""
+        asked = {conid: line.begun(now) for conid, line in self._feed.lines.items()}
+        self._feed = Feed(asked)
+        self._connected_at = now
+
+    def look(self, contracts: Mapping[int, Contract], subscribed: Collection[int], now: float) -> Verdict:
+        """Whom to ask and whom to subscribe anew; they are told of it, so that what is missing becomes a gap."""
+        watched = {conid: contracts[conid] for conid in subscribed if conid in contracts}
+        sights = {
+            conid: Sight(contract.last_frame_s, self._hours(contract.entry).open_since(now))
+            for conid, contract in watched.items()
+        }
+        verdict = judge(self._feed, sights, now, self._patience, silent_before=self.silent_in_a_row)
+        self._feed = verdict.feed
+        self.suspected += len(verdict.renew)
+        self.died += len(verdict.died)
+        for conid in verdict.renew:
+            watched[conid].suspect(SILENT)
+        for conid in verdict.died:
+            contract = watched[conid]
+            if contract.confirmed:
+                _log.warning("IB sends nothing of a contract: subscribing it anew", symbol=contract.entry.symbol)
+            contract.disconnected(SILENT)
+        if any(line.heard is not None and line.heard > self._connected_at for line in verdict.feed.lines.values()):
+            self.silent_in_a_row = 0
+        self.silent_in_a_row += verdict.silent
+        return verdict
+
+    def unknown(self, contracts: Collection[Contract], now: float) -> int:
+        """Contracts whose hours are not known: their silence is not judged."""
+        return sum(not self._hours(contract.entry).knows(now) for contract in contracts)
