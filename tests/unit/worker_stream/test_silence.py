@@ -42,8 +42,11 @@ class World:
             self.heard[conid] = self.now + self.dice.uniform(0.05, 2.0)
 
     def subscribe(self) -> None:
+        """Some seconds before the first look: some have answered by then."""
+        self.now -= 1.0
         for conid in self.hours:
             self.answer(conid)
+        self.now += 1.0
 
     def look(self) -> Verdict:
         sights = {conid: Sight(self._heard(conid), hours.open_since(self.now)) for conid, hours in self.hours.items()}
@@ -213,6 +216,12 @@ def test_each_silent_connection_gives_the_next_one_more_time() -> None:
     assert waits[0] <= 45
     assert waits[3] >= 200
     assert waits[-1] <= 2 * PATIENCE.longest_answer + 2 * PATIENCE.look
+
+
+def test_a_first_frame_before_the_first_look_is_an_answer() -> None:
+    feed = judge(Feed(), {1: Sight(NOW - 1, NOW - 3600)}, NOW, PATIENCE).feed
+    later = judge(feed, {1: Sight(NOW - 1, NOW - 3600)}, NOW + 100, PATIENCE)
+    assert (later.renew, later.died) == ((), ())
 
 
 def test_after_the_opening_there_is_time_for_a_first_quote() -> None:

@@ -80,7 +80,7 @@ def judge(
 ) -> Verdict:
     """``sights``: the contracts that are subscribed. ``silent_before``: connections in a row that were silent as a
     whole: each makes the next one be given twice the time."""
-    lines = {conid: _look(feed.lines.get(conid, Line(asked=now)), sight, now) for conid, sight in sights.items()}
+    lines = {conid: _look(feed.lines.get(conid), sight, now) for conid, sight in sights.items()}
     trading = [conid for conid, sight in sights.items() if _trades(sight, now, patience)]
     answer = min(patience.answer * 2.0 ** min(silent_before, 16), patience.longest_answer)
     renew, died = [], []
@@ -104,9 +104,11 @@ def judge(
     return Verdict(Feed(lines, all_asked), tuple(renew), tuple(died), silent)
 
 
-def _look(line: Line, sight: Sight, now: float) -> Line:
-    """The line with what has come since the last look."""
+def _look(line: Line | None, sight: Sight, now: float) -> Line:
+    """The line with what has come since the last look. Who is new is subscribed just now, and may have answered."""
     heard, since = sight
+    if line is None:
+        return Line(heard, asked=now if heard is None else None)
     if heard is not None and (line.heard is None or heard > line.heard):
         gaps = line.gaps
         if line.heard is not None and since is not None and heard > max(line.heard, since):
