@@ -15,14 +15,14 @@ class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     pass
 
 
-class Mark(_Base, frozen=True, kw_only=True):
+class Mark(_Base, frozen=True, kw_only=True, gc=False):
     """How far a contract has been published: IB's ``_updated`` in ms and the record's ``seq``."""
 
     event_time: int
     seq: int
 
 
-class Entry(_Base, frozen=True, kw_only=True):
+class Entry(_Base, frozen=True, kw_only=True, gc=False):
     """One contract of a shard."""
 
     conid: int
@@ -55,7 +55,7 @@ class ShardSpec(_Base, frozen=True, kw_only=True):
     operator_key: str | None = None  # public key (see calls.py) of the operator that may ask this worker
 
 
-class Report(_Base, frozen=True, kw_only=True):
+class Report(_Base, frozen=True, kw_only=True, gc=False):
     conid: int
     epoch: int
     state: ContractState

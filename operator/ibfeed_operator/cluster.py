@@ -18,8 +18,9 @@ own when it next needs it.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -34,6 +35,7 @@ TIMEOUT_S: Final = 10.0
 _PAGE: Final = 500
 
 JsonObject = dict[str, Any]
+Items = list[msgspec.Raw]  # each as its JSON text
 
 _PLURALS: Final = {
     "IbShard": names.SHARD_PLURAL,
@@ -103,7 +105,7 @@ class Cluster:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        configuration.retries = False  # the reconciler decides when to try again
+        configuration.retries = None  # the reconciler decides when to try again; False would mean for ever, at a 5xx
         return cls(ApiClient(configuration), may_write)
 
     async def __aenter__(self) -> Cluster:
@@ -115,16 +117,50 @@ class Cluster:
     async def get(self, path: str) -> bytes:
         return await self._request("GET", path)
 
-    async def list(self, path: str, *, labels: str = "") -> list[msgspec.Raw]:
+    async def list(self, path: str, *, labels: str = "") -> Items:
         """All items of a collection, each as its JSON text. Read from the server's newest state, page by page."""
-        items: list[msgspec.Raw] = []
+        items, _ = await self.list_at(path, labels=labels)
+        return items
+
+    async def list_at(self, path: str, *, labels: str = "") -> tuple[Items, str]:
+        """As ``list``, with the resourceVersion from which a watch goes on."""
+        items: Items = []
         query = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
         while True:
             page = msgspec.json.decode(await self._request("GET", path, query=query), type=_Page)
             items.extend(page.items or ())
             if not page.metadata.next:
-                return items
+                return items, page.metadata.resource_version
             query["continue"] = page.metadata.next
+
+    async def watch(
+        self, path: str, query: dict[str, str], *, labels: str = "", silence_s: float
+    ) -> AsyncIterator[bytes]:
+        """The events of a collection, each as its JSON text, until the server ends them.
+
+        Raises Unreachable if the connection breaks, or nothing comes for ``silence_s``; ClusterError if refused.
+        """
+        query = query | {"watch": "true", "allowWatchBookmarks": "true"} | ({"labelSelector": labels} if labels else {})
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT_S, sock_read=silence_s)
+        call = f"watch {path}"
+        with _reachable(call):
+            response = await self._send("GET", path, query=query, timeout=timeout)
+            stream: aiohttp.ClientResponse = response.response
+        try:
+            if response.status >= 300:
+                with _reachable(call):
+                    raise _refusal(response.status, await stream.read(), call)
+            rest = b""
+            while True:
+                with _reachable(call):
+                    chunk = await stream.content.readany()
+                if not chunk:
+                    return
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield line
+        finally:
+            stream.close()
 
     async def create(self, manifest: JsonObject) -> bytes:
         query = {"fieldManager": names.OPERATOR_FIELD_MANAGER}
@@ -166,27 +202,49 @@ class Cluster:
         body: JsonObject | None = None,
         content_type: str = "application/json",
     ) -> bytes:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        call = f"{method} {path}"
+        with _reachable(call):
+            response = await self._send(
+                method, path, query=query, body=body, content_type=content_type, timeout=timeout
+            )
+            data: bytes = await response.read()
+        if response.status < 300:
+            return data
+        raise _refusal(response.status, data, call)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None,
+        body: JsonObject | None = None,
+        content_type: str = "application/json",
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
+    ) -> Any:
         # To compress an answer of megabytes takes the API server longer than sending it.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": content_type}
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         if method != "GET" and not self._may_write():
             raise NotLeading(f"{method} {path}: not sent, this operator no longer leads")
-        try:
-            response = await self._client.rest_client.request(  # type: ignore[no-untyped-call]
-                method, url, headers=headers, body=body, _request_timeout=timeout
-            )
-            data: bytes = await response.read()
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise Unreachable(f"{method} {path}: {type(error).__name__}: {error}") from error
-        if response.status < 300:
-            return data
-        raise _refusal(response.status, data, f"{method} {path}")
+        return await self._client.rest_client.request(  # type: ignore[no-untyped-call]
+            method, url, headers=headers, body=body, _request_timeout=timeout
+        )
+
+
+@contextlib.contextmanager
+def _reachable(call: str) -> Iterator[None]:
+    try:
+        yield
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        raise Unreachable(f"{call}: {type(error).__name__}: {error}") from error
 
 
 class _ListMeta(msgspec.Struct):
     next: str = msgspec.field(name="continue", default="")
+    resource_version: str = msgspec.field(name="resourceVersion", default="")
 
 
 class _Page(msgspec.Struct):

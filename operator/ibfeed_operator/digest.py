@@ -1,6 +1,7 @@
 """What of an object a cycle could decide upon: an event that changes nothing of it wakes nobody. Pure.
 
-Workers write ``lastTickTime`` every second and renew Leases every three; the regular look sees these soon enough.
+Workers write ``lastTickTime`` every ten seconds and renew Leases every three; the regular look sees these soon enough.
+Of a pod no more is read than matters, so any two that differ do. Feeds and StatefulSets come as kopf's dictionaries.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ibfeed_api import names
+from ibfeed_api.shard import ShardStatus
+from ibfeed_operator.facts import AccountLease, Shard
 
 Body = Mapping[str, Any]
 
@@ -19,35 +22,18 @@ def of_feed(body: Body) -> object:
     return (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp"), pin)
 
 
-def of_shard(body: Body) -> object:
-    meta, status = body["metadata"], body.get("status") or {}
-    reports = [(item.get("conid"), item.get("epoch"), item.get("state")) for item in status.get("contracts") or ()]
-    facts = [status.get(key) for key in ("startedAt", "session", "reason", "message", "account", "marketDataLive")]
-    drain = (meta.get("annotations") or {}).get(names.ANNOTATION_DRAIN)
-    return (
-        meta.get("uid"),
-        meta.get("generation"),
-        drain,
-        facts,
-        (status.get("kafka") or {}).get("reachable"),
-        reports,
-    )
-
-
-def of_pod(body: Body) -> object:
-    meta, status = body["metadata"], body.get("status") or {}
-    containers = [
-        (item.get("name"), item.get("ready"), item.get("restartCount"), item.get("state"))
-        for item in status.get("containerStatuses") or ()
-    ]
-    return (meta.get("uid"), meta.get("deletionTimestamp"), status.get("phase"), status.get("podIP"), containers)
-
-
-def of_lease(body: Body) -> object:
-    meta = body["metadata"]
-    return (meta.get("uid"), (body.get("spec") or {}).get("holderIdentity"), dict(meta.get("annotations") or {}))
-
-
 def of_workload(body: Body) -> object:
     meta = body["metadata"]
     return (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp"))
+
+
+def of_shard(shard: Shard) -> object:
+    status = shard.status or ShardStatus()
+    reports = [(report.conid, report.epoch, report.state) for report in status.contracts]
+    told = (status.started_at, status.session, status.reason, status.message, status.account, status.market_data_live)
+    kafka = status.kafka is not None and status.kafka.reachable
+    return (shard.uid, shard.deleting, shard.drain, shard.spec, told, kafka, reports)
+
+
+def of_lease(lease: AccountLease) -> object:
+    return (lease.holder, lease.failed, lease.last_failure, lease.parked, lease.next_login)

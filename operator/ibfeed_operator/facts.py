@@ -99,6 +99,7 @@ class Pod:
     name: str
     worker: int
     uid: str
+    feed: str = ""
     deleting: bool = False
     container_running: bool = False
     container_started_at: datetime | None = None  # timezone-aware

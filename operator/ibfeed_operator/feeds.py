@@ -99,6 +99,7 @@ class Feeds:
         self._acting = False
 
     async def run(self) -> None:
+        self._shared.views.shards.doubt()  # another operator may have written a moment ago
         self._acting = True
         sweeper = asyncio.create_task(self._keep_sweeping())
         try:

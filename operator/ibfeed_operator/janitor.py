@@ -7,7 +7,7 @@ from typing import Final
 from ibfeed_operator.cluster import Conflict
 from ibfeed_operator.facts import AccountLease
 from ibfeed_operator.liveness import LEASE_EXPIRY_S
-from ibfeed_operator.observe import account_leases, leases_path, used_sources
+from ibfeed_operator.observe import leases_path, used_sources
 from ibfeed_operator.shared import Shared
 
 _NOTHING_TO_DO_S: Final = 60.0
@@ -19,7 +19,8 @@ async def sweep(shared: Shared) -> float:
 
     A Lease stays while somebody holds it, and for ever while failed logins stand on it: IB counts them, too.
     """
-    leases = await account_leases(shared.cluster, shared.leases, shared.settings.namespace)
+    await shared.views.leases.fresh()
+    leases = shared.views.accounts()
     used = await used_sources(shared.cluster, shared.settings.namespace)
     wait = _NOTHING_TO_DO_S
     for namespace, lease in leases:
@@ -35,7 +36,6 @@ async def sweep(shared: Shared) -> float:
         except Conflict:
             wait = _SOON_S
             continue
-        shared.leases.forget(namespace, lease.name)
     return wait
 
 

@@ -80,7 +80,7 @@ class LeaseObserver:
         if version != resource_version:
             since = now
             self._seen[key] = (resource_version, now)
-        return now - since
+        return max(0.0, now - since)
 
     def forget(self, namespace: str, name: str) -> None:
         self._seen.pop((namespace, name), None)

@@ -9,7 +9,8 @@ from typing import Final
 
 from ibfeed_operator.announce import Announcer
 from ibfeed_operator.cluster import ClusterError, Conflict, NotFound
-from ibfeed_operator.observe import Invalid, observe, write_status
+from ibfeed_operator.observe import observe, write_status
+from ibfeed_operator.read import Invalid
 from ibfeed_operator.resolver import Resolver
 from ibfeed_operator.shared import Shared
 from ibfeed_operator.status import status_of_invalid
@@ -41,7 +42,7 @@ class Reconciler:
         Raises Conflict or NotFound if somebody wrote or deleted meanwhile (look again), any other ClusterError if the
         API server refused; of the latter the status tells once it lasts.
         """
-        world = await observe(self._shared.cluster, self._shared.leases, self._namespace, self._name)
+        world = await observe(self._shared.cluster, self._shared.views, self._namespace, self._name)
         if world is None:
             return None
         if isinstance(world, Invalid):

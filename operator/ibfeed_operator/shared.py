@@ -11,7 +11,7 @@ import httpx
 
 from ibfeed_api.calls import Signer
 from ibfeed_operator.cluster import Cluster
-from ibfeed_operator.liveness import LeaseObserver
+from ibfeed_operator.observe import Views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +32,10 @@ class Shared:
     """``clock`` tells which contracts have expired; nothing is measured by it."""
 
     cluster: Cluster
+    views: Views
     http: httpx.AsyncClient
     settings: Settings
     clock: Callable[[], datetime] = utc_now
     signer: Signer = field(default_factory=Signer)
-    leases: LeaseObserver = field(default_factory=LeaseObserver)
     # Feeds on one source choose accounts one after the other; by (namespace, source).
     choosing: dict[tuple[str, str], asyncio.Lock] = field(default_factory=dict)

@@ -20,8 +20,9 @@ from ibfeed_operator.decide import Decision
 from ibfeed_operator.facts import Feed, Health, Shard
 from ibfeed_operator.handover import Holding
 from ibfeed_operator.liveness import Liveness, Sighting, Verdict, is_leaving
-from ibfeed_operator.observe import World, read_shard, shards_path
+from ibfeed_operator.observe import World, shards_path
 from ibfeed_operator.placement import placement
+from ibfeed_operator.read import read_shard
 from ibfeed_operator.resolver import Resolver
 from ibfeed_operator.shared import Shared
 from ibfeed_operator.universe import merge, remembered, trading_day
@@ -87,24 +88,35 @@ class Visit:
         A status that tells nothing new is no reason to decide anew: of 200 workers some have always just told when
         their last tick came.
         """
-        try:
-            raw = await self._patch(shard, shard.resource_version, spec)
-        except Conflict:
-            now = read_shard(await self.shared.cluster.get(self.shard_path(shard)))
-            if now is None or grounds(now) != grounds(shard):
-                raise
-            raw = await self._patch(shard, now.resource_version, spec)
-        self._remember(read_shard(raw))
+        with self.shared.views.shards.writing():
+            try:
+                raw = await self._patch(shard, shard.resource_version, spec)
+            except Conflict:
+                now = read_shard(await self.shared.cluster.get(self.shard_path(shard)))
+                if now is None or grounds(now) != grounds(shard):
+                    raise
+                raw = await self._patch(shard, now.resource_version, spec)
+        self._remember(raw)
 
     async def _patch(self, shard: Shard, version: str, spec: JsonObject) -> bytes:
         body = {"metadata": {"resourceVersion": version}, "spec": spec}
         return await self.shared.cluster.patch(self.shard_path(shard), body)
 
     async def create_shard(self, spec: ShardSpec) -> None:
-        self._remember(read_shard(await self.shared.cluster.create(resources.shard(self.feed, spec))))
+        with self.shared.views.shards.writing():
+            raw = await self.shared.cluster.create(resources.shard(self.feed, spec))
+        self._remember(raw)
 
-    def _remember(self, shard: Shard | None) -> None:
+    async def delete_shard(self, shard: Shard) -> None:
+        with self.shared.views.shards.writing():
+            await self.shared.cluster.delete(self.shard_path(shard), resource_version=shard.resource_version)
+        del self.shards[shard.worker]
+        self.memory.forget(shard.worker)
+
+    def _remember(self, raw: bytes) -> None:
+        shard = read_shard(raw)
         if shard is not None:
+            self.shared.views.shards.wrote(raw, shard)
             self.shards[shard.worker] = shard
 
     def holdings(self) -> list[Holding]:

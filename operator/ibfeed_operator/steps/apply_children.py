@@ -41,9 +41,7 @@ async def remove_departed(visit: Visit) -> None:
     for worker, shard in list(visit.shards.items()):
         if worker < max(replicas, visit.feed.spec.workers) or worker in visit.pods or shard.spec.contracts:
             continue
-        await visit.shared.cluster.delete(visit.shard_path(shard), resource_version=shard.resource_version)
-        del visit.shards[worker]
-        visit.memory.forget(worker)
+        await visit.delete_shard(shard)
 
 
 async def _version_of_ours(visit: Visit, path: str, child: JsonObject) -> str | None:

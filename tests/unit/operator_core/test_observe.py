@@ -7,8 +7,7 @@ import pytest
 
 from ibfeed_api.names import Session
 from ibfeed_operator.facts import Feed
-from ibfeed_operator.liveness import LeaseObserver
-from ibfeed_operator.observe import Invalid, read_feed, read_lease, read_pod, read_shard
+from ibfeed_operator.read import Invalid, read_feed, read_lease, read_pod, read_shard
 
 
 def as_json(**item: Any) -> bytes:
@@ -123,7 +122,7 @@ def test_lease() -> None:
     labels = {"ibfeed.dev/account-source": "kv-my-vault"}
     meta = {"name": "ib-account-kv-my-vault-7", "namespace": "n", "labels": labels, "annotations": annotations}
     raw = as_json(metadata={**meta, "resourceVersion": "5"}, spec={"holderIdentity": "f-0_u"})
-    found = read_lease(raw, LeaseObserver(), 0.0)
+    found = read_lease(raw)
     assert (found.source, found.index, found.holder, found.failed) == ("kv-my-vault", 7, "f-0_u", 2)
     assert found.parked == "WrongCredentials"
     assert found.next_login is not None
