@@ -36,7 +36,7 @@ WORKERS: Final = f"system:serviceaccount:{NAMESPACE}:{FEED}-worker"
 PODS: Final = f"/api/v1/namespaces/{NAMESPACE}/pods"
 SHARDS: Final = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/{names.SHARD_PLURAL}"
 FEEDS: Final = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/{names.FEED_PLURAL}"
-_BETWEEN_STARTS_S: Final = 0.15  # one machine plays the nodes of 200 workers; all at once they would starve it
+_STARTING: Final = 4  # workers at once: one machine plays the nodes of 200, which would starve it together
 _OPERATE: Final = (
     "import asyncio, os;"
     "from ibfeed_operator.election import identity;"
@@ -74,6 +74,7 @@ class _Contracts(_Base):
     contract_count: int = 0
     publishing_count: int = 0
     workers: int = 0
+    session: str = ""
 
 
 class _Seen(_Base):
@@ -148,6 +149,7 @@ class Process:
     """A program that belongs to the stage."""
 
     def __init__(self, plane: ControlPlane, name: str, command: list[str], environment: dict[str, str]) -> None:
+        self._name = name
         everything = {**os.environ, "PYTHONPATH": _PYTHONPATH, **environment}
         with (plane.directory / f"{name}.log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -170,6 +172,12 @@ class Process:
         lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
         values = dict(line.split(":", 1) for line in lines)
         return int(values["VmRSS"].split()[0]) / 1024, int(values["VmHWM"].split()[0]) / 1024
+
+    async def ended(self) -> None:
+        """Raises AssertionError once it has ended by itself."""
+        while self._process.poll() is None:  # noqa: ASYNC110 - asyncio is told by no event
+            await asyncio.sleep(0.5)
+        raise AssertionError(f"{self._name} has ended")
 
     def end(self) -> None:
         self._process.kill()
@@ -241,7 +249,8 @@ class Stage:
 
     def begin(self, session: aiohttp.ClientSession, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         follow = [group.create_task(view.follow(session)) for view in (self.shards, self.feeds, self._pods)]
-        return [*follow, group.create_task(self._be_kubelet())]
+        live = [group.create_task(process.ended()) for process in (self.operator, *self._crowds)]
+        return [*follow, *live, group.create_task(self._be_kubelet())]
 
     async def _be_kubelet(self) -> None:
         def fresh() -> list[str]:
@@ -251,8 +260,14 @@ class Stage:
             async with self._pods.changed:
                 await self._pods.changed.wait_for(fresh)
             for pod in fresh():
+                async with self.shards.changed:
+                    await self.shards.changed.wait_for(lambda: self._starting() < _STARTING)
                 await self._adopt(pod, self._pods.objects[pod].metadata.uid)
-                await asyncio.sleep(_BETWEEN_STARTS_S)
+
+    def _starting(self) -> int:
+        """How many workers run that have yet to log in for the first time."""
+        shards = self.shards.objects
+        return sum(pod not in shards or shards[pod].status.session != "Streaming" for pod in self._running)
 
     async def _adopt(self, pod: str, uid: str) -> None:
         number = len(self._places)
