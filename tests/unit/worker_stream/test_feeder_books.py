@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from ibfeed_api.feed import Kafka
 from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.records import epoch_of, seq_of
-from ibfeed_api.shard import Entry
+from ibfeed_api.shard import Entry, Mark
 from ibfeed_worker.stream import Feeder
 from ibfeed_worker.stream.frame import decode
 from ibfeed_worker.stream.ladder import Target
@@ -207,6 +208,32 @@ async def test_what_the_operator_takes_away_is_somebody_elses_to_clear(bench: Be
     bench.feeder.obey(())
     bench.rows(*LADDER)
     assert bench.kinds() == ["clear", "snapshot"]
+
+
+@pytest.mark.parametrize("warm", [False, True])
+async def test_a_dead_workers_book_is_cleared_by_its_heir_even_without_a_ladder(bench: Bench, warm: bool) -> None:
+    bench.feeder.obey((entry(NQ),))
+    if warm:
+        bench.feeder.obey((entry(NQ), entry(ES, epoch=3, state=EntryState.STANDBY, depth=False)))
+        assert bench.books() == []
+    bench.feeder.obey((entry(NQ), entry(ES, epoch=3, depth=False)))
+    await bench.until(lambda: bench.books())
+    (clear,) = bench.books()
+    assert (clear["kind"], clear["flags"], epoch_of(clear["seq"])) == ("clear", [], 3)
+    bench.feeder.obey((entry(NQ), entry(ES, epoch=3, depth=False)))
+    assert bench.kinds() == ["clear"]
+    bench.feeder.obey((entry(ES, epoch=3),))  # the ladder is free now
+    bench.rows(*LADDER)
+    assert bench.kinds()[-1] == "snapshot"
+    bench.reader()
+
+
+async def test_a_released_contracts_book_needs_no_second_end(bench: Bench) -> None:
+    mark = Mark(event_time=1_790_000_000_000, seq=seq_of(2, 40))
+    bench.feeder.obey((msgspec.structs.replace(entry(ES, epoch=3, depth=False), mark=mark),))
+    bench.feeder.obey((entry(NQ, depth=False), msgspec.structs.replace(entry(9, epoch=2, depth=False), fresh=True)))
+    await asyncio.sleep(0.1)
+    assert bench.produced() == []
 
 
 @pytest.mark.parametrize(("depth", "kind"), [(True, "snapshot"), (False, "clear")])

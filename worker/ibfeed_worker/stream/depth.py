@@ -32,6 +32,11 @@ class Depth:
         self.book.begin()
         return self.whole(now_ms)
 
+    def renounce(self, now_ms: int) -> DepthRecord | None:
+        """What somebody else may have left on Kafka is void, although no book is published from here."""
+        self.book.begin()
+        return self._counted(self.book.clear(event_time=now_ms, seq=self._next_seq))
+
     def stop(self, now_ms: int) -> DepthRecord | None:
         """The book is no longer ours to publish: so consumers may not keep it."""
         record = self._clear(now_ms, ())

@@ -422,6 +422,9 @@ class Feeder:
         elif tail.mark is None:
             contract.never_published()
         self._go_on(contract, doubt)
+        depth = contract.depth
+        if not depth.on and not contract.fresh:  # who released it has ended its book before, who died has not
+            self._publish_book(depth, depth.renounce(_now_ms()))
 
     def _drop(self, contract: Contract) -> None:
         self._abandon(contract)
