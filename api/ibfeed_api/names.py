@@ -31,7 +31,11 @@ COMPONENT_ACCOUNT: Final = "account"
 ANNOTATION_FAILED_LOGINS: Final = f"{GROUP}/failed-logins"
 ANNOTATION_LAST_FAILURE: Final = f"{GROUP}/last-failure"
 ANNOTATION_NEXT_LOGIN: Final = f"{GROUP}/next-login"
+ANNOTATION_LOST_TO_OTHERS: Final = f"{GROUP}/lost-to-others"
 ANNOTATION_PARKED: Final = f"{GROUP}/parked"
+
+# On the Lease of the source's logins: JSON, address to the moment until which it is to be silent.
+ANNOTATION_PENALTIES: Final = f"{GROUP}/penalties"
 
 # What people ask of the placement. On an IbShard: "true" moves its contracts away and gives it no others. On an IbFeed:
 # "CLZ6=1,NGF7=0", each a contract's symbol and the number of the worker that shall have it.
@@ -125,6 +129,9 @@ class Reason(StrEnum):
     GATEWAY_BROKEN = "GatewayBroken"
     GATEWAY_DIED = "GatewayDied"
     GATEWAY_SILENT = "GatewaySilent"
+    GATEWAY_SICK = "GatewaySick"  # its log says that only a new process helps
+    GATEWAY_PORT_TAKEN = "GatewayPortTaken"
+    NONSENSE_ANSWER = "NonsenseAnswer"  # HTML, or no JSON, or JSON that no source describes
     UPSTREAM_UNREACHABLE = "UpstreamUnreachable"
     SESSION_LOST = "SessionLost"
     FEED_SILENT = "FeedSilent"  # heartbeats go on, market data does not although it should

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -163,6 +164,33 @@ def test_no_secret_is_seen_anywhere(stage: Stage) -> None:
         assert not [text for text in seen if secret in text]
 
 
+@pytest.mark.parametrize("fault", ["wrong_password", "locked", "second_factor", "page_changed"])
+def test_no_secret_is_seen_of_a_login_that_fails(stage: Stage, fault: str) -> None:
+    stage.venue.fault(fault)
+    with stage.worker() as worker:
+        eventually(lambda: worker.status().get("session") in ("BackingOff", "Parked"), within=60, what="a failure")
+        events = kubectl("get", "events", "-n", stage.namespace, "-o", "json")
+        seen = [worker.log.read_text(), str(worker.status()), str(stage.lease()), worker.metrics(), events]
+        left = [path.read_bytes() for path in worker.run_folder.rglob("*") if path.is_file()]
+    stage.venue.fault("unlock")
+    assert "login" in seen[0]
+    secrets = [*secrets_of(stage), stage.venue.credentials["username-1"]]
+    for secret in secrets:
+        assert not [text for text in seen if secret in text]
+        assert not [content for content in left if secret.encode() in content], "nor in a file"
+
+
+def test_a_taken_port_is_named_and_used_once_it_is_free(stage: Stage) -> None:
+    with stage.worker() as other:  # for its port only
+        other.until("Streaming")
+        other.stop()
+        with socket.create_server(("127.0.0.1", other.gateway_port)):
+            other.start()
+            status = other.until("BackingOff", reason="GatewayPortTaken", within=20)
+            assert str(other.gateway_port) in status["message"]
+        other.until("Streaming", within=60)
+
+
 def test_a_dropped_websocket_costs_seconds_and_no_login(stage: Stage) -> None:
     with stage.worker() as worker:
         worker.until("Streaming")
@@ -219,8 +247,15 @@ def test_a_competing_session_is_left_alone(stage: Stage) -> None:
         stage.venue.fault("compete", username=stage.venue.credentials["username-1"])
         status = worker.until("BackingOff", reason="Competing", within=45)
         assert "next try at" in status["message"]
+        assert "log out there" in status["message"].lower()
         time.sleep(3)
         assert stage.venue.user()["logins"] == logins
+        worker.kill()
+        worker.start()
+        eventually(lambda: worker.status()["startedAt"] != status["startedAt"], within=20, what="another process")
+        worker.until("BackingOff", reason="Competing", within=45)
+        time.sleep(3)
+        assert stage.venue.user()["logins"] == logins, "a new process does not begin to fight"
 
 
 def test_a_deleted_shard_ends_the_session_and_its_return_begins_one(stage: Stage) -> None:

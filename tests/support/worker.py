@@ -83,7 +83,7 @@ class Stage:
     def lease_name(self, index: int | str) -> str:
         return f"ib-account-{SOURCE}-{index}"
 
-    def lease(self, index: int = 1) -> dict[str, Any]:
+    def lease(self, index: int | str = 1) -> dict[str, Any]:
         return read("lease", self.lease_name(index), self.namespace)
 
     def add_turns(self) -> None:

@@ -13,6 +13,10 @@ from ibfeed_worker.metrics import Metrics
 _log: Final = Log(__name__)
 
 
+# What IB's daily reset looks like from here.
+_OF_A_RESET: Final = frozenset({Reason.SESSION_LOST, Reason.UPSTREAM_UNREACHABLE, Reason.NONSENSE_ANSWER})
+
+
 class _Relogin(Enum):
     NONE = "none"
     DUE = "due"  # streaming until others have the contracts
@@ -20,9 +24,11 @@ class _Relogin(Enum):
 
 
 class Board:
-    """``on_change`` is called after each change."""
+    """``on_change`` is called after each change; ``is_reset``: whether IB's daily reset may be going on now."""
 
-    def __init__(self, metrics: Metrics, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, metrics: Metrics, on_change: Callable[[], None], is_reset: Callable[[], bool] = lambda: False
+    ) -> None:
         self.session = Session.STARTING
         self.reason = ""
         self.message = ""
@@ -30,6 +36,8 @@ class Board:
         self._leaving = False
         self._relogin = _Relogin.NONE
         self._on_change = on_change
+        self._is_reset = is_reset
+        self._reasons = metrics.session_reasons
         self._gauge = metrics.session
         for state in Session:
             self._gauge.labels(state=state.value).set(state is self.session)
@@ -68,9 +76,13 @@ class Board:
             reason, message = Reason.RELOGIN_DUE, message or "logging in again on schedule"
         elif self._relogin is _Relogin.UNDER_WAY:
             self._relogin = _Relogin.NONE
+        if reason in _OF_A_RESET and session is not Session.STREAMING and self._is_reset():
+            reason, message = Reason.DAILY_RESET, f"IB resets sessions at this time of the night: {message}"
         said = (session, reason.value if reason else "", message)
         if said == (self.session, self.reason, self.message):
             return
+        if reason is not None and reason.value != self.reason:
+            self._reasons.labels(reason=reason.value).inc()
         self._gauge.labels(state=self.session.value).set(0)
         self._gauge.labels(state=session.value).set(1)
         self.session, self.reason, self.message = said

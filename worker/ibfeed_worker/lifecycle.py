@@ -18,7 +18,8 @@ from ibfeed_api.shard import Account, Entry, KafkaStatus, Report, ShardStatus
 from ibfeed_worker import login
 from ibfeed_worker.account.fence import Fence, KernelSwitch
 from ibfeed_worker.account.hold import Hold, read_record, take
-from ibfeed_worker.account.record import COUNTED, LoginRecord, after_failure
+from ibfeed_worker.account.record import COUNTED, after_failure, after_login, after_loss_to_others
+from ibfeed_worker.account.silence import Silence
 from ibfeed_worker.account.turns import turn
 from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.board import Board
@@ -37,10 +38,10 @@ from ibfeed_worker.metrics import Metrics
 from ibfeed_worker.race import bounded, cancel, first, to_the_end
 from ibfeed_worker.relogin import Relogin
 from ibfeed_worker.session.answers import Alive
-from ibfeed_worker.session.conversation import Conversation
+from ibfeed_worker.session.conversation import TAKEN, Conversation
 from ibfeed_worker.session.pacing import Budget
 from ibfeed_worker.session.rest import Rest
-from ibfeed_worker.session.schedule import Appointment, Lifetime, appointment
+from ibfeed_worker.session.schedule import Appointment, Lifetime, appointment, reset_window
 from ibfeed_worker.setback import LogInAnew, Parked, Setback
 from ibfeed_worker.shard.status import stamp
 from ibfeed_worker.shard.watch import Shard, ShardWatcher, left_behind
@@ -82,13 +83,13 @@ class Worker:
         self._kafka_trouble = KafkaStatus(reachable=False, message="not connected yet")
         self._rest: Rest | None = None
         self._conversation: Conversation | None = None
-        self._lost_to_others = 0
         self._lifetime: Lifetime | None = None
         self._budget = Budget()
+        self._silence = Silence(kube, config.spec.accounts.logins_lease_name, self._budget, config.node)
         self._universe = Universe()
         self._timetable = Timetable()
         self._writer = StatusWriter(kube, config.pod, self._status)
-        self._board = Board(metrics, self._on_news)
+        self._board = Board(metrics, self._on_news, self._is_reset)
         self._watcher = ShardWatcher(kube, config.pod, self._on_shard)
         self._http = HttpServer(self, metrics.registry, shard=config.shard, port=config.http_port)
         self._gateways = GatewayKeeper(
@@ -118,6 +119,7 @@ class Worker:
             asyncio.create_task(self._tell_status(), name="status"),
             asyncio.create_task(self._prepare_feeder(), name="feeder"),
             asyncio.create_task(self._serve(), name="serve"),
+            asyncio.create_task(self._silence.run(), name="silence"),
         ]
         stopped = asyncio.create_task(self._until_relieved(stop), name="stop")
         try:
@@ -333,15 +335,15 @@ class Worker:
 
     async def _sessions(self, account: Account, hold: Hold) -> NoReturn:
         """One session after the other, with back-off. Raises Parked."""
-        pause = Backoff(0.5, 60.0)
+        pause, loop = Backoff(0.5, 60.0), asyncio.get_running_loop()
         while True:
-            begun = time.monotonic()
+            begun = loop.time()
             try:
                 await self._session(account, hold)
             except Setback as setback:
-                if setback.reason is Reason.COMPETING:
-                    self._lost_to_others += 1
-                if time.monotonic() - begun > _GOOD_SESSION_S:
+                if setback.reason is Reason.COMPETING and setback.until is None:
+                    setback = await self._yield(setback, hold, lasted=loop.time() - begun)
+                if loop.time() - begun > _GOOD_SESSION_S:
                     pause.reset()
                 if setback.restart_gateway:
                     await self._gateways.stop()
@@ -355,6 +357,17 @@ class Worker:
                     )
                 raise
 
+    async def _yield(self, setback: Setback, hold: Hold, *, lasted: float) -> Setback:
+        """Stay away for a while, which the account's Lease remembers: a new process must not begin to fight."""
+        record = after_loss_to_others(
+            hold.record,
+            now=datetime.now(UTC),
+            lasted=timedelta(seconds=lasted),
+            first=timedelta(seconds=self._config.spec.accounts.compete_backoff_seconds),
+        )
+        await hold.write(record)
+        return Setback(setback.reason, setback.message, until=record.next_login)
+
     async def _back_off(self, setback: Setback, usual: float) -> None:
         now = datetime.now(UTC)
         until = setback.until or now + timedelta(seconds=setback.delay if setback.delay is not None else usual)
@@ -367,6 +380,7 @@ class Worker:
     async def _session(self, account: Account, hold: Hold) -> NoReturn:
         """From nothing to a streaming session, until it can't go on. Raises Setback or Parked."""
         await self._until_login_is_due(hold)
+        await self._silence.look()
         # A change of a password counts at the next login: credentials are read for one login each.
         credentials = asyncio.create_task(self._credentials.read(account.index), name="credentials")
         try:
@@ -382,7 +396,7 @@ class Worker:
     ) -> NoReturn:
         await self._feeder_ready.wait()
         self._lifetime = None
-        rest = Rest(gateway.url, gateway.tls, self._budget, self._metrics)
+        rest = Rest(gateway.url, gateway.tls, self._budget, self._metrics, on_penalty=self._silence.punished)
         conversation = Conversation(
             rest,
             self._board,
@@ -390,16 +404,19 @@ class Worker:
             log_in=lambda: self._log_in(gateway, hold, credentials),
             stream=lambda session: self._stream(gateway, session),
             on_alive=self._on_alive,
-            lost_to_others=self._lost_to_others,
+            on_address=self._silence.learn,
         )
         self._rest, self._conversation = rest, conversation
         try:
             await first(
                 conversation.run(),
                 gateway.died.wait(),
+                gateway.sick.wait(),
                 self._log_in_anew(account),
                 self._timetable.keep(rest, self._entries_to_ask),
             )
+            if gateway.sick.is_set():
+                raise Setback(Reason.GATEWAY_SICK, f"the gateway's log says: {gateway.complaint}", restart_gateway=True)
             raise Setback(Reason.GATEWAY_DIED, f"the gateway ended; it last said: {gateway.tail}")
         finally:
             self._rest = self._conversation = None
@@ -426,6 +443,10 @@ class Worker:
             self._lifetime = Lifetime(datetime.now(UTC))
         return appointment(self._lifetime, region, account)
 
+    def _is_reset(self) -> bool:
+        now = datetime.now(UTC)
+        return now in reset_window(self._config.spec.accounts.region, now)
+
     def _on_alive(self, said: Alive) -> None:
         if self._lifetime is not None:
             self._lifetime = self._lifetime.heard(said.sso_expires_ms, datetime.now(UTC))
@@ -437,12 +458,15 @@ class Worker:
             raise Parked(
                 reason, f"account is parked: {record.last_failure or record.parked}; clear its Lease's annotation"
             )
-        if record.next_login is not None and record.next_login > datetime.now(UTC):
-            raise Setback(
-                Reason.LOGIN_FAILED,
-                f"{record.failed} failed logins, the last: {record.last_failure}",
-                until=record.next_login,
-            )
+        if record.next_login is None or record.next_login <= datetime.now(UTC):
+            return
+        if record.lost_to_others and not record.failed:
+            raise Setback(Reason.COMPETING, TAKEN, until=record.next_login)
+        raise Setback(
+            Reason.LOGIN_FAILED,
+            f"{record.failed} failed logins, the last: {record.last_failure}",
+            until=record.next_login,
+        )
 
     async def _log_in(self, gateway: Gateway, hold: Hold, credentials: asyncio.Task[Credentials]) -> None:
         """One login by browser. Raises Setback or Parked."""
@@ -467,8 +491,8 @@ class Worker:
         _log.info("login", outcome=result.outcome.value, text=result.text, seconds=result.seconds)
         if result.outcome is Outcome.SUCCEEDED:
             self._lifetime = Lifetime(datetime.now(UTC))
-            if hold.record != LoginRecord():
-                await hold.write(LoginRecord())
+            if hold.record != (clean := after_login(hold.record)):
+                await hold.write(clean)
             return
         reason = REASONS[result.outcome]
         if reason not in COUNTED:

@@ -15,6 +15,12 @@ class Metrics:
         self.session = Gauge(
             "ibfeed_session", "1 for the state that the session is in", ["state"], registry=self.registry
         )
+        self.session_reasons = Counter(
+            "ibfeed_session_reasons", "Times that the session came to have a reason", ["reason"], registry=self.registry
+        )
+        self.gateway_log_lines = Counter(
+            "ibfeed_gateway_log_lines", "Lines of the gateway's log by what they tell", ["sign"], registry=self.registry
+        )
         self.logins = Counter("ibfeed_logins", "Browser logins by outcome", ["outcome"], registry=self.registry)
         self.login_seconds = Histogram(
             "ibfeed_login_seconds",

@@ -54,3 +54,22 @@ def test_who_is_told_to_stop_says_so_first(board: Board) -> None:
     board.relogin_due()
     board.leave()
     assert said(board) == (Session.STREAMING, Reason.LEAVING)
+
+
+def test_during_ibs_daily_reset_a_lost_session_is_called_so_and_counted() -> None:
+    metrics, resetting = Metrics(), [True]
+    board = Board(metrics, lambda: None, lambda: resetting[0])
+    board.say(Session.RECONNECTING, Reason.SESSION_LOST, "stream ended: closed")
+    assert (board.reason, "stream ended: closed" in board.message) == (Reason.DAILY_RESET, True)
+    board.say(Session.BACKING_OFF, Reason.WRONG_CREDENTIALS, "no")
+    assert board.reason == Reason.WRONG_CREDENTIALS, "which no reset explains"
+    resetting[0] = False
+    board.say(Session.RECONNECTING, Reason.SESSION_LOST, "stream ended: closed")
+    assert board.reason == Reason.SESSION_LOST
+    counted = {
+        sample.labels["reason"]: sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "ibfeed_session_reasons_total"
+    }
+    assert counted == {"DailyReset": 1, "WrongCredentials": 1, "SessionLost": 1}

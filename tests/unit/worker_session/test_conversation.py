@@ -33,6 +33,7 @@ class Ib:
         self.competing = False
         self.paper: bool | None = True
         self.failing: int | None = None
+        self.html = self.slow = False
         self.calls: list[tuple[float, str, str]] = []
         self.bodies: list[Any] = []
 
@@ -44,6 +45,10 @@ class Ib:
             assert "content-length" in request.headers
         if self.failing:
             return httpx.Response(self.failing)
+        if self.html:
+            return httpx.Response(200, html="<html><title>Access Denied</title></html>")
+        if self.slow:
+            raise httpx.ReadTimeout("")
         if self.logged_in_at is None:
             return httpx.Response(401)
         settled = now - self.logged_in_at > 3.5
@@ -61,6 +66,8 @@ class Ib:
                 self.brokerage = True
                 self.competing = False
                 return httpx.Response(200, json={"authenticated": True, "connected": True, "competing": False})
+            case "/sso/validate":
+                return httpx.Response(200, json={"RESULT": True, "IP": "203.0.113.7"})
             case "/iserver/accounts":
                 paper = {} if self.paper is None else {"isPaper": self.paper}
                 return httpx.Response(200, json={"accounts": ["DU1"], **paper})
@@ -80,8 +87,21 @@ class Scene:
         self.stream_ends: list[StreamEnd] = []
         tls = PinnedTls(ssl.create_default_context(), "")
         transport = httpx.MockTransport(self.ib.answer)
-        rest = Rest("https://127.0.0.1:5000", tls, Budget(), Metrics(), transport)
-        self.conversation = Conversation(rest, self.board, Accounts(**accounts), log_in=self.log_in, stream=self.stream)
+        self.budget = Budget()
+        rest = Rest("https://127.0.0.1:5000", tls, self.budget, Metrics(), transport, self.punish)
+        self.addresses: list[str] = []
+        self.penalties = 0
+        self.conversation = Conversation(
+            rest,
+            self.board,
+            Accounts(**accounts),
+            log_in=self.log_in,
+            stream=self.stream,
+            on_address=self.addresses.append,
+        )
+
+    def punish(self) -> None:
+        self.penalties += 1
 
     async def log_in(self) -> None:
         self.logins += 1
@@ -190,7 +210,7 @@ def test_a_session_taken_by_somebody_is_left_to_them_or_taken_back_as_the_spec_s
         with pytest.raises(Setback) as caught:
             await talk
         assert caught.value.reason is Reason.COMPETING
-        assert caught.value.until is not None
+        assert "phone" in caught.value.message and "accounts.compete" in caught.value.message, "it says what to do"
         assert scene.ib.count("/iserver/auth/ssodh/init") == 0
 
     async def fight() -> None:
@@ -219,11 +239,44 @@ def test_a_429_is_followed_by_15_minutes_of_silence_while_the_stream_goes_on() -
         calls = len(scene.ib.calls)
         await asyncio.sleep(14 * 60)
         assert len(scene.ib.calls) == calls
+        assert scene.penalties == 1, "the others of this address are told once"
         assert (scene.board.session, scene.board.reason) == (Session.STREAMING, "PenaltyBox")
         await asyncio.sleep(5 * 60)
         assert len(scene.ib.calls) > calls
         assert scene.board.reason == ""
         assert len(scene.streams) == 1
+        talk.cancel()
+
+    play(act)
+
+
+def test_a_429_that_another_worker_got_silences_this_one_too() -> None:
+    async def act() -> None:
+        scene = Scene()
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(30)
+        scene.budget.hear(asyncio.get_running_loop().time(), 600.0)
+        calls = len(scene.ib.calls)
+        await asyncio.sleep(600)
+        assert (len(scene.ib.calls), scene.penalties) == (calls, 0)
+        assert (scene.board.session, scene.board.reason) == (Session.STREAMING, "PenaltyBox")
+        await asyncio.sleep(180)
+        assert (len(scene.ib.calls) > calls, len(scene.streams)) == (True, 1)
+        talk.cancel()
+
+    play(act)
+
+
+def test_its_address_is_asked_for_once_and_not_next_to_the_gateways_own_question() -> None:
+    async def act() -> None:
+        scene = Scene()
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(3600)
+        asked = [moment for moment, _, path in scene.ib.calls if path == "/sso/validate"]
+        assert len(asked) == 1
+        assert scene.ib.logged_in_at is not None
+        assert asked[0] - scene.ib.logged_in_at > 61, "IB takes one a minute, and the gateway has made it at the login"
+        assert scene.addresses == ["203.0.113.7"]
         talk.cancel()
 
     play(act)
@@ -239,6 +292,39 @@ def test_an_upstream_in_trouble_does_not_end_a_stream_that_goes_on() -> None:
         scene.ib.failing = None
         await asyncio.sleep(120)
         assert len(scene.streams) == 1
+        talk.cancel()
+
+    play(act)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "says"),
+    [
+        ({"failing": 503}, "UpstreamUnreachable", "HTTP 503"),
+        ({"html": True}, "NonsenseAnswer", "not JSON: <html>"),
+        ({"slow": True}, "UpstreamUnreachable", "no answer within 5 s"),
+    ],
+    ids=["503", "HTML", "slow"],
+)
+def test_what_is_wrong_with_its_answers_is_named_while_it_streams_and_while_it_does_not(
+    fault: dict[str, Any], reason: str, says: str
+) -> None:
+    async def act() -> None:
+        scene = Scene()
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(30)
+        vars(scene.ib).update(fault)
+        await asyncio.sleep(70)
+        assert (scene.board.session, scene.board.reason) == (Session.STREAMING, reason)
+        assert says in scene.board.message
+        vars(scene.ib).update(dict.fromkeys(fault, None))
+        await asyncio.sleep(70)
+        assert (scene.board.session, scene.board.reason) == (Session.STREAMING, "")
+        talk.cancel()
+        vars(scene.ib).update(fault)
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(30)
+        assert (scene.board.session, scene.board.reason) == (Session.RECONNECTING, reason)
         talk.cancel()
 
     play(act)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from ibfeed_worker.gateway.distribution import BrokenDistribution
 from ibfeed_worker.gateway.keeper import GatewayKeeper
 from ibfeed_worker.gateway.pin import WrongCertificate
 from ibfeed_worker.gateway.process import GatewaySettings, start
+from ibfeed_worker.gateway.tail import Sign, judge
 from ibfeed_worker.metrics import Metrics
 from ibfeed_worker.processes import descendants, start_time
 from ibfeed_worker.setback import Setback
@@ -215,6 +217,54 @@ async def test_a_broken_archive_is_named(
         await keeper.running()
     assert caught.value.reason == "GatewayBroken"
     await keeper.stop()
+
+
+@pytest.mark.parametrize(
+    ("line", "sign"),
+    [
+        ("Open https://localhost:5000 to login", Sign.WELL),
+        ("12:00:00.1 INFO i.v.c: 0 errors so far", Sign.WELL),
+        ("12:00:00.1 ERROR i.b.g.Vertx: java.lang.NullPointerException", Sign.ERROR),
+        ("java.net.UnknownHostException: api.ibkr.com", Sign.ERROR),
+        ('Exception in thread "vert.x" java.lang.OutOfMemoryError: Java heap space', Sign.FATAL),
+        ("java.net.BindException: Address already in use", Sign.FATAL),
+    ],
+)
+def test_what_a_line_of_the_log_tells(line: str, sign: Sign) -> None:
+    assert judge(line) is sign
+
+
+async def test_a_gateway_that_lives_on_without_memory_is_sick(settings: GatewaySettings, built: Distribution) -> None:
+    serve = f"{sys.executable} lib/server.py"
+    built.script(f"{serve} & while [ ! -e sick ]; do sleep 0.05; done; echo java.lang.OutOfMemoryError: heap; wait")
+    metrics = Metrics()
+    keeper = GatewayKeeper(settings, metrics)
+    gateway = await keeper.running()
+    assert not gateway.sick.is_set()
+    (settings.run_folder / "gateway" / "home" / "sick").touch()
+    async with asyncio.timeout(5):
+        await gateway.sick.wait()
+    assert (gateway.complaint, gateway.died.is_set()) == ("java.lang.OutOfMemoryError: heap", False)
+    assert metrics.registry.get_sample_value("ibfeed_gateway_log_lines_total", {"sign": "fatal"}) == 1
+    await keeper.stop()
+
+
+async def test_one_that_is_sick_before_it_listens_is_not_waited_for(
+    settings: GatewaySettings, built: Distribution
+) -> None:
+    built.script("echo java.net.BindException: Address already in use; sleep 600")
+    keeper = GatewayKeeper(settings, Metrics())
+    async with asyncio.timeout(5):
+        with pytest.raises(Setback, match="Address already in use") as caught:
+            await keeper.running()
+    assert caught.value.reason == "GatewayDied"
+
+
+async def test_a_taken_port_has_a_name(settings: GatewaySettings) -> None:
+    taken = socket.create_server(("127.0.0.1", settings.port))
+    with taken, pytest.raises(Setback, match=str(settings.port)) as caught:
+        await GatewayKeeper(settings, Metrics()).running()
+    assert caught.value.reason == "GatewayPortTaken"
 
 
 async def test_the_keeper_starts_a_dead_gateway_again(settings: GatewaySettings) -> None:

@@ -6,13 +6,14 @@ IB locks a user out after a few wrong passwords, whoever typed them, so the coun
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from ibfeed_api.names import (
     ANNOTATION_FAILED_LOGINS,
     ANNOTATION_LAST_FAILURE,
+    ANNOTATION_LOST_TO_OTHERS,
     ANNOTATION_NEXT_LOGIN,
     ANNOTATION_PARKED,
     Reason,
@@ -20,6 +21,9 @@ from ibfeed_api.names import (
 
 FIRST_DELAY: Final = timedelta(seconds=30)
 LONGEST_DELAY: Final = timedelta(minutes=15)
+LONGEST_YIELD: Final = timedelta(hours=6)
+# Whose session lasted so long before somebody took it is not fought over: the back-off starts anew.
+UNDISPUTED: Final = timedelta(hours=1)
 # Another try can't help; it would only bring the lock-out nearer.
 PARKED_AT_ONCE: Final = frozenset({Reason.SECOND_FACTOR, Reason.ACCOUNT_LOCKED, Reason.WRONG_MODE, Reason.NOT_PAPER})
 COUNTED: Final = frozenset({Reason.WRONG_CREDENTIALS, Reason.LOGIN_FAILED}) | PARKED_AT_ONCE
@@ -32,11 +36,12 @@ class LoginRecord:
     last_failure: str = ""
     next_login: datetime | None = None
     parked: str = ""  # a Reason; only a person clears it
+    lost_to_others: int = 0  # sessions in a row that somebody else took
 
 
 def parse(annotations: Mapping[str, str]) -> LoginRecord:
     """The record in a Lease's annotations; what makes no sense there counts as absent."""
-    failed = annotations.get(ANNOTATION_FAILED_LOGINS, "0")
+    failed, lost = (annotations.get(name, "0") for name in (ANNOTATION_FAILED_LOGINS, ANNOTATION_LOST_TO_OTHERS))
     try:
         next_login = datetime.fromisoformat(annotations.get(ANNOTATION_NEXT_LOGIN, ""))
     except ValueError:
@@ -48,7 +53,20 @@ def parse(annotations: Mapping[str, str]) -> LoginRecord:
         last_failure=annotations.get(ANNOTATION_LAST_FAILURE, ""),
         next_login=next_login,
         parked=annotations.get(ANNOTATION_PARKED, ""),
+        lost_to_others=int(lost) if lost.isdecimal() else 0,
     )
+
+
+def after_login(record: LoginRecord) -> LoginRecord:
+    """The record after a login that succeeded; whether somebody takes that session, too, is not known yet."""
+    return LoginRecord(lost_to_others=record.lost_to_others)
+
+
+def after_loss_to_others(record: LoginRecord, *, now: datetime, lasted: timedelta, first: timedelta) -> LoginRecord:
+    """The record after somebody else took the session: stay away for ``first``, twice as long each time."""
+    before = record.lost_to_others if lasted < UNDISPUTED else 0
+    delay = min(LONGEST_YIELD, first * 2 ** min(before, 16))
+    return replace(record, next_login=now + delay, lost_to_others=before + 1)
 
 
 def after_failure(record: LoginRecord, reason: Reason, text: str, *, now: datetime, most: int) -> LoginRecord:
@@ -61,15 +79,17 @@ def after_failure(record: LoginRecord, reason: Reason, text: str, *, now: dateti
         last_failure=text[:_TEXT_LIMIT],
         next_login=None if parked else now + delay,
         parked=reason.value if parked else "",
+        lost_to_others=record.lost_to_others,
     )
 
 
 def as_annotations(record: LoginRecord) -> dict[str, str | None]:
     """The record as a merge-patch of annotations: None removes one."""
-    next_login = record.next_login
+    next_login, lost = record.next_login, record.lost_to_others
     return {
         ANNOTATION_FAILED_LOGINS: str(record.failed) if record.failed else None,
         ANNOTATION_LAST_FAILURE: record.last_failure or None,
         ANNOTATION_NEXT_LOGIN: next_login.astimezone(UTC).isoformat(timespec="seconds") if next_login else None,
         ANNOTATION_PARKED: record.parked or None,
+        ANNOTATION_LOST_TO_OTHERS: str(lost) if lost else None,
     }

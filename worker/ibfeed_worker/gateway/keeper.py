@@ -10,6 +10,7 @@ from ibfeed_worker.gateway.distribution import BrokenDistribution
 from ibfeed_worker.gateway.leftover import PortTaken
 from ibfeed_worker.gateway.pin import WrongCertificate
 from ibfeed_worker.gateway.process import Gateway, GatewayFailed, GatewaySettings, start
+from ibfeed_worker.gateway.tail import Sign
 from ibfeed_worker.log import Log
 from ibfeed_worker.metrics import Metrics
 from ibfeed_worker.race import cancel
@@ -33,7 +34,7 @@ class GatewayKeeper:
         """Start a gateway in the background if there is none."""
         if self._starting is None:
             self._metrics.gateway_starts.inc()
-            self._starting = asyncio.create_task(start(self._settings), name="gateway start")
+            self._starting = asyncio.create_task(start(self._settings, self._on_line), name="gateway start")
 
     async def running(self) -> Gateway:
         """The running gateway. Raises Setback."""
@@ -43,7 +44,9 @@ class GatewayKeeper:
         assert self._starting is not None  # noqa: S101 - begin() saw to it
         try:
             return await asyncio.shield(self._starting)
-        except (BrokenDistribution, PortTaken, WrongCertificate) as error:
+        except PortTaken as error:
+            reason, text = Reason.GATEWAY_PORT_TAKEN, str(error)
+        except (BrokenDistribution, WrongCertificate) as error:
             reason, text = Reason.GATEWAY_BROKEN, str(error)
         except (GatewayFailed, OSError, TimeoutError) as error:
             reason, text = Reason.GATEWAY_DIED, f"the gateway did not start: {error or type(error).__name__}"
@@ -58,6 +61,9 @@ class GatewayKeeper:
             await cancel(starting)  # start() takes its process along
         elif not starting.cancelled() and starting.exception() is None:
             await starting.result().stop()
+
+    def _on_line(self, sign: Sign) -> None:
+        self._metrics.gateway_log_lines.labels(sign=sign.value).inc()
 
     @staticmethod
     def _has_died(started: asyncio.Task[Gateway]) -> bool:

@@ -10,14 +10,16 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from ibfeed_worker.gateway import distribution, leftover
 from ibfeed_worker.gateway.distribution import BrokenDistribution
 from ibfeed_worker.gateway.pin import PinnedTls, pin
+from ibfeed_worker.gateway.tail import Sign, judge
 from ibfeed_worker.log import Log
 from ibfeed_worker.processes import kill_tree
 from ibfeed_worker.race import first
@@ -50,13 +52,17 @@ class GatewaySettings:
 
 
 class _Output(asyncio.SubprocessProtocol):
-    """Cuts what the process prints into lines. ``exited`` is set when the process ends, whoever holds its pipe then.
+    """Cuts what the process prints into lines. ``exited`` is set when the process ends, whoever holds its pipe then;
+    ``sick`` when its log says that it should, with that line as ``complaint``.
 
     (``asyncio.subprocess.Process.wait`` returns only once the pipe is closed, which a grandchild may keep open.)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_line: Callable[[Sign], None]) -> None:
+        self._on_line = on_line
         self.exited: Final = asyncio.Event()
+        self.sick: Final = asyncio.Event()
+        self.complaint = ""
         self.ready: Final = asyncio.Event()
         self.tail: Final = deque[str](maxlen=_KEPT_LINES)
         self._rest = b""
@@ -75,6 +81,11 @@ class _Output(asyncio.SubprocessProtocol):
         if not line:
             return
         self.tail.append(line)
+        sign = judge(line)
+        self._on_line(sign)
+        if sign is Sign.FATAL and not self.sick.is_set():
+            self.complaint = line
+            self.sick.set()
         if any(marker in line for marker in _READY):
             self.ready.set()
         now = time.monotonic()
@@ -86,7 +97,7 @@ class _Output(asyncio.SubprocessProtocol):
 
 
 class Gateway:
-    """One running gateway process. ``died`` is set when it ends, for whatever reason."""
+    """One running gateway process. ``died`` is set when it ends, for whatever reason; ``sick``: it had better."""
 
     tls: PinnedTls
 
@@ -96,11 +107,17 @@ class Gateway:
         self.login_url: Final = f"https://localhost:{port}/"
         self.pid: Final = transport.get_pid() or 0
         self.died: Final = output.exited
+        self.sick: Final = output.sick
         self._transport = transport
         self._output = output
         self._work = work
         # What outlives its shell, such as a JVM on our port, goes with it.
         self._burying = asyncio.create_task(self._bury(), name="gateway")
+
+    @property
+    def complaint(self) -> str:
+        """The line that made it ``sick``."""
+        return self._output.complaint
 
     @property
     def tail(self) -> str:
@@ -111,11 +128,13 @@ class Gateway:
         """Wait until it listens. Raises GatewayFailed or BrokenDistribution."""
         try:
             async with asyncio.timeout(_START_LIMIT):
-                await first(self._output.ready.wait(), self.died.wait())
+                await first(self._output.ready.wait(), self.died.wait(), self.sick.wait())
         except TimeoutError:
             raise GatewayFailed(
                 f"the gateway did not say within {_START_LIMIT:g} s that it listens; it last said: {self.tail}"
             ) from None
+        if self.sick.is_set() and not self.died.is_set():
+            raise GatewayFailed(f"its log says: {self.complaint}")
         if not self._output.ready.is_set():
             await self._burying  # its last words may still be on their way
             raise BrokenDistribution(
@@ -143,8 +162,8 @@ class Gateway:
         await asyncio.sleep(_LAST_WORDS_S)
 
 
-async def start(settings: GatewaySettings) -> Gateway:
-    """Start the gateway, wait until it listens, pin its certificate.
+async def start(settings: GatewaySettings, on_line: Callable[[Sign], None] = lambda _: None) -> Gateway:
+    """Start the gateway, wait until it listens, pin its certificate. ``on_line`` hears what each line of its log tells.
 
     Raises BrokenDistribution, PortTaken, GatewayFailed, WrongCertificate, OSError or TimeoutError.
     """
@@ -157,7 +176,7 @@ async def start(settings: GatewaySettings) -> Gateway:
         await asyncio.to_thread(
             distribution.copy, settings.folder, work / "home", port=settings.port, upstream=settings.upstream
         )
-        transport, output = await _spawn(work, await asyncio.to_thread(_environment, settings, work))
+        transport, output = await _spawn(work, await asyncio.to_thread(_environment, settings, work), on_line)
     except BaseException:
         await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
         raise
@@ -172,10 +191,12 @@ async def start(settings: GatewaySettings) -> Gateway:
     return gateway
 
 
-async def _spawn(work: Path, environment: Mapping[str, str]) -> tuple[asyncio.SubprocessTransport, _Output]:
+async def _spawn(
+    work: Path, environment: Mapping[str, str], on_line: Callable[[Sign], None]
+) -> tuple[asyncio.SubprocessTransport, _Output]:
     try:
         return await asyncio.get_running_loop().subprocess_exec(
-            _Output,
+            partial(_Output, on_line),
             "bin/run.sh",
             "root/conf.yaml",
             cwd=work / "home",

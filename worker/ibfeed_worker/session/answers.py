@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 _TEXT_LIMIT: Final = 120
+_LONGEST_ADDRESS: Final = 45  # of IPv6
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,13 @@ def accounts(status: int, body: bytes) -> IbAccounts | Trouble:
     if not isinstance(ids, list):
         return Unknown(f"/iserver/accounts without accounts: {_short(body)}")
     return IbAccounts(ids=tuple(str(one) for one in ids), is_paper=is_paper if isinstance(is_paper, bool) else None)
+
+
+def address(status: int, body: bytes) -> str:
+    """The caller's address in what GET /sso/validate said; empty if it is not there."""
+    found = document(status, body)
+    said = found.get("IP") if isinstance(found, Mapping) else None
+    return said if isinstance(said, str) and len(said) <= _LONGEST_ADDRESS else ""
 
 
 def document(status: int, body: bytes) -> Any | Trouble:

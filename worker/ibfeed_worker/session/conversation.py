@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 
 from ibfeed_api.feed import Accounts
@@ -13,7 +12,7 @@ from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.board import Board
 from ibfeed_worker.log import Log
 from ibfeed_worker.race import first
-from ibfeed_worker.session.answers import Alive, AuthStatus, IbAccounts, Tickle
+from ibfeed_worker.session.answers import Alive, AuthStatus, IbAccounts, Tickle, Trouble, Unknown
 from ibfeed_worker.session.rest import Rest, describe
 from ibfeed_worker.session.state import SETTLE_S, Step, next_step
 from ibfeed_worker.setback import Parked, Setback
@@ -23,15 +22,18 @@ TICKLE_EVERY_S: Final = 60.0
 _SETTLE_LOOK_S: Final = 0.4
 _STEADY_S: Final = 30.0  # a stream that lasted so long was a good one
 _GIVE_UP_S: Final = 120.0  # of an upstream or gateway that makes no sense: then a new gateway process is tried
-_LONGEST_YIELD_S: Final = 6 * 3600.0
+_ADDRESS_AFTER_S: Final = 90.0  # IB takes one /sso/validate a minute, and the gateway calls it at each login
+TAKEN: Final = (
+    "somebody else has logged in with this account's user (TWS, the phone, the portal) and has the market data; "
+    "staying logged out. Log out there, give the feed an account of its own, or set accounts.compete"
+)
 _log: Final = Log(__name__)
 
 
 class Conversation:
     """``log_in`` does one browser login (raises Setback or Parked); ``stream`` runs one websocket's life with the
-    session of ``/tickle`` and returns its end; ``on_alive`` hears what each ``/tickle`` says of a session;
-    ``lost_to_others`` counts how often in a row somebody else took
-    the session."""
+    session of ``/tickle`` and returns its end; ``on_alive`` hears what each ``/tickle`` says of a session,
+    ``on_address`` our address as IB sees it."""
 
     def __init__(
         self,
@@ -42,7 +44,7 @@ class Conversation:
         log_in: Callable[[], Awaitable[None]],
         stream: Callable[[str], Awaitable[StreamEnd]],
         on_alive: Callable[[Alive], None] = lambda _: None,
-        lost_to_others: int = 0,
+        on_address: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._rest = rest
         self._board = board
@@ -50,10 +52,11 @@ class Conversation:
         self._log_in = log_in
         self._stream = stream
         self._on_alive = on_alive
-        self._lost_to_others = lost_to_others
+        self._on_address = on_address
         self._nudged = asyncio.Event()
         self._logged_in_at: float | None = None
         self._accepted = False
+        self._address_asked = False
         self._troubled_since: float | None = None
         self._retry = Backoff(0.3, 15.0)
         self._loop = asyncio.get_running_loop()
@@ -88,7 +91,7 @@ class Conversation:
                 self._board.say(Session.BACKING_OFF, Reason.PENALTY_BOX, f"IB answered 429: silent for {left:.0f} s")
                 await asyncio.sleep(left)
             case _:
-                await self._wait(describe(said) if not isinstance(said, Alive) else "no sense in /tickle")
+                await self._wait_for(said)
 
     async def _tickle(self) -> Tickle:
         said = await self._rest.tickle()
@@ -126,17 +129,13 @@ class Conversation:
         if isinstance(said, AuthStatus) and said.authenticated:
             _log.info("brokerage session is open again")
             return
-        await self._wait(
-            said.message or "ssodh/init opened no session" if isinstance(said, AuthStatus) else describe(said)
-        )
+        await self._wait_for(said)
 
     async def _yield(self) -> None:
         if self._accounts.compete:
             await self._reopen(compete=True)
             return
-        delay = min(_LONGEST_YIELD_S, self._accounts.compete_backoff_seconds * 2.0**self._lost_to_others)
-        until = datetime.now(UTC) + timedelta(seconds=delay)
-        raise Setback(Reason.COMPETING, "someone else uses this account's session; staying logged out", until=until)
+        raise Setback(Reason.COMPETING, TAKEN)
 
     async def _stream_once(self, session: str) -> None:
         if not self._accepted and not await self._accept():
@@ -174,7 +173,7 @@ class Conversation:
         """Refuse to stream from anything but a paper account. Raises Parked; False if IB can't say now."""
         said = await self._rest.accounts()
         if not isinstance(said, IbAccounts):
-            await self._wait(describe(said) if not isinstance(said, AuthStatus) else said.message)
+            await self._wait_for(said)
             return False
         if said.is_paper is not True and not self._accounts.allow_live:
             raise Parked(
@@ -187,16 +186,21 @@ class Conversation:
     async def _keep_alive(self) -> None:
         """Tickle each minute, and at once when nudged; return when the session needs more than that."""
         while True:
+            if (self._since_login() or 0.0) > _ADDRESS_AFTER_S:
+                await self._ask_for_address()
             try:
                 async with asyncio.timeout(TICKLE_EVERY_S):
                     await self._nudged.wait()
             except TimeoutError:
                 pass
             self._nudged.clear()
-            match next_step(await self._tickle(), since_login=None):
-                case Step.STREAM | Step.WAIT:
+            said = await self._tickle()
+            match next_step(said, since_login=None):
+                case Step.STREAM:
+                    self._mention(None)
+                case Step.WAIT:
                     # An upstream in trouble may well go on streaming; the stream's own heartbeat judges that.
-                    continue
+                    self._mention(said)
                 case Step.KEEP_SILENT:
                     left = self._rest.penalty_left()
                     self._board.say(
@@ -207,8 +211,30 @@ class Conversation:
                 case _:
                     return
 
-    async def _wait(self, text: str) -> None:
+    def _mention(self, trouble: Tickle | None) -> None:
+        """Say of a session that streams that IB can't be asked, or no longer."""
+        if self._board.session is not Session.STREAMING:
+            return
+        if trouble is None or isinstance(trouble, Alive):
+            self._board.say(Session.STREAMING)
+        else:
+            self._board.say(Session.STREAMING, _reason(trouble), f"IB can't be asked: {describe(trouble)}")
+
+    async def _ask_for_address(self) -> None:
+        if not self._address_asked:
+            self._address_asked = True
+            if address := await self._rest.address():
+                self._on_address(address)
+
+    async def _wait_for(self, said: Alive | AuthStatus | Trouble) -> None:
         """Wait for the upstream to come to its senses. Raises Setback in the end."""
+        match said:
+            case Alive():
+                reason, text = Reason.NONSENSE_ANSWER, "no sense in /tickle"
+            case AuthStatus(message=message):
+                reason, text = Reason.SESSION_LOST, message or "ssodh/init opened no session"
+            case _:
+                reason, text = _reason(said), describe(said)
         now = self._loop.time()
         if self._troubled_since is None:
             self._troubled_since = now
@@ -216,5 +242,9 @@ class Conversation:
             raise Setback(
                 Reason.GATEWAY_SILENT, f"no sense from the gateway for {_GIVE_UP_S:g} s: {text}", restart_gateway=True
             )
-        self._board.say(Session.RECONNECTING, Reason.UPSTREAM_UNREACHABLE, f"IB can't be asked: {text}")
+        self._board.say(Session.RECONNECTING, reason, f"IB can't be asked: {text}")
         await asyncio.sleep(self._retry.next())
+
+
+def _reason(trouble: Trouble) -> Reason:
+    return Reason.NONSENSE_ANSWER if isinstance(trouble, Unknown) else Reason.UPSTREAM_UNREACHABLE

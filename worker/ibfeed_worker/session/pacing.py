@@ -53,7 +53,8 @@ class Budget:
             "/sso/validate": TokenBucket(rate=1 / 61, burst=1.0),
         }
         self._silent_until = float("-inf")
-        self._dice = dice or random.Random()  # noqa: S311 - spreads workers over time
+        dice = dice or random.Random()  # noqa: S311 - spreads workers over time
+        self._spread = dice.uniform(0, _PENALTY_SPREAD_S)
 
     def take(self, path: str, now: float) -> float:
         """Seconds to wait before calling ``path``. Raises Penalised."""
@@ -63,7 +64,16 @@ class Budget:
         return max(self._all.take(now), own.take(now) if own else 0.0)
 
     def penalise(self, now: float) -> None:
-        self._silent_until = now + PENALTY_S + self._dice.uniform(0, _PENALTY_SPREAD_S)
+        self._silent_until = now + PENALTY_S + self._spread
+
+    def hear(self, now: float, left: float) -> bool:
+        """Another worker of this address is penalised for ``left`` seconds more; whether that is news."""
+        until = now + left + self._spread
+        # It is heard again at each look, and the two clocks that it goes by are not quite the same.
+        if until <= self._silent_until + 1.0:
+            return False
+        self._silent_until = until
+        return True
 
     def penalty_left(self, now: float) -> float:
         return max(0.0, self._silent_until - now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 import httpx
@@ -19,7 +20,10 @@ _HEADERS: Final = {"User-Agent": "ibfeed/1", "Accept": "*/*", "Connection": "kee
 
 
 class Rest:
-    """One gateway's API. The methods never raise for what IB or the gateway does: trouble is an answer, too."""
+    """One gateway's API. The methods never raise for what IB or the gateway does: trouble is an answer, too.
+
+    ``on_penalty`` is called when IB answers 429.
+    """
 
     def __init__(
         self,
@@ -28,6 +32,7 @@ class Rest:
         budget: Budget,
         metrics: Metrics,
         transport: httpx.AsyncBaseTransport | None = None,
+        on_penalty: Callable[[], None] = lambda: None,
     ) -> None:
         self._http = httpx.AsyncClient(
             base_url=f"{url}/v1/api",
@@ -39,6 +44,7 @@ class Rest:
         )
         self._budget = budget
         self._metrics = metrics
+        self._on_penalty = on_penalty
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -60,6 +66,10 @@ class Rest:
 
     async def accounts(self) -> IbAccounts | Trouble:
         return answers.accounts(*await self._call("GET", "/iserver/accounts"))
+
+    async def address(self) -> str:
+        """Ours, as IB sees it; empty if it does not say."""
+        return answers.address(*await self._call("GET", "/sso/validate"))
 
     async def logout(self) -> None:
         """Best effort; whatever it answers, the session is not used any more."""
@@ -103,6 +113,7 @@ class Rest:
         self._metrics.rest_calls.labels(path=_label(path), status=str(answer.status_code)).inc()
         if answer.status_code == 429:
             self._budget.penalise(loop.time())
+            self._on_penalty()
         return answer.status_code, answer.content
 
 
