@@ -1,0 +1,51 @@
+"""The operator in the soak's process: all of it but kopf and the election, over the dictionary in the API's place."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+from unittest import mock
+
+import httpx
+
+from ibfeed_operator import feeds
+from ibfeed_operator.feeds import Feeds
+from ibfeed_operator.main import wake
+from ibfeed_operator.observe import Views
+from ibfeed_operator.shared import Settings, Shared
+from worker.memory_api import Objects, OperatorsCluster
+
+_LOOK_S: Final = 10.0  # at the latest; what changes wakes it at once
+
+
+@contextlib.asynccontextmanager
+async def operating(objects: Objects, namespace: str, ports: Mapping[str, int]) -> AsyncIterator[None]:
+    """``ports``: a pod's address -> where its worker listens on 127.0.0.1."""
+    cluster = OperatorsCluster(objects)
+    views = Views(cluster, namespace)
+    settings = Settings(worker_image="none", operator_namespace=namespace, namespace=namespace)
+    async with httpx.AsyncClient(transport=_ToWorkers(ports), trust_env=False) as http:
+        found = Feeds(Shared(cluster=cluster, views=views, http=http, settings=settings))
+        wake(found, views)
+        with mock.patch.object(feeds, "LOOK_S", _LOOK_S):
+            running = [asyncio.create_task(views.run()), asyncio.create_task(found.run())]
+            try:
+                yield
+            finally:
+                for task in running:
+                    task.cancel()
+                await asyncio.gather(*running, return_exceptions=True)
+
+
+class _ToWorkers(httpx.AsyncHTTPTransport):
+    """Pods have addresses of their own; here they are ports of one."""
+
+    def __init__(self, ports: Mapping[str, int], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._ports = ports
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.url = request.url.copy_with(host="127.0.0.1", port=self._ports[request.url.host])
+        return await super().handle_async_request(request)

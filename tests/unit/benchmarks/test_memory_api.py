@@ -1,0 +1,54 @@
+"""The dictionary that stands in for the API server keeps its rules."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker.memory_api import Missing, Object, Objects, Stale
+
+PATH = "/apis/x/namespaces/n/things/a"
+
+
+def made(objects: Objects, **more: object) -> Object:
+    return objects.create(PATH, {"kind": "Thing", "metadata": {"name": "a", "labels": {"k": "v"}}, **more})
+
+
+def test_a_write_that_rests_on_an_old_version_is_refused() -> None:
+    objects = Objects()
+    version = made(objects)["metadata"]["resourceVersion"]
+    objects.patch(PATH, {"metadata": {"resourceVersion": version}, "spec": {"a": 1}})
+    with pytest.raises(Stale):
+        objects.patch(PATH, {"metadata": {"resourceVersion": version}, "spec": {"a": 2}})
+    assert objects.read(PATH)["spec"] == {"a": 1}
+
+
+def test_only_a_change_of_the_spec_makes_a_generation() -> None:
+    objects = Objects()
+    made(objects, spec={"a": 1})
+    assert objects.patch(PATH, {"status": {"b": 1}})["metadata"]["generation"] == 1
+    assert objects.patch(PATH, {"spec": {"a": 2}})["metadata"]["generation"] == 2
+
+
+def test_a_merge_patch_merges_removes_and_leaves_what_was_read_alone() -> None:
+    objects = Objects()
+    before = made(objects, spec={"a": {"x": 1, "y": 2}, "b": 1})
+    after = objects.patch(PATH, {"spec": {"a": {"x": None, "z": 3}, "b": [1]}})
+    assert after["spec"] == {"a": {"y": 2, "z": 3}, "b": [1]}
+    assert before["spec"] == {"a": {"x": 1, "y": 2}, "b": 1}
+
+
+def test_labels_select() -> None:
+    objects = Objects()
+    made(objects)
+    collection = PATH.rpartition("/")[0]
+    assert [len(objects.below(collection, labels)) for labels in ("", "k", "k=v", "k=w", "k=v,l")] == [1, 1, 1, 0, 0]
+
+
+def test_nothing_is_there_twice_and_what_is_gone_is_missing() -> None:
+    objects = Objects()
+    made(objects)
+    with pytest.raises(Stale):
+        made(objects)
+    objects.delete(PATH)
+    with pytest.raises(Missing):
+        objects.read(PATH)
