@@ -8,14 +8,32 @@ import socket
 from collections.abc import Iterator
 
 _FIRST = 20_000  # below the range from which the kernel gives ports to outgoing connections
-_EACH = 1_000  # for each test process
+_EACH = 250  # for each test process
+_BLOCKS = 48
+
+
+def _claim() -> tuple[int, socket.socket]:
+    """First port of a block that is this process's own for as long as it lives.
+
+    The claim is an abstract name: like the ports it belongs to the network's namespace, and it goes with its process.
+    """
+    for block in range(_BLOCKS):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0ibfeed-test-ports-{block}")
+        except OSError:
+            claim.close()
+            continue
+        return _FIRST + block * _EACH, claim
+    raise AssertionError(f"{_BLOCKS} test processes run already")
 
 
 def _numbers() -> Iterator[int]:
-    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first, claim = _claim()
     offset = os.getpid() % _EACH  # the run before may have left connections behind that linger
-    for count in itertools.count():
-        yield _FIRST + process * _EACH + (offset + count) % _EACH
+    with claim:
+        for count in itertools.count():
+            yield first + (offset + count) % _EACH
 
 
 _NUMBERS = _numbers()
