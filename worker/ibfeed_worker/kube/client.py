@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ from typing import Any, Final
 import requests
 from pykube.config import KubeConfig
 from pykube.http import HTTPClient, KubernetesHTTPAdapter
+from urllib3.connection import HTTPConnection
 
 from ibfeed_api.names import API_VERSION, SHARD_PLURAL
 from ibfeed_worker.kube.thread import in_thread
@@ -22,6 +24,14 @@ LEASES: Final = "coordination.k8s.io/v1"
 REQUEST_LIMIT: Final = 2.0  # seconds, for the whole of one call
 STATUS_LIMIT: Final = 10.0  # nothing waits for a status; given up and sent again, it only adds to an API server's load
 WATCH_SILENCE: Final = 75.0  # seconds; the server sends a bookmark about every minute
+# Nobody sends anything on a watch for a minute. After a cut the server's own retransmission, which has backed off by
+# then, would bring its news as late again as the cut has lasted; so the kernel asks, and gives up after 11 s.
+_PROBES: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -48,7 +58,15 @@ class Gone(ApiError):
 _ERRORS: Final[Mapping[int, type[ApiError]]] = {401: Forbidden, 403: Forbidden, 404: NotFound, 409: Conflict, 410: Gone}
 
 
-class _RotatingToken(KubernetesHTTPAdapter):
+class _Adapter(KubernetesHTTPAdapter):
+    """Notices that a connection is dead, also one on which it only listens."""
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:
+        options = [*HTTPConnection.default_socket_options, *_PROBES]
+        super().init_poolmanager(*args, **more, socket_options=options)
+
+
+class _RotatingToken(_Adapter):
     """pykube reads the token once, at start; a projected token is replaced every hour or so."""
 
     def __init__(self, config: KubeConfig, token: Path) -> None:
@@ -66,7 +84,8 @@ def connect() -> HTTPClient:
         adapter = _RotatingToken(config, _SERVICE_ACCOUNT / "token")
         client = HTTPClient(config, timeout=REQUEST_LIMIT, http_adapter=adapter)
     else:
-        client = HTTPClient(KubeConfig.from_file(), timeout=REQUEST_LIMIT)
+        config = KubeConfig.from_file()
+        client = HTTPClient(config, timeout=REQUEST_LIMIT, http_adapter=_Adapter(config))
     client.session.trust_env = False  # a proxy for IB is none for the API server
     return client
 

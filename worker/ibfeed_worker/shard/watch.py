@@ -66,7 +66,7 @@ class ShardWatcher:
         return self._thread.is_alive()
 
     def _follow(self) -> None:
-        pause = Backoff(0.2, 10.0)
+        pause = Backoff(0.2, 5.0)
         while not self._stopping.is_set():
             begun = time.monotonic()
             try:
