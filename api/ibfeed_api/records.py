@@ -18,7 +18,7 @@ SCHEMA_EVENT: Final = "feed-events/1"
 Number = msgspec.Raw
 
 
-class Tick(msgspec.Struct, frozen=True):
+class Tick(msgspec.Struct, frozen=True, gc=False):
     """Value of ``ticklast``: the first seven keys are fixed, later ones may be added.
 
     ``event_time`` is IB's ``_updated`` in ms (500 ms conflation), ``received_ns`` the worker's clock when the frame

@@ -18,12 +18,16 @@ from typing import Any, Final
 from bars import RESULTS
 from ibfeed_local.progress import Progress, headline
 from support.cluster import ROOT
-from worker import faulttable, report, soak
+from worker import faulttable, report, soak, throughput
 
 WHOLE, PARTIAL = "worker.json", "worker-partial.json"
 Say = Callable[[str], None]
 # One module each, with one entry point that returns its keys of the results. Shorter ones first.
-PHASES: Final[Mapping[str, Callable[[Say], Mapping[str, Any]]]] = {"faults": faulttable.measure, "soak": soak.measure}
+PHASES: Final[Mapping[str, Callable[[Say], Mapping[str, Any]]]] = {
+    "throughput": throughput.measure,
+    "faults": faulttable.measure,
+    "soak": soak.measure,
+}
 
 
 def main() -> int:

@@ -244,7 +244,7 @@ class Worker:
             kafka_secret=secret,
             lines=self._config.spec.accounts.lines_per_account,
             on_change=self._on_news,
-            may_write=lambda: self._fence.open,
+            may_write=self._fence.is_open,
             left_behind=self._left_behind,
             hours=self._timetable.hours,
             on_session=self._on_session_facts,

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from ibfeed_worker import log
+from ibfeed_worker.garbage import collect_rarely
 from ibfeed_worker.processes import harden, run_as_init
 from ibfeed_worker.stop import Stop
 
@@ -32,6 +33,7 @@ def main() -> int:
     except config.BadConfig as error:
         _log.error("bad configuration", message=str(error))
         return 2
+    collect_rarely()
     return asyncio.run(_until_stopped(work, settings))
 
 

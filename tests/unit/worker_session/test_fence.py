@@ -47,28 +47,28 @@ def test_the_process_is_ended_after_it_should_have_stopped_and_before_anyone_tak
 
 
 def test_shut_until_the_account_is_taken(fence: Fence) -> None:
-    assert not fence.open
+    assert not fence.is_open()
 
 
 def test_open_for_as_long_as_the_lease_counts_from_the_moment_of_asking(fence: Fence, switch: Switch) -> None:
     now = fence.now()
     fence.extend(now - rules.LOST_AFTER + 0.2)
-    assert fence.open
+    assert fence.is_open()
     assert switch.at == pytest.approx(now + KILL_AFTER - rules.LOST_AFTER + 0.2)
     fence.extend(now - rules.LOST_AFTER)
-    assert not fence.open
+    assert not fence.is_open()
 
 
 def test_a_lost_lease_is_told_before_the_switch_is_disarmed(fence: Fence, switch: Switch, diary: list[str]) -> None:
     fence.extend(fence.now())
     fence.shut()
-    assert (fence.open, switch.at, diary) == (False, None, ["shut", "disarmed"])
+    assert (fence.is_open(), switch.at, diary) == (False, None, ["shut", "disarmed"])
 
 
 def test_a_lease_that_is_given_back_is_no_loss(fence: Fence, switch: Switch, diary: list[str]) -> None:
     fence.extend(fence.now())
     fence.stand_down()
-    assert (fence.open, switch.at, diary) == (False, None, ["disarmed"])
+    assert (fence.is_open(), switch.at, diary) == (False, None, ["disarmed"])
 
 
 PROGRAM = """

@@ -220,7 +220,7 @@ def test_the_fence_is_open_while_the_account_is_ours(lost: bool) -> None:
         shut: list[bool] = []
         gate = fence(lambda: shut.append(hold.lost.is_set()))
         hold = await take(api, NAME, "a", gate, ignore)
-        assert gate.open
+        assert gate.is_open()
         if lost:
             api.down = True
             await hold.lost.wait()
@@ -230,7 +230,7 @@ def test_the_fence_is_open_while_the_account_is_ours(lost: bool) -> None:
         else:
             await hold.release()
             assert shut == []
-        assert not gate.open, "an answer that comes late opens nothing"
+        assert not gate.is_open(), "an answer that comes late opens nothing"
 
     run(scene())
 

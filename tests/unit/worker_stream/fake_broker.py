@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import queue
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +51,7 @@ class FakeBroker:
     tail: Tail = field(default_factory=lambda: Tail(None))  # how far Kafka has whatever contract is asked for
     unreadable: str = ""
     trouble: Trouble | None = None
-    _callbacks: queue.SimpleQueue[tuple[Delivered, Any]] = field(default_factory=queue.SimpleQueue)
+    _callbacks: deque[tuple[Delivered, Any]] = field(default_factory=deque)
 
     def connect(self, kafka: Kafka, secret: Mapping[str, bytes], client: str, trouble: Trouble) -> FakeBroker:
         self.connections += 1
@@ -75,15 +75,13 @@ class FakeBroker:
         """Acknowledge (or refuse) the oldest ``records`` open ones; all if None."""
         count = len(self.open) if records is None else records
         for record in self.open[:count]:
-            self._callbacks.put((record.delivered, error))
+            self._callbacks.append((record.delivered, error))
         del self.open[:count]
 
-    def poll(self, seconds: float) -> None:
-        try:
-            delivered, error = self._callbacks.get(timeout=min(seconds, 0.01))
-        except queue.Empty:
-            return
-        delivered(error, None)
+    def poll(self) -> None:
+        while self._callbacks:
+            delivered, error = self._callbacks.popleft()
+            delivered(error, None)
 
     def partitions(self) -> Mapping[str, int]:
         if self.down:

@@ -29,7 +29,7 @@ FULL = {
 def take(normaliser: Normaliser, fields: dict[str, Any], at: int | None = NOW_MS, seq: int = 1) -> Tick | Withheld:
     stamp = {} if at is None else {"_updated": at}
     frame = decode(json.dumps({"topic": "smd+7", "conid": 7, **stamp, **fields}).encode())
-    return normaliser.take(frame, received_ns=NOW_MS * 1_000_000, seq=seq)
+    return normaliser.take(frame, NOW_MS * 1_000_000, seq)
 
 
 def tick(found: Tick | Withheld) -> dict[str, Any]:
@@ -211,3 +211,10 @@ def test_order_holds_whatever_comes(frames: list[tuple[dict[str, str], str, int 
                 value["event_time"] == before[0] and (said, marks) != before[1]
             )
         before = value["event_time"], (said, marks)
+
+
+def test_after_a_tick_of_somebody_else_the_next_one_names_all_that_is_known(cl: Normaliser) -> None:
+    take(cl, FULL)
+    cl.published_elsewhere(NOW_MS + 1000)
+    found = take(cl, {"31": "71.95"}, at=NOW_MS + 2000, seq=2)
+    assert tick(found)["flags"] == ["price", "size", "bid", "bid_size", "ask", "ask_size", "volume"]

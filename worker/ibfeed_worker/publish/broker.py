@@ -34,15 +34,15 @@ class Full(Exception):
 
 
 class Broker(Protocol):
-    """One producer's life. ``produce`` and ``poll`` may be called from different threads."""
+    """One producer's life."""
 
     def produce(
         self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, delivered: Delivered
     ) -> None:
         """Queue a record; ``delivered`` is called from ``poll``. Never blocks. Raises Full or BrokerError."""
 
-    def poll(self, seconds: float) -> None:
-        """Serve callbacks; wait at most ``seconds`` for the first."""
+    def poll(self) -> None:
+        """Call back for all that has happened. Never blocks."""
 
     def partitions(self) -> Mapping[str, int]:
         """Every topic's number of partitions. Blocks for at most 2 s. Raises BrokerError."""
@@ -124,16 +124,14 @@ class _Confluent:
         self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, delivered: Delivered
     ) -> None:
         try:
-            self._producer.produce(
-                topic, value=value, key=key, partition=partition, headers=headers, on_delivery=delivered
-            )
+            self._producer.produce(topic, value, key, partition, delivered, headers=headers)
         except BufferError:
             raise Full from None
         except KafkaException as error:
             raise BrokerError(self._describe(error)) from None
 
-    def poll(self, seconds: float) -> None:
-        self._producer.poll(seconds)
+    def poll(self) -> None:
+        self._producer.poll(0)
 
     def partitions(self) -> Mapping[str, int]:
         try:

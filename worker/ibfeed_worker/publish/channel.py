@@ -5,12 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from ibfeed_api.feed import Topic
 from ibfeed_api.names import HEADER_EPOCH, HEADER_SCHEMA, HEADER_WORKER
-from ibfeed_api.records import SCHEMA_TICK, DepthRecord, Tick
+from ibfeed_api.records import DepthRecord, Tick
 from ibfeed_api.shard import Mark
 from ibfeed_worker.publish.broker import Headers
 
 Record = Tick | DepthRecord
+
+
+@dataclass(slots=True)
+class Deliveries:
+    """Records of one topic, since the process started."""
+
+    handed_over: int = 0  # given to the client library
+    acknowledged: int = 0
+    failed: int = 0  # refused by Kafka for good
+    conflated: int = 0  # gave way to a later one because Kafka did not keep up
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +46,21 @@ class Channel:
     """Bookkeeping only; the publisher moves the records."""
 
     def __init__(
-        self, *, worker: str, conid: int, symbol: str, slot: int, epoch: int, schema: str = SCHEMA_TICK
+        self,
+        *,
+        worker: str,
+        conid: int,
+        symbol: str,
+        slot: int,
+        epoch: int,
+        schema: str,
+        topic: Topic,
+        deliveries: Deliveries,
     ) -> None:
-        """``schema`` of its records says which topic they go to."""
+        """``schema`` is that of its records, ``topic`` where they go, ``deliveries`` counts them."""
+        self.topic: Final = topic.name
+        self.partition: Final = slot % topic.partitions
+        self.deliveries: Final = deliveries
         self.schema: Final = schema
         self.conid: Final = conid
         self.symbol: Final = symbol
@@ -49,13 +72,18 @@ class Channel:
             (HEADER_WORKER, worker.encode()),
             (HEADER_SCHEMA, schema.encode()),
         ]
-        self.acknowledged: Mark | None = None
         self.waiting: Record | None = None  # the latest record that Kafka's queue had no room for
         self.in_flight = 0
         self.used = False  # whether any record was made in this epoch
         self.failures = 0  # records that Kafka refused
         self.sent: int | None = None  # event time of the latest record in Kafka's queue or beyond
         self._gap: Gap | None = None
+        self._acknowledged: tuple[int, int] | None = None  # event time, seq
+
+    @property
+    def acknowledged(self) -> Mark | None:
+        """The record with the highest ``seq`` that Kafka has."""
+        return None if self._acknowledged is None else Mark(event_time=self._acknowledged[0], seq=self._acknowledged[1])
 
     @property
     def idle(self) -> bool:
@@ -73,15 +101,12 @@ class Channel:
             self._lose(before.seq, "Kafka did not keep up", after=self.sent)
         return before is not None
 
-    def handed_over(self, record: Record) -> None:
-        self.in_flight += 1
-        self.sent = record.event_time
-
     def delivered(self, event_time: int, seq: int) -> Closed | None:
         """Kafka has acknowledged a record; the gap that it ends, if any."""
         self.in_flight -= 1
-        if self.acknowledged is None or seq > self.acknowledged.seq:
-            self.acknowledged = Mark(event_time=event_time, seq=seq)
+        self.deliveries.acknowledged += 1
+        if self._acknowledged is None or seq > self._acknowledged[1]:
+            self._acknowledged = (event_time, seq)
         gap = self._gap
         if gap is None or seq <= gap.last_seq:
             return None
@@ -91,8 +116,9 @@ class Channel:
     def failed(self, seq: int, why: str) -> None:
         """Kafka will not have this record."""
         self.in_flight -= 1
+        self.deliveries.failed += 1
         self.failures += 1
-        self._lose(seq, why, after=self.acknowledged.event_time if self.acknowledged else None)
+        self._lose(seq, why, after=self._acknowledged[0] if self._acknowledged else None)
 
     def _lose(self, seq: int, why: str, *, after: int | None) -> None:
         gap = self._gap

@@ -1,13 +1,12 @@
 """Moves ticks, order books and events to Kafka. Never blocks its callers, and loses nothing without saying so.
 
-All state belongs to the event loop. One thread serves the client library's callbacks, which only put what they are told
-into an inbox for the loop.
+All of it belongs to the event loop, which also serves the client library's callbacks, at fixed intervals: a thread of
+their own would fight the loop for the interpreter, at the price of a switch for each record.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -23,26 +22,16 @@ from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_EVENT, SCHEMA_TICK, DepthRec
 from ibfeed_api.shard import KafkaStatus
 from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.log import Log
-from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, Full, Headers, connect
-from ibfeed_worker.publish.channel import Channel, Closed, Record
+from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, Delivered, Full, Headers, connect
+from ibfeed_worker.publish.channel import Channel, Closed, Deliveries, Record
 from ibfeed_worker.publish.tail import Tail
 from ibfeed_worker.publish.topics import judge
 
 _log: Final = Log(__name__)
 _EVENTS_AT_MOST: Final = 1000
-_POLL_S: Final = 0.2
+_POLL_S: Final = 0.01
 _VERIFY_PAUSE_S: Final = 1.0
 _REPAIR_S: Final = 5.0
-
-
-@dataclass(slots=True)
-class Deliveries:
-    """Records of one topic."""
-
-    handed_over: int = 0  # given to the client library
-    acknowledged: int = 0
-    failed: int = 0  # refused by Kafka for good
-    conflated: int = 0  # gave way to a later one because Kafka did not keep up
 
 
 @dataclass(slots=True)
@@ -96,14 +85,12 @@ class Publisher:
         self._calm.set()
         self._landed = asyncio.Event()  # nothing is on its way
         self._landed.set()
-        self._inbox: deque[tuple[Channel | None, int, int, str | None]] = deque()
-        self._drain_is_due = False
+        self._touched: dict[Channel | None, None] = {}  # what Kafka has answered for since the last round; None: events
         self._disturbed = asyncio.Event()
         self._beyond_repair = False
         self._last_error = ""
-        self._stop: Final = threading.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._thread = threading.Thread(target=self._serve, name="kafka", daemon=True)
+        self._task: asyncio.Task[None] | None = None
+        self._next_poll: asyncio.TimerHandle | None = None
         self._encode: Final = msgspec.json.Encoder().encode
 
     @property
@@ -113,26 +100,24 @@ class Publisher:
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._tasks = [asyncio.create_task(self._supervise(), name="kafka")]
-        self._thread.start()
+        self._task = asyncio.create_task(self._supervise(), name="kafka")
+        self._serve()
 
     async def close(self, limit: float) -> None:
         """Wait at most ``limit`` seconds for what is on its way, then give up the rest, and say how much it was.
 
         A Kafka that is away is not waited for.
         """
-        if not self._tasks:
+        if self._task is None or self._next_poll is None:
             return
         limit = limit if self.status.reachable else 0.0
         if not await self.settle(limit):
             _log.error("records were lost: Kafka did not acknowledge them in time", records=self.backlog, limit=limit)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._next_poll.cancel()
         if self._broker is not None:
             self._broker.abandon()
-        self._stop.set()
-        await asyncio.to_thread(self._thread.join)
         self._broker = None
 
     async def settle(self, limit: float) -> bool:
@@ -163,8 +148,7 @@ class Publisher:
         self._keep(channel, record)
 
     def _keep(self, channel: Channel, record: Record) -> None:
-        _, deliveries = self._routes[channel.schema]
-        deliveries.conflated += channel.wait(record)
+        channel.deliveries.conflated += channel.wait(record)
         self._waiting[channel] = None
         self._calm.clear()
 
@@ -181,6 +165,20 @@ class Publisher:
             self._usable = False
             self._broker.abandon()
             self._troubled("the account's Lease was lost", beyond_repair=True)
+
+    def channel(self, conid: int, symbol: str, *, slot: int, epoch: int, schema: str) -> Channel:
+        """A contract's way to the topic of ``schema`` for one epoch."""
+        topic, deliveries = self._routes[schema]
+        return Channel(
+            worker=self._worker,
+            conid=conid,
+            symbol=symbol,
+            slot=slot,
+            epoch=epoch,
+            schema=schema,
+            topic=topic,
+            deliveries=deliveries,
+        )
 
     async def tails(self, channels: Sequence[Channel]) -> dict[Channel, Tail]:
         """How far Kafka has them, whoever published them; never raises for Kafka's sake, the doubt says why not."""
@@ -209,28 +207,32 @@ class Publisher:
     def _hand_over(self, channel: Channel, record: Record) -> bool:
         if not self._may_write():
             return False
-        topic, deliveries = self._routes[channel.schema]
-        told = partial(self._told, channel, record.event_time, record.seq)
-        value = self._encode(record)
-        if not self._produce(topic.name, channel.slot % topic.partitions, channel.key, value, channel.headers, told):
+        time, seq = record.event_time, record.seq
+        told = partial(self._told, channel, time, seq)
+        if not self._produce(
+            channel.topic, channel.partition, channel.key, self._encode(record), channel.headers, told
+        ):
             return False
-        channel.handed_over(record)
-        deliveries.handed_over += 1
+        channel.in_flight += 1
+        channel.sent = time
+        channel.deliveries.handed_over += 1
         return True
 
-    def _produce(self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, told: Any) -> bool:
-        if self._broker is None or not self._usable:
+    def _produce(self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, told: Delivered) -> bool:
+        broker = self._broker
+        if broker is None or not self._usable:
             return False
         try:
-            self._broker.produce(topic, partition, key, value, headers, told)
+            broker.produce(topic, partition, key, value, headers, told)
         except Full:
             return False
         except BrokerError as error:
             self._troubled(str(error), beyond_repair=False)
             return False
+        if not self._in_flight:
+            self._landed.clear()
+            self._calm.clear()
         self._in_flight += 1
-        self._landed.clear()
-        self._calm.clear()
         return True
 
     def _push(self) -> None:
@@ -251,68 +253,56 @@ class Publisher:
             headers: Headers = [(HEADER_WORKER, self._worker.encode()), (HEADER_SCHEMA, SCHEMA_EVENT.encode())]
             if event.epoch is not None:
                 headers.append((HEADER_EPOCH, str(event.epoch).encode()))
-            told = partial(self._told, None, 0, 0)
+            told = self._told_of_event
             if not self._produce(topic.name, slot % topic.partitions, key, self._encode(event), headers, told):
                 return
             self._events.popleft()
             self.counters.events += 1
 
     def _serve(self) -> None:
-        """The thread: serve the client library's callbacks."""
-        while not self._stop.is_set():
-            broker = self._broker
-            if broker is None:
-                self._stop.wait(_POLL_S)
-            else:
-                broker.poll(_POLL_S)
-
-    def _told(self, channel: Channel | None, event_time: int, seq: int, error: Any, _message: Any) -> None:
-        """In the thread: Kafka's answer to one record."""
-        self._inbox.append((channel, event_time, seq, None if error is None else str(error)))
-        if not self._drain_is_due:
-            self._drain_is_due = True
-            self._loop.call_soon_threadsafe(self._drain)
-
-    def _tell_trouble(self, text: str, beyond_repair: bool) -> None:
-        """In the thread: the client library has a problem."""
-        self._loop.call_soon_threadsafe(partial(self._troubled, text, beyond_repair=beyond_repair))
-
-    def _drain(self) -> None:
-        self._drain_is_due = False  # first: an answer that comes while we read has its own turn
-        touched: dict[Channel, None] = {}
-        while self._inbox:
-            channel, event_time, seq, error = self._inbox.popleft()
-            self._in_flight -= 1
-            if channel is None:
-                self._count_event(error)
-                continue
-            touched[channel] = None
-            _, deliveries = self._routes[channel.schema]
-            if error is None:
-                deliveries.acknowledged += 1
-                closed = channel.delivered(event_time, seq)
-                if closed and channel.schema == SCHEMA_TICK:  # a book is mended by its next snapshot
-                    self._report_gap(channel, closed)
-            else:
-                deliveries.failed += 1
-                channel.failed(seq, error)
-                self._troubled(error, beyond_repair=False)
+        """Serve the client library's callbacks, tell what they brought, use the room that there is now."""
+        self._next_poll = self._loop.call_later(_POLL_S, self._serve)
+        if self._broker is None:
+            return
+        self._broker.poll()
+        if not self._touched:
+            return
+        touched, self._touched = self._touched, {}
         if self._waiting or self._events:
             self._push()
         self._settle_down()
         for channel in touched:
-            self._on_progress(channel)
+            if channel is not None:
+                self._on_progress(channel)
+
+    def _told(self, channel: Channel, event_time: int, seq: int, error: Any, _message: Any) -> None:
+        """Kafka's answer to one record."""
+        self._in_flight -= 1
+        self._touched[channel] = None
+        if error is None:
+            closed = channel.delivered(event_time, seq)
+            if closed is not None and channel.schema == SCHEMA_TICK:  # a book is mended by its next snapshot
+                self._report_gap(channel, closed)
+        else:
+            channel.failed(seq, str(error))
+            self._troubled(str(error), beyond_repair=False)
+
+    def _told_of_event(self, error: Any, _message: Any) -> None:
+        self._in_flight -= 1
+        self._touched[None] = None
+        if error is not None:
+            self.counters.events_lost += 1
+            self._troubled(str(error), beyond_repair=False)
+
+    def _tell_trouble(self, text: str, beyond_repair: bool) -> None:
+        """The client library has a problem."""
+        self._troubled(text, beyond_repair=beyond_repair)
 
     def _settle_down(self) -> None:
         if not self._in_flight:
             self._landed.set()
             if not self._waiting and not self._events:
                 self._calm.set()
-
-    def _count_event(self, error: str | None) -> None:
-        if error is not None:
-            self.counters.events_lost += 1
-            self._troubled(error, beyond_repair=False)
 
     def _report_gap(self, channel: Channel, closed: Closed) -> None:
         self.event(

@@ -15,7 +15,7 @@ from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_conn
 from ibfeed_worker.book import conid_of
 from ibfeed_worker.log import Log
 from ibfeed_worker.stream import ladder
-from ibfeed_worker.stream.frame import Frame, Joiner
+from ibfeed_worker.stream.frame import UNREADABLE, Frame, Joiner, read
 from ibfeed_worker.stream.ladder import Asked, Target
 from ibfeed_worker.stream.session import SessionFacts, account_of
 from ibfeed_worker.stream.silence import Patience, Verdict
@@ -26,6 +26,7 @@ _log: Final = Log(__name__)
 _LARGEST_FRAME: Final = 1024 * 1024
 _SAMPLE_PAUSE_S: Final = 30.0
 _SAMPLE_LENGTH: Final = 200
+_MESSAGES: Final = frozenset((WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.CONTINUATION))
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +276,7 @@ class Connection(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
-        if kind in (WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.CONTINUATION):
+        if kind in _MESSAGES:
             self.on_message(frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
             self._finish(End.CLOSED, f"closed by the gateway with code {frame.get_close_code()}")
@@ -290,17 +291,25 @@ class Connection(WSListener):
         counters = self._counters
         counters.frames += 1
         counters.bytes += len(payload)
-        malformed = self._joiner.malformed
-        frame = self._joiner.take(payload, time.monotonic())
-        if self._joiner.malformed != malformed:
-            counters.malformed += self._joiner.malformed - malformed
-            self._sample("a message is malformed", payload)
-        if frame is None:
+        try:
+            frame = None if self._joiner.waiting else read(payload)
+        except UNREADABLE:
+            frame = None
+        if frame is None and (frame := self._join(payload)) is None:
             return
         if frame.topic.startswith("smd"):
             self._sink.on_smd(frame, received_ns)
         else:
             self._on_other(frame, payload, received_ns)
+
+    def _join(self, payload: bytes) -> Frame | None:
+        """What is not a message as IB documents it, or comes while pieces of one wait for the rest."""
+        malformed = self._joiner.malformed
+        frame = self._joiner.take(payload, time.monotonic())
+        if self._joiner.malformed != malformed:
+            self._counters.malformed += self._joiner.malformed - malformed
+            self._sample("a message is malformed", payload)
+        return frame
 
     def _on_other(self, frame: Frame, payload: bytes, received_ns: int) -> None:
         topic = frame.topic.partition("+")[0]

@@ -13,6 +13,7 @@ from ibfeed_worker.stream.depth import Depth
 from ibfeed_worker.stream.held import Held, HeldTick
 from ibfeed_worker.ticks import Normaliser
 
+_ACTIVE: Final = EntryState.ACTIVE  # each look at a member of an enumeration costs as much as a call
 _EPOCH_START_S: Final = 1_767_225_600  # 2026-01-01
 COUNTS_PER_S: Final = 8  # four times what IB sends of a contract at most (500 ms snapshots)
 BOOK_COUNTS_PER_S: Final = 16  # a frame of a ladder is two records at most, and its pace is not documented
@@ -58,11 +59,12 @@ class Contract:
         self.unsure = False  # how far Kafka has the contract is not known here: nothing is published before it is
         self.taking_over = False  # ours to publish as soon as Kafka has told that; it ends with what is held published
         self.confirmed = False  # IB has sent something since the subscription
-        self.last_frame_s: float | None = None
+        self.last_frame_ns: int | None = None
         self.data_type: str | None = None  # the latest 6509 of any connection
         self.told: ContractState | None = None  # the state in the latest report that anybody was told of
         self.former: Channel | None = None  # of an earlier epoch, whose records Kafka may not have answered for
         self.fresh: Final = fresh
+        self._seq_before_first: Final = seq_of(entry.epoch, 0)
         self._mark = mark
         self._own = own
         if own is not None:
@@ -74,13 +76,18 @@ class Contract:
         return self.entry.state is EntryState.ACTIVE and not self.retiring
 
     @property
+    def last_frame_s(self) -> float | None:
+        """When IB sent something of it last, in seconds since 1970."""
+        return None if self.last_frame_ns is None else self.last_frame_ns / 1e9
+
+    @property
     def flows(self) -> bool:
         """Whether ticks go to Kafka as they come; else they are held."""
-        return self.publishes and not self.unsure
+        return not self.unsure and not self.retiring and self.entry.state is _ACTIVE
 
     @property
     def next_seq(self) -> int:
-        return seq_of(self.entry.epoch, self.count + 1)
+        return self._seq_before_first + self.count + 1
 
     @property
     def mark(self) -> Mark | None:

@@ -19,6 +19,7 @@ from ibfeed_worker.book import CROSSED, Book, conid_of, rows_of
 from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.log import Log
 from ibfeed_worker.publish import Channel, Connect, Publisher, Tail, connect
+from ibfeed_worker.publish import Counters as Published
 from ibfeed_worker.stream import metrics
 from ibfeed_worker.stream.connection import Connection, Counters, Link, StreamEnd, Timing
 from ibfeed_worker.stream.contract import BOOK_COUNTS_PER_S, Contract, count_after_restart, later_mark
@@ -97,7 +98,7 @@ class Feeder:
         self._rows_unreadable = 0
         self._books_crossed = 0
         self._ladders_dead = 0
-        self._last_tick: float | None = None
+        self._last_frame_ns: int | None = None
         self.collector: Final = metrics.StreamCollector(self._reading)
 
     # What the worker's shell calls.
@@ -190,6 +191,11 @@ class Feeder:
         return self._publisher.status
 
     @property
+    def published(self) -> Published:
+        """What was given to Kafka so far, and what became of it."""
+        return self._publisher.counters
+
+    @property
     def owes(self) -> bool:
         """Whether anything is ours to publish, or not released yet."""
         return any(c.publishes or (c.retiring and not c.released) for c in self._contracts.values())
@@ -201,7 +207,7 @@ class Feeder:
     @property
     def last_tick(self) -> float | None:
         """When the latest frame of one of our contracts came, in seconds since 1970."""
-        return self._last_tick
+        return None if self._last_frame_ns is None else self._last_frame_ns / 1e9
 
     @property
     def market_data_live(self) -> bool | None:
@@ -258,35 +264,43 @@ class Feeder:
             self._on_session(facts)
 
     def on_smd(self, frame: SmdFrame, received_ns: int) -> None:
-        conid = frame.contract()
-        contract = None if conid is None else self._contracts.get(conid)
+        conid = frame.conid if type(frame.conid) is int else frame.contract()
+        contract = self._contracts.get(conid) if conid is not None else None
         if contract is None:
             self._unassigned += 1
             return
-        self._last_tick = contract.last_frame_s = received_ns / 1e9
+        self._last_frame_ns = contract.last_frame_ns = received_ns
         normaliser = contract.normaliser
         unreadable = normaliser.unreadable
         before = normaliser.published_time
-        outcome = normaliser.take(frame, received_ns=received_ns, seq=contract.next_seq)
+        outcome = normaliser.take(frame, received_ns, contract.next_seq)
         if isinstance(outcome, Tick):
-            why, contract.interrupted = contract.interrupted, ""
-            if contract.flows:
-                self._publish(contract, outcome, why, before)
+            if contract.flows and not contract.interrupted:
+                contract.count += 1
+                self._publisher.publish(contract.channel, outcome)
             else:
-                self._outgrown += contract.held.add(HeldTick(outcome, why, before))
+                self._take_up(contract, outcome, before)
         else:
             self._withheld[outcome] += 1
             if outcome in _NOTHING_MISSED:
                 contract.interrupted = ""
-        self._unreadable += normaliser.unreadable - unreadable
+        if normaliser.unreadable != unreadable:
+            self._unreadable += normaliser.unreadable - unreadable
         if frame.market_data_type and frame.market_data_type != contract.data_type:
             self._on_type(contract, frame.market_data_type)
         if not contract.confirmed:
             contract.confirmed = True
             self._tell_state(contract)
-
         if contract.depth.on and (frame.bid or frame.ask or frame.bid_size or frame.ask_size):
             self._watch_ladder(contract, received_ns)
+
+    def _take_up(self, contract: Contract, tick: Tick, before: int | None) -> None:
+        """A tick after an interruption, or of a contract that does not flow. ``before``: that of `_publish`."""
+        why, contract.interrupted = contract.interrupted, ""
+        if contract.flows:
+            self._publish(contract, tick, why, before)
+        else:
+            self._outgrown += contract.held.add(HeldTick(tick, why, before))
 
     def on_sbd(self, frame: Frame, received_ns: int) -> bool:
         conid = conid_of(frame.topic)
@@ -358,7 +372,7 @@ class Feeder:
         )
         if former is not None:
             contract.confirmed = former.confirmed
-            contract.last_frame_s = former.last_frame_s
+            contract.last_frame_ns = former.last_frame_ns
             contract.data_type = former.data_type
             contract.former = former.channel if former.channel.used else former.former
             contract.channel.follow(former.channel)
@@ -441,14 +455,7 @@ class Feeder:
             self._sent[contract.entry.conid] = contract.sent
 
     def _channel(self, entry: Entry, schema: str) -> Channel:
-        return Channel(
-            worker=self._worker,
-            conid=entry.conid,
-            symbol=entry.symbol,
-            slot=entry.slot,
-            epoch=entry.epoch,
-            schema=schema,
-        )
+        return self._publisher.channel(entry.conid, entry.symbol, slot=entry.slot, epoch=entry.epoch, schema=schema)
 
     def _release_if_idle(self, contract: Contract) -> None:
         if not contract.released and contract.release_if_idle():
@@ -548,7 +555,7 @@ class Feeder:
             lines=self.lines_used,
             backlog=self._publisher.backlog,
             reachable=self._publisher.status.reachable,
-            last_tick=self._last_tick,
+            last_tick=self.last_tick,
         )
 
 

@@ -13,7 +13,7 @@ _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _LONGEST_INT: Final = 18
 
 
-class Frame(SmdFrame, kw_only=True):
+class Frame(SmdFrame, kw_only=True, gc=False):
     """Any message of IB's websocket. What we do not look at is skipped unread; ``args`` and ``data`` stay text."""
 
     args: msgspec.Raw = msgspec.Raw()
@@ -31,7 +31,8 @@ class Unreadable(ValueError):
         self.incomplete: Final = incomplete
 
 
-_decoder: Final = msgspec.json.Decoder(Frame)
+# A message as IB documents it, in one step; raises one of UNREADABLE for any other one.
+read: Final = msgspec.json.Decoder(Frame).decode
 # The same fields, each as the JSON text that it is: takes numbers where IB documents text, and the other way round.
 _Loose: Final = msgspec.defstruct(
     "_Loose",
@@ -42,14 +43,14 @@ _Loose: Final = msgspec.defstruct(
     kw_only=True,
 )
 _loose_decoder: Final = msgspec.json.Decoder(_Loose)
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode(payload: bytes) -> Frame:
     """Read one message. Raises Unreadable, and nothing else."""
     try:
-        return _decoder.decode(payload)
-    except _UNREADABLE:
+        return read(payload)
+    except UNREADABLE:
         return _decode_loosely(payload)
 
 
@@ -58,10 +59,10 @@ def _decode_loosely(payload: bytes) -> Frame:
     cleaned = payload.decode("utf-8", errors="replace").encode()
     try:
         loose: Any = _loose_decoder.decode(cleaned)
-        read = {name: _READERS[name](bytes(getattr(loose, name))) for name in _READERS}
-    except _UNREADABLE:
+        values = {name: _READERS[name](bytes(getattr(loose, name))) for name in _READERS}
+    except UNREADABLE:
         raise Unreadable(incomplete=_is_cut(cleaned)) from None
-    known: dict[str, Any] = {name: value for name, value in read.items() if value is not None}
+    known: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     return Frame(**known)
 
 
@@ -111,6 +112,11 @@ class Joiner:
         self._pieces = b""
         self._since = 0.0
         self.malformed = 0  # messages given up, so far
+
+    @property
+    def waiting(self) -> bool:
+        """Whether pieces wait for the rest of their message."""
+        return bool(self._pieces)
 
     def take(self, payload: bytes, now: float) -> Frame | None:
         """The frame that ``payload`` is or completes; None if there is none (yet). ``now``: monotonic seconds."""

@@ -12,7 +12,7 @@ import msgspec
 FIELDS: Final = ("31", "7059", "84", "88", "86", "85", "7762", "87", "7697", "6509")
 
 
-class SmdFrame(msgspec.Struct, kw_only=True):
+class SmdFrame(msgspec.Struct, kw_only=True, gc=False):
     """An ``smd`` frame. The first one of a subscription is full, later ones carry only what has changed."""
 
     topic: str = ""

@@ -13,7 +13,8 @@ from ibfeed_worker.ticks.number import NotANumber, Reading, read, read_once
 
 _FIELD_FLAGS: Final = ("price", "size", "bid", "bid_size", "ask", "ask_size", "volume", "open_interest")
 _TYPE_FLAG: Final = "market_data_type"
-_SNAPSHOT: Final = 1 << len(_FIELD_FLAGS) + 1
+_TYPE: Final = 1 << len(_FIELD_FLAGS)
+_SNAPSHOT: Final = _TYPE << 1
 # First letter of field 6509. Only R is real time; what is not in this table is "unverified", never taken for live.
 _NOT_LIVE: Final = {
     "D": ("delayed",),
@@ -24,7 +25,7 @@ _NOT_LIVE: Final = {
 _AHEAD_AT_MOST_MS: Final = 86_400_000  # of our clock
 _MARKS: Final = {"C": ("previous_close",), "H": ("halted",)}
 
-_Values = tuple[Reading | None, ...]
+_ALL: Final = (None,) * len(_FIELD_FLAGS)
 
 
 class Withheld(StrEnum):
@@ -49,13 +50,16 @@ class Normaliser:
         self.conid: Final = conid
         self.symbol = symbol
         self.unreadable = 0  # values that were no numbers, so far
-        self._values: list[Reading | None] = [None] * len(_FIELD_FLAGS)
+        self.published_time: int | None = None  # ``event_time`` (ms) of the latest tick, whoever made it, held or not
+        self._values: list[Reading | None] = list(_ALL)
+        self._digits: list[Number | None] = list(_ALL)  # of the values
         self._exact_volume = False
         self._type: str | None = None
         self._fresh = True
-        self._published_time: int | None = None
-        self._published_values: _Values | None = None
+        self._published: list[Reading | None] = list(_ALL)
+        self._published_here = False  # else what the latest tick said is not known
         self._published_type: str | None = None
+        self._changed = 0  # bits of the values that differ from the published ones, in the order of the flags
 
     @property
     def live(self) -> bool | None:
@@ -66,30 +70,30 @@ class Normaliser:
     def market_data_type(self) -> str | None:
         return self._type
 
-    @property
-    def published_time(self) -> int | None:
-        """``event_time`` of the latest tick, whoever made it; one that is held back counts, too."""
-        return self._published_time
-
     def published_elsewhere(self, event_time: int) -> None:
         """Somebody has published up to ``event_time``: go on after it, but never before an own tick."""
-        if self._published_time is None or event_time > self._published_time:
-            self._published_time = event_time
-            self._published_values = None
+        if self.published_time is None or event_time > self.published_time:
+            self.published_time = event_time
+            self._published = list(_ALL)
+            self._published_here = False
+            self._compare()
 
     def restart(self) -> None:
         """A new subscription starts with a full frame: what it leaves out is no longer known."""
-        self._values = [None] * len(_FIELD_FLAGS)
+        self._values = list(_ALL)
+        self._digits = list(_ALL)
         self._exact_volume = False
         self._type = None
         self._fresh = True
+        self._compare()
 
-    def take(self, frame: SmdFrame, *, received_ns: int, seq: int) -> Tick | Withheld:
+    def take(self, frame: SmdFrame, received_ns: int, seq: int) -> Tick | Withheld:
         """Merge ``frame``; return the tick with number ``seq``, or why there is none. Never raises."""
         carries = self._merge(frame)
-        values, kind, time = self._values, self._type, frame.updated
-        price, size, bid, bid_size, ask, ask_size, volume, open_interest = values
-        if price is None:
+        kind, time = self._type, frame.updated
+        price, size, bid, bid_size, ask, ask_size, volume, open_interest = self._digits
+        reading = self._values[0]
+        if price is None or reading is None:
             return Withheld.NO_PRICE
         if size is None:
             return Withheld.NO_SIZE
@@ -97,12 +101,14 @@ class Normaliser:
             return Withheld.NO_TYPE
         if time is None or not 0 < time < received_ns // 1_000_000 + _AHEAD_AT_MOST_MS:
             return Withheld.NO_TIME
-        changed = self._changed()
-        before = self._published_time
+        changed = self._changed
+        if kind != self._published_type:
+            changed |= _TYPE
+        before = self.published_time
         if before is not None:
             if time < before:
                 return Withheld.TIME_WENT_BACK
-            if time == before and self._published_values is None:
+            if time == before and not self._published_here:
                 self._remember(time)  # the tick that the contract's former worker published last
                 return Withheld.REPEATED
             if not changed and (time == before or not carries):
@@ -114,77 +120,80 @@ class Normaliser:
         return Tick(
             self.symbol,
             self.conid,
-            price.digits,
-            size.digits,
-            _digits(open_interest),
+            price,
+            size,
+            open_interest,
             time,
             kind,
-            _digits(bid),
-            _digits(bid_size),
-            _digits(ask),
-            _digits(ask_size),
-            _digits(volume),
+            bid,
+            bid_size,
+            ask,
+            ask_size,
+            volume,
             received_ns,
             seq,
-            _flags(changed, price.mark, kind[:1]),
+            _flags(changed, reading.mark, kind[:1]),
         )
 
     def _merge(self, frame: SmdFrame) -> bool:
         """Take over the frame's fields; whether there were any."""
-        values = self._values
         carries = False
-        if frame.price is not None:
-            carries, values[0] = True, self._read(frame.price, values[0])
-        if frame.size is not None:
-            carries, values[1] = True, self._read(frame.size, values[1])
-        if frame.bid is not None:
-            carries, values[2] = True, self._read(frame.bid, values[2])
-        if frame.bid_size is not None:
-            carries, values[3] = True, self._read(frame.bid_size, values[3])
-        if frame.ask is not None:
-            carries, values[4] = True, self._read(frame.ask, values[4])
-        if frame.ask_size is not None:
-            carries, values[5] = True, self._read(frame.ask_size, values[5])
-        if frame.volume is not None:
-            carries, values[6], self._exact_volume = True, self._read(frame.volume, values[6], read_once), True
-        elif frame.rounded_volume is not None:
+        if (text := frame.price) is not None:
+            carries = True
+            self._set(0, text)
+        if (text := frame.size) is not None:
+            carries = True
+            self._set(1, text)
+        if (text := frame.bid) is not None:
+            carries = True
+            self._set(2, text)
+        if (text := frame.bid_size) is not None:
+            carries = True
+            self._set(3, text)
+        if (text := frame.ask) is not None:
+            carries = True
+            self._set(4, text)
+        if (text := frame.ask_size) is not None:
+            carries = True
+            self._set(5, text)
+        if (text := frame.volume) is not None:
+            carries = self._exact_volume = True
+            self._set(6, text, read_once)
+        elif (text := frame.rounded_volume) is not None:
             carries = True
             if not self._exact_volume:
-                values[6] = self._read(frame.rounded_volume, values[6], read_once)
-        if frame.open_interest is not None:
-            carries, values[7] = True, self._read(frame.open_interest, values[7])
+                self._set(6, text, read_once)
+        if (text := frame.open_interest) is not None:
+            carries = True
+            self._set(7, text)
         if frame.market_data_type:
-            carries, self._type = True, frame.market_data_type
+            carries = True
+            self._type = frame.market_data_type
         return carries
 
-    def _read(self, text: str, known: Reading | None, how: Callable[[str], Reading | None] = read) -> Reading | None:
+    def _set(self, place: int, text: str, how: Callable[[str], Reading | None] = read) -> None:
         try:
-            return how(text)
+            reading = how(text)
         except NotANumber:
             self.unreadable += 1
-            return known
+            return
+        self._values[place] = reading
+        self._digits[place] = None if reading is None else reading.digits
+        if reading == self._published[place]:
+            self._changed &= ~(1 << place)
+        else:
+            self._changed |= 1 << place
 
-    def _changed(self) -> int:
-        """Bits of the fields that differ from the latest tick, in the order of the flags."""
-        published = self._published_values
-        if published is None:
-            published = (None,) * len(_FIELD_FLAGS)
-        bits = 0
-        bit = 1
-        for now, then in zip(self._values, published, strict=True):
-            if now is not then and now != then:
-                bits |= bit
-            bit <<= 1
-        return bits if self._type == self._published_type else bits | bit
+    def _compare(self) -> None:
+        pairs = zip(self._values, self._published, strict=True)
+        self._changed = sum(1 << place for place, (now, then) in enumerate(pairs) if now != then)
 
     def _remember(self, time: int) -> None:
-        self._published_time = time
-        self._published_values = tuple(self._values)
+        self.published_time = time
+        self._published = self._values.copy()
+        self._published_here = True
         self._published_type = self._type
-
-
-def _digits(reading: Reading | None) -> Number | None:
-    return None if reading is None else reading.digits
+        self._changed = 0
 
 
 @lru_cache(maxsize=4096)

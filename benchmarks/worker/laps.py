@@ -1,0 +1,142 @@
+"""Runs a client against the flood, one after the other, each on a processor of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from ibfeed_api.feed import Kafka
+from support.certificates import Certificate
+from worker.flood import Order
+from worker.lap import Job
+
+CONTRACTS: Final = 100
+PARTITIONS: Final = 12
+CLIENT, OTHER = 0, 1  # processors: the client's, and that of the sender and the broker
+LINGER_MS: Final = Kafka(bootstrap_servers="").linger_ms  # a feed's own, if it says nothing else
+_LIMIT_S: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a client said, and what had been sent."""
+
+    ticks: int
+    seconds: float
+    cpu_seconds: float
+    acknowledged: int
+    last: dict[int, tuple[int, str]]  # conid -> event time (ms), price
+
+    @property
+    def per_s(self) -> float:
+        return self.ticks / self.seconds
+
+    @property
+    def per_cpu_s(self) -> float:
+        return self.ticks / self.cpu_seconds
+
+
+class Track:
+    """A folder for one run's certificate and files."""
+
+    def __init__(self, folder: Path, servers: str) -> None:
+        self._folder = folder
+        self._certificate = Certificate(folder, "Client Portal Web API").pem
+        self.servers = servers
+        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 2})
+
+    @contextmanager
+    def topic(self, name: str, partitions: int = PARTITIONS) -> Iterator[str]:
+        for made in self._admin.create_topics([NewTopic(name, partitions, 1)]).values():
+            made.result(30)
+        try:
+            yield name
+        finally:
+            for gone in self._admin.delete_topics([name]).values():
+                gone.exception(30)
+
+    def run(
+        self,
+        client: Sequence[str | Path],
+        topic: str,
+        updates: int,
+        under_way: int,
+        *,
+        linger_ms: int = LINGER_MS,
+        profile: str = "",
+    ) -> Outcome:
+        """``client``: its command. Raises AssertionError if it does not come to the end."""
+        order = Order(
+            certificate=str(self._certificate),
+            contracts=CONTRACTS,
+            updates=updates,
+            under_way=under_way,
+            acknowledged=str(self._folder / topic),
+            begin_ms=int(time.time() * 1000) - 20 * 3_600_000,
+        )
+        with _process([sys.executable, "-m", "worker.flood", msgspec.json.encode(order).decode()], OTHER) as sender:
+            url = f"wss://127.0.0.1:{int(_line(sender))}/v1/api/ws"
+            job = self._job(url, topic, updates, linger_ms, profile)
+            with _process([*client, msgspec.json.encode(job).decode()], CLIENT) as measured:
+                told: dict[str, Any] = json.loads(_line(measured))
+                last = {int(conid): (time, price) for conid, (time, price) in json.loads(_line(sender)).items()}
+        return Outcome(**told, last=last)
+
+    def run_alone(self, client: Sequence[str | Path], topic: str, updates: int) -> Outcome:
+        """A client that needs no sender."""
+        job = self._job("", topic, updates)
+        with _process([*client, msgspec.json.encode(job).decode()], CLIENT) as measured:
+            return Outcome(**json.loads(_line(measured)), last={})
+
+    def _job(self, url: str, topic: str, updates: int, linger_ms: int = LINGER_MS, profile: str = "") -> Job:
+        return Job(
+            url=url,
+            certificate=str(self._certificate),
+            servers=self.servers,
+            topic=topic,
+            partitions=PARTITIONS,
+            contracts=CONTRACTS,
+            updates=updates,
+            acknowledged=str(self._folder / topic),
+            core=CLIENT,
+            linger_ms=linger_ms,
+            profile=profile,
+        )
+
+
+@contextmanager
+def _process(command: Sequence[str | Path], core: int) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    os.sched_setaffinity(process.pid, {core})
+    try:
+        yield process
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], _LIMIT_S)
+    line = process.stdout.readline() if ready else ""
+    assert line, f"{process.args}: said nothing within {_LIMIT_S} s"
+    return line

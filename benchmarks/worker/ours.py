@@ -1,0 +1,109 @@
+"""``python -m worker.ours``: the worker's real feeder, connection and publisher."""
+
+from __future__ import annotations
+
+import asyncio
+import cProfile
+import ssl
+import sys
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ibfeed_api.feed import Kafka, Topic, Topics
+from ibfeed_api.names import EntryState
+from ibfeed_api.shard import Entry
+from ibfeed_worker.account.fence import Fence
+from ibfeed_worker.garbage import collect_rarely
+from ibfeed_worker.gateway.pin import trusting
+from ibfeed_worker.stream import Feeder, Link
+from worker.frames import FIRST_CONID
+from worker.lap import Job, Lap
+
+_LOOK_S: Final = 0.004
+
+
+class _NoSwitch:
+    def arm(self, at: float) -> None:
+        pass
+
+    def disarm(self) -> None:
+        pass
+
+
+def _fence() -> Fence:
+    """A Lease that is good for longer than anything here takes."""
+    fence = Fence(_NoSwitch(), lambda: None)
+    fence.extend(fence.now() + 3600)
+    return fence
+
+
+def feeder_of(job: Job) -> Feeder:
+    """As the worker's lifecycle makes it."""
+    topics = Topics(
+        ticklast=Topic(name=job.topic, partitions=job.partitions),
+        l2_data=Topic(name=f"{job.topic}-books", partitions=1),
+        feed_events=Topic(name=f"{job.topic}-events", partitions=1),
+    )
+    return Feeder(
+        worker="bench-0",
+        feed="bench",
+        kafka=Kafka(bootstrap_servers=job.servers, topics=topics, linger_ms=job.linger_ms),
+        kafka_secret=None,
+        lines=job.contracts,
+        on_change=lambda: None,
+        may_write=_fence().is_open,
+    )
+
+
+def entries(contracts: int) -> tuple[Entry, ...]:
+    return tuple(
+        Entry(
+            conid=FIRST_CONID + place,
+            symbol=f"CL{place:02d}",
+            root="CL",
+            contract_month="202612",
+            slot=place,
+            epoch=1,
+            state=EntryState.ACTIVE,
+            fresh=True,
+        )
+        for place in range(contracts)
+    )
+
+
+def link_of(job: Job) -> Link:
+    der = ssl.PEM_cert_to_DER_cert(Path(job.certificate).read_text().partition("-----BEGIN PRIVATE KEY-----")[0])
+    return Link(url=job.url, ssl=trusting(der).context, cookie="bench")
+
+
+async def until_reachable(feeder: Feeder) -> None:
+    while not feeder.kafka_status().reachable:  # noqa: ASYNC110 - its change is told to the feeder's shell
+        await asyncio.sleep(0.01)
+
+
+async def main(job: Job) -> None:
+    lap = Lap(job)
+    collect_rarely()  # as the worker's start does
+    feeder = feeder_of(job)
+    await feeder.start()
+    feeder.obey(())
+    await until_reachable(feeder)
+    feeder.obey(entries(job.contracts))
+    life = asyncio.create_task(feeder.stream(link_of(job)))
+    counted = feeder.published.ticks
+    while not lap.done and not life.done():
+        lap.count(counted.acknowledged)
+        await asyncio.sleep(_LOOK_S)
+    life.cancel()
+    await asyncio.gather(life, return_exceptions=True)
+    await feeder.close()
+
+
+if __name__ == "__main__":
+    job = msgspec.json.decode(sys.argv[1], type=Job)
+    if job.profile:
+        cProfile.run("asyncio.run(main(job))", job.profile)
+    else:
+        asyncio.run(main(job))
