@@ -1,6 +1,6 @@
 """Who is alive: from shard, pod and Lease to one verdict per worker. See "Who is alive" in docs/architecture.md.
 
-Four things are told apart, since they allow different things:
+Five things are told apart, since they allow different things:
 
 - *leaving*: it was told to stop, and streams until its contracts are handed over, which the planner sees to;
 - *silent*: no process of this worker can be publishing; its contracts may be given away without being asked for;

@@ -119,6 +119,19 @@ async def test_a_changed_page_names_the_selector_that_found_nothing(gateway: Gat
     assert "user name field ([name='user_name']" in result.text
 
 
+async def test_selectors_of_the_spec_fill_in_a_changed_page(gateway: Gateway, venue: Venue) -> None:
+    venue.fault("page_changed")
+    found = {"username": "#login-id", "password": "#login-secret", "submit": ".sign-in-button"}
+    assert (await attempt(gateway, venue, **found)).outcome is Outcome.SUCCEEDED
+    assert venue.user()["logged_in"]
+
+
+async def test_a_slow_page_is_waited_for(gateway: Gateway, venue: Venue) -> None:
+    venue.fault("page_slow", value=5)
+    result = await attempt(gateway, venue, timeoutSeconds=60)
+    assert (result.outcome, result.seconds > 5) == (Outcome.SUCCEEDED, True)
+
+
 async def test_maintenance_is_no_changed_page(gateway: Gateway, venue: Venue) -> None:
     venue.fault("maintenance")
     result = await attempt(gateway, venue)
@@ -170,7 +183,7 @@ def test_a_wrong_password_is_counted_on_the_lease_and_waited_for(stage: Stage) -
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
-    [("second_factor", "SecondFactorAsked"), ("not_paper", "NotPaper")],
+    [("second_factor", "SecondFactorAsked"), ("not_paper", "NotPaper"), ("locked", "AccountLocked")],
 )
 def test_what_only_a_person_can_help_parks_the_account(stage: Stage, fault: str, reason: str) -> None:
     stage.venue.fault(fault)
@@ -184,6 +197,28 @@ def test_what_only_a_person_can_help_parks_the_account(stage: Stage, fault: str,
         kubectl(*("annotate", "lease", stage.lease_name(1), "-n", stage.namespace, "ibfeed.dev/parked-", "--overwrite"))
         kubectl(*("annotate", "lease", stage.lease_name(1), "-n", stage.namespace, "ibfeed.dev/failed-logins-"))
         worker.until("Streaming", within=40)
+
+
+def test_the_wrong_mode_parks_the_account(stage: Stage) -> None:
+    """With allowLive the page is left in live mode, and this user is a paper user."""
+    stage.venue.fault("wrong_mode")
+    with stage.worker(accounts={"allow_live": True}) as worker:
+        status = worker.until("Parked", reason="WrongMode", within=45)
+        assert "Please select the correct Login mode" in status["message"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"), [("page_changed", "LoginPageChanged"), ("page_slow", "UpstreamUnreachable")]
+)
+def test_a_page_that_cannot_be_filled_in_is_named_and_counts_as_no_failed_login(
+    stage: Stage, fault: str, reason: str
+) -> None:
+    failed = stage.venue.user()["failed_logins"]
+    stage.venue.fault(fault, **({"value": 120} if fault == "page_slow" else {}))
+    with stage.worker(login=Login(timeout_seconds=5)) as worker:
+        worker.until("BackingOff", reason=reason, within=60)
+        assert "ibfeed.dev/failed-logins" not in stage.lease()["metadata"].get("annotations", {})
+        assert stage.venue.user()["failed_logins"] == failed
 
 
 def test_a_missing_secret_is_named_and_its_creation_noticed(stage: Stage) -> None:

@@ -123,7 +123,9 @@ class Worker:
         self._spec = WorkerSpec(
             accounts=Accounts(secret_ref=SecretRef(name=SOURCE), count=4, **accounts),
             kafka=settings.pop("kafka", None) or Kafka(bootstrap_servers=KAFKA, topics=stage.topics),
-            gateway=Gateway(upstream=stage.venue.upstream, login=Login(timeout_seconds=30)),
+            gateway=Gateway(
+                upstream=stage.venue.upstream, login=settings.pop("login", None) or Login(timeout_seconds=30)
+            ),
         )
 
     # What the operator would do.

@@ -7,6 +7,7 @@ moment it logs in anew all the same, and what it misses is a gap as after any lo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -46,7 +47,7 @@ class Relogin:
         while not (self._is_streaming() and self._left(self._appointment().due) <= 0):
             if self._left(self._appointment().latest) <= 0:
                 break
-            await self._pause(self._appointment().due)
+            await asyncio.sleep(_nap(self._left(self._appointment().due)))
         began = False
         self._board.relogin_due()
         try:
@@ -63,15 +64,17 @@ class Relogin:
                 self._board.relogin_over()
 
     async def _pause(self, until: datetime) -> None:
-        """Until something has happened, but not for long: the time of day may be set, too."""
-        left = self._left(until)
+        """Until something has happened, but not for long."""
         self._news.clear()
-        try:
-            async with asyncio.timeout(min(_LOOK_EVERY_S, left) if left > 0 else _LOOK_EVERY_S):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_nap(self._left(until))):
                 await self._news.wait()
-        except TimeoutError:
-            pass
 
     @staticmethod
     def _left(moment: datetime) -> float:
         return (moment - datetime.now(UTC)).total_seconds()
+
+
+def _nap(left: float) -> float:
+    """Never long, for the time of day may be set; and what should have happened already is looked for each second."""
+    return min(_LOOK_EVERY_S, max(left, 1.0))

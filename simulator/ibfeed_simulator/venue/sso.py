@@ -55,8 +55,8 @@ class SsoHandlers:
         """302 with cookies for a good login: only that counts for the gateway. Everything else is a page with 200."""
         venue = self._venue
         form = await request.post()
-        username = str(form.get("username") or form.get("user_name") or "")
-        password = str(form.get("password") or "")
+        username = str(form.get("username") or form.get("user_name") or form.get("login_id") or "")
+        password = str(form.get("password") or form.get("login_secret") or "")
         board = venue.board
         user = venue.settings.users.get(username)
         record = venue.sessions.record(username) if user is not None else None
