@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import partial
@@ -18,6 +19,7 @@ from unittest import mock
 
 import aiohttp
 from aiohttp import web
+from confluent_kafka import KafkaError
 
 from ibfeed_simulator.gateway import proxy, upstream
 from ibfeed_simulator.gateway.conf import Configuration
@@ -36,6 +38,7 @@ from worker.virtual_time import Clock, Outside
 START_S: Final = 2.0  # of a gateway's process
 LOGIN_S: Final = 4.0  # of a browser
 _PAGE_LIMIT_S: Final = 20.0
+_POLL_S: Final = 0.2
 _ROOM: Final = 40  # records of a worker while Kafka is away: some minutes
 _current: ContextVar[NearGateway] = ContextVar("gateway")
 
@@ -158,6 +161,22 @@ class KafkaEdge:
 
         class Near(broker._Confluent):
             kept: list[_Record] | None = None  # while Kafka is away
+            over = False
+
+            def __init__(self, *arguments: Any) -> None:
+                super().__init__(*arguments)
+                self.loop = asyncio.get_running_loop()
+                threading.Thread(target=self.serve, daemon=True).start()
+
+            def serve(self) -> None:
+                """Kafka's answers come in real time, in which the loop's timers stand still."""
+                while not self.over or len(self._producer):
+                    self._producer.poll(_POLL_S)
+
+            def poll(self) -> None: ...
+
+            def _on_error(self, error: KafkaError) -> None:
+                self.loop.call_soon_threadsafe(super()._on_error, error)
 
             def produce(
                 self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, delivered: Delivered
@@ -181,7 +200,7 @@ class KafkaEdge:
             def send(self, record: _Record) -> None:
                 edge.outside.sent()
                 try:
-                    super().produce(*record[:-1], partial(edge.told, record.delivered))
+                    super().produce(*record[:-1], partial(edge.told, self.loop, record.delivered))
                 except Exception:
                     edge.outside.answered()
                     raise
@@ -191,11 +210,16 @@ class KafkaEdge:
                 for record in kept or ():
                     record.delivered("given up", None)
                 super().abandon()
+                self.over = True
 
         return Near
 
-    def told(self, delivered: Delivered, error: Any, message: Any) -> None:
-        """In the publisher's thread."""
+    def told(self, loop: asyncio.AbstractEventLoop, delivered: Delivered, error: Any, message: Any) -> None:
+        """In a thread of ours."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody asks any more
+            loop.call_soon_threadsafe(self.pass_on, delivered, error, message)
+
+    def pass_on(self, delivered: Delivered, error: Any, message: Any) -> None:
         delivered(error, message)
         self.outside.answered()
 

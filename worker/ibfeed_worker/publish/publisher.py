@@ -1,7 +1,7 @@
 """Moves ticks, order books and events to Kafka. Never blocks its callers, and loses nothing without saying so.
 
-All of it belongs to the event loop, which also serves the client library's callbacks, at fixed intervals: a thread of
-their own would fight the loop for the interpreter, at the price of a switch for each record.
+All of it belongs to the event loop, which also serves the client library's callbacks, every few milliseconds: a
+thread of their own would fight the loop for the interpreter, at the price of a switch for each record.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from ibfeed_worker.publish.topics import judge
 
 _log: Final = Log(__name__)
 _EVENTS_AT_MOST: Final = 1000
-_POLL_S: Final = 0.01
+_POLL_S: Final = 0.01  # while anything is on its way
+_IDLE_S: Final = 1.0
 _VERIFY_PAUSE_S: Final = 1.0
 _REPAIR_S: Final = 5.0
 
@@ -232,6 +233,7 @@ class Publisher:
         if not self._in_flight:
             self._landed.clear()
             self._calm.clear()
+            self._serve_in(_POLL_S)
         self._in_flight += 1
         return True
 
@@ -259,21 +261,25 @@ class Publisher:
             self._events.popleft()
             self.counters.events += 1
 
+    def _serve_in(self, seconds: float) -> None:
+        if self._next_poll is not None:
+            self._next_poll.cancel()
+        self._next_poll = self._loop.call_later(seconds, self._serve)
+
     def _serve(self) -> None:
         """Serve the client library's callbacks, tell what they brought, use the room that there is now."""
-        self._next_poll = self._loop.call_later(_POLL_S, self._serve)
-        if self._broker is None:
-            return
-        self._broker.poll()
-        if not self._touched:
-            return
-        touched, self._touched = self._touched, {}
-        if self._waiting or self._events:
-            self._push()
-        self._settle_down()
-        for channel in touched:
-            if channel is not None:
-                self._on_progress(channel)
+        try:
+            if self._broker is not None:
+                self._broker.poll()
+            touched, self._touched = self._touched, {}
+            if touched and (self._waiting or self._events):
+                self._push()
+            self._settle_down()
+            for channel in touched:
+                if channel is not None:
+                    self._on_progress(channel)
+        finally:
+            self._serve_in(_POLL_S if self._in_flight else _IDLE_S)
 
     def _told(self, channel: Channel, event_time: int, seq: int, error: Any, _message: Any) -> None:
         """Kafka's answer to one record."""
