@@ -159,6 +159,7 @@ class Process:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # Linux shares processors out by session: all in one get what one program gets
             )
 
     def tell(self, command: str) -> None:

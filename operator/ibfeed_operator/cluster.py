@@ -32,6 +32,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from ibfeed_api import names
 
 TIMEOUT_S: Final = 10.0
+CONNECTIONS: Final = 24  # three of them for watches; each takes up to 0.4 MB, and a handshake when it was idle
 _PAGE: Final = 500
 
 JsonObject = dict[str, Any]
@@ -106,6 +107,7 @@ class Cluster:
         else:
             await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         configuration.retries = None  # the reconciler decides when to try again; False would mean for ever, at a 5xx
+        configuration.connection_pool_maxsize = CONNECTIONS
         return cls(ApiClient(configuration), may_write)
 
     async def __aenter__(self) -> Cluster:

@@ -71,7 +71,8 @@ class Follower(Generic[T]):
         self._listeners: Final[list[Callable[[Change[T]], None]]] = []
         self._mirror: Final[Mirror[T]] = Mirror()
         self._listing: Final = asyncio.Lock()
-        self._doubted = False
+        self._doubts = 0  # how often there was reason for a list, and how many of these the latest list has settled
+        self._settled = 0
         self.heard_at = float("-inf")  # monotonic: everything until then is known
 
     def listen(self, tell: Callable[[Change[T]], None]) -> None:
@@ -103,7 +104,7 @@ class Follower(Generic[T]):
 
     def doubt(self) -> None:
         """What is known may not be all: the next who asks for it waits for a list."""
-        self._doubted = True
+        self._doubts += 1
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -131,7 +132,7 @@ class Follower(Generic[T]):
             return None
 
     def _is_fresh(self) -> bool:
-        return not self._doubted and time.monotonic() - self.heard_at < self._fresh_s
+        return self._settled == self._doubts and time.monotonic() - self.heard_at < self._fresh_s
 
     async def _list(
         self,
@@ -141,9 +142,9 @@ class Follower(Generic[T]):
         async with self._listing:
             if unless():  # somebody has just listed
                 return
-            begun, self._doubted = time.monotonic(), False
-            with self.writing():
-                items, version = await self._cluster.list_at(self._path, labels=self._labels)
+            begun, doubts = time.monotonic(), self._doubts
+            items, version = await self._cluster.list_at(self._path, labels=self._labels)
+            self._settled = doubts
             found = {}
             for raw in items:
                 meta = msgspec.json.decode(raw, type=_Object).metadata

@@ -122,7 +122,10 @@ def control_plane(
 @contextlib.contextmanager
 def _running(directory: Path, name: str, arguments: list[str]) -> Iterator[None]:
     with (directory / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen([str(KUBE), name, *arguments], cwd=directory, stdout=log, stderr=log)
+        # Linux shares processors out by session: all in the tests' own would get what one program gets.
+        process = subprocess.Popen(
+            [str(KUBE), name, *arguments], cwd=directory, stdout=log, stderr=log, start_new_session=True
+        )
         try:
             yield
         finally:

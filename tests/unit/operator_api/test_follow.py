@@ -46,14 +46,18 @@ class Server:
         self.since: list[str] = []
         self.lists = 0
         self.refuses = 0
+        self.may_list = asyncio.Event()
+        self.may_list.set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if "watch" not in request.query:
             self.lists += 1
+            items, version = list(self.items), self.version
+            await self.may_list.wait()
             if self.refuses:
                 self.refuses -= 1
                 return web.json_response({"message": "overloaded"}, status=503)
-            return web.json_response({"metadata": {"resourceVersion": str(self.version)}, "items": self.items})
+            return web.json_response({"metadata": {"resourceVersion": str(version)}, "items": items})
         assert request.query["allowWatchBookmarks"] == "true"
         assert int(request.query["timeoutSeconds"]) > 0
         self.since.append(request.query["resourceVersion"])
@@ -229,6 +233,21 @@ class TestFreshness:
                 await seen.follower.fresh()
             api.items, api.version = [thing("a", 11, "1")], 11  # it was done all the same
             await asyncio.gather(seen.follower.fresh(), seen.follower.fresh())
+            assert seen.now == {"a": "1"}
+        assert api.lists == 3
+
+    async def test_a_doubt_that_comes_while_it_lists_is_not_settled_by_that_list(self, server: Both) -> None:
+        api, cluster = server
+        async with following(Seen(cluster)) as seen:
+            await seen.until(lambda: bool(api.since))
+            seen.follower.doubt()
+            api.may_list.clear()
+            cycles = [asyncio.create_task(seen.follower.fresh()) for _ in range(2)]
+            await seen.until(lambda: api.lists == 2)
+            api.items, api.version = [thing("a", 11, "1")], 11
+            seen.follower.doubt()
+            api.may_list.set()
+            await asyncio.gather(*cycles)
             assert seen.now == {"a": "1"}
         assert api.lists == 3
 
