@@ -17,6 +17,7 @@ only a worker's report, or a new plan, can bring the move further. A planned mov
 
 B takes everything after A's mark from its buffer. A goes on buffering until its entry goes, so that the move can turn
 back at each step: before ``Retiring`` only B's entry goes; after it A becomes ``Active`` again, under a new epoch.
+So it does when B dies while A holds it still, even if the plan then says a third worker that is not warm.
 Where A does not stream, its contract is Retiring at once, and Active at B once A has let go. Where B's account has no
 line to spare the move waits for one; only if that line in turn waits for this move, as when two full accounts exchange
 contracts, is it made the same way. Of the contracts on their way to B only ``WARMING_AT_ONCE`` are warmed at a time.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ import pytest_asyncio
 
 from ibfeed_api import names, symbology
 from support.faulty_api import CUT, SILENCE, Fault, FaultyApi, Write, faulty_api
-from support.hollow import LEASES, PODS, Crew, Fate, quietly
+from support.hollow import LEASES, NAMESPACE, PODS, SHARDS, Crew, Fate, quietly
 from support.hollow_feed import FEEDS, Feed, eventually, hollow_crew, hollow_plane
 from support.ledger import Ledger, ledger
 from support.operator_process import QuickOperator
@@ -30,7 +31,12 @@ LANES = 6
 STAYS, MOVES = 1001, 1002  # conids: the first stays at worker 0, the other one goes to and fro
 SYMBOLS = {conid: symbology.symbol("CL", f"2031{conid % 100:02d}") for conid in (STAYS, MOVES)}
 STEPS = ("new Standby", "old Retiring", "new Active", "old gone")
+UP = ("Lease made", "IbShard made", "StatefulSet of 3", "Role of 3")  # what one more worker takes besides moves
+DOWN = ("StatefulSet of 2", "IbShard deleted", "Role of 2")
 REFUSALS = (409, 410, 500, 503)
+ANSWERS = [(answer, done) for answer in (*REFUSALS, CUT, SILENCE) for done in (False, True)]
+STATEFUL_SETS = f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets"
+ROLES = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/roles"
 Case = Callable[["Lane"], Awaitable[None]]
 
 
@@ -102,6 +108,38 @@ class Lane(Feed):
     async def _all_stream(self) -> bool:
         """A process that died in the case before must not be taken for this case's."""
         return all((worker := self.crew.workers.get(pod)) is not None and worker.streams for pod in self.pods)
+
+    async def scale(self, workers: int, at: int, what: str) -> None:
+        """Two workers or three; worker ``at`` is to have the contract that moves. Done when nothing is left over."""
+        await self.pin(at)
+        await self.patch(workers=workers)
+        self.at = at
+        await self.settled(what)
+        pods = [f"{self.name}-{index}" for index in range(workers)]
+        await eventually(self._parts, wanted=(pods, pods, pods, workers), within=40, what=f"{self.name}: {what}: parts")
+
+    async def _parts(self) -> object:
+        """Names of the shards, of those which the workers may read, of the pods; and the StatefulSet's replicas."""
+        role = json.loads(await self.cluster.get(f"{ROLES}/{self.name}-worker"))
+        (rule,) = (rule for rule in role["rules"] if rule["resources"] == [f"{names.SHARD_PLURAL}/status"])
+        replicas = json.loads(await self.cluster.get(f"{STATEFUL_SETS}/{self.name}"))["spec"]["replicas"]
+        pods = [name for name, worker in self.crew.workers.items() if worker.feed == self.name]
+        return sorted(await self.shards()), rule["resourceNames"], sorted(pods), replicas
+
+    def part(self, write: Write) -> str:
+        """Which part of scaling a write is, if any."""
+        third = f"{self.name}-2"
+        if write.method == "POST":
+            kind, name = write.body.get("kind", ""), write.body.get("metadata", {}).get("name", "")
+            mine = name == third or (kind == "Lease" and f"-{self.name}-" in name)
+            return f"{kind} made" if mine else ""
+        if write.method == "DELETE":
+            return "IbShard deleted" if write.path == f"{SHARDS}/{third}" else ""
+        if write.path == f"{STATEFUL_SETS}/{self.name}":
+            return f"StatefulSet of {write.body['spec']['replicas']}"
+        if write.path == f"{ROLES}/{self.name}-worker":
+            return f"Role of {3 if third in json.dumps(write.body) else 2}"
+        return ""
 
     async def settled(self, what: str) -> None:
         wanted = {STAYS: f"{self.name}-0", MOVES: f"{self.name}-{self.at}"}
@@ -189,9 +227,8 @@ async def test_what_a_move_writes(stage: Stage) -> None:
 
 
 def _fault_cases(stage: Stage) -> Iterable[Case]:
-    answers = [(answer, done) for answer in (*REFUSALS, CUT, SILENCE) for done in (False, True)]
     writes = [*((step, 1) for step in STEPS), *(("status", number) for number in (1, 2))]
-    for (answer, done), (step, number) in itertools.product(answers, writes):
+    for (answer, done), (step, number) in itertools.product(ANSWERS, writes):
         yield _fault_case(stage, step, number, lambda a=answer, d=done: {"answer": a, "done": d}, f"{answer} {done}")
     for done, (step, number) in itertools.product((False, True), writes):
         yield _fault_case(
@@ -268,6 +305,43 @@ async def test_death_of_either_worker_at_each_step_loses_only_what_nobody_had(st
     count = await stage.play(_death_cases(stage))
     assert count == 2 * 2 * (4 + 3)
     assert [hole for lane in stage.lanes for hole in stage.crew.lost_though_had(lane.name)][:3] == []
+
+
+async def test_what_scaling_writes(stage: Stage) -> None:
+    """Undisturbed. The next test breaks off each of these."""
+    lane = stage.lanes[0]
+    for workers, at, parts in ((3, 2, UP), (2, 1, DOWN)):
+        begin = len(stage.api.writes)
+        await lane.scale(workers, at, "undisturbed scaling")
+        # Each minute all children are applied as they are: those before the change may come, too.
+        assert set(parts) <= {lane.part(write) for write in stage.api.writes[begin:]}
+
+
+def _scaling_cases(stage: Stage) -> Iterable[Case]:
+    faults = [(f"{answer} {done}", {"answer": answer, "done": done}) for answer, done in ANSWERS]
+    faults += [(f"killed {done}", {"answer": CUT, "done": done, "after": stage.die}) for done in (False, True)]
+    for (what, fault), (up, down) in itertools.product(faults, itertools.zip_longest(UP[1:], DOWN)):
+        yield _scaling_case(stage, up, down, fault, what)
+
+
+def _scaling_case(stage: Stage, up: str, down: str, fault_of: dict[str, Any], what: str) -> Case:
+    async def case(lane: Lane) -> None:
+        for workers, at, part in ((3, 2, up), (2, 1, down)):
+            fault = Fault(lambda write, part=part: lane.part(write) == part, **fault_of)
+            stage.api.faults.append(fault)
+            await lane.scale(workers, at, f"{part}: {what}")
+            stage.api.faults.remove(fault)
+            assert fault.fired, part
+
+    return case
+
+
+async def test_every_write_of_scaling_in_every_way(stage: Stage) -> None:
+    """A third worker comes, gets a contract, and goes: nothing is lost by it, nor left over."""
+    before = {lane.name: len(stage.crew.lost(lane.name)) for lane in stage.lanes}
+    count = await stage.play(_scaling_cases(stage))
+    assert count == (6 * 2 + 2) * 3
+    assert {lane.name: len(stage.crew.lost(lane.name)) for lane in stage.lanes} == before
 
 
 async def test_watches_that_end_or_expire_in_the_middle_of_moves(stage: Stage) -> None:
