@@ -37,6 +37,8 @@ async def ticking(begin: int, sent: list[int]) -> AsyncIterator[tuple[Gateway, o
         while True:
             await send(socket, smd(CONID, sent[-1] + 500, f31=f"{len(sent)}.25"))
             sent.append(sent[-1] + 500)
+            if len(sent) % 500 == 0:
+                await send(socket, {"topic": "system", "hb": now_ms()})
             await asyncio.sleep(0.01)
 
     async with serving(script) as served:

@@ -25,7 +25,7 @@ from component.scripted_gateway import (
     working,
 )
 from ibfeed_api.feed import Kafka
-from ibfeed_worker.stream import End, Link, Timing
+from ibfeed_worker.stream import End, Link, Timing, connection
 from unit.worker_stream.fake_broker import FakeBroker
 
 
@@ -75,6 +75,28 @@ async def test_changes_of_the_shard_are_obeyed_while_streaming() -> None:
         worker.feeder.obey((entry(2, 1),))
         await gateway.hears("umd+1+{}")
         await gateway.hears("smd+2+")
+        assert worker.feeder.lines_used == 1
+
+
+async def test_umd_that_is_not_heeded_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_UNHEEDED_S", 0.2)
+
+    async def script(gateway: Gateway, socket: web.WebSocketResponse) -> None:
+        await gateway.greet(socket)
+        await gateway.hears("smd+1+")
+        while sum(said.startswith("umd+1+") for said in gateway.said) < 3:
+            await send(socket, full(1, now_ms()))
+            await asyncio.sleep(0.05)
+
+    async with serving(script) as (gateway, link), idle() as worker, streaming(worker, link):
+        worker.feeder.obey((entry(1, 0), entry(2, 1)))
+        await gateway.hears("smd+2+")
+        worker.feeder.obey((entry(2, 1),))
+        await gateway.hears("umd+1+{}", 3)
+        await asyncio.sleep(0.5)
+        assert sum(said.startswith("umd+") for said in gateway.said) == 3
+        samples = {s.name: s.value for family in worker.feeder.collector.collect() for s in family.samples}
+        assert samples["ibfeed_unsubscribes_repeated_total"] == 2
         assert worker.feeder.lines_used == 1
 
 

@@ -120,6 +120,23 @@ def test_a_message_whose_end_never_comes_costs_only_itself() -> None:
     assert joiner.malformed == 1
 
 
+@pytest.mark.parametrize(
+    ("head", "tail"),
+    [
+        (b'{"topic":"smd+1","conid":1,"31":"71.90","6', b'pic":"smd+2","conid":2,"84":"3.50"}'),
+        (b'{"conid":1,"31":"71.90",', b'"84":"3.50","topic":"smd+2"}'),
+        (b'{"topic":"smd+1","31":"71.90","84":"71', b'.50","conid":"2"}'),
+        (b'{"topic":"smd+1","conid":1,"84":"71.80","31":"7', b'9","84":"3.50"}'),
+    ],
+)
+def test_parts_of_two_messages_make_none(head: bytes, tail: bytes) -> None:
+    joiner = Joiner()
+    assert joiner.take(head, 0.0) is None
+    assert joiner.take(tail, 0.1) is None
+    assert joiner.malformed == 2
+    assert joiner.take(FULL, 0.2) is not None
+
+
 def test_pieces_wait_two_seconds_and_no_longer() -> None:
     joiner = Joiner()
     assert joiner.take(FULL[:50], 0.0) is None

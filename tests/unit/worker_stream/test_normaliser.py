@@ -154,6 +154,24 @@ def test_only_real_time_data_passes_as_live(cl: Normaliser, kind: str, flags: li
     assert cl.live is live
 
 
+@pytest.mark.parametrize("kind", ["R" * 9, "R\ufffd", "1", " ", "R B"])
+def test_an_availability_that_is_none_changes_nothing(cl: Normaliser, kind: str) -> None:
+    assert take(cl, {**FULL, "6509": kind}) is Withheld.NO_TYPE
+    take(cl, {"6509": "D"}, NOW_MS + 1)
+    assert tick(take(cl, {"31": "71.95", "6509": kind}, NOW_MS + 2))["market_data_type"] == "D"
+    assert cl.unreadable == 2
+
+
+def test_a_negative_price_and_sizes_of_zero_are_values(cl: Normaliser) -> None:
+    found = tick(take(cl, {**FULL, "31": "-37.63", "84": "-37.64", "7059": "0", "88": "0", "7697": "0"}))
+    assert (found["price"], found["bid"]) == (Decimal("-37.63"), Decimal("-37.64"))
+    assert (found["size"], found["bid_size"], found["open_interest"]) == (0, 0, 0)
+
+
+def test_a_halted_price_that_is_delayed_says_both(cl: Normaliser) -> None:
+    assert {"halted", "delayed"} <= set(tick(take(cl, {**FULL, "31": "H71.90", "6509": "DPB"}))["flags"])
+
+
 @pytest.mark.parametrize(("price", "flag"), [("C71.90", "previous_close"), ("H71.90", "halted")])
 def test_marks_in_front_of_a_price_become_flags(cl: Normaliser, price: str, flag: str) -> None:
     assert flag in tick(take(cl, {**FULL, "31": price}))["flags"]

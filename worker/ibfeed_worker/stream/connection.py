@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -26,6 +27,8 @@ _log: Final = Log(__name__)
 _LARGEST_FRAME: Final = 1024 * 1024
 _SAMPLE_PAUSE_S: Final = 30.0
 _SAMPLE_LENGTH: Final = 200
+_UNHEEDED_S: Final = 5.0  # what is on its way when a subscription ends still comes
+_MOST_DOUBLINGS: Final = 6
 _MESSAGES: Final = frozenset((WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.CONTINUATION))
 
 
@@ -81,6 +84,7 @@ class Counters:
     connections: int = 0
     subscribed: int = 0  # commands sent, renewals included
     unsubscribed: int = 0
+    unsubscribed_again: int = 0  # umd commands that IB had not heeded
     refused: int = 0  # contracts without a line, now
     ladders_asked: int = 0  # sbd commands
     ladders_ended: int = 0  # ubd commands
@@ -126,6 +130,7 @@ class Connection(WSListener):
         self._joiner: Final = Joiner()
         self._facts = SessionFacts()
         self._current: Mapping[int, float] = {}
+        self._ended: dict[int, tuple[float, int]] = {}  # conid -> when umd was sent last, and how often
         self._account: str | None = None
         self._asked: Asked | None = None
         self._allow_live = False
@@ -239,7 +244,22 @@ class Connection(WSListener):
             self._carry_out(end(verdict.died, self._current))
         return verdict.silent
 
+    def on_stray(self, conid: int) -> None:
+        """A frame of a contract that is nobody's came: if it was unsubscribed a while ago, IB did not hear of it."""
+        at, times = self._ended.get(conid, (math.inf, 0))
+        now = time.monotonic()
+        if now - at > _UNHEEDED_S * 2 ** min(times, _MOST_DOUBLINGS):
+            self._ended[conid] = now, times + 1
+            self._counters.unsubscribed_again += 1
+            for command in end((conid,), {}).commands:
+                self._send(command)
+
     def _carry_out(self, step: Step) -> None:
+        now = time.monotonic()
+        for conid in self._current.keys() - step.current.keys():
+            self._ended[conid] = now, 0
+        for conid in step.started:
+            self._ended.pop(conid, None)
         for command in step.commands:
             self._send(command)
         ended = sum(command.startswith(b"umd") for command in step.commands)

@@ -268,6 +268,8 @@ class Feeder:
         contract = self._contracts.get(conid) if conid is not None else None
         if contract is None:
             self._unassigned += 1
+            if conid is not None and self._connection is not None:
+                self._connection.on_stray(conid)
             return
         self._last_frame_ns = contract.last_frame_ns = received_ns
         normaliser = contract.normaliser
@@ -286,8 +288,8 @@ class Feeder:
                 contract.interrupted = ""
         if normaliser.unreadable != unreadable:
             self._unreadable += normaliser.unreadable - unreadable
-        if frame.market_data_type and frame.market_data_type != contract.data_type:
-            self._on_type(contract, frame.market_data_type)
+        if frame.market_data_type and (kind := normaliser.market_data_type) and kind != contract.data_type:
+            self._on_type(contract, kind)
         if not contract.confirmed:
             contract.confirmed = True
             self._tell_state(contract)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Final
 
@@ -146,7 +147,28 @@ class Joiner:
             self.malformed += 1  # what was waiting was no beginning, or its end never came
             return None
         self._pieces = b""
+        if _is_spliced(joined, frame):
+            self.malformed += 1
+            return None
         return frame
+
+
+def _is_spliced(joined: bytes, frame: Frame) -> bool:
+    """Whether the beginning of one message and the end of another make an object by chance: it says something twice, or
+    speaks of two contracts. One contract's prices would go out as the other's."""
+    said = frame.topic.partition("+")[2]
+    if frame.topic.startswith("smd+") and frame.conid is not None and said.partition("@")[0] != str(frame.conid):
+        return True
+    try:
+        json.loads(joined.decode("utf-8", errors="replace"), object_pairs_hook=_each_once)
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("a name comes twice")
 
 
 def _is_whole(payload: bytes) -> bool:

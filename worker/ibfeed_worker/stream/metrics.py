@@ -56,6 +56,9 @@ class StreamCollector(Collector):
         yield CounterMetricFamily("ibfeed_websocket_connections", "Websockets opened", value=stream.connections)
         yield CounterMetricFamily("ibfeed_subscribes", "smd commands sent, renewals included", value=stream.subscribed)
         yield CounterMetricFamily("ibfeed_unsubscribes", "umd commands sent", value=stream.unsubscribed)
+        yield CounterMetricFamily(
+            "ibfeed_unsubscribes_repeated", "umd commands that were not heeded", value=stream.unsubscribed_again
+        )
         yield CounterMetricFamily("ibfeed_ladder_subscribes", "sbd commands sent", value=stream.ladders_asked)
         yield CounterMetricFamily("ibfeed_ladder_unsubscribes", "ubd commands sent", value=stream.ladders_ended)
         yield CounterMetricFamily("ibfeed_ladders_dead", "Ladders silent while the quote moved", value=now.ladders_dead)

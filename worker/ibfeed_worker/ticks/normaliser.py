@@ -23,6 +23,7 @@ _NOT_LIVE: Final = {
     "N": ("not_subscribed",),
 }
 _AHEAD_AT_MOST_MS: Final = 86_400_000  # of our clock
+_LONGEST_TYPE: Final = 8  # letters
 _MARKS: Final = {"C": ("previous_close",), "H": ("halted",)}
 
 _ALL: Final = (None,) * len(_FIELD_FLAGS)
@@ -166,9 +167,12 @@ class Normaliser:
         if (text := frame.open_interest) is not None:
             carries = True
             self._set(7, text)
-        if frame.market_data_type:
+        if kind := frame.market_data_type:
             carries = True
-            self._type = frame.market_data_type
+            if len(kind) <= _LONGEST_TYPE and kind.isascii() and kind.isalpha():
+                self._type = kind
+            else:
+                self.unreadable += 1
         return carries
 
     def _set(self, place: int, text: str, how: Callable[[str], Reading | None] = read) -> None:
