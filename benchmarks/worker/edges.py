@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import partial
@@ -19,7 +18,6 @@ from unittest import mock
 
 import aiohttp
 from aiohttp import web
-from confluent_kafka import KafkaError
 
 from ibfeed_simulator.gateway import proxy, upstream
 from ibfeed_simulator.gateway.conf import Configuration
@@ -31,14 +29,15 @@ from ibfeed_worker.gateway import keeper
 from ibfeed_worker.gateway.pin import PinnedTls, pin
 from ibfeed_worker.gateway.process import GatewaySettings
 from ibfeed_worker.login.page import SUCCESS, Outcome, Result, Seen, judge
-from ibfeed_worker.publish import broker
+from ibfeed_worker.publish import broker, publisher
 from ibfeed_worker.publish.broker import Delivered, Full, Headers
 from worker.virtual_time import Clock, Outside
 
 START_S: Final = 2.0  # of a gateway's process
 LOGIN_S: Final = 4.0  # of a browser
 _PAGE_LIMIT_S: Final = 20.0
-_POLL_S: Final = 0.2
+_POLL_S: Final = 0.5  # virtual seconds between a worker's looks at Kafka's answers
+_IDLE_S: Final = 10.0
 _ROOM: Final = 40  # records of a worker while Kafka is away: some minutes
 _current: ContextVar[NearGateway] = ContextVar("gateway")
 
@@ -155,6 +154,15 @@ class KafkaEdge:
         self.clock: Final = clock
         self.outside: Final = outside
         self.away_until = 0.0
+        self.producers: list[Any] = []
+        outside.look = self.look
+
+    def look(self) -> None:
+        """Hear Kafka's answers at once: the worker's own looks wait for the clock, which waits for them."""
+        for producer in list(self.producers):
+            producer.poll()
+            if producer.over and not len(producer._producer):
+                self.producers.remove(producer)
 
     def broker(self) -> type[broker._Confluent]:
         edge = self
@@ -163,20 +171,9 @@ class KafkaEdge:
             kept: list[_Record] | None = None  # while Kafka is away
             over = False
 
-            def __init__(self, *arguments: Any) -> None:
-                super().__init__(*arguments)
-                self.loop = asyncio.get_running_loop()
-                threading.Thread(target=self.serve, daemon=True).start()
-
-            def serve(self) -> None:
-                """Kafka's answers come in real time, in which the loop's timers stand still."""
-                while not self.over or len(self._producer):
-                    self._producer.poll(_POLL_S)
-
-            def poll(self) -> None: ...
-
-            def _on_error(self, error: KafkaError) -> None:
-                self.loop.call_soon_threadsafe(super()._on_error, error)
+            def __init__(self, *settings: Any) -> None:
+                super().__init__(*settings)
+                edge.producers.append(self)
 
             def produce(
                 self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, delivered: Delivered
@@ -200,7 +197,7 @@ class KafkaEdge:
             def send(self, record: _Record) -> None:
                 edge.outside.sent()
                 try:
-                    super().produce(*record[:-1], partial(edge.told, self.loop, record.delivered))
+                    super().produce(*record[:-1], partial(edge.told, record.delivered))
                 except Exception:
                     edge.outside.answered()
                     raise
@@ -214,12 +211,7 @@ class KafkaEdge:
 
         return Near
 
-    def told(self, loop: asyncio.AbstractEventLoop, delivered: Delivered, error: Any, message: Any) -> None:
-        """In a thread of ours."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody asks any more
-            loop.call_soon_threadsafe(self.pass_on, delivered, error, message)
-
-    def pass_on(self, delivered: Delivered, error: Any, message: Any) -> None:
+    def told(self, delivered: Delivered, error: Any, message: Any) -> None:
         delivered(error, message)
         self.outside.answered()
 
@@ -239,6 +231,8 @@ def in_place(edge: KafkaEdge, certificate: Path, fingerprint: str, upstream_tls:
         (keeper, "start", partial(_start, certificate, fingerprint, upstream_tls)),
         (login, "log_in", _log_in),
         (lifecycle, "KernelSwitch", _NoSwitch),
+        (publisher, "_POLL_S", _POLL_S),
+        (publisher, "_IDLE_S", _IDLE_S),
         (proxy, "exit_as_told", _exit_as_told),
         (upstream, "exit_as_told", _exit_as_told),
         (broker, "_Confluent", edge.broker()),

@@ -26,7 +26,7 @@ from unittest import mock
 Result = TypeVar("Result")
 
 _EPOCH_S: Final = 1000  # what the monotonic clock says at the start: nobody may take zero for "never"
-_REAL_WAIT_S: Final = 0.05  # one look at what goes on outside; whatever ends there wakes the loop at once
+_REAL_WAIT_S: Final = 0.002  # between two looks at what goes on outside
 # The product's modules, and the one that judges how old a signed call is.
 _ASKING: Final = ("ibfeed_api", "ibfeed_operator", "ibfeed_worker", "ibfeed_simulator", "jwt")
 
@@ -67,13 +67,17 @@ class Clock:
 
 
 class Outside:
-    """What is under way outside of the loop, and how far the clock may go meanwhile. May be told by any thread."""
+    """What is under way outside of the loop, and how far the clock may go meanwhile. May be told by any thread.
+
+    ``look`` is called in the loop's thread while the clock waits.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._blocking = 0
         self._trailing: deque[float] = deque()  # when each was sent; what is answered first counts as the oldest
+        self.look: Callable[[], None] = lambda: None
         self.patience_s = 0.0  # virtual seconds that may pass before what trails behind has to be there
 
     @contextlib.contextmanager
@@ -124,7 +128,9 @@ class _Selector(selectors.DefaultSelector):
             return ready
         leeway = self._outside.leeway()
         if timeout is None or not leeway:
-            return super().select(_REAL_WAIT_S)
+            ready = super().select(_REAL_WAIT_S)
+            self._outside.look()
+            return ready
         self._clock.advance(min(timeout, leeway))
         return []
 
