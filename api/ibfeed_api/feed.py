@@ -99,7 +99,7 @@ class Kafka(_Base, frozen=True, kw_only=True):
     secret_ref: SecretRef | None = None  # keys ``username``, ``password`` and, optionally, ``ca.crt``
     topics: Topics = msgspec.field(default_factory=Topics)
     create_topics: bool = True
-    linger_ms: int = 5
+    linger_ms: int = 0
     batch_size: int = 1_000_000
 
 

@@ -15,16 +15,21 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Final
 
+from confluent_kafka import KafkaException
+
 from bars import RESULTS
 from ibfeed_local.progress import Progress, headline
 from support.cluster import ROOT
-from worker import faulttable, report, soak, throughput
+from worker import faulttable, logins, pace, report, soak, stall, throughput
 
 WHOLE, PARTIAL = "worker.json", "worker-partial.json"
 Say = Callable[[str], None]
 # One module each, with one entry point that returns its keys of the results. Shorter ones first.
 PHASES: Final[Mapping[str, Callable[[Say], Mapping[str, Any]]]] = {
     "throughput": throughput.measure,
+    "pace": pace.measure,
+    "stall": stall.measure,
+    "login": logins.measure,
     "faults": faulttable.measure,
     "soak": soak.measure,
 }
@@ -52,7 +57,7 @@ def measure(phases: tuple[str, ...], say: Say) -> dict[str, Any]:
         headline(name)
         try:
             results |= PHASES[name](say)
-        except (AssertionError, OSError, RuntimeError, ExceptionGroup) as error:
+        except (AssertionError, OSError, RuntimeError, KafkaException, ExceptionGroup) as error:
             say(f"FAILED {name}: {''.join(traceback.format_exception(error))}")
             results.setdefault("failed", []).append(f"{name}: {error}"[:500])
         report.write(results, RESULTS / PARTIAL)  # of a run that is cut short something is left

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import time
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,8 @@ class Job(msgspec.Struct):
     core: int
     linger_ms: int
     profile: str = ""  # path to write a profile to
+    look_s: float = 0.004  # between two looks at what is acknowledged
+    block_s: float = 0.0  # for so long the client's loop is held once, after the warm-up
 
 
 class Lap:
@@ -46,6 +49,7 @@ class Lap:
         self._shared.value = acknowledged
         if self._begun is None and acknowledged >= self._job.updates * WARM:
             self._begun = (time.perf_counter(), time.process_time(), acknowledged)
+            time.sleep(self._job.block_s)
         elif acknowledged >= self._job.updates and not self.done:
             assert self._begun is not None
             self.done = True
@@ -55,6 +59,7 @@ class Lap:
                 "seconds": time.perf_counter() - begun,
                 "cpu_seconds": time.process_time() - cpu,
                 "acknowledged": acknowledged,
+                "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
             }
             print(json.dumps(told), flush=True)
 

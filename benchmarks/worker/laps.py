@@ -15,17 +15,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from ibfeed_api.feed import Kafka
 from support.certificates import Certificate
 from worker.flood import Order
 from worker.lap import Job
+from worker.shared import Shared
 
 CONTRACTS: Final = 100
 PARTITIONS: Final = 12
 CLIENT, OTHER = 0, 1  # processors: the client's, and that of the sender and the broker
 LINGER_MS: Final = Kafka(bootstrap_servers="").linger_ms  # a feed's own, if it says nothing else
+FLOOD_LINGER_MS: Final = 5  # a flood wants batches, and every client gets them
 _LIMIT_S: Final = 120
 
 
@@ -37,7 +40,10 @@ class Outcome:
     seconds: float
     cpu_seconds: float
     acknowledged: int
+    peak_rss_mb: float
     last: dict[int, tuple[int, str]]  # conid -> event time (ms), price
+    sent_ns: tuple[int, ...] = ()  # of each update, if they were sent at a pace
+    begin_ms: int = 0  # event time of the first ones
 
     @property
     def per_s(self) -> float:
@@ -61,6 +67,7 @@ class Track:
     def topic(self, name: str, partitions: int = PARTITIONS) -> Iterator[str]:
         for made in self._admin.create_topics([NewTopic(name, partitions, 1)]).values():
             made.result(30)
+        _await_leaders(self.servers, name, partitions)
         try:
             yield name
         finally:
@@ -76,6 +83,8 @@ class Track:
         *,
         linger_ms: int = LINGER_MS,
         profile: str = "",
+        per_s: float = 0.0,
+        block_s: float = 0.0,
     ) -> Outcome:
         """``client``: its command. Raises AssertionError if it does not come to the end."""
         order = Order(
@@ -85,14 +94,21 @@ class Track:
             under_way=under_way,
             acknowledged=str(self._folder / topic),
             begin_ms=int(time.time() * 1000) - 20 * 3_600_000,
+            per_s=per_s,
         )
         with _process([sys.executable, "-m", "worker.flood", msgspec.json.encode(order).decode()], OTHER) as sender:
             url = f"wss://127.0.0.1:{int(_line(sender))}/v1/api/ws"
-            job = self._job(url, topic, updates, linger_ms, profile)
+            look_s = 0.5 if per_s else 0.004
+            job = self._job(url, topic, updates, linger_ms, profile, look_s, block_s)
             with _process([*client, msgspec.json.encode(job).decode()], CLIENT) as measured:
                 told: dict[str, Any] = json.loads(_line(measured))
-                last = {int(conid): (time, price) for conid, (time, price) in json.loads(_line(sender)).items()}
-        return Outcome(**told, last=last)
+                sent = json.loads(_line(sender))
+        last = {int(conid): (time, price) for conid, (time, price) in sent["last"].items()}
+        return Outcome(**told, last=last, sent_ns=tuple(sent["sent_ns"]), begin_ms=order.begin_ms)
+
+    def acknowledged(self, topic: str) -> int:
+        """How far the client that runs now is."""
+        return Shared(self._folder / topic).value
 
     def run_alone(self, client: Sequence[str | Path], topic: str, updates: int) -> Outcome:
         """A client that needs no sender."""
@@ -100,7 +116,16 @@ class Track:
         with _process([*client, msgspec.json.encode(job).decode()], CLIENT) as measured:
             return Outcome(**json.loads(_line(measured)), last={})
 
-    def _job(self, url: str, topic: str, updates: int, linger_ms: int = LINGER_MS, profile: str = "") -> Job:
+    def _job(
+        self,
+        url: str,
+        topic: str,
+        updates: int,
+        linger_ms: int = LINGER_MS,
+        profile: str = "",
+        look_s: float = 0.004,
+        block_s: float = 0.0,
+    ) -> Job:
         return Job(
             url=url,
             certificate=str(self._certificate),
@@ -113,7 +138,25 @@ class Track:
             core=CLIENT,
             linger_ms=linger_ms,
             profile=profile,
+            look_s=look_s,
+            block_s=block_s,
         )
+
+
+def _await_leaders(servers: str, topic: str, partitions: int) -> None:
+    """A new topic is in the metadata before its partitions answer."""
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "bench", "log_level": 2})
+    deadline = time.monotonic() + 30
+    for number in range(partitions):
+        while True:
+            try:
+                consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=5)
+                break
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+    consumer.close()
 
 
 @contextmanager

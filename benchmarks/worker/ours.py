@@ -7,21 +7,19 @@ import cProfile
 import ssl
 import sys
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from ibfeed_api.feed import Kafka, Topic, Topics
 from ibfeed_api.names import EntryState
 from ibfeed_api.shard import Entry
+from ibfeed_worker import lifecycle  # noqa: F401 - all of the worker's modules count for its memory
 from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.garbage import collect_rarely
 from ibfeed_worker.gateway.pin import trusting
 from ibfeed_worker.stream import Feeder, Link
 from worker.frames import FIRST_CONID
 from worker.lap import Job, Lap
-
-_LOOK_S: Final = 0.004
 
 
 class _NoSwitch:
@@ -94,8 +92,8 @@ async def main(job: Job) -> None:
     life = asyncio.create_task(feeder.stream(link_of(job)))
     counted = feeder.published.ticks
     while not lap.done and not life.done():
-        lap.count(counted.acknowledged)
-        await asyncio.sleep(_LOOK_S)
+        lap.count(counted.acknowledged + counted.conflated + counted.failed)  # what is lost is seen on Kafka
+        await asyncio.sleep(job.look_s)
     life.cancel()
     await asyncio.gather(life, return_exceptions=True)
     await feeder.close()

@@ -17,7 +17,7 @@ from typing import Any, Final
 from ibfeed_local import peers
 from ibfeed_local.state import State
 from support.broker import Broker
-from worker.laps import CONTRACTS, PARTITIONS, Outcome, Track
+from worker.laps import CONTRACTS, FLOOD_LINGER_MS, PARTITIONS, Outcome, Track
 from worker.records import written
 from worker.verdict import faults_of, median, ratio_of_medians
 
@@ -52,6 +52,7 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
         "vs_cryptofeed_kafka": round(ratio_of_medians(rate["ours"], rate["peer_cryptofeed"]), 1),
         "throughput_runs": {name: [round(value) for value in values] for name, values in rate.items()},
         "throughput_cpu_us": {name: round(median(values), 2) for name, values in cpu.items()},
+        "throughput_linger_ms": FLOOD_LINGER_MS,
         "throughput_records_verified": sum(found.acknowledged for found in runs["ours"]),
     }
 
@@ -65,9 +66,9 @@ def _window(track: Track, name: str, number: int) -> Outcome:
         if name == "peer_cryptofeed":
             return track.run_alone(command, topic, CRYPTOFEED)
         if name != "ours":
-            return track.run(command, topic, *WINDOWS[name])
+            return track.run(command, topic, *WINDOWS[name], linger_ms=FLOOD_LINGER_MS)
         with track.topic(topic + SIDE_TOPICS[0], 1), track.topic(topic + SIDE_TOPICS[1], 1):
-            found = track.run(command, topic, *WINDOWS[name])
+            found = track.run(command, topic, *WINDOWS[name], linger_ms=FLOOD_LINGER_MS)
             faults = faults_of(written(track.servers, topic, PARTITIONS), found.last, found.acknowledged)
             assert not faults, "; ".join(faults[:5])
             assert len(found.last) == CONTRACTS

@@ -295,7 +295,7 @@ def test_defaults_are_filled_in(api: pykube.HTTPClient) -> None:
                 "feedEvents": topic | {"name": "feed-events", "partitions": 1},
             },
             "createTopics": True,
-            "lingerMs": 5,
+            "lingerMs": 0,
             "batchSize": 1000000,
         },
         "gateway": {"upstream": "https://api.ibkr.com", "login": {"timeoutSeconds": 60}},

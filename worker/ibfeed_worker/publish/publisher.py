@@ -29,7 +29,7 @@ from ibfeed_worker.publish.topics import judge
 
 _log: Final = Log(__name__)
 _EVENTS_AT_MOST: Final = 1000
-_POLL_S: Final = 0.01  # while anything is on its way
+_POLL_S: Final = 0.025  # while anything is on its way
 _IDLE_S: Final = 1.0
 _VERIFY_PAUSE_S: Final = 1.0
 _REPAIR_S: Final = 5.0
