@@ -225,8 +225,13 @@ def test_a_first_frame_before_the_first_look_is_an_answer() -> None:
 
 
 def test_after_the_opening_there_is_time_for_a_first_quote() -> None:
-    opening = NOW + 3600
-    world = World({1: Hours((Span(NOW - 3600, NOW - 1800), Span(opening, opening + 7200)))}, {1: 0.5}, random.Random(1))
+    hours = Hours((Span(NOW - 3600, NOW + 1800), Span(NOW + 3600, NOW + 7200)))
+    world = World({1: hours}, {1: 0.5}, random.Random(1))
     world.subscribe()
-    world.run(3600 + PATIENCE.opening)
+    world.run(3600)
+    world.pace[1] = 0.0
+    world.run(PATIENCE.opening + PATIENCE.shortest - PATIENCE.look)
     assert world.renewed == []
+    world.run(3 * PATIENCE.look)
+    assert [conid for _, conid in world.renewed] == [1]
+    assert world.died == []
