@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-import yaml
 
-from support.cluster import KUBECONFIG, eventually, kubectl
+from support.cluster import eventually, kubectl
 from support.figures import Figures
-from support.forwarder import Forwarder
+from support.forwarder import Forwarder, api_server
 from support.simulator import Venue
 from support.stream import Tap
 from support.worker import Stage, Worker, below, entry
@@ -306,17 +304,8 @@ def test_the_account_is_given_up_when_its_lease_is_lost(stage: Stage) -> None:
 @pytest.fixture
 def cuttable(tmp_path: Path) -> Iterator[tuple[Forwarder, Path]]:
     """The way to the API server, and a kubeconfig that takes it."""
-    document = yaml.safe_load(KUBECONFIG.read_text())
-    cluster = document["clusters"][0]["cluster"]
-    server = urlsplit(cluster["server"])
-    assert server.hostname
-    with Forwarder(server.hostname, server.port or 443) as forwarder:
-        cluster["server"] = f"https://127.0.0.1:{forwarder.port}"
-        cluster["tls-server-name"] = server.hostname
-        path = tmp_path / "kubeconfig"
-        path.write_text(yaml.safe_dump(document))
-        path.chmod(0o600)
-        yield forwarder, path
+    with api_server(tmp_path) as found:
+        yield found
 
 
 def test_cut_off_from_the_api_server_it_stops_by_itself_in_time(

@@ -5,8 +5,15 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
+
+import yaml
+
+from support.cluster import KUBECONFIG
 
 
 class Forwarder:
@@ -53,3 +60,18 @@ class Forwarder:
                 target.sendall(data)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def api_server(folder: Path) -> Iterator[tuple[Forwarder, Path]]:
+    """The way to the API server, and a kubeconfig in ``folder`` that takes it."""
+    document = yaml.safe_load(KUBECONFIG.read_text())
+    cluster = document["clusters"][0]["cluster"]
+    server = urlsplit(cluster["server"])
+    assert server.hostname
+    with Forwarder(server.hostname, server.port or 443) as forwarder:
+        cluster |= {"server": f"https://127.0.0.1:{forwarder.port}", "tls-server-name": server.hostname}
+        path = folder / "kubeconfig"
+        path.write_text(yaml.safe_dump(document))
+        path.chmod(0o600)
+        yield forwarder, path
