@@ -51,7 +51,8 @@ from ibfeed_worker.stream import Feeder, Link, SessionFacts, StreamEnd
 from ibfeed_worker.universe.resolve import CantAsk, Universe
 
 _LOOK_AT_PARKED_S: Final = 5.0
-_GOOD_SESSION_S: Final = 120.0  # a session that lasted so long starts the back-off anew
+_GOOD_SESSION_S: Final = 120.0  # a session that streamed, and lasted so long, starts the back-off anew
+_LONGEST_PAUSE_S: Final = 300.0  # between logins that lead to nothing
 # Seconds for each step of the way out; together they stay below the pod's grace period of 45 s.
 _HAND_OVER_S: Final = 15.0  # a hand-over takes one or two
 _RELEASE_S: Final = 7.0
@@ -83,6 +84,7 @@ class Worker:
         self._kafka_trouble = KafkaStatus(reachable=False, message="not connected yet")
         self._rest: Rest | None = None
         self._conversation: Conversation | None = None
+        self._streamed = False  # since the latest try began
         self._lifetime: Lifetime | None = None
         self._budget = Budget()
         self._silence = Silence(kube, config.spec.accounts.logins_lease_name, self._budget, config.node)
@@ -265,6 +267,7 @@ class Worker:
             if self._conversation is not None:
                 self._conversation.nudge()
         elif facts.authenticated is True:
+            self._streamed = True
             self._board.say(Session.STREAMING)
 
     # The account.
@@ -335,15 +338,15 @@ class Worker:
 
     async def _sessions(self, account: Account, hold: Hold) -> NoReturn:
         """One session after the other, with back-off. Raises Parked."""
-        pause, loop = Backoff(0.5, 60.0), asyncio.get_running_loop()
+        pause, loop = Backoff(0.5, _LONGEST_PAUSE_S), asyncio.get_running_loop()
         while True:
-            begun = loop.time()
+            begun, self._streamed = loop.time(), False
             try:
                 await self._session(account, hold)
             except Setback as setback:
                 if setback.reason is Reason.COMPETING and setback.until is None:
                     setback = await self._yield(setback, hold, lasted=loop.time() - begun)
-                if loop.time() - begun > _GOOD_SESSION_S:
+                if self._streamed and loop.time() - begun > _GOOD_SESSION_S:
                     pause.reset()
                 if setback.restart_gateway:
                     await self._gateways.stop()
