@@ -127,6 +127,7 @@ ROWS: Final = (
     Row(Action.ABORT_WEBSOCKET, (Fault(Action.ABORT_WEBSOCKET),)),
     Row(Action.EXPIRE_BROKERAGE, (Fault(Action.EXPIRE_BROKERAGE),)),
     Row(Action.EXPIRE_SSO, (Fault(Action.EXPIRE_SSO),), within_s=60),
+    Row(Action.DAILY_RESET, (Fault(Action.DAILY_RESET, 10, whole=True),), lasts_s=10, within_s=90),
     Row(Action.EXPIRE_SUBSCRIPTIONS, (Fault(Action.EXPIRE_SUBSCRIPTIONS),), within_s=90),
     Row(Action.COMPETE, (Fault(Action.COMPETE),), ends=Says(Session.BACKING_OFF, Reason.COMPETING), within_s=45),
     Row(
