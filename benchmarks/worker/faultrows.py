@@ -34,6 +34,7 @@ class Says:
     reason: Reason | None = None
 
 
+_PACE_S: Final = 40.0
 STREAMS: Final = Says(Session.STREAMING)
 
 
@@ -50,6 +51,7 @@ class Row:
     name: str
     faults: tuple[Fault, ...]
     begins: Begins = Begins.STREAM
+    calm_s: float = 1.5
     lasts_s: float = 0.0
     shows: Says | None = None
     ends: Says = STREAMS
@@ -117,7 +119,7 @@ ROWS: Final = (
     Row(Condition.FEWER_CONTRACTS, (Fault(Condition.FEWER_CONTRACTS, 1),), lasts_s=3),
     Row(Condition.NO_SCHEDULE, (Fault(Condition.NO_SCHEDULE),), lasts_s=3),
     # Of the websocket.
-    Row(Condition.SILENT_FEED, (Fault(Condition.SILENT_FEED),), lasts_s=60, within_s=60),
+    Row(Condition.SILENT_FEED, (Fault(Condition.SILENT_FEED),), calm_s=_PACE_S, lasts_s=60, within_s=60),
     Row(Condition.NO_HEARTBEAT, (Fault(Condition.NO_HEARTBEAT),), lasts_s=32),
     Row(Condition.DEAF, (Fault(Condition.DEAF),), lasts_s=3),
     Row(Condition.DELAYED, (Fault(Condition.DELAYED),), lasts_s=3),
@@ -128,7 +130,7 @@ ROWS: Final = (
     Row(Action.EXPIRE_BROKERAGE, (Fault(Action.EXPIRE_BROKERAGE),)),
     Row(Action.EXPIRE_SSO, (Fault(Action.EXPIRE_SSO),), within_s=60),
     Row(Action.DAILY_RESET, (Fault(Action.DAILY_RESET, 10, whole=True),), lasts_s=10, within_s=90),
-    Row(Action.EXPIRE_SUBSCRIPTIONS, (Fault(Action.EXPIRE_SUBSCRIPTIONS),), within_s=90),
+    Row(Action.EXPIRE_SUBSCRIPTIONS, (Fault(Action.EXPIRE_SUBSCRIPTIONS),), calm_s=_PACE_S, within_s=90),
     Row(Action.COMPETE, (Fault(Action.COMPETE),), ends=Says(Session.BACKING_OFF, Reason.COMPETING), within_s=45),
     Row(
         Action.PENALTY,

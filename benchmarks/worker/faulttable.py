@@ -30,7 +30,6 @@ _LANES: Final = 3
 _WITNESS: Final = _LANES + 1  # its account
 _ROOT, _MONTHS = "CL", 3
 _STREAMING_WITHIN_S: Final = 60.0
-_CALM_S: Final = 1.5  # of streaming before a fault
 _AFTER_S: Final = 2.0  # of streaming after it
 
 Contracts = Sequence[dict[str, Any]]
@@ -120,7 +119,7 @@ def _side_by_side(
     lanes: Sequence[Lane], rows: Sequence[Row], contracts: Contracts, witness: Witness, progress: _Progress
 ) -> list[Outcome]:
     waiting: queue.SimpleQueue[Row] = queue.SimpleQueue()
-    for row in sorted(rows, key=lambda row: -row.lasts_s):  # so that no lane ends long after the others
+    for row in sorted(rows, key=lambda row: -row.calm_s - row.lasts_s):  # so that no lane ends long after the others
         waiting.put(row)
 
     def work(lane: Lane) -> list[Outcome]:
@@ -192,7 +191,7 @@ def _while_streaming(lane: Lane, row: Row, stage: Stage, contracts: Contracts, w
         watch = stack.enter_context(
             Watch(lane.control, witnesses, ticks=topics.ticklast.name, events=topics.feed_events.name)
         )
-        time.sleep(_CALM_S)
+        time.sleep(row.calm_s)
         lane.set(row)
         begun = time.monotonic()
         if row.shows is not None:
