@@ -60,10 +60,11 @@ class Bench:
     def _changed(self) -> None:
         self.changes += 1
 
-    def frame(self, fields: dict[str, Any], after_ms: int = 500, conid: int = 7) -> int:
+    def frame(self, fields: dict[str, Any], after_ms: int = 500, conid: int = 7, ago_s: float = 0.0) -> int:
+        """``ago_s``: how long ago it came."""
         self.now += after_ms
         text = json.dumps({"topic": f"smd+{conid}", "conid": conid, "_updated": self.now, **fields})
-        self.feeder.on_smd(decode(text.encode()), time.time_ns())
+        self.feeder.on_smd(decode(text.encode()), time.time_ns() - int(ago_s * 1e9))
         return self.now
 
     def subscribe(self) -> None:

@@ -149,6 +149,35 @@ async def test_a_reconnection_without_a_change_is_no_gap(bench: Bench, broker: F
     assert len(broker.ticks()) == 2
 
 
+async def test_what_is_new_after_the_renewal_of_a_quiet_line_may_be_more_than_one_update(
+    bench: Bench, broker: FakeBroker
+) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    before = bench.frame(FULL, ago_s=40)
+    bench.feeder.on_renewed([7, 8])  # 8 was taken away in the meantime
+    after = bench.frame({**FULL, "31": "75.00"}, after_ms=30_000)
+    (gap,) = broker.events("gap")
+    assert (gap["from_ms"], gap["to_ms"]) == (before, after)
+    assert "before the subscription was renewed" in gap["detail"]
+    await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
+
+
+@pytest.mark.parametrize(("ago_s", "repeats"), [(40.0, True), (0.5, False)])
+async def test_a_renewal_is_no_gap_if_nothing_was_new_or_the_line_had_just_spoken(
+    bench: Bench, broker: FakeBroker, ago_s: float, repeats: bool
+) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    bench.frame(FULL, ago_s=ago_s)
+    bench.feeder.on_renewed([7])
+    if repeats:
+        bench.frame(FULL, after_ms=0)
+    bench.frame({"31": "75.00"})
+    assert len(broker.ticks()) == 2
+    assert broker.events("gap") == []
+
+
 async def test_a_new_process_never_reuses_a_number_of_its_epoch(broker: FakeBroker) -> None:
     bench = Bench(broker)
     await bench.feeder.start()

@@ -39,6 +39,8 @@ def test_subscribes_and_then_rests_until_the_first_renewal() -> None:
     again = reconcile([1, 2], step.current, 10.1, lines=100)
     assert again.commands == ()
     assert again.wake_at == min(step.current.values())
+    renewal = reconcile([1, 2], step.current, max(step.current.values()), lines=100)
+    assert (renewal.started, set(renewal.renewed)) == ((), {1, 2})
 
 
 def test_unsubscribes_what_is_no_longer_wanted_first() -> None:

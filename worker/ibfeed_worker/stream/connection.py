@@ -103,6 +103,9 @@ class Sink(Protocol):
     def on_subscribed(self, conids: Sequence[int]) -> None:
         """Their next frame is a full one."""
 
+    def on_renewed(self, conids: Sequence[int]) -> None:
+        """They are asked for a full frame, whether or not the subscription was still there."""
+
     def desired(self) -> Sequence[int]:
         """Conids to be subscribed, most important first."""
 
@@ -269,6 +272,8 @@ class Connection(WSListener):
         self._current = step.current
         if step.started:
             self._sink.on_subscribed(step.started)
+        if step.renewed:
+            self._sink.on_renewed(step.renewed)
 
     def _tend_ladder(self, wanted: Target | None, now: float) -> float | None:
         """Ask for the ladder as far as it is due; when to look again."""

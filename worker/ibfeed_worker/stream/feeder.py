@@ -36,6 +36,8 @@ _log: Final = Log(__name__)
 _FLUSH_S: Final = 8.0
 _CLOSE_S: Final = 3.0
 _AHEAD_AT_MOST_MS: Final = 86_400_000  # of our clock
+# A line that has brought a frame so lately is no dead one: IB sends what is new twice a second at most.
+_SURELY_THERE_S: Final = 2.0
 # A full frame that is no later than the latest tick: all that came after that tick is to follow.
 _NOTHING_MISSED: Final = (Withheld.REPEATED, Withheld.TIME_WENT_BACK)
 
@@ -244,6 +246,15 @@ class Feeder:
             contract = self._contracts[conid]
             contract.disconnected("there was no line for it")  # if it was ever confirmed on this connection
             contract.normaliser.restart()
+
+    def on_renewed(self, conids: Sequence[int]) -> None:
+        """A subscription that had ended in silence is there again, and nobody says so: what is new in its frame may be
+        more than one update. A line that has spoken just now was there."""
+        now_s = time.time()
+        for conid in conids:
+            contract = self._contracts.get(conid)
+            if contract is not None and now_s - (contract.last_frame_s or 0.0) > _SURELY_THERE_S:
+                contract.suspect("IB may have stopped sending before the subscription was renewed")
 
     def judge(self, subscribed: Collection[int]) -> Verdict:
         verdict = self._watch.look(self._contracts, subscribed, time.time())

@@ -23,6 +23,7 @@ class Step:
     commands: tuple[bytes, ...]
     current: Mapping[int, float]
     started: tuple[int, ...]  # conids whose next frame is a full one
+    renewed: tuple[int, ...]  # whose subscription goes on, as far as one knows, and who send a full frame meanwhile
     refused: int  # desired contracts for which there is no line
     wake_at: float | None
 
@@ -52,15 +53,16 @@ def reconcile(
         else:
             then[conid] = renew_at
     started = tuple(conid for _, conid, _ in chosen if conid in then and conid not in current)
+    renewed = tuple(conid for _, conid, _ in chosen if conid in then and conid in current)
     commands = tuple(command for command, _, _ in chosen)
     wake_at = now + PAUSE_S if len(work) > most else min(then.values(), default=None)
-    return Step(commands, then, started, max(0, len(desired) - len(kept)), wake_at)
+    return Step(commands, then, started, renewed, max(0, len(desired) - len(kept)), wake_at)
 
 
 def end(conids: Collection[int], current: Mapping[int, float]) -> Step:
     """End these subscriptions, all at once."""
     left = {conid: at for conid, at in current.items() if conid not in conids}
-    return Step(tuple(_end(conid) for conid in conids), left, (), 0, None)
+    return Step(tuple(_end(conid) for conid in conids), left, (), (), 0, None)
 
 
 def first_renewal(conid: int) -> float:
