@@ -140,7 +140,7 @@ async def test_an_orderly_stop_hands_over_at_once_and_moves_nothing(pair: Pair, 
     await pair.moves(4, 3, 3, 3, 3, within=15)
     await pair.moves(3, 4, 4, 4, within=15)
     note = "a crowded machine adds to it"
-    figures.record("operator stopped in order, until another leads", took, bar=2, note=note)
+    figures.record("operator stopped in order, until another leads", took, bar=5, note=note)
 
 
 async def test_a_leader_killed_in_the_middle_of_moves_is_succeeded(pair: Pair, figures: Figures) -> None:
