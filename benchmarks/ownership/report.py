@@ -53,4 +53,4 @@ def _images() -> dict[str, str]:
     operator_pod = json.loads(kubectl("get", "deployment", "ibfeed-operator", "-n", "ibfeed-system", "-o", "json"))
     container = operator_pod["spec"]["template"]["spec"]["containers"][0]
     worker = next(entry["value"] for entry in container["env"] if entry["name"] == "IBFEED_WORKER_IMAGE")
-    return {"operator": container["image"], "worker": worker}
+    return {name: image.rpartition("/")[2] for name, image in (("operator", container["image"]), ("worker", worker))}
