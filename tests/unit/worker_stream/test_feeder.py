@@ -230,6 +230,47 @@ async def test_a_record_that_kafka_refuses_is_told_as_a_gap(bench: Bench, broker
     assert "message too large" in gap["detail"]
 
 
+async def test_what_is_refused_after_later_ones_gave_way_lies_in_the_gap_too(bench: Bench, broker: FakeBroker) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    first = bench.frame(FULL)
+    broker.acknowledges, broker.room = False, 2
+    await bench.until(lambda: not broker.open)
+    for cents in range(4):  # two wait for Kafka, one gives way to the last
+        bench.frame({"31": f"72.{cents:02d}"})
+    assert len(broker.ticks()) == 3
+    broker.answer("topic is gone")
+    broker.acknowledges, broker.room = True, 10**6
+    await bench.until(lambda: len(broker.ticks()) == 4)
+    last = bench.frame({"31": "73.00"})
+    await bench.until(lambda: broker.events("gap"))
+    (gap,) = broker.events("gap")
+    assert (gap["from_ms"], gap["to_ms"]) == (first, last - 500)
+    assert gap["detail"].startswith("3 updates lost")
+
+
+async def test_refusals_that_are_told_in_the_wrong_order_leave_one_gap_around_all(
+    bench: Bench, broker: FakeBroker
+) -> None:
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    first = bench.frame(FULL)
+    await bench.until(lambda: not broker.open)
+    broker.acknowledges = False
+    for cents in range(3):
+        bench.frame({"31": f"72.{cents:02d}"})
+    broker.open.insert(0, broker.open.pop())
+    broker.answer(records=1)  # Kafka has the third
+    broker.open.reverse()
+    broker.answer("not authorized")
+    broker.acknowledges = True
+    await bench.until(lambda: not broker.open)
+    last = bench.frame({"31": "73.00"})
+    await bench.until(lambda: broker.events("gap"))
+    (gap,) = broker.events("gap")
+    assert (gap["from_ms"], gap["to_ms"]) == (first, last)
+
+
 async def test_frames_that_come_before_kafka_is_there_are_not_lost_without_a_word(broker: FakeBroker) -> None:
     broker.down = "kafka:9092: connection refused"
     bench = Bench(broker)

@@ -93,6 +93,7 @@ class Channel:
     def follow(self, former: Channel) -> None:
         """Go on for the contract's former epoch: the gap that it left open ends here."""
         self._gap = former._gap
+        self.sent = former.sent
 
     def wait(self, record: Record) -> bool:
         """Keep ``record`` until there is room; latest wins. Whether an earlier one had to give way."""
@@ -113,16 +114,18 @@ class Channel:
         self._gap = None
         return Closed(gap, event_time)
 
-    def failed(self, seq: int, why: str) -> None:
-        """Kafka will not have this record."""
+    def failed(self, seq: int, why: str, *, after: int | None) -> None:
+        """Kafka will not have this record. ``after``: event time of the one that was handed over before it."""
         self.in_flight -= 1
         self.deliveries.failed += 1
         self.failures += 1
-        self._lose(seq, why, after=self._acknowledged[0] if self._acknowledged else None)
+        self._lose(seq, why, after=after)
 
     def _lose(self, seq: int, why: str, *, after: int | None) -> None:
         gap = self._gap
         if gap is None:
             self._gap = Gap(after, seq, 1, why)
         else:
-            self._gap = Gap(gap.after, max(seq, gap.last_seq), gap.records + 1, gap.why)
+            # What was on its way when later ones gave way may be refused after them, and refusals come in any order.
+            since = None if gap.after is None or after is None else min(gap.after, after)
+            self._gap = Gap(since, max(seq, gap.last_seq), gap.records + 1, gap.why)

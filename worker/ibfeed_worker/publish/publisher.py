@@ -209,7 +209,7 @@ class Publisher:
         if not self._may_write():
             return False
         time, seq = record.event_time, record.seq
-        told = partial(self._told, channel, time, seq)
+        told = partial(self._told, channel, time, seq, channel.sent)
         if not self._produce(
             channel.topic, channel.partition, channel.key, self._encode(record), channel.headers, told
         ):
@@ -281,8 +281,8 @@ class Publisher:
         finally:
             self._serve_in(_POLL_S if self._in_flight else _IDLE_S)
 
-    def _told(self, channel: Channel, event_time: int, seq: int, error: Any, _message: Any) -> None:
-        """Kafka's answer to one record."""
+    def _told(self, channel: Channel, event_time: int, seq: int, before: int | None, error: Any, _message: Any) -> None:
+        """Kafka's answer to one record; ``before``: event time of the contract's record before it."""
         self._in_flight -= 1
         self._touched[channel] = None
         if error is None:
@@ -290,7 +290,7 @@ class Publisher:
             if closed is not None and channel.schema == SCHEMA_TICK:  # a book is mended by its next snapshot
                 self._report_gap(channel, closed)
         else:
-            channel.failed(seq, str(error))
+            channel.failed(seq, str(error), after=before)
             self._troubled(str(error), beyond_repair=False)
 
     def _told_of_event(self, error: Any, _message: Any) -> None:
