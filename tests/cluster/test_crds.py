@@ -285,6 +285,7 @@ def test_defaults_are_filled_in(api: pykube.HTTPClient) -> None:
             "allowLive": False,
             "compete": False,
             "competeBackoffSeconds": 600,
+            "region": "America",
         },
         "kafka": {
             "bootstrapServers": "kafka:9092",
