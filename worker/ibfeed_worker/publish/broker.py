@@ -107,6 +107,9 @@ class _Confluent:
                     **self._settings,
                     "enable.idempotence": True,
                     "acks": "all",
+                    # With more a partition that is just coming up can refuse the first record and take the second, and
+                    # then acknowledges the first as one that it has (decision 23).
+                    "max.in.flight.requests.per.connection": 1,
                     "linger.ms": kafka.linger_ms,
                     "batch.size": kafka.batch_size,
                     # A record waits as long as it takes; the bounded queue decides what an outage costs.
