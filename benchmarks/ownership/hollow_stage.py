@@ -30,6 +30,7 @@ from ownership import audit
 from ownership.crowd import NAMESPACE
 from support.cluster import ROOT
 from support.control_plane import ADMIN, OPERATOR, ControlPlane, control_plane
+from support.memory import resident_mb
 
 FEED: Final = "scale"
 WORKERS: Final = f"system:serviceaccount:{NAMESPACE}:{FEED}-worker"
@@ -170,9 +171,7 @@ class Process:
     def memory_mb(self) -> tuple[float, float]:
         """Resident memory now, and the most that it ever was."""
         assert self._process.poll() is None, "the process has ended"
-        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
-        values = dict(line.split(":", 1) for line in lines)
-        return int(values["VmRSS"].split()[0]) / 1024, int(values["VmHWM"].split()[0]) / 1024
+        return resident_mb(self._process.pid)
 
     async def ended(self) -> None:
         """Raises AssertionError once it has ended by itself."""

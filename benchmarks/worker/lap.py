@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import time
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from support.memory import resident_mb
 from worker.shared import Shared
 
 WARM: Final = 0.15  # of the updates: until then imports, caches and connections settle
@@ -59,7 +59,7 @@ class Lap:
                 "seconds": time.perf_counter() - begun,
                 "cpu_seconds": time.process_time() - cpu,
                 "acknowledged": acknowledged,
-                "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+                "peak_rss_mb": round(resident_mb()[1], 1),
             }
             print(json.dumps(told), flush=True)
 
