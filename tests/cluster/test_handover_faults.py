@@ -83,7 +83,8 @@ class Lane(Feed):
         await self.cluster.patch(f"{FEEDS}/{self.name}", {"metadata": {"annotations": {names.ANNOTATION_PIN: pin}}})
 
     async def move(self, what: str) -> None:
-        """Move the contract to the other worker; done when it is published there and nothing of the move is left."""
+        """Move the contract to the other worker; done when it is published there, the status says so, and nothing of
+        the move is left."""
         await self.pin(1 - self.at)
         self.at = 1 - self.at
         await self.settled(what)
@@ -152,8 +153,13 @@ class Lane(Feed):
             ]
             return sorted(entries), self.published()
 
+        async def told() -> object:
+            contracts = (await self.read()).get("status", {}).get("contracts", ())
+            return {item["conid"]: item.get("worker") for item in contracts if item.get("publishing")}
+
         goal = sorted((conid, pod, "Active") for conid, pod in wanted.items()), wanted
         await eventually(found, wanted=goal, within=40, what=f"{self.name}: {what}")
+        await eventually(told, wanted=wanted, within=40, what=f"{self.name}: {what}; the feed's status says so")
 
     def step(self, write: Write, old: int) -> str:
         """Which step of the move away from worker ``old`` a write is; ``status`` or nothing, if it is none."""

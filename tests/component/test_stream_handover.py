@@ -31,10 +31,12 @@ from ibfeed_api.feed import Kafka
 from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.records import epoch_of
 from ibfeed_api.shard import Entry, Mark, Report
+from ibfeed_worker.stream import Timing
 
 CONIDS = (640_000_001, 640_000_002, 640_000_003, 640_000_004)
 PACE_S = 0.01
 STEP_MS = 500
+TIMING = Timing(overlap=8 * PACE_S)  # the market goes fifty times as fast as IB's
 STANDBY, ACTIVE, RETIRING = EntryState
 
 
@@ -124,7 +126,7 @@ async def two_workers(kafka: Kafka, market: Market, phases: tuple[int, int]) -> 
                 await market.serve(gateway, socket, phase_ms)
 
             _, link = await stack.enter_async_context(serving(script))
-            worker = await stack.enter_async_context(working(kafka))
+            worker = await stack.enter_async_context(working(kafka, TIMING))
             await worker.reachable()
             await stack.enter_async_context(streaming(worker, link))
             sides.append(Side(worker))

@@ -63,17 +63,20 @@ class FaultyApi:
     session: aiohttp.ClientSession
     writes: list[Write] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
-    watches: set[web.StreamResponse] = field(default_factory=set)
+    watches: dict[web.StreamResponse, aiohttp.ClientResponse] = field(default_factory=dict)
 
     async def drop_watches(self, *, gone: bool) -> int:
         """End all watches, with the news that they are too old (``gone``) or without a word. Returns how many."""
-        watches, self.watches = self.watches, set()
+        watches, self.watches = self.watches, {}
         status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
-        for watch in watches:
+        for watch, upstream in watches.items():
             with contextlib.suppress(ConnectionError):
                 if gone:
                     await watch.write(json.dumps({"type": "ERROR", "object": status}).encode() + b"\n")
                 await watch.write_eof()
+            # Our answer is over for the client, who sends its next request on the same connection: that must not wait
+            # until the API server has another event for this one.
+            upstream.close()
         return len(watches)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -120,13 +123,13 @@ class FaultyApi:
         async with self.session.get(self.upstream + request.raw_path, headers=headers) as answer:
             response.set_status(answer.status)
             await response.prepare(request)
-            self.watches.add(response)
-            with contextlib.suppress(ConnectionError):
+            self.watches[response] = answer
+            with contextlib.suppress(ConnectionError, aiohttp.ClientError):
                 async for line in answer.content:
                     if response not in self.watches:
                         return response
                     await response.write(line)
-        self.watches.discard(response)
+        self.watches.pop(response, None)
         return response
 
 

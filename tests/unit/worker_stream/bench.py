@@ -11,10 +11,11 @@ from typing import Any
 from ibfeed_api.feed import Kafka
 from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.shard import Entry, Mark
-from ibfeed_worker.stream import Feeder
+from ibfeed_worker.stream import Feeder, Timing
 from ibfeed_worker.stream.frame import decode
 from unit.worker_stream.fake_broker import FakeBroker
 
+OVERLAP_S = 0.03
 FULL = {"31": "71.90", "7059": "3", "84": "71.89", "86": "71.91", "6509": "RB"}
 
 
@@ -54,6 +55,7 @@ class Bench:
             on_change=self._changed,
             may_write=lambda: self.ours,
             left_behind=left_behind,
+            timing=Timing(overlap=OVERLAP_S),
             connect=broker.connect,
         )
 
@@ -76,6 +78,9 @@ class Bench:
 
     def state(self, conid: int = 7) -> ContractState | None:
         return next((report.state for report in self.feeder.reports() if report.conid == conid), None)
+
+    async def warm(self) -> None:
+        await self.until(lambda: self.state() is ContractState.WARM)
 
     async def until(self, ask: Callable[[], Any]) -> None:
         async with asyncio.timeout(5):

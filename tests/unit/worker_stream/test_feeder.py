@@ -379,7 +379,7 @@ async def test_standby_subscribes_and_publishes_nothing(bench: Bench, broker: Fa
     assert bench.feeder.desired() == [7]
     bench.subscribe()
     at = bench.frame(FULL)
-    assert bench.state() is ContractState.WARM
+    await bench.warm()
     assert broker.ticks() == []
     bench.feeder.obey((entry(epoch=2, mark=Mark(event_time=at, seq=seq_of(1, 3))),))
     bench.frame({"31": "72.00"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -14,7 +15,7 @@ from ibfeed_worker.publish import Tail
 from ibfeed_worker.stream import held
 from ibfeed_worker.stream.frame import decode
 from ibfeed_worker.ticks import Normaliser
-from unit.worker_stream.bench import FULL, Bench, entry
+from unit.worker_stream.bench import FULL, OVERLAP_S, Bench, entry
 from unit.worker_stream.fake_broker import FakeBroker
 
 STANDBY, ACTIVE, RETIRING = EntryState
@@ -49,8 +50,9 @@ def mark(at: int, epoch: int = 1) -> Mark:
 async def test_standby_goes_on_behind_the_mark_wherever_it_is(bench: Bench, broker: FakeBroker, published: int) -> None:
     warm(bench)
     times = updates(bench, 1, 6)
+    await bench.warm()
     (report,) = bench.feeder.reports()
-    assert (report.state, report.epoch, report.event_time, report.seq) == (ContractState.WARM, 2, None, None)
+    assert (report.epoch, report.event_time, report.seq) == (2, None, None)
     assert broker.ticks() == broker.events("assigned") == []
     bench.feeder.obey((entry(epoch=2, mark=mark(times[published - 1])),))
     updates(bench, 6, 8)
@@ -184,8 +186,40 @@ async def test_a_former_worker_that_stands_by_again_knows_no_mark(bench: Bench) 
     bench.feeder.obey((entry(state=RETIRING),))
     await bench.until(lambda: bench.state() is ContractState.RELEASED)
     bench.feeder.obey((entry(epoch=3, state=STANDBY),))
+    await bench.warm()
     (report,) = bench.feeder.reports()
-    assert (report.state, report.epoch, report.event_time) == (ContractState.WARM, 3, None)
+    assert (report.epoch, report.event_time) == (3, None)
+
+
+async def test_warm_is_who_has_been_shown_the_contract_for_longer_than_snapshots_are_apart(bench: Bench) -> None:
+    """Else its first frame may be of a moment that the former worker has not been shown yet when it is to retire."""
+    warm(bench)
+    updates(bench, 1, 3)
+    begin, told = time.monotonic(), bench.changes
+    assert bench.state() is ContractState.SUBSCRIBING
+    await bench.warm()
+    assert time.monotonic() - begin > OVERLAP_S / 2
+    assert bench.changes > told
+
+
+async def test_a_new_connection_is_a_new_beginning_for_who_stands_by(bench: Bench) -> None:
+    warm(bench)
+    updates(bench, 1, 2)
+    bench.lose_connection()
+    bench.subscribe()
+    await asyncio.sleep(2 * OVERLAP_S)
+    assert bench.state() is ContractState.SUBSCRIBING
+    updates(bench, 2, 3)
+    assert bench.state() is ContractState.SUBSCRIBING
+    await bench.warm()
+
+
+async def test_who_has_stood_by_for_long_is_warm_under_a_new_epoch_at_once(bench: Bench) -> None:
+    warm(bench)
+    updates(bench, 1, 2)
+    await bench.warm()
+    bench.feeder.obey((entry(epoch=4, state=STANDBY),))
+    assert bench.state() is ContractState.WARM
 
 
 # The former worker.

@@ -63,12 +63,17 @@ class StreamEnd:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds. IB sends a heartbeat every 10 s and wants a ``tic`` at least once a minute."""
+    """Seconds. IB sends a heartbeat every 10 s and wants a ``tic`` at least once a minute.
+
+    ``overlap``: IB cuts each account's snapshots at other moments, up to 500 ms apart. So long after our first frame,
+    whoever publishes a contract from another account has had what that frame showed.
+    """
 
     connect: float = 10.0
     first_frame: float = 15.0
     heartbeat: float = 25.0
     tic: float = 30.0
+    overlap: float = 0.75
     patience: Patience = field(default_factory=Patience)
 
 

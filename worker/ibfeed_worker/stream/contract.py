@@ -59,6 +59,8 @@ class Contract:
         self.unsure = False  # how far Kafka has the contract is not known here: nothing is published before it is
         self.taking_over = False  # ours to publish as soon as Kafka has told that; it ends with what is held published
         self.confirmed = False  # IB has sent something since the subscription
+        self.confirmed_ns = 0  # when it did
+        self.overlaps = False  # and so long ago that who publishes it now has had that, too
         self.last_frame_ns: int | None = None
         self.data_type: str | None = None  # the latest 6509 of any connection
         self.told: ContractState | None = None  # the state in the latest report that anybody was told of
@@ -109,7 +111,7 @@ class Contract:
         if not self.confirmed:
             return ContractState.SUBSCRIBING
         if self.entry.state is EntryState.STANDBY:
-            return ContractState.WARM
+            return ContractState.WARM if self.overlaps else ContractState.SUBSCRIBING
         if self.unsure or (self.channel.used and self.channel.acknowledged is None):
             return ContractState.SUBSCRIBING
         return ContractState.PUBLISHING
@@ -161,7 +163,7 @@ class Contract:
     def disconnected(self, why: str = "the connection to IB was lost") -> None:
         """The subscription is gone: what follows until the next one is not seen."""
         self.suspect(why)
-        self.confirmed = False
+        self.confirmed = self.overlaps = False
 
     def suspect(self, why: str) -> None:
         """It is subscribed, but updates may have been missed: its next frame shows whether nothing had happened."""

@@ -302,10 +302,20 @@ class Feeder:
         if frame.market_data_type and (kind := normaliser.market_data_type) and kind != contract.data_type:
             self._on_type(contract, kind)
         if not contract.confirmed:
-            contract.confirmed = True
-            self._tell_state(contract)
+            self._confirm(contract, received_ns)
         if contract.depth.on and (frame.bid or frame.ask or frame.bid_size or frame.ask_size):
             self._watch_ladder(contract, received_ns)
+
+    def _confirm(self, contract: Contract, received_ns: int) -> None:
+        contract.confirmed, contract.confirmed_ns = True, received_ns
+        asyncio.get_running_loop().call_later(self._timing.overlap, self._overlap, contract.entry.conid, received_ns)
+        self._tell_state(contract)
+
+    def _overlap(self, conid: int, since_ns: int) -> None:
+        contract = self._contracts.get(conid)
+        if contract is not None and contract.confirmed and contract.confirmed_ns == since_ns:
+            contract.overlaps = True
+            self._tell_state(contract)
 
     def _take_up(self, contract: Contract, tick: Tick, before: int | None) -> None:
         """A tick after an interruption, or of a contract that does not flow. ``before``: that of `_publish`."""
@@ -384,7 +394,8 @@ class Feeder:
             fresh=entry.fresh and not began_before,
         )
         if former is not None:
-            contract.confirmed = former.confirmed
+            contract.confirmed, contract.confirmed_ns = former.confirmed, former.confirmed_ns
+            contract.overlaps = former.overlaps
             contract.last_frame_ns = former.last_frame_ns
             contract.data_type = former.data_type
             contract.former = former.channel if former.channel.used else former.former
