@@ -149,6 +149,7 @@ class WorkerHealth:
     state: Health
     reason: str = ""  # one sentence for a person, when not streaming
     settling: str = ""  # the same when it streams, but is not given contracts yet
+    renewing: bool = False  # its scheduled login is under way, or what is its own is on the way back from it
 
     @property
     def streaming(self) -> bool:

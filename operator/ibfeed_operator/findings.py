@@ -381,7 +381,7 @@ def _ready(situation: Situation, coverage: Coverage, parts: dict[Condition, Find
         lambda: _blame(parts[Condition.UNIVERSE_RESOLVED]),
         lambda: _short_of_coverage(situation, coverage, parts[Condition.COVERED]),
         lambda: _missing_workers(situation),
-        lambda: _on_the_move(parts[Condition.REBALANCING]),
+        lambda: _on_the_move(situation, parts[Condition.REBALANCING]),
         lambda: _blame(parts[Condition.MARKET_DATA_LIVE]),
         lambda: _missing_books(situation),
     )
@@ -389,11 +389,20 @@ def _ready(situation: Situation, coverage: Coverage, parts: dict[Condition, Find
         if (answer := question()) is not None:
             reason, message = answer
             return Finding(Condition.READY, FALSE, reason, message)
-    return Finding(Condition.READY, TRUE, Reason.STREAMING, "streaming")
+    renewing = _renewing(situation)
+    message = f"streaming; logging in anew, as every night: {listed(renewing)}" if renewing else "streaming"
+    return Finding(Condition.READY, TRUE, Reason.STREAMING, message)
 
 
-def _on_the_move(rebalancing: Finding) -> tuple[Reason, str] | None:
-    return (rebalancing.reason, rebalancing.message) if rebalancing.truth == TRUE else None
+def _renewing(situation: Situation) -> list[str]:
+    """Whose scheduled login is under way. As long as every contract is published meanwhile, that is no trouble."""
+    return [shard_name(situation.feed.name, worker.index) for worker in wanted(situation) if worker.health.renewing]
+
+
+def _on_the_move(situation: Situation, rebalancing: Finding) -> tuple[Reason, str] | None:
+    if rebalancing.truth != TRUE or _renewing(situation):
+        return None
+    return rebalancing.reason, rebalancing.message
 
 
 def _blame(part: Finding) -> tuple[Reason, str] | None:
@@ -413,7 +422,8 @@ def _no_worker(situation: Situation) -> tuple[Reason, str] | None:
 
 
 def _missing_workers(situation: Situation) -> tuple[Reason, str] | None:
-    found = troubles(situation)
+    renewing = _renewing(situation)
+    found = [(name, trouble) for name, trouble in troubles(situation) if name not in renewing]
     if not found:
         return None
     severe = [(name, trouble) for name, trouble in found if trouble.severe]

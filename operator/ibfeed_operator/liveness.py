@@ -138,7 +138,7 @@ class Liveness:
         relieved = None if down else _next_to_relieve(sightings, diagnoses)
         verdicts = {index: self._verdict(sightings[index], diagnoses[index], now) for index in sightings}
         if relieved is not None:
-            health = WorkerHealth(state=Health.LEAVING, reason="it is about to log in again on schedule")
+            health = WorkerHealth(state=Health.LEAVING, reason="it is about to log in again on schedule", renewing=True)
             verdicts[relieved] = Verdict(health=health, silent=False, relieved=True)
         return {index: self._settle(sightings[index], verdict, now) for index, verdict in verdicts.items()}
 
@@ -152,18 +152,21 @@ class Liveness:
         return min((end for end in ends if end > 0), default=LEASE_EXPIRY_S)
 
     def _verdict(self, sighting: Sighting, diagnosis: _Diagnosis, now: float) -> Verdict:
+        outage = self._outages.get(sighting.index)
+        lasted = now - outage.since if outage is not None else 0.0
+        lends = sighting.shard is not None and bool(sighting.shard.spec.home)
+        renewing = diagnosis.streaming and lends or diagnosis.logging_in_anew and lasted < RELOGIN_GRACE_S
+
         def verdict(state: Health, *, held: bool = False) -> Verdict:
-            health = WorkerHealth(state=state, reason=diagnosis.reason)
+            health = WorkerHealth(state=state, reason=diagnosis.reason, renewing=renewing)
             return Verdict(health=health, silent=diagnosis.silent, held=held)
 
         if diagnosis.streaming:
             return verdict(Health.STREAMING)
         if diagnosis.leaving:
             return verdict(Health.LEAVING)
-        if not sighting.holds:
+        if outage is None or not sighting.holds:
             return verdict(Health.ABSENT if sighting.pod is None else Health.STARTING)
-        outage = self._outages[sighting.index]
-        lasted = now - outage.since
         others_return = self._last_return is not None and now - self._last_return < TOGETHER_S
         if outage.total and not diagnosis.parked and others_return:
             return verdict(Health.RETURNING, held=True)

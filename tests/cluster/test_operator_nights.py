@@ -84,7 +84,7 @@ async def test_a_night_moves_nothing_for_good_and_loses_nothing(
     name = f"night-{policy.lower()}"
     async with streaming(crew, plane, name, 4, 4, 4, rebalance=policy) as feed:
         before = feed.published()
-        covered = await feed.condition("Covered")
+        shown = {kind: await feed.condition(kind) for kind in ("Covered", "Ready")}
         await asyncio.sleep(1.1)  # so that a condition that flips, and flips back, gets another time
         pods = sorted({*before.values()})
         for pod in pods:
@@ -98,8 +98,9 @@ async def test_a_night_moves_nothing_for_good_and_loses_nothing(
         await eventually(at_home(feed, before), within=20, what="everything is where it was")
         await feed.ready(12)
         assert crew.lost(name) == []
-        after = await feed.condition("Covered")
-        assert (after["status"], after["lastTransitionTime"]) == ("True", covered["lastTransitionTime"])
+        for kind, first in shown.items():
+            now = await feed.condition(kind)
+            assert (now["status"], now["lastTransitionTime"]) == ("True", first["lastTransitionTime"]), kind
 
 
 async def test_an_operator_that_dies_meanwhile_has_forgotten_nothing(

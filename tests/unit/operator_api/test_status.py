@@ -258,6 +258,26 @@ class TestCovered:
         assert said(of, Condition.REBALANCING) == ("True", "Moving", "1 contract on the move")
         assert said(of) == ("False", "Moving", "1 contract on the move")
 
+    def test_a_feed_is_ready_while_a_worker_logs_in_anew_as_every_night_if_the_others_have_all(self) -> None:
+        away = worker(0, (), health=WorkerHealth(state=Health.STARTING, renewing=True), session=Session.LOGGING_IN)
+        text = "streaming; logging in anew, as every night: energy-0"
+        assert said(situation(away, worker(1, CONTRACTS))) == ("True", "Streaming", text)
+        assert said(situation(away, worker(1, CONTRACTS[1:])))[0] == "False"
+        lost = replace(away, health=WorkerHealth(state=Health.LOST))
+        assert said(situation(lost, worker(1, CONTRACTS)))[:2] == ("False", "Progressing")
+
+    def test_what_a_scheduled_login_moves_is_not_told_as_a_change(self) -> None:
+        """To and fro every night: who waits for ``Ready``, or is woken when it goes, is not meant by that."""
+        going = worker(
+            0,
+            CONTRACTS[:2],
+            entries=(entry(CONTRACTS[0], EntryState.RETIRING), entry(CONTRACTS[1])),
+            health=WorkerHealth(state=Health.LEAVING, renewing=True),
+        )
+        of = situation(going, worker(1, CONTRACTS[2:]))
+        assert said(of, Condition.REBALANCING)[0] == "True"
+        assert said(of)[0] == "True"
+
     def test_a_standby_does_not_own(self) -> None:
         warm = worker(1, entries=(entry(CONTRACTS[0], EntryState.STANDBY), *map(entry, CONTRACTS[2:])), reports=())
         status = status_of(situation(worker(0, CONTRACTS[:2]), warm), now=NOW)

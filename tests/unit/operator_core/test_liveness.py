@@ -265,6 +265,21 @@ class TestScheduledLogins:
         assert liveness.next_change_s(others, late) < 1.0
         assert liveness.judge(others | {0: logging_in_anew(0)}, RELOGIN_GRACE_S)[0].health.state is Health.LOST
 
+    def test_it_is_renewing_until_everything_is_back_and_no_longer_than_a_login_may_take(self) -> None:
+        def renews(sighting: Sighting, at: float, liveness: Liveness) -> bool:
+            return liveness.judge({0: sighting, 1: well(1), 2: well(2)}, at)[0].health.renewing
+
+        liveness = Liveness()
+        away = logging_in_anew(0)
+        assert not renews(well(0), 0.0, liveness)
+        assert renews(due(0), 1.0, liveness)
+        assert renews(replace(away, shard=shard(0, session=Session.LOGGING_IN, reason="ReloginDue")), 2.0, liveness)
+        assert renews(due(0, home=(5,)), 3.0, liveness)
+        assert not renews(well(0), 4.0, liveness)
+        assert not renews(without_session(0), 5.0, liveness)
+        assert renews(away, 5.0 + RELOGIN_GRACE_S - 0.1, liveness)
+        assert not renews(away, 5.0 + RELOGIN_GRACE_S, liveness)
+
     def test_one_of_two_is_no_mass_loss(self) -> None:
         liveness = Liveness()
         verdicts = liveness.judge({0: logging_in_anew(0), 1: without_session(1, Session.PARKED)}, 0.0)
