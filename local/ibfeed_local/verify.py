@@ -44,16 +44,19 @@ def fast(state: State) -> int:
 
 
 def on_the_cluster(state: State) -> int:
-    """Component and cluster tests, which need `up`."""
+    """Component, hollow and cluster tests, which need `up`."""
     headline("tests/component")
     failures = int(bool(_pytest(state, "tests/component", "-v", "-n", "3")))
+    headline("tests/hollow")
+    # The tests of one file share a control plane, no two files do.
+    failures += bool(_pytest(state, "tests/hollow", "-v", "-n", "2", "--dist", "loadfile"))
     # One after the other: they share the namespace that a user would use.
     headline("tests/cluster")
     failures += bool(_pytest(state, "tests/cluster", "-v"))
     if failures:
         # The first suite's report is thousands of lines up by now, and a log is often kept by its end only.
         headline("what failed")
-        for suite in ("component", "cluster"):
+        for suite in ("component", "hollow", "cluster"):
             report = _report(state, suite)
             lines = failed(report.read_text()) if report.exists() else [f"tests/{suite} ended before its report"]
             print("\n".join(lines), flush=True)

@@ -155,7 +155,7 @@ class Liveness:
         outage = self._outages.get(sighting.index)
         lasted = now - outage.since if outage is not None else 0.0
         lends = sighting.shard is not None and bool(sighting.shard.spec.home)
-        renewing = diagnosis.streaming and lends or diagnosis.logging_in_anew and lasted < RELOGIN_GRACE_S
+        renewing = (diagnosis.streaming and lends) or (diagnosis.logging_in_anew and lasted < RELOGIN_GRACE_S)
 
         def verdict(state: Health, *, held: bool = False) -> Verdict:
             health = WorkerHealth(state=state, reason=diagnosis.reason, renewing=renewing)

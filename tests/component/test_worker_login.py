@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -22,20 +22,6 @@ from support.worker import Stage
 BROWSER = login.Browser(Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver"))
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
-    with Venue(tmp_path_factory.mktemp("venue")) as venue:
-        yield venue
-
-
-@pytest.fixture
-def venue(running: Venue) -> Venue:
-    running.clear()
-    running.fault("expire_sso")
-    running.fault("unlock")
-    return running
-
-
 @pytest.fixture
 async def gateway(
     venue: Venue, gateway_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -52,12 +38,6 @@ async def gateway(
     gateway = await start(settings)
     yield gateway
     await gateway.stop()
-
-
-@pytest.fixture
-def stage(venue: Venue, gateway_folder: Path, tmp_path: Path) -> Iterator[Stage]:
-    with Stage(venue, gateway_folder, tmp_path) as stage:
-        yield stage
 
 
 async def attempt(gateway: Gateway, venue: Venue, *, paper: bool = True, **settings: object) -> Result:

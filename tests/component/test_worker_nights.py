@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from ibfeed_api.names import Region
 from ibfeed_worker.session.schedule import reset_window
 from support import short_nights
 from support.cluster import eventually
 from support.figures import Figures
-from support.simulator import Venue
 from support.stream import Tap
 from support.worker import Stage, Worker, entry
 
 LIFE_S = 40
 NIGHTS: dict[str, Any] = {"program": [short_nights.__file__], "environment": {"SESSION_SECONDS": str(LIFE_S)}}
-
-
-@pytest.fixture(scope="module")
-def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
-    with Venue(tmp_path_factory.mktemp("venue")) as running:
-        yield running
-
-
-@pytest.fixture
-def stage(venue: Venue, gateway_folder: Path, tmp_path: Path) -> Iterator[Stage]:
-    venue.clear()
-    venue.fault("expire_sso")
-    with Stage(venue, gateway_folder, tmp_path) as stage:
-        yield stage
 
 
 def quiet_region() -> str:

@@ -3,30 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from support.cluster import eventually
-from support.simulator import Venue
 from support.stream import Tap
 from support.worker import Stage, entry
-
-
-@pytest.fixture(scope="module")
-def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
-    with Venue(tmp_path_factory.mktemp("venue")) as running:
-        yield running
-
-
-@pytest.fixture
-def stage(venue: Venue, gateway_folder: Path, tmp_path: Path) -> Iterator[Stage]:
-    venue.clear()
-    venue.fault("forgive")
-    with Stage(venue, gateway_folder, tmp_path) as stage:
-        stage.add_turns()
-        yield stage
 
 
 def calls(metrics: str) -> float:
@@ -34,6 +14,7 @@ def calls(metrics: str) -> float:
 
 
 def test_the_other_worker_hears_of_a_429_and_both_stream_on(stage: Stage) -> None:
+    stage.add_turns()
     with stage.worker(1, number=0) as one, stage.worker(2, number=1) as other:
         for worker in (one, other):
             worker.until("Streaming", within=60)

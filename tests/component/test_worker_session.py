@@ -17,23 +17,8 @@ import pytest
 from support.cluster import eventually, kubectl
 from support.figures import Figures
 from support.forwarder import Forwarder, api_server
-from support.simulator import Venue
 from support.stream import Tap
 from support.worker import Stage, Worker, below, entry
-
-
-@pytest.fixture(scope="module")
-def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
-    with Venue(tmp_path_factory.mktemp("venue")) as running:
-        yield running
-
-
-@pytest.fixture
-def stage(venue: Venue, gateway_folder: Path, tmp_path: Path) -> Iterator[Stage]:
-    venue.clear()
-    venue.fault("expire_sso")  # whoever a test before this one left logged in
-    with Stage(venue, gateway_folder, tmp_path) as stage:
-        yield stage
 
 
 def secrets_of(stage: Stage) -> list[str]:

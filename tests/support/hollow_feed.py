@@ -140,3 +140,20 @@ async def left_of(feed: Feed) -> list[str]:
     paths = (FEEDS, SHARDS, PODS, LEASES, f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets")
     items = [json.loads(bytes(raw)) for path in paths for raw in await feed.cluster.list(path)]
     return [f"{item.get('kind')} {name}" for item in items if feed.name in (name := item["metadata"]["name"])]
+
+
+@contextlib.asynccontextmanager
+async def streaming(crew: Crew, plane: ControlPlane, name: str, *loads: int, **spec: Any) -> AsyncIterator[Feed]:
+    """A feed with 12 contracts; afterwards nothing of it may be left, nor doubled."""
+    feed = Feed(crew, name)
+    await feed.apply(workers=len(loads), **spec)
+    try:
+        await feed.ready(12, within=40)
+        await eventually(balanced(feed, *loads), within=20, what=f"loads of {loads}")
+        yield feed
+    except AssertionError:
+        print((plane.directory / "operator.log").read_text()[-8000:])
+        raise
+    await feed.cluster.delete(f"{FEEDS}/{feed.name}")
+    await eventually(lambda: left_of(feed), wanted=[], within=40, what="nothing of the deleted feed is left")
+    assert crew.doubles[:3] == []

@@ -6,35 +6,15 @@ People do these with ``kubectl annotate``, and so do the tests. No planned move 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
 from support.control_plane import ControlPlane
 from support.hollow import Crew
-from support.hollow_feed import FEEDS, Feed, balanced, eventually, left_of
+from support.hollow_feed import Feed, balanced, eventually, streaming
 from support.operator_process import Operator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@contextlib.asynccontextmanager
-async def streaming(crew: Crew, plane: ControlPlane, name: str, **spec: Any) -> AsyncIterator[Feed]:
-    """A feed of 3 workers and 12 contracts, four each; afterwards nothing of it may be left, nor doubled."""
-    feed = Feed(crew, name)
-    await feed.apply(**spec)
-    try:
-        await feed.ready(12, within=40)
-        await eventually(balanced(feed, 4, 4, 4), within=20, what="three workers with four contracts each")
-        yield feed
-    except AssertionError:
-        print((plane.directory / "operator.log").read_text()[-8000:])
-        raise
-    await feed.cluster.delete(f"{FEEDS}/{feed.name}")
-    await eventually(lambda: left_of(feed), wanted=[], within=40, what="nothing of the deleted feed is left")
-    assert crew.doubles[:3] == []
 
 
 async def said(feed: Feed) -> tuple[str, str, str]:
@@ -55,7 +35,7 @@ def of(feed: Feed, worker: int) -> set[int]:
 async def test_drained_worker_streams_nothing_and_keeps_its_session(
     crew: Crew, plane: ControlPlane, operator: Operator
 ) -> None:
-    async with streaming(crew, plane, "drain") as feed:
+    async with streaming(crew, plane, "drain", 4, 4, 4) as feed:
         before = feed.published()
         covered = await feed.condition("Covered")
         await asyncio.sleep(1.1)  # so that a condition that flips, and flips back, gets another time
@@ -82,7 +62,7 @@ async def test_drained_worker_streams_nothing_and_keeps_its_session(
 
 async def test_drain_moves_what_fits_and_says_the_rest(crew: Crew, plane: ControlPlane, operator: Operator) -> None:
     accounts = {"secretRef": {"name": "tight-accounts"}, "first": 1, "count": 6, "linesPerAccount": 5}
-    async with streaming(crew, plane, "tight", accounts=accounts) as feed:
+    async with streaming(crew, plane, "tight", 4, 4, 4, accounts=accounts) as feed:
         nearest = sorted(of(feed, 1), key=lambda conid: (conid % 1000, conid))
         plane.kubectl("annotate", "ibshard/tight-1", "ibfeed.dev/drain=true")
         await eventually(balanced(feed, 5, 5, 2), within=20, what="two of four have moved")
@@ -103,7 +83,7 @@ async def test_drain_moves_what_fits_and_says_the_rest(crew: Crew, plane: Contro
 async def test_pinned_contract_goes_there_and_comes_back_there(
     crew: Crew, plane: ControlPlane, operator: Operator
 ) -> None:
-    async with streaming(crew, plane, "pinned") as feed:
+    async with streaming(crew, plane, "pinned", 4, 4, 4) as feed:
         symbols = {item["conid"]: item["symbol"] for item in (await feed.read())["status"]["contracts"]}
         conid = min(of(feed, 0))
         plane.kubectl("annotate", "ibfeed/pinned", f"ibfeed.dev/pin={symbols[conid]}=2,CLX9=1,nonsense")
@@ -133,7 +113,7 @@ async def test_pinned_contract_goes_there_and_comes_back_there(
 async def test_on_scale_loads_are_evened_after_a_change_of_workers_only(
     crew: Crew, plane: ControlPlane, operator: Operator
 ) -> None:
-    async with streaming(crew, plane, "onscale", rebalance="OnScale") as feed:
+    async with streaming(crew, plane, "onscale", 4, 4, 4, rebalance="OnScale") as feed:
         await eventually(lambda: evened_for(feed), wanted=3, within=10, what="three workers are remembered")
         await crew.kill("onscale-1")
         await eventually(balanced(feed, 6, 6), within=15, what="the survivors have all")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,29 +14,12 @@ import pytest
 from ibfeed_worker.relogin import HEIRS_S
 from support.control_plane import ControlPlane
 from support.hollow import Crew
-from support.hollow_feed import FEEDS, Feed, balanced, eventually, left_of, moving
+from support.hollow_feed import Feed, eventually, moving, streaming
 from support.operator_process import Operator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LOGIN_S = 7.0  # longer than the grace that any lost session has
-
-
-@contextlib.asynccontextmanager
-async def streaming(crew: Crew, plane: ControlPlane, name: str, *loads: int, **spec: Any) -> AsyncIterator[Feed]:
-    """A feed with 12 contracts; afterwards nothing of it may be left, nor doubled."""
-    feed = Feed(crew, name)
-    await feed.apply(workers=len(loads), **spec)
-    try:
-        await feed.ready(12, within=40)
-        await eventually(balanced(feed, *loads), within=20, what=f"loads of {loads}")
-        yield feed
-    except AssertionError:
-        print((plane.directory / "operator.log").read_text()[-8000:])
-        raise
-    await feed.cluster.delete(f"{FEEDS}/{feed.name}")
-    await eventually(lambda: left_of(feed), wanted=[], within=40, what="nothing of the deleted feed is left")
-    assert crew.doubles[:3] == []
 
 
 def of(feed: Feed, pod: str) -> set[int]:
