@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from ibfeed_api.names import ContractState, Session, shard_name
+from ibfeed_api.names import ContractState, EntryState, Session, shard_name
 from ibfeed_api.shard import Report, ShardSpec
 from ibfeed_operator import resources
 from ibfeed_operator.announce import Announcer
@@ -30,7 +30,7 @@ from ibfeed_operator.universe import merge, remembered, trading_day
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A worker's process as last seen: when it started, and under which epochs it reported contracts (by conid)."""
+    """A worker's process as last seen: when it started, and under which epochs it may publish contracts (by conid)."""
 
     started_at: str
     epochs: Mapping[int, int]
@@ -67,10 +67,11 @@ class Visit:
         self.shards = {shard.worker: shard for shard in world.shards}
         self.pods: Final = {pod.worker: pod for pod in world.pods}
         self.decision: Decision | None = None
-        self._remember_processes()
         self.sightings: Final = self._sightings()
         now = time.monotonic()
         self.verdicts: Final[Mapping[int, Verdict]] = memory.liveness.judge(self.sightings, now)
+        for shard in self.shards.values():
+            self._remember_process(shard)
         self.next_look_s: Final = memory.liveness.next_change_s(self.sightings, now)
         self.known: Final = remembered(self.feed, world.shards)
         self.universe: Final = merge(self.feed.spec, self.known, memory.resolver.answers, today=self.today)
@@ -118,6 +119,7 @@ class Visit:
         if shard is not None:
             self.shared.views.shards.wrote(raw, shard)
             self.shards[shard.worker] = shard
+            self._remember_process(shard)
 
     def holdings(self) -> list[Holding]:
         limits = self.feed.spec.accounts
@@ -155,17 +157,24 @@ class Visit:
             )
         return result
 
-    def _remember_processes(self) -> None:
-        """Notice that a worker's process was replaced: its successor must not go on under the same epochs."""
-        for worker, shard in self.shards.items():
-            if shard.status is None:
-                continue
-            seen = self.memory.processes.get(worker)
-            if seen is not None and seen.started_at != shard.status.started_at:
-                self.memory.ended.setdefault(worker, {}).update(seen.epochs)
-            published = (report for report in shard.status.contracts if report.state is not ContractState.WARM)
-            epochs = {report.conid: report.epoch for report in published}
-            self.memory.processes[worker] = Process(shard.status.started_at, epochs)
+    def _remember_process(self, shard: Shard) -> None:
+        """Notice that a worker's process was replaced: its successor must not go on under the same epochs.
+
+        What a process that streams was given counts, too: it tells of that a moment later, and may die before.
+        """
+        status = shard.status
+        if status is None:
+            return
+        seen = self.memory.processes.get(shard.worker)
+        before: Mapping[int, int] = seen.epochs if seen is not None else {}
+        if seen is not None and seen.started_at != status.started_at:
+            self.memory.ended.setdefault(shard.worker, {}).update(before)
+            before = {}
+        if status.session is Session.STREAMING and not self.verdicts[shard.worker].silent:
+            entries = (entry for entry in shard.spec.contracts if entry.state is not EntryState.STANDBY)
+            before = {entry.conid: entry.epoch for entry in entries}
+        told = {report.conid: report.epoch for report in status.contracts if report.state is not ContractState.WARM}
+        self.memory.processes[shard.worker] = Process(status.started_at, {**told, **before})
 
 
 def grounds(shard: Shard) -> object:

@@ -16,7 +16,7 @@ import pytest_asyncio
 from ibfeed_operator.cluster import NotFound
 from support.control_plane import ControlPlane
 from support.figures import Figures
-from support.hollow import LEASES, NAMESPACE, PODS, Crew
+from support.hollow import LEASES, NAMESPACE, PODS, ROOTS, Crew, Fate
 from support.hollow_feed import FEEDS, Feed, balanced, epochs, eventually, left_of
 from support.operator_process import Operator
 
@@ -322,6 +322,31 @@ class TestLifecycle:
         await feed.ready(12)
         after = await epochs(feed)
         assert all(after[conid] > before[conid] for conid in mine)
+
+    async def test_epoch_that_a_process_died_under_before_it_said_so_is_not_its_successors(self, feed: Feed) -> None:
+        """It has published under it, but its status does not tell; and there is no other worker."""
+        await feed.patch(workers=1)
+        await eventually(balanced(feed, 12), within=15, what="one worker with all")
+        await eventually(lambda: _pods_of(feed), wanted=1, within=15, what="the others are gone")
+        victim, new = f"{feed.name}-0", {ROOTS[root] + 7 for root in ("CL", "NG")}
+        for conid in new:
+            feed.crew.fates.append(Fate(victim, conid, "publishing", victim, written=False))
+        process = feed.crew.workers[victim].process
+        await feed.patch(frontMonths=7)
+        await eventually(lambda: _is(process in feed.crew.dead), within=10, what="it died before it reported")
+        feed.crew.fates.clear()
+        given = await epochs(feed)
+        assert new & set(given)
+        feed.crew.workers[victim].session = "LoggingIn"
+        await feed.crew.restart(victim)
+
+        async def renewed() -> bool:
+            now = await epochs(feed)
+            return all(now[conid] > given[conid] for conid in new & set(given))
+
+        await eventually(renewed, within=10, what="what it was given last has an epoch of the new process's own")
+        feed.crew.workers[victim].session = "Streaming"
+        await feed.ready(14)
 
     async def test_operator_killed_in_the_middle_of_moves(self, feed: Feed, operator: Operator) -> None:
         for workers in (6, 2, 5, 3):

@@ -3,10 +3,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from ibfeed_api.names import ContractState, EntryState, Session
 from ibfeed_api.shard import KafkaStatus, Report, ShardStatus
 from ibfeed_worker.kube.client import ApiError
-from ibfeed_worker.shard.status import patch, stamp
+from ibfeed_worker.shard.status import is_awaited, patch, stamp
 from ibfeed_worker.shard.watch import Shard, left_behind, parse
 from ibfeed_worker.shard.writer import StatusWriter
 from support.clock import run
@@ -96,6 +98,102 @@ def test_an_outage_of_the_api_server_is_outlasted() -> None:
         store.down = False
         await asyncio.sleep(7)
         assert [status["message"] for _, status in store.written] == ["here"]
+        task.cancel()
+
+    run(scene())
+
+
+SUBSCRIBING, WARM = ContractState.SUBSCRIBING, ContractState.WARM
+PUBLISHING, RELEASED = ContractState.PUBLISHING, ContractState.RELEASED
+
+
+def status(*contracts: tuple[int, int, ContractState]) -> ShardStatus:
+    return ShardStatus(contracts=tuple(Report(conid=c, epoch=e, state=state) for c, e, state in contracts))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "awaited"),
+    [
+        pytest.param((), ((1, 5, SUBSCRIBING),), False, id="it has just come"),
+        pytest.param(((1, 4, PUBLISHING),), ((1, 5, SUBSCRIBING),), False, id="it has come anew"),
+        pytest.param(((1, 5, PUBLISHING),), (), False, id="it has gone"),
+        pytest.param(((1, 5, SUBSCRIBING),), ((1, 5, SUBSCRIBING),), False, id="as before"),
+        pytest.param(((1, 5, PUBLISHING),), ((1, 5, PUBLISHING), (2, 6, SUBSCRIBING)), False, id="beside another"),
+        pytest.param((), ((1, 5, WARM),), True, id="warm"),
+        pytest.param((), ((1, 5, PUBLISHING),), True, id="published"),
+        pytest.param(((1, 4, PUBLISHING),), ((1, 5, PUBLISHING),), True, id="published under a new epoch"),
+        pytest.param(((1, 5, PUBLISHING),), ((1, 5, RELEASED),), True, id="released"),
+        pytest.param(((1, 5, PUBLISHING),), ((1, 5, SUBSCRIBING),), True, id="no longer published"),
+        pytest.param(((1, 5, WARM),), ((1, 5, SUBSCRIBING),), True, id="no longer warm"),
+    ],
+)
+def test_nobody_waits_to_hear_that_a_contract_has_come_or_gone(
+    before: tuple[tuple[int, int, ContractState], ...],
+    after: tuple[tuple[int, int, ContractState], ...],
+    awaited: bool,
+) -> None:
+    assert is_awaited(status(*before), status(*after)) is awaited
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"session": Session.RECONNECTING},
+        {"reason": "Leaving"},
+        {"message": "other"},
+        {"account": 1},
+        {"started_at": "later"},
+        {"market_data_live": False},
+        {"kafka": KafkaStatus(reachable=False)},
+    ],
+    ids=str,
+)
+def test_whatever_a_session_says_is_awaited(change: dict[str, Any]) -> None:
+    assert is_awaited(ShardStatus(), ShardStatus(**change))
+
+
+def test_what_moves_is_not_awaited() -> None:
+    old = Report(conid=1, epoch=5, state=PUBLISHING, event_time=1, seq=1, last_tick_time="a")
+    new = Report(conid=1, epoch=5, state=PUBLISHING, event_time=2, seq=2, last_tick_time="b")
+    after = ShardStatus(contracts=(new,), last_tick_time="b", observed_generation=1)
+    assert not is_awaited(ShardStatus(contracts=(old,), last_tick_time="a"), after)
+
+
+def test_a_contract_that_comes_is_told_of_once_when_it_is_published() -> None:
+    async def scene() -> None:
+        store, contracts = Store(), [(1, 1, PUBLISHING)]
+        writer = StatusWriter(store, "energy-0", lambda: status(*contracts))
+        task = asyncio.create_task(writer.run())
+        writer.poke()
+        await asyncio.sleep(5)
+        contracts.append((2, 1, SUBSCRIBING))
+        writer.poke()
+        await asyncio.sleep(0.6)
+        assert len(store.written) == 1
+        contracts[1] = (2, 1, PUBLISHING)
+        writer.poke()
+        await asyncio.sleep(0.01)
+        assert [len(written["contracts"]) for _, written in store.written] == [1, 2]
+        task.cancel()
+
+    run(scene())
+
+
+def test_a_contract_that_is_not_published_within_two_seconds_is_told_of() -> None:
+    async def scene() -> None:
+        store, contracts = Store(), [(1, 1, PUBLISHING)]
+        writer = StatusWriter(store, "energy-0", lambda: status(*contracts))
+        task = asyncio.create_task(writer.run())
+        writer.poke()
+        await asyncio.sleep(5)
+        contracts.append((2, 1, SUBSCRIBING))
+        come = asyncio.get_running_loop().time()
+        for _ in range(30):  # whatever else goes on
+            writer.poke()
+            await asyncio.sleep(0.1)
+        (_, second) = store.written
+        assert 1.9 < second[0] - come < 2.1
+        assert second[1]["contracts"][1]["state"] == "subscribing"
         task.cancel()
 
     run(scene())

@@ -1,4 +1,4 @@
-"""A ShardStatus as a merge-patch. Pure."""
+"""A ShardStatus as a merge-patch, and whether anybody waits for it. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ibfeed_api.shard import ShardStatus
+from ibfeed_api.names import ContractState
+from ibfeed_api.shard import Report, ShardStatus
 
 
 def patch(status: ShardStatus) -> dict[str, Any]:
@@ -25,6 +26,28 @@ def _complete(value: msgspec.Struct) -> dict[str, Any]:
         inner = getattr(value, field.name)
         named[field.encode_name] = _complete(inner) if isinstance(inner, msgspec.Struct) else msgspec.to_builtins(inner)
     return named
+
+
+def is_awaited(before: ShardStatus, after: ShardStatus) -> bool:
+    """Whether ``after`` tells anything that somebody waits for who knows ``before``.
+
+    Nobody waits to hear that a contract has just come, and is ``subscribing``, or that one has gone.
+    """
+    if _session(before) != _session(after):
+        return True
+    known = {report.conid: (report.epoch, report.state) for report in before.contracts}
+    return any(_is_news(known.get(report.conid), report) for report in after.contracts)
+
+
+def _session(status: ShardStatus) -> object:
+    told = (status.started_at, status.session, status.reason, status.message, status.account)
+    return (*told, status.market_data_live, status.kafka)
+
+
+def _is_news(known: tuple[int, ContractState] | None, report: Report) -> bool:
+    if report.state is ContractState.SUBSCRIBING:  # of one that was further it is bad news
+        return known is not None and known[0] == report.epoch and known[1] is not ContractState.SUBSCRIBING
+    return known != (report.epoch, report.state)
 
 
 def stamp(moment: float | None) -> str | None:

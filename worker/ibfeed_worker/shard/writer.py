@@ -1,4 +1,8 @@
-"""Write the IbShard's status, coalesced, never in anybody's way."""
+"""Write the IbShard's status, coalesced, never in anybody's way.
+
+A write costs the API server 20 ms where an account has 50 contracts, and a worker's death makes as many others tell of
+a contract that has come. So what nobody waits for is left to the write that tells what became of it.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,10 @@ from ibfeed_api.shard import ShardStatus
 from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.kube.client import ApiError, NotFound
 from ibfeed_worker.log import Log
-from ibfeed_worker.shard.status import patch
+from ibfeed_worker.shard.status import is_awaited, patch
 
 _GAP: Final = 0.25  # seconds between two writes
+_PATIENCE: Final = 2.0  # seconds that a change waits for another one, if nobody waits for it; to be warm takes one
 _REFRESH: Final = 10.0  # seconds after which moving fields, such as lastTickTime, are written again
 _log = Log(__name__)
 
@@ -31,7 +36,7 @@ class StatusWriter:
         self._name = name
         self._compose = compose
         self._changed = asyncio.Event()
-        self._written: dict[str, Any] | None = None
+        self._written: ShardStatus | None = None
         self._writing = asyncio.Lock()
 
     def poke(self) -> None:
@@ -41,12 +46,7 @@ class StatusWriter:
         """Write for ever."""
         pause = Backoff(0.3, 5.0)
         while True:
-            try:
-                async with asyncio.timeout(_REFRESH):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
-            self._changed.clear()
+            await self._until_due()
             try:
                 await self.write()
             except ApiError as error:
@@ -62,12 +62,26 @@ class StatusWriter:
     async def write(self) -> None:
         """Write now, unless nothing differs from what was written last. Raises ApiError."""
         async with self._writing:
-            body = patch(self._compose())
-            if body == self._written:
+            status = self._compose()
+            if status == self._written:
                 return
             try:
-                await self._store.patch_shard_status(self._name, body)
+                await self._store.patch_shard_status(self._name, patch(status))
             except NotFound:
                 self._written = None  # deleted, or not created yet: the watcher knows
                 return
-            self._written = body
+            self._written = status
+
+    async def _until_due(self) -> None:
+        """Until there is news that somebody waits for, or something has waited long enough."""
+        due = asyncio.get_running_loop().time() + _REFRESH
+        while True:
+            try:
+                async with asyncio.timeout_at(due):
+                    await self._changed.wait()
+            except TimeoutError:
+                return
+            self._changed.clear()
+            if self._written is None or is_awaited(self._written, self._compose()):
+                return
+            due = min(due, asyncio.get_running_loop().time() + _PATIENCE)
