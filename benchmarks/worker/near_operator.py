@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final
+from typing import Final
 from unittest import mock
 
-import httpx
+import aiohttp
+from aiohttp.abc import ResolveResult
 
 from ibfeed_operator import feeds
 from ibfeed_operator.feeds import Feeds
@@ -26,7 +27,7 @@ async def operating(objects: Objects, namespace: str, ports: Mapping[str, int]) 
     cluster = OperatorsCluster(objects)
     views = Views(cluster, namespace)
     settings = Settings(worker_image="none", operator_namespace=namespace, namespace=namespace)
-    async with httpx.AsyncClient(transport=_ToWorkers(ports), trust_env=False) as http:
+    async with aiohttp.ClientSession(connector=_ToWorkers(ports)) as http:
         found = Feeds(Shared(cluster=cluster, views=views, http=http, settings=settings))
         wake(found, views)
         with mock.patch.object(feeds, "LOOK_S", _LOOK_S):
@@ -39,13 +40,12 @@ async def operating(objects: Objects, namespace: str, ports: Mapping[str, int]) 
                 await asyncio.gather(*running, return_exceptions=True)
 
 
-class _ToWorkers(httpx.AsyncHTTPTransport):
+class _ToWorkers(aiohttp.TCPConnector):
     """Pods have addresses of their own; here they are ports of one."""
 
-    def __init__(self, ports: Mapping[str, int], **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, ports: Mapping[str, int]) -> None:
+        super().__init__()
         self._ports = ports
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        request.url = request.url.copy_with(host="127.0.0.1", port=self._ports[request.url.host])
-        return await super().handle_async_request(request)
+    async def _resolve_host(self, host: str, port: int, traces: object = None) -> list[ResolveResult]:
+        return await super()._resolve_host("127.0.0.1", self._ports[host])

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-import httpx
+import aiohttp
 import kopf
 
 from ibfeed_api import names
@@ -161,7 +161,7 @@ async def operate(
     gc.freeze()  # what was imported stays, and need not be searched again and again: a fifth of a large feed's cycle
     async with (
         await Cluster.connect() as own,
-        httpx.AsyncClient(trust_env=False) as http,
+        aiohttp.ClientSession() as http,
     ):
         election = Election(own, settings.operator_namespace, me)
         async with await Cluster.connect(election.acts) as cluster:
@@ -214,8 +214,6 @@ def main(*, port: int = health.PORT, clock: Callable[[], datetime] = utc_now) ->
     logging.getLogger().setLevel(logging.INFO)
     # One line per event would be hundreds a second; what a cycle does is logged where it is done.
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
-    for noisy in ("httpx", "httpcore"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         asyncio.run(operate(settings_from_environment(os.environ), me=identity(os.environ), port=port, clock=clock))
     except LeadershipLost as lost:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import httpx
+import aiohttp
 import msgspec
 
 from ibfeed_api.calls import ResolvedRoot, Signer, universe_path
@@ -33,7 +33,7 @@ _FIRST_RETRY_S: Final = 1.0
 _LAST_RETRY_S: Final = 60.0
 _REFUSED_WAITS_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6)  # until the worker has seen the key in its shard
 # The worker asks IB once per contract, 10 requests/s at most.
-_TIMEOUT: Final = httpx.Timeout(30.0, connect=3.0)
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=30.0, sock_connect=3.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +66,17 @@ class _Asked:
         return self.day != today or age >= REFRESH_S
 
 
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    status: int
+    phrase: str
+    body: bytes
+
+
 class Resolver:
     """Keeps the latest answer for each root of one feed. ``wake`` is called when a new one has come."""
 
-    def __init__(self, cluster: Cluster, http: httpx.AsyncClient, signer: Signer, wake: Callable[[], None]) -> None:
+    def __init__(self, cluster: Cluster, http: aiohttp.ClientSession, signer: Signer, wake: Callable[[], None]) -> None:
         self._cluster = cluster
         self._http = http
         self._signer = signer
@@ -143,21 +150,21 @@ class Resolver:
 
         try:
             await self._publish_key(feed, candidate)
-            response = await self._call(feed, root, months, candidate, today)
+            reply = await self._call(feed, root, months, candidate, today)
         except ClusterError as error:
             return trouble(RootTrouble.FAILED, f"The operator's key could not be given to {candidate.shard}: {error}")
-        except httpx.HTTPError as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             text = str(error) or type(error).__name__
             return trouble(RootTrouble.FAILED, f"Worker {candidate.shard} could not be asked for {root}: {text}")
-        if response.status_code == 404:
+        if reply.status == 404:
             return trouble(RootTrouble.UNKNOWN, "")
-        if response.status_code != 200:
+        if reply.status != 200:
             return trouble(
                 RootTrouble.FAILED,
-                f"Worker {candidate.shard} could not resolve {root}: {response.status_code} {_reason(response)}",
+                f"Worker {candidate.shard} could not resolve {root}: {reply.status} {_reason(reply)}",
             )
         try:
-            resolved = msgspec.json.decode(response.content, type=ResolvedRoot)
+            resolved = msgspec.json.decode(reply.body, type=ResolvedRoot)
         except msgspec.MsgspecError as error:
             return trouble(RootTrouble.FAILED, f"Worker {candidate.shard} answered nonsense for {root}: {error}")
         if not resolved.contracts:
@@ -169,21 +176,23 @@ class Resolver:
             path = f"{shards_path(feed.namespace)}/{candidate.shard}"
             await self._cluster.patch(path, {"spec": {"operatorKey": self._signer.public_key}})
 
-    async def _call(self, feed: Feed, root: str, months: int, candidate: Candidate, today: str) -> httpx.Response:
+    async def _call(self, feed: Feed, root: str, months: int, candidate: Candidate, today: str) -> _Reply:
         path = universe_path(root)
         host = f"[{candidate.ip}]" if ":" in candidate.ip else candidate.ip
         waits = iter(_REFUSED_WAITS_S)
         while True:
             token = self._signer.token(shard=f"{feed.namespace}/{candidate.shard}", path=path)
-            response = await self._http.get(
+            async with self._http.get(
                 f"http://{host}:{WORKER_PORT}{path}",
                 params={"months": months, "since": today},
                 headers={"Authorization": f"Bearer {token}"},
                 timeout=_TIMEOUT,
-            )
+                allow_redirects=False,
+            ) as response:
+                reply = _Reply(response.status, response.reason or "", await response.read())
             wait = next(waits, None)
-            if response.status_code != 401 or wait is None:
-                return response
+            if reply.status != 401 or wait is None:
+                return reply
             await asyncio.sleep(wait)
 
 
@@ -195,8 +204,8 @@ class _Refusal(msgspec.Struct):
     error: str = ""
 
 
-def _reason(response: httpx.Response) -> str:
+def _reason(reply: _Reply) -> str:
     try:
-        return msgspec.json.decode(response.content, type=_Refusal).error[:200]
+        return msgspec.json.decode(reply.body, type=_Refusal).error[:200]
     except msgspec.MsgspecError:
-        return response.reason_phrase
+        return reply.phrase

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import httpx
+import aiohttp
 
 from ibfeed_api.calls import Signer
 from ibfeed_operator.cluster import Cluster
@@ -33,7 +33,7 @@ class Shared:
 
     cluster: Cluster
     views: Views
-    http: httpx.AsyncClient
+    http: aiohttp.ClientSession
     settings: Settings
     clock: Callable[[], datetime] = utc_now
     signer: Signer = field(default_factory=Signer)

@@ -1,13 +1,16 @@
-"""Asking workers, with a worker's answers at the edge of httpx."""
+"""Asking workers, over HTTP; a worker's answers are played."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-import httpx
+import aiohttp
 import pytest
+import pytest_asyncio
+from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 
 from ibfeed_api.calls import CallRefused, Signer, verify
@@ -32,25 +35,29 @@ ANSWER = {
 }
 
 
+Answer = Callable[[], web.Response]
+
+
 @dataclass
 class Asking:
     """A resolver and the requests that it made."""
 
-    answer: Callable[[httpx.Request], httpx.Response]
-    requests: list[httpx.Request] = field(default_factory=list)
+    http: aiohttp.ClientSession
+    answer: Answer = lambda: web.json_response(ANSWER)
+    requests: list[web.BaseRequest] = field(default_factory=list)
     signer: Signer = field(default_factory=Signer)
     woken: int = 0
 
     def __post_init__(self) -> None:
-        def handle(request: httpx.Request) -> httpx.Response:
-            self.requests.append(request)
-            return self.answer(request)
-
         def wake() -> None:
             self.woken += 1
 
         unused = Cluster(ApiClient(Configuration(host="http://127.0.0.1:9")))
-        self.resolver = Resolver(unused, httpx.AsyncClient(transport=httpx.MockTransport(handle)), self.signer, wake)
+        self.resolver = Resolver(unused, self.http, self.signer, wake)
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        self.requests.append(request)
+        return self.answer()
 
     def refresh(self, known: dict[int, Contract] | None = None, **more: object) -> None:
         candidates = [Candidate(shard="energy-0", ip="10.0.0.1", operator_key=self.signer.public_key)]
@@ -62,8 +69,23 @@ class Asking:
             await self.resolver._task
 
 
-async def test_signed_question_and_answer() -> None:
-    asking = Asking(lambda _: httpx.Response(200, json=ANSWER))
+@pytest_asyncio.fixture
+async def asking() -> AsyncIterator[Asking]:
+    """Whichever worker is asked, the same server answers; its socket is in a directory with a short name."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = f"{directory}/worker"
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as http:
+            asking = Asking(http)
+            runner = web.ServerRunner(web.Server(asking.handle))
+            await runner.setup()
+            await web.UnixSite(runner, path).start()
+            try:
+                yield asking
+            finally:
+                await runner.cleanup()
+
+
+async def test_signed_question_and_answer(asking: Asking) -> None:
     asking.refresh()
     await asking.done()
     (request,) = asking.requests
@@ -76,8 +98,7 @@ async def test_signed_question_and_answer() -> None:
     assert asking.woken == 1
 
 
-async def test_asked_once_until_something_changes() -> None:
-    asking = Asking(lambda _: httpx.Response(200, json=ANSWER))
+async def test_asked_once_until_something_changes(asking: Asking) -> None:
     for _ in range(3):
         asking.refresh({1: contract(1, day="20270120")} if asking.requests else None)
         await asking.done()
@@ -87,8 +108,7 @@ async def test_asked_once_until_something_changes() -> None:
     assert len(asking.requests) == 2
 
 
-async def test_new_operator_asks_for_the_successor_on_a_contracts_last_day() -> None:
-    asking = Asking(lambda _: httpx.Response(200, json=ANSWER))
+async def test_new_operator_asks_for_the_successor_on_a_contracts_last_day(asking: Asking) -> None:
     asking.refresh({1: contract(1, day="20270120")}, today="20270119")
     await asking.done()
     assert asking.requests == []
@@ -97,59 +117,61 @@ async def test_new_operator_asks_for_the_successor_on_a_contracts_last_day() -> 
     assert len(asking.requests) == 1
 
 
-async def test_new_operator_that_knows_everything_does_not_ask() -> None:
-    asking = Asking(lambda _: httpx.Response(200, json=ANSWER))
+async def test_new_operator_that_knows_everything_does_not_ask(asking: Asking) -> None:
     asking.refresh({1: contract(1, day="20270120")})
     await asking.done()
     assert asking.requests == []
 
 
 @pytest.mark.parametrize(
-    ("response", "trouble", "text"),
+    ("status", "text", "trouble", "message"),
     [
-        (httpx.Response(404, json={"error": "no"}), RootTrouble.UNKNOWN, ""),
-        (httpx.Response(503, json={"error": "not streaming"}), RootTrouble.FAILED, "503 not streaming"),
-        (httpx.Response(502, text="<html>"), RootTrouble.FAILED, "502 Bad Gateway"),
-        (httpx.Response(200, json={"root": "CL", "contracts": []}), RootTrouble.FAILED, "no contract"),
-        (httpx.Response(200, text="nonsense"), RootTrouble.FAILED, "nonsense"),
+        (404, '{"error": "no"}', RootTrouble.UNKNOWN, ""),
+        (503, '{"error": "not streaming"}', RootTrouble.FAILED, "503 not streaming"),
+        (502, "<html>", RootTrouble.FAILED, "502 Bad Gateway"),
+        (307, "", RootTrouble.FAILED, "307 Temporary Redirect"),
+        (200, '{"root": "CL", "contracts": []}', RootTrouble.FAILED, "no contract"),
+        (200, "nonsense", RootTrouble.FAILED, "nonsense"),
     ],
 )
-async def test_what_goes_wrong_is_said(response: httpx.Response, trouble: RootTrouble, text: str) -> None:
-    asking = Asking(lambda _: response)
+async def test_what_goes_wrong_is_said(
+    asking: Asking, status: int, text: str, trouble: RootTrouble, message: str
+) -> None:
+    asking.answer = lambda: web.Response(status=status, text=text, headers={"Location": "/v1/universe/NG"})
     asking.refresh()
     await asking.done()
     answer = asking.resolver.answers["CL"]
     assert answer.trouble is trouble
-    assert text in answer.message
+    assert message in answer.message
+    assert len(asking.requests) == 1
 
 
 async def test_worker_that_cannot_be_reached() -> None:
-    def refuse(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("connection refused", request=request)
+    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector("/nobody")) as http:
+        asking = Asking(http)
+        asking.refresh()
+        await asking.done()
+        assert "Cannot connect" in asking.resolver.answers["CL"].message
+        asking.refresh()  # not at once again
+        await asking.done()
+        assert asking.woken == 1
+        await asyncio.sleep(1.05)
+        asking.refresh()
+        await asking.done()
+        assert asking.woken == 2
 
-    asking = Asking(refuse)
-    asking.refresh()
-    await asking.done()
-    assert "connection refused" in asking.resolver.answers["CL"].message
-    asking.refresh()  # not at once again
-    assert len(asking.requests) == 1
-    await asyncio.sleep(1.05)
-    asking.refresh()
-    await asking.done()
-    assert len(asking.requests) == 2
 
-
-async def test_worker_that_has_not_seen_the_key_yet_is_asked_again() -> None:
-    answers = iter([httpx.Response(401), httpx.Response(401), httpx.Response(200, json=ANSWER)])
-    asking = Asking(lambda _: next(answers))
+async def test_worker_that_has_not_seen_the_key_yet_is_asked_again(asking: Asking) -> None:
+    answers = iter([web.Response(status=401), web.Response(status=401), web.json_response(ANSWER)])
+    asking.answer = lambda: next(answers)
     asking.refresh()
     await asking.done()
     assert len(asking.requests) == 3
     assert asking.resolver.answers["CL"].trouble is None
 
 
-async def test_worker_that_never_accepts_the_key_is_given_up() -> None:
-    asking = Asking(lambda _: httpx.Response(401, json={"error": "signature not accepted"}))
+async def test_worker_that_never_accepts_the_key_is_given_up(asking: Asking) -> None:
+    asking.answer = lambda: web.json_response({"error": "signature not accepted"}, status=401)
     asking.refresh()
     await asking.done()
     assert len(asking.requests) == 6
