@@ -32,7 +32,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from ibfeed_api import names
 
 TIMEOUT_S: Final = 10.0
-CONNECTIONS: Final = 24  # three of them for watches; each takes up to 0.4 MB, and a handshake when it was idle
+CONNECTIONS: Final = 16  # three of them for watches; each takes up to 0.4 MB, and a handshake when it was idle
 _PAGE: Final = 100  # of shards a megabyte and more, which is in memory twice while it is read
 
 JsonObject = dict[str, Any]
