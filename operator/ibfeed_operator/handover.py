@@ -168,11 +168,16 @@ class _Step:
         target = self._targets.owners.get(conid) if conid in self._targets.contracts else None
         if target is not None and target not in self._holdings:
             return
-        placed = sorted(self._placed.get(conid, {}).items(), key=lambda item: item[1].epoch)
+        there = self._placed.get(conid, {})
+        only = there.get(target) if target is not None and len(there) == 1 else None
+        if target is not None and only is not None and only.state is EntryState.ACTIVE and not self._ends(target):
+            self._stay(target, only)  # it rests, as nearly all of them do
+            return
+        placed = sorted(there.items(), key=lambda item: item[1].epoch)
         active = [item for item in placed if item[1].state is EntryState.ACTIVE]
         retiring = [item for item in placed if item[1].state is EntryState.RETIRING]
         if target is not None:
-            target = self._heir(self._placed.get(conid, {}), [*retiring, *active], target)
+            target = self._heir(there, [*retiring, *active], target)
         for worker, entry in placed:
             if entry.state is EntryState.STANDBY and worker != target:
                 self._drop(worker, entry)
@@ -191,7 +196,7 @@ class _Step:
                     self._drop(worker, entry)
         elif retiring:
             self._succeed(conid, target, retiring)
-        elif target in self._placed.get(conid, {}) or self._room(target):
+        elif target in there or self._room(target):
             self._activate(target, conid, ())
 
     def _heir(self, placed: Mapping[int, Entry], had: Sequence[tuple[int, Entry]], target: int) -> int:
@@ -314,7 +319,8 @@ class _Step:
             if entry.state is EntryState.ACTIVE:
                 depth = entry.conid in self._targets.ladders and free > 0
                 free -= depth
-                entry = msgspec.structs.replace(entry, depth=depth)
+                if depth is not entry.depth:
+                    entry = msgspec.structs.replace(entry, depth=depth)
             result.append(entry)
         return tuple(result)
 
