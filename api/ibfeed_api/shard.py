@@ -85,3 +85,8 @@ class ShardStatus(_Base, frozen=True, kw_only=True):
     lines: str = ""  # "6/100", for the printer column
     last_tick_time: str | None = None
     contracts: tuple[Report, ...] = ()
+
+
+# msgspec learns a type when it first meets it, and the process dies if two threads then do so at the same moment. So it
+# meets them here: in a worker, the thread that follows the shard is not the one that reads its status.
+_LEARNT = (msgspec.json.Decoder(ShardSpec), msgspec.json.Decoder(ShardStatus))
