@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ownership.verdict import Gap, Records, Sent, Window, Written, delivery, inexact, unreported, zombies
+from ownership.verdict import Gap, Records, Sent, Window, Written, delivery, inexact, moves, unreported, zombies
 
 Spans = Sequence[tuple[int, int]]
 """Begin and end (ms) of the times in which the market was open, in order."""
@@ -27,12 +27,15 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``missing``: updates that are not on Kafka, ``lost``: those of them that no gap excuses.
+    """``moves``: how often a contract went on at another worker. ``missing``: updates that are not on Kafka, ``lost``:
+    those of them that no gap excuses.
 
-    ``gap_share``: by cause, the part of all contracts' trading time that lies in gaps.
+    By cause: ``empty_gaps``, in which no update is missing; ``gap_share``, the part of all contracts' trading time that
+    lies in gaps; ``longest_gap_s``, the longest's seconds of trading.
     """
 
     expected: int
+    moves: int
     missing: int
     lost: int
     duplicated: int
@@ -42,7 +45,9 @@ class Outcome:
     gaps: Mapping[str, int]  # by cause
     unbounded: int  # gaps that say nothing of one of their ends
     inexact: int  # gaps whose bounds are not two records that follow each other
+    empty_gaps: Mapping[str, int]
     gap_share: Mapping[str, float]
+    longest_gap_s: Mapping[str, float]
     examples: tuple[str, ...] = field(default=())
 
     @property
@@ -57,9 +62,13 @@ def judge(sent: Sent, written: Records, told: Collection[Told], window: Window, 
     known = [one.gap for one in bounded if window.holds(one.gap.to_ms or 0) and window.holds(one.gap.from_ms or 0)]
     lost = unreported(found.lost, written, [one.gap for one in bounded])
     wide = inexact(known, written)
+    empty = [one for one in bounded if len(unreported(found.lost, written, [one.gap])) == len(found.lost)]
+    covered = _covered(bounded, window, market_open)
+    whole = len(sent) * _within(window.begin_ms, window.end_ms, market_open)
     behind = [record for record in zombies(written) if window.holds(record.event_time)]
     return Outcome(
         expected=found.expected,
+        moves=moves({conid: [one for one in of if window.holds(one.event_time)] for conid, of in written.items()}),
         missing=len(found.lost),
         lost=len(lost),
         duplicated=len(found.duplicated),
@@ -69,7 +78,9 @@ def judge(sent: Sent, written: Records, told: Collection[Told], window: Window, 
         gaps=Counter(one.cause for one in told),
         unbounded=len(told) - len(bounded),
         inexact=len(wide),
-        gap_share=_share(bounded, window, market_open, contracts=len(sent)),
+        empty_gaps=Counter(one.cause for one in empty),
+        gap_share={cause: round(sum(ms) / whole, 6) if whole else 0.0 for cause, ms in covered.items()},
+        longest_gap_s={cause: max(ms) / 1000 for cause, ms in covered.items()},
         examples=(
             *(f"lost: {one}" for one in lost[:5]),
             *(f"duplicated: {one}" for one in found.duplicated[:5]),
@@ -80,14 +91,14 @@ def judge(sent: Sent, written: Records, told: Collection[Told], window: Window, 
     )
 
 
-def _share(told: Collection[Told], window: Window, market_open: Spans, *, contracts: int) -> dict[str, float]:
-    whole = contracts * _within(window.begin_ms, window.end_ms, market_open)
-    covered: dict[str, int] = defaultdict(int)
+def _covered(told: Collection[Told], window: Window, market_open: Spans) -> dict[str, list[int]]:
+    """By cause, in order: how long (ms) the market was open in each gap."""
+    covered: dict[str, list[int]] = defaultdict(list)
     for one in told:
         begin = max(window.begin_ms, one.gap.from_ms or 0)
         end = min(window.end_ms, one.gap.to_ms or 0)
-        covered[one.cause] += _within(begin, end, market_open)
-    return {cause: round(part / whole, 6) if whole else 0.0 for cause, part in sorted(covered.items())}
+        covered[one.cause].append(_within(begin, end, market_open))
+    return dict(sorted(covered.items()))
 
 
 def _within(begin: int, end: int, spans: Spans) -> int:

@@ -85,4 +85,12 @@ def test_the_share_of_gaps_counts_only_time_in_which_the_market_was_open() -> No
     told = [gap(1000, 3000, "a"), gap(4000, 9000, "b")]
     found = judge({CL: TIMES}, {CL: records(*TIMES)}, told, ALL, [(0, 2000), (8000, 10_000)])
     assert found.gap_share == {"a": 0.25, "b": 0.25}
+    assert found.longest_gap_s == {"a": 1.0, "b": 1.0}
     assert found.gaps == {"a": 1, "b": 1}
+
+
+def test_gaps_in_which_nothing_is_missing_are_told() -> None:
+    told = [gap(1000, 2000, "a"), gap(2000, 4000, "a"), gap(4000, 5000, "b")]
+    found = judged(records(1000, 2000, 4000, 5000), *told)
+    assert found.clean
+    assert found.empty_gaps == {"a": 1, "b": 1}
