@@ -148,7 +148,7 @@ class Health(StrEnum):
 class WorkerHealth:
     state: Health
     reason: str = ""  # one sentence for a person, when not streaming
-    settling: str = ""  # the same when it streams, but is not given contracts yet
+    settling: str = ""  # what it was, so that it is not given contracts yet although it streams
     renewing: bool = False  # its scheduled login is under way, or what is its own is on the way back from it
 
     @property
@@ -225,5 +225,5 @@ class Situation:
     stranded: frozenset[int] = frozenset()  # conids that stay at a drained worker, since nobody else has a line
     handing_s: Mapping[int, float] = field(default_factory=dict)  # conid -> how long it has been seen in a hand-over
     balanced: bool = False  # all workers share, as even as can be, and no contract is on the move
-    on_hold: bool = False  # most workers lost their sessions together: IB's doing, so nothing is moved
+    on_hold: bool = False  # most workers lost their sessions or feeds together: IB's doing, so nothing is moved
     trouble: str = ""  # why reconciling itself fails (API errors), when it has lasted

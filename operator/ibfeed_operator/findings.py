@@ -156,7 +156,10 @@ def _depth_missing(situation: Situation) -> list[str]:
 
 def _rebalancing(situation: Situation, coverage: Coverage) -> Finding:
     if situation.on_hold:
-        message = "most workers lost their sessions together: contracts stay where they are until IB lets them back in"
+        message = (
+            "most workers lost their sessions, or hear nothing of IB, together: "
+            "contracts stay where they are until IB lets them back in"
+        )
         return Finding(Condition.REBALANCING, FALSE, Reason.STABLE, message)
     moving = set(coverage.moving)
     moving |= {item.conid for item in situation.unassigned if item.reason is UnassignedReason.MOVING}

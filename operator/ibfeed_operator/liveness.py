@@ -8,9 +8,11 @@ Five things are told apart, since they allow different things:
 - *relieved*: it streams and asks to log in anew on schedule; one of a feed at a time is treated as leaving until then;
 - *returning*: its process lost its session moments ago, or gave it up on schedule, or most workers lost theirs together
   (then it is IB's daily reset or maintenance, and moving contracts about helps nobody), or all were down and come back
-  one by one (a resumed feed, a node that was started again): it keeps its contracts for a while.
+  one by one (a resumed feed, a node that was started again): it keeps its contracts for a while. So does one whose
+  feed is silent, for as long as nobody else is seen to hear anything either (``hearing.py``).
 
-A worker that streams may be *settling*: it was lost again and again, and is not given contracts yet (``trust.py``).
+A worker that streams may be *settling*: it was lost again and again (``trust.py``), or its feed was silent and nothing
+has shown yet that it is not, so it is not given contracts yet.
 
 Ages are measured by the operator's own monotonic clock, which the caller passes in.
 """
@@ -24,6 +26,7 @@ from typing import Final
 
 from ibfeed_api.names import Reason, Session
 from ibfeed_operator.facts import AccountLease, Health, Pod, Shard, WorkerHealth
+from ibfeed_operator.hearing import DOUBT, Hearing
 from ibfeed_operator.trust import Record
 
 LEASE_EXPIRY_S: Final = 10.0  # a worker stops by itself after 8 s without a renewal
@@ -63,7 +66,7 @@ class Sighting:
 class Verdict:
     health: WorkerHealth
     silent: bool
-    held: bool = False  # returning because most workers lost their sessions together
+    held: bool = False  # returning because most workers lost their sessions, or their feeds, together
     relieved: bool = False  # leaving for as long as its scheduled login takes; what is its own comes back to it
 
 
@@ -92,6 +95,7 @@ class _Outage:
     mass: bool = False  # most were down
     total: bool = False  # nobody streamed
     died: bool = False  # its process has ended: a successor that logs in takes seconds, and repairs nothing
+    mute: bool = False  # it has a session or is about to, but IB sends it nothing
 
 
 class Liveness:
@@ -102,17 +106,21 @@ class Liveness:
         self._outages: dict[int, _Outage] = {}
         self._processes: dict[int, str] = {}  # start of the process that had a session last
         self._records: dict[int, Record] = {}
+        self._hearing = Hearing()
         self._most_down = False
         self._last_return: float | None = None  # of a worker that was down together with others
 
     def judge(self, sightings: Mapping[int, Sighting], now: float) -> dict[int, Verdict]:
         """Return a verdict for each sighting. ``now`` is monotonic, in seconds."""
         diagnoses = {index: _diagnose(sighting) for index, sighting in sightings.items()}
+        self._hearing.see({index: _last_tick(sighting) for index, sighting in sightings.items()}, now)
         for index in list(self._outages):
             if index not in diagnoses:
                 del self._outages[index]
             elif diagnoses[index].has_session:
                 outage = self._outages.pop(index)
+                if outage.mute and not self._hearing.hears(index, outage.since):
+                    self._hearing.doubt(index, now)
                 self._last_return = now if outage.mass or outage.total else self._last_return
         for index in self._processes.keys() - diagnoses.keys():
             del self._processes[index]
@@ -125,6 +133,7 @@ class Liveness:
                 outage = self._outages.setdefault(index, _Outage(since=now))
                 replaced = self._processes.get(index, diagnosis.process) != diagnosis.process
                 outage.died = outage.died or diagnosis.dead or replaced
+                outage.mute = diagnosis.mute or (outage.mute and not diagnosis.troubled)
         holders = [index for index, sighting in sightings.items() if sighting.holds]
         down = [i for i in holders if not diagnoses[i].has_session and not diagnoses[i].logging_in_anew]
         self._most_down = 2 * len(down) > len(holders)
@@ -136,7 +145,11 @@ class Liveness:
             for outage in self._outages.values():
                 outage.total = True
         relieved = None if down else _next_to_relieve(sightings, diagnoses)
-        verdicts = {index: self._verdict(sightings[index], diagnoses[index], now) for index in sightings}
+        mute = {index for index, outage in self._outages.items() if outage.mute}
+        deaf = {index for index in mute if self._is_deaf_alone(index, sightings, diagnoses, now)}
+        verdicts = {
+            index: self._verdict(sightings[index], diagnoses[index], now, alone=index in deaf) for index in sightings
+        }
         if relieved is not None:
             health = WorkerHealth(state=Health.LEAVING, reason="it is about to log in again on schedule", renewing=True)
             verdicts[relieved] = Verdict(health=health, silent=False, relieved=True)
@@ -151,7 +164,20 @@ class Liveness:
         ends += [LEASE_EXPIRY_S - sighting.lease.renew_seen_age_s for sighting in sightings.values() if sighting.lease]
         return min((end for end in ends if end > 0), default=LEASE_EXPIRY_S)
 
-    def _verdict(self, sighting: Sighting, diagnosis: _Diagnosis, now: float) -> Verdict:
+    def _is_deaf_alone(
+        self, index: int, sightings: Mapping[int, Sighting], diagnoses: Mapping[int, _Diagnosis], now: float
+    ) -> bool:
+        """Whether another worker hears IB meanwhile; or nobody else had anything to hear, and one could try."""
+        others = [other for other in sightings if other != index]
+        with_session = [other for other in others if diagnoses[other].has_session]
+        if any(self._hearing.hears(other, self._outages[index].since) for other in with_session):
+            return True
+        if any(sightings[other].holds for other in others):
+            return False
+        return any(not self._hearing.doubted(other, now) for other in with_session)
+
+    def _verdict(self, sighting: Sighting, diagnosis: _Diagnosis, now: float, *, alone: bool) -> Verdict:
+        """``alone``: if its feed is silent, that is its own, and not IB's."""
         outage = self._outages.get(sighting.index)
         lasted = now - outage.since if outage is not None else 0.0
         lends = sighting.shard is not None and bool(sighting.shard.spec.home)
@@ -172,13 +198,16 @@ class Liveness:
             return verdict(Health.RETURNING, held=True)
         if outage.died or not diagnosis.repairing:
             return verdict(Health.LOST)
-        if outage.mass and lasted < HOLD_S and (self._most_down or others_return):
+        if outage.mute and not alone:
+            return verdict(Health.RETURNING, held=outage.mass)
+        most_down = self._most_down and not outage.mute
+        if outage.mass and lasted < HOLD_S and (most_down or others_return):
             return verdict(Health.RETURNING, held=True)
         grace = RELOGIN_GRACE_S if diagnosis.logging_in_anew else SESSION_GRACE_S
         return verdict(Health.RETURNING if lasted < grace else Health.LOST)
 
     def _settle(self, sighting: Sighting, verdict: Verdict, now: float) -> Verdict:
-        """Mark who streams, but is not to be trusted with contracts yet."""
+        """Mark who says that it streams, but is not to be trusted with contracts yet."""
         index, pod, streams = sighting.index, sighting.pod, verdict.health.streaming
         if pod is None:
             self._records.pop(index, None)
@@ -190,9 +219,11 @@ class Liveness:
             self._records[index] = record
         lost = verdict.health.state is Health.LOST and not is_leaving(sighting)  # who was told to go is not at fault
         record.see(streams=streams, lost=lost, now=now)
-        if not streams or not record.left_s(now):
-            return verdict
-        return replace(verdict, health=replace(verdict.health, settling=record.text))
+        if streams and record.left_s(now):
+            return replace(verdict, health=replace(verdict.health, settling=record.text))
+        if streams and self._hearing.doubted(index, now):
+            return replace(verdict, health=replace(verdict.health, settling=DOUBT))
+        return verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +234,8 @@ class _Diagnosis:
     dead: bool = False
     process: str = ""  # start of the process that has reported last
     repairing: bool = False
+    mute: bool = False  # as it says: it would stream if IB sent anything
+    troubled: bool = False  # it says that something else is wrong
     relogin_due: bool = False  # streaming, and would log in anew if it were relieved
     logging_in_anew: bool = False  # it has been
     parked: bool = False
@@ -243,6 +276,8 @@ def _diagnose(sighting: Sighting) -> _Diagnosis:
             silent=expired,
             process=process,
             repairing=repairing,
+            mute=repairing and status.reason == Reason.FEED_SILENT,
+            troubled=not repairing or status.reason not in ("", Reason.FEED_SILENT),
             logging_in_anew=repairing and status.reason == Reason.RELOGIN_DUE,
             parked=parked,
             reason=reason,
@@ -251,6 +286,11 @@ def _diagnose(sighting: Sighting) -> _Diagnosis:
         reason = "it does not hold the Lease of its account"
         return _Diagnosis(silent=expired, process=process, reason=reason)
     return _Diagnosis(streaming=True, process=process, relogin_due=status.reason == Reason.RELOGIN_DUE)
+
+
+def _last_tick(sighting: Sighting) -> str | None:
+    status = sighting.shard.status if sighting.shard is not None else None
+    return status.last_tick_time if status is not None else None
 
 
 def _next_to_relieve(sightings: Mapping[int, Sighting], diagnoses: Mapping[int, _Diagnosis]) -> int | None:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from component.scripted_gateway import Worker, entry, streaming, topics, working
@@ -137,9 +138,18 @@ async def test_all_silent_ends_the_connection_again_and_again_ever_later_until_s
                 waits.append(clock() - begun)
             assert [(end.reason, end.silent_in_a_row) for end in ends] == [(End.SILENT_FEED, n) for n in (1, 2, 3)]
             assert waits[2] > waits[1]
+            async with streaming(worker, link):
+                told = len(worker.sessions)
+                await worker.until(lambda: worker.feeder.lines_used == 3 and len(worker.sessions) > told)
+                assert worker.sessions[-1].authenticated
+                assert worker.feeder.mute, "IB has the session, but sends nothing"
+                worker.feeder.obey(())
+                await worker.until(lambda: not worker.feeder.mute)  # of nobody anything is due
             venue.clear()
+            worker.feeder.obey(tuple(msgspec.structs.replace(one, epoch=2) for one in entries))
             async with streaming(worker, link) as life:
                 await worker.until(lambda: states(worker) == PUBLISHING)
+                assert not worker.feeder.mute
                 venue.fault("silent_feed", username="paper1")
                 assert (await asyncio.wait_for(life, 20)).silent_in_a_row == 1
 

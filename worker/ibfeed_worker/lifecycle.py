@@ -266,6 +266,8 @@ class Worker:
         if facts.authenticated is False or facts.competing is True:
             if self._conversation is not None:
                 self._conversation.nudge()
+        elif facts.authenticated is True and self._feeder is not None and self._feeder.mute:
+            self._board.say(Session.RECONNECTING, Reason.FEED_SILENT, "IB has the session again, but sends nothing yet")
         elif facts.authenticated is True:
             self._streamed = True
             self._board.say(Session.STREAMING)

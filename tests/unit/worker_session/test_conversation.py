@@ -364,6 +364,8 @@ def test_a_silent_feed_is_connected_anew_then_opened_anew_then_logged_in_anew() 
         scene.stream_life = 40.0
         scene.stream_ends = [StreamEnd(End.SILENT_FEED, "no market data", silent_in_a_row=n) for n in (1, 2, 3)]
         initialised: list[int] = []
+        said: list[str] = []
+        scene.board._on_change = lambda: said.append(scene.board.reason)
         talk = asyncio.create_task(scene.conversation.run())
         for count in (1, 2, 3):
             while len(scene.streams) < count:  # noqa: ASYNC110 - its sleep takes no time
@@ -376,5 +378,6 @@ def test_a_silent_feed_is_connected_anew_then_opened_anew_then_logged_in_anew() 
         assert initialised == [0, 0, 1]
         assert scene.logins == 1
         assert (scene.board.session, scene.board.reason) == (Session.RECONNECTING, Reason.FEED_SILENT)
+        assert set(said) == {"", Reason.FEED_SILENT}, "nothing else is wrong with the session"
 
     play(act)

@@ -123,8 +123,8 @@ class Conversation:
                     return
             await asyncio.sleep(_SETTLE_LOOK_S)
 
-    async def _reopen(self, *, compete: bool) -> None:
-        self._board.say(Session.RECONNECTING, Reason.SESSION_LOST, "opening the brokerage session again")
+    async def _reopen(self, *, compete: bool, why: Reason = Reason.SESSION_LOST) -> None:
+        self._board.say(Session.RECONNECTING, why, "opening the brokerage session again")
         said = await self._rest.reopen(compete=compete)
         if isinstance(said, AuthStatus) and said.authenticated:
             _log.info("brokerage session is open again")
@@ -165,7 +165,7 @@ class Conversation:
         wait for data, so that nothing of it becomes a habit."""
         self._board.say(Session.RECONNECTING, Reason.FEED_SILENT, end.text)
         if end.silent_in_a_row == 2:
-            await self._reopen(compete=self._accounts.compete)
+            await self._reopen(compete=self._accounts.compete, why=Reason.FEED_SILENT)
         elif end.silent_in_a_row > 2:
             raise Setback(Reason.FEED_SILENT, f"{end.text}, on {end.silent_in_a_row} connections in a row")
 

@@ -61,7 +61,8 @@ class Feeder:
         timing: Timing | None = None,
         connect: Connect = connect,
     ) -> None:
-        """``on_change``: reports or Kafka's status are other ones. ``on_session``: IB said something of the session.
+        """``on_change``: reports or Kafka's status are other ones. ``on_session``: IB said something of the session, or
+        the feed is no longer ``mute``.
         ``may_write``: whether the account is ours at this moment. ``left_behind``: conid to the epoch under which an
         earlier process published: that is over. ``hours``: when a contract trades; without them silence is not judged.
 
@@ -198,6 +199,11 @@ class Feeder:
         return self._publisher.counters
 
     @property
+    def mute(self) -> bool:
+        """Whether the feed was found silent as a whole, and has not spoken since; whatever IB says of the session."""
+        return self._watch.mute
+
+    @property
     def owes(self) -> bool:
         """Whether anything is ours to publish, or not released yet."""
         return any(c.publishes or (c.retiring and not c.released) for c in self._contracts.values())
@@ -257,9 +263,12 @@ class Feeder:
                 contract.suspect("IB may have stopped sending before the subscription was renewed")
 
     def judge(self, subscribed: Collection[int]) -> Verdict:
+        mute = self._watch.mute
         verdict = self._watch.look(self._contracts, subscribed, time.time())
         if verdict.died:
             self._on_change()
+        if mute and not self._watch.mute:
+            self._say_session()
         return verdict
 
     def on_ladder(self) -> None:
@@ -271,8 +280,11 @@ class Feeder:
         if facts != self._session:
             self._session = facts
             self._tell("session", None, _describe(facts))
+        self._say_session()
+
+    def _say_session(self) -> None:
         if self._on_session is not None:
-            self._on_session(facts)
+            self._on_session(self._session)
 
     def on_smd(self, frame: SmdFrame, received_ns: int) -> None:
         conid = frame.conid if type(frame.conid) is int else frame.contract()
@@ -310,6 +322,10 @@ class Feeder:
         contract.confirmed, contract.confirmed_ns = True, received_ns
         asyncio.get_running_loop().call_later(self._timing.overlap, self._overlap, contract.entry.conid, received_ns)
         self._tell_state(contract)
+        mute = self._watch.mute
+        self._watch.heard()
+        if mute:
+            self._say_session()
 
     def _overlap(self, conid: int, since_ns: int) -> None:
         contract = self._contracts.get(conid)

@@ -23,7 +23,7 @@ class Watch:
         self._hours: Final = hours
         self._feed = Feed()
         self.silent_in_a_row = 0  # connections that brought nothing
-        self._connected_at = 0.0
+        self._trading = False  # at least one contract that is watched
         self.suspected = 0
         self.died = 0
 
@@ -32,11 +32,22 @@ class Watch:
         """Contracts that IB sends nothing of."""
         return sum(line.dead for line in self._feed.lines.values())
 
+    @property
+    def mute(self) -> bool:
+        """Whether the connection before this one brought nothing, and nothing has come since, though something trades.
+
+        That IB has the session proves nothing then.
+        """
+        return self.silent_in_a_row > 0 and self._trading
+
+    def heard(self) -> None:
+        """A frame came, the first one of its contract."""
+        self.silent_in_a_row = 0
+
     def begin(self, now: float) -> None:
         """A connection: every contract is asked for anew. What is known of their pace stays."""
         asked = {conid: line.begun(now) for conid, line in self._feed.lines.items()}
         self._feed = Feed(asked)
-        self._connected_at = now
 
     def look(self, contracts: Mapping[int, Contract], subscribed: Collection[int], now: float) -> Verdict:
         """Whom to ask and whom to subscribe anew; they are told of it, so that what is missing becomes a gap."""
@@ -45,6 +56,7 @@ class Watch:
             conid: Sight(contract.last_frame_s, self._hours(contract.entry).open_since(now))
             for conid, contract in watched.items()
         }
+        self._trading = any(sight.open_since is not None for sight in sights.values())
         verdict = judge(self._feed, sights, now, self._patience, silent_before=self.silent_in_a_row)
         self._feed = verdict.feed
         self.suspected += len(verdict.renew)
@@ -56,8 +68,6 @@ class Watch:
             if contract.confirmed:
                 _log.warning("IB sends nothing of a contract: subscribing it anew", symbol=contract.entry.symbol)
             contract.disconnected(SILENT)
-        if any(line.heard is not None and line.heard > self._connected_at for line in verdict.feed.lines.values()):
-            self.silent_in_a_row = 0
         self.silent_in_a_row += verdict.silent
         return verdict
 
