@@ -19,6 +19,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from ibfeed_api.feed import Kafka
+from ibfeed_local import compiled
+from ibfeed_local.state import State
 from support.certificates import Certificate
 from worker.flood import Order
 from worker.lap import Job
@@ -52,6 +54,12 @@ class Outcome:
     @property
     def per_cpu_s(self) -> float:
         return self.ticks / self.cpu_seconds
+
+
+def ours() -> list[str | Path]:
+    """The worker's feeder, compiled as in its image."""
+    imports = f"{compiled.folder(State.from_environment())}{os.pathsep}{os.environ['PYTHONPATH']}"
+    return ["env", f"PYTHONPATH={imports}", sys.executable, "-m", "worker.ours"]
 
 
 class Track:

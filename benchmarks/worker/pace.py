@@ -6,7 +6,6 @@ Sent and consumed on the other processor than the worker's, where the broker is,
 from __future__ import annotations
 
 import asyncio
-import sys
 import tempfile
 import threading
 import time
@@ -22,7 +21,7 @@ from ownership.verdict import quantile
 from support.broker import Broker
 from worker.frames import FIRST_CONID, PACE_MS
 from worker.lap import WARM
-from worker.laps import CONTRACTS, PARTITIONS, Outcome, Track
+from worker.laps import CONTRACTS, PARTITIONS, Outcome, Track, ours
 from worker.throughput import SIDE_TOPICS
 from worker.verdict import median
 
@@ -76,7 +75,7 @@ def _window(track: Track, topic: str) -> tuple[Outcome, dict[tuple[int, int], in
         track.topic(topic + SIDE_TOPICS[1], 1),
         _Arrivals(track.servers, topic) as consumer,
     ):
-        found = track.run([sys.executable, "-m", "worker.ours"], topic, UPDATES, UPDATES, per_s=PER_S)
+        found = track.run(ours(), topic, UPDATES, UPDATES, per_s=PER_S)
         return found, consumer.all_of(UPDATES)
 
 

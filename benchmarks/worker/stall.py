@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from support.broker import Broker
-from worker.laps import PARTITIONS, Track
+from worker.laps import PARTITIONS, Track, ours
 from worker.records import written
 from worker.throughput import SIDE_TOPICS
 from worker.verdict import faults_of
@@ -54,7 +53,7 @@ def _stalled(track: Track, broker: Broker, what: str) -> int:
         if stalling is not None:
             stalling.start()
         found = track.run(
-            [sys.executable, "-m", "worker.ours"],
+            ours(),
             topic,
             UPDATES,
             UPDATES,

@@ -17,7 +17,7 @@ from typing import Any, Final
 from ibfeed_local import peers
 from ibfeed_local.state import State
 from support.broker import Broker
-from worker.laps import CONTRACTS, FLOOD_LINGER_MS, PARTITIONS, Outcome, Track
+from worker.laps import CONTRACTS, FLOOD_LINGER_MS, PARTITIONS, Outcome, Track, ours
 from worker.records import written
 from worker.verdict import faults_of, median, ratio_of_medians
 
@@ -60,7 +60,7 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
 def _window(track: Track, name: str, number: int) -> Outcome:
     """Raises AssertionError if what is on Kafka is not what was sent."""
     python = peers.python(State.from_environment()) if name.startswith("peer_") else Path(sys.executable)
-    command = [python, "-m", f"worker.{name}"]
+    command = ours() if name == "ours" else [python, "-m", f"worker.{name}"]
     topic = f"bench-{name}-{number}"
     with track.topic(topic, PARTITIONS):
         if name == "peer_cryptofeed":

@@ -41,7 +41,12 @@ class Image:
 
 OPERATOR = Image("operator", ("api/ibfeed_api", "operator/ibfeed_operator", "requirements/operator.txt"))
 WORKER = Image(
-    "worker", ("api/ibfeed_api", "worker/ibfeed_worker", "worker/image", "requirements/worker.txt"), gateway=True
+    "worker",
+    (
+        *("api/ibfeed_api", "worker/ibfeed_worker", "worker/image"),
+        *("requirements/worker.txt", "requirements/compile.txt"),
+    ),
+    gateway=True,
 )
 SIMULATOR = Image("simulator", ("simulator/ibfeed_simulator", "requirements/simulator.txt"))
 PRODUCT = (SIMULATOR, OPERATOR, WORKER)

@@ -11,6 +11,7 @@ UV = "uv==0.9.10"
 EXTRAS = {
     "operator": ("operator",),
     "worker": ("worker",),
+    "compile": ("compile",),
     "simulator": ("simulator",),
     "dev": ("operator", "worker", "simulator", "dev"),
 }

@@ -27,6 +27,7 @@ CLUSTER = {
     "openjdk-17-jre-headless": "java",
     "maven": "mvn",
 }
+COMPILER = {"gcc": "gcc", "python3-dev": "python3-config"}
 BROWSER = {"chromium": "chromium", "chromium-driver": "chromedriver"}
 
 

@@ -19,6 +19,7 @@ from ibfeed_local import (
     buildah,
     cluster,
     command,
+    compiled,
     deploy,
     golang,
     images,
@@ -151,6 +152,8 @@ def test(state: State) -> int:
     with _alone(state) as progress:
         with progress.step("a browser for the tests") as step:
             step.result = " ".join(packages.install(state, packages.BROWSER)) or "there already"
+        with progress.step("the worker's modules, compiled") as step:
+            step.result = compiled.build(state)
         _deployed(state, progress)
     return _verdict(verify.on_the_cluster(state))
 
@@ -174,6 +177,8 @@ def bench_worker(state: State) -> int:
         _start(state, progress)
         with progress.step("what others' clients need") as step:
             step.result = peers.build(state)
+        with progress.step("the worker's modules, compiled") as step:
+            step.result = compiled.build(state)
     return bench.run(state, "worker")
 
 

@@ -6,13 +6,15 @@ import os
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from ibfeed_local import layout
+from ibfeed_local import compiled, layout
 from ibfeed_local.command import attached
 from ibfeed_local.daemons import MARK
 from ibfeed_local.progress import headline
 from ibfeed_local.state import SOURCE, State
 
 PACKAGES = ("api/ibfeed_api", "operator/ibfeed_operator", "worker/ibfeed_worker", "simulator/ibfeed_simulator")
+# What runs a second time on the form that the worker's image has. The suites on the cluster run that image.
+DATA_PATH = ("tests/unit/worker_stream", "tests/component/test_stream_kafka.py")
 TYPED = (*PACKAGES, "local/ibfeed_local", "worker/image")
 
 
@@ -45,8 +47,11 @@ def fast(state: State) -> int:
 
 def on_the_cluster(state: State) -> int:
     """Component, hollow and cluster tests, which need `up`."""
+    headline("the data path, compiled")
+    imports = f"pythonpath={compiled.folder(state)} operator simulator local tests benchmarks"
+    failures = int(bool(_pytest(state, *DATA_PATH, "-q", "-n", "3", "-o", imports)))
     headline("tests/component")
-    failures = int(bool(_pytest(state, "tests/component", "-v", "-n", "3")))
+    failures += bool(_pytest(state, "tests/component", "-v", "-n", "3"))
     headline("tests/hollow")
     # The tests of one file share a control plane, no two files do.
     failures += bool(_pytest(state, "tests/hollow", "-v", "-n", "2", "--dist", "loadfile"))
@@ -56,7 +61,7 @@ def on_the_cluster(state: State) -> int:
     if failures:
         # The first suite's report is thousands of lines up by now, and a log is often kept by its end only.
         headline("what failed")
-        for suite in ("component", "hollow", "cluster"):
+        for suite in (Path(DATA_PATH[0]).name, "component", "hollow", "cluster"):
             report = _report(state, suite)
             lines = failed(report.read_text()) if report.exists() else [f"tests/{suite} ended before its report"]
             print("\n".join(lines), flush=True)

@@ -3,7 +3,8 @@ for."""
 
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, Full, connect
 from ibfeed_worker.publish.channel import Channel, Deliveries
-from ibfeed_worker.publish.publisher import Counters, Publisher
+from ibfeed_worker.publish.outbox import Counters
+from ibfeed_worker.publish.publisher import Publisher
 from ibfeed_worker.publish.tail import Tail
 
 __all__ = [

@@ -127,7 +127,9 @@ class _Confluent:
         self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, delivered: Delivered
     ) -> None:
         try:
-            self._producer.produce(topic, value, key, partition, delivered, headers=headers)
+            # By place: names would make a dictionary for each record. In between: another name for `delivered`, and no
+            # timestamp of our own.
+            self._producer.produce(topic, value, key, partition, delivered, None, 0, headers)
         except BufferError:
             raise Full from None
         except KafkaException as error:

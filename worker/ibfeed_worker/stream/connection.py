@@ -29,6 +29,7 @@ _SAMPLE_PAUSE_S: Final = 30.0
 _SAMPLE_LENGTH: Final = 200
 _UNHEEDED_S: Final = 5.0  # what is on its way when a subscription ends still comes
 _MOST_DOUBLINGS: Final = 6
+_BINARY: Final = WSMsgType.BINARY  # what IB sends; to look a member up, or hash it, costs more than to decode
 _MESSAGES: Final = frozenset((WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.CONTINUATION))
 
 
@@ -306,7 +307,7 @@ class Connection(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
-        if kind in _MESSAGES:
+        if kind is _BINARY or kind in _MESSAGES:
             self.on_message(frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
             self._finish(End.CLOSED, f"closed by the gateway with code {frame.get_close_code()}")

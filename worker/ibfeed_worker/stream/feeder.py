@@ -85,6 +85,7 @@ class Feeder:
             may_write=may_write,
             connect=connect,
         )
+        self._outbox: Final = self._publisher.outbox
         self._contracts: dict[int, Contract] = {}
         self._epochs: dict[int, int] = {}  # conid -> the highest epoch seen
         self._sent: dict[int, int] = {}  # conid -> event time of the latest record of the assignments that are over
@@ -196,7 +197,7 @@ class Feeder:
     @property
     def published(self) -> Published:
         """What was given to Kafka so far, and what became of it."""
-        return self._publisher.counters
+        return self._outbox.counters
 
     @property
     def mute(self) -> bool:
@@ -302,7 +303,7 @@ class Feeder:
         if isinstance(outcome, Tick):
             if contract.flows and not contract.interrupted:
                 contract.count += 1
-                self._publisher.publish(contract.channel, outcome)
+                self._outbox.publish(contract.channel, outcome)
             else:
                 self._take_up(contract, outcome, before)
         else:
@@ -449,7 +450,7 @@ class Feeder:
         contract.count += 1
         if why:
             self._tell("gap", contract, why, from_ms=before, to_ms=tick.event_time)
-        self._publisher.publish(contract.channel, tick)
+        self._outbox.publish(contract.channel, tick)
 
     def _look(self) -> None:
         """Ask Kafka for all contracts that wait for it, in one go."""
@@ -489,8 +490,8 @@ class Feeder:
         """Its epoch is over. What was not given to Kafka is held, in case that we go on."""
         if isinstance(contract.channel.waiting, Tick):
             contract.held.put_back(contract.channel.waiting)
-        self._publisher.abandon(contract.channel)
-        self._publisher.abandon(contract.depth.channel)
+        self._outbox.abandon(contract.channel)
+        self._outbox.abandon(contract.depth.channel)
         if contract.sent is not None:
             self._sent[contract.entry.conid] = contract.sent
 
@@ -521,7 +522,7 @@ class Feeder:
     def _publish_book(self, depth: Depth, record: DepthRecord | None) -> None:
         if record is not None:
             self._books_crossed += CROSSED in record.flags
-            self._publisher.publish_book(depth.channel, record, lambda: depth.whole(record.event_time))
+            self._outbox.publish_book(depth.channel, record, lambda: depth.whole(record.event_time))
 
     def _watch_ladder(self, contract: Contract, received_ns: int) -> None:
         """The contract's quote has changed: rows should come, too."""
@@ -575,12 +576,12 @@ class Feeder:
             to_ms=to_ms,
             detail=detail,
         )
-        self._publisher.event(event, entry.slot if entry else 0)
+        self._outbox.event(event, entry.slot if entry else 0)
 
     def _reading(self) -> metrics.Reading:
         return metrics.Reading(
             stream=self._counters,
-            publish=self._publisher.counters,
+            publish=self._outbox.counters,
             withheld=self._withheld,
             outgrown=self._outgrown,
             unassigned=self._unassigned,
@@ -593,7 +594,7 @@ class Feeder:
             lines_dead=self._watch.dead,
             hours_unknown=self._watch.unknown(self._contracts.values(), time.time()),
             lines=self.lines_used,
-            backlog=self._publisher.backlog,
+            backlog=self._outbox.backlog,
             reachable=self._publisher.status.reachable,
             last_tick=self.last_tick,
         )

@@ -13,7 +13,9 @@ FIELDS: Final = ("31", "7059", "84", "88", "86", "85", "7762", "87", "7697", "65
 
 
 class SmdFrame(msgspec.Struct, kw_only=True, gc=False):
-    """An ``smd`` frame. The first one of a subscription is full, later ones carry only what has changed."""
+    """An ``smd`` frame. The first one of a subscription is full, later ones carry only what has changed.
+
+    The normaliser reads the fields by their places here."""
 
     topic: str = ""
     conid: int | str | None = None
@@ -25,8 +27,8 @@ class SmdFrame(msgspec.Struct, kw_only=True, gc=False):
     ask: str | None = msgspec.field(name="86", default=None)
     ask_size: str | None = msgspec.field(name="85", default=None)
     volume: str | None = msgspec.field(name="7762", default=None)
-    rounded_volume: str | None = msgspec.field(name="87", default=None)
     open_interest: str | None = msgspec.field(name="7697", default=None)
+    rounded_volume: str | None = msgspec.field(name="87", default=None)
     market_data_type: str | None = msgspec.field(name="6509", default=None)
 
     def contract(self) -> int | None:

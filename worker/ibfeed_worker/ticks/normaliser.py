@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
+
+from msgspec.structs import astuple, fields
 
 from ibfeed_api.records import Number, Tick
 from ibfeed_worker.ticks.frame import SmdFrame
 from ibfeed_worker.ticks.number import NotANumber, Reading, read, read_once
 
 _FIELD_FLAGS: Final = ("price", "size", "bid", "bid_size", "ask", "ask_size", "volume", "open_interest")
+_VALUES: Final = len(_FIELD_FLAGS)
+_VOLUME: Final = _FIELD_FLAGS.index("volume")
+# Where a frame has its fields, those of the flags one after the other. As a tuple it is read faster than by names.
+_PLACES: Final = {field.name: place for place, field in enumerate(fields(SmdFrame))}
+_UPDATED: Final = _PLACES["updated"]
+_PRICE: Final = _PLACES["price"]
+_ROUNDED_VOLUME: Final = _PLACES["rounded_volume"]
+_MARKET_DATA_TYPE: Final = _PLACES["market_data_type"]
 _TYPE_FLAG: Final = "market_data_type"
 _TYPE: Final = 1 << len(_FIELD_FLAGS)
 _SNAPSHOT: Final = _TYPE << 1
@@ -90,8 +100,10 @@ class Normaliser:
 
     def take(self, frame: SmdFrame, received_ns: int, seq: int) -> Tick | Withheld:
         """Merge ``frame``; return the tick with number ``seq``, or why there is none. Never raises."""
-        carries = self._merge(frame)
-        kind, time = self._type, frame.updated
+        said = astuple(frame)
+        carries = self._merge(said)
+        kind: str | None = self._type
+        time: int | None = said[_UPDATED]
         price, size, bid, bid_size, ask, ask_size, volume, open_interest = self._digits
         reading = self._values[0]
         if price is None or reading is None:
@@ -133,41 +145,25 @@ class Normaliser:
             volume,
             received_ns,
             seq,
-            _flags(changed, reading.mark, kind[:1]),
+            _flags(changed, reading.mark, kind),
         )
 
-    def _merge(self, frame: SmdFrame) -> bool:
+    def _merge(self, said: tuple[Any, ...]) -> bool:
         """Take over the frame's fields; whether there were any."""
         carries = False
-        if (text := frame.price) is not None:
-            carries = True
-            self._set(0, text)
-        if (text := frame.size) is not None:
-            carries = True
-            self._set(1, text)
-        if (text := frame.bid) is not None:
-            carries = True
-            self._set(2, text)
-        if (text := frame.bid_size) is not None:
-            carries = True
-            self._set(3, text)
-        if (text := frame.ask) is not None:
-            carries = True
-            self._set(4, text)
-        if (text := frame.ask_size) is not None:
-            carries = True
-            self._set(5, text)
-        if (text := frame.volume) is not None:
-            carries = self._exact_volume = True
-            self._set(6, text, read_once)
-        elif (text := frame.rounded_volume) is not None:
+        for place in range(_VALUES):
+            if (text := said[_PRICE + place]) is not None:
+                carries = True
+                if place == _VOLUME:
+                    self._exact_volume = True
+                    self._set(place, text, read_once)
+                else:
+                    self._set(place, text, read)
+        if (text := said[_ROUNDED_VOLUME]) is not None:
             carries = True
             if not self._exact_volume:
-                self._set(6, text, read_once)
-        if (text := frame.open_interest) is not None:
-            carries = True
-            self._set(7, text)
-        if kind := frame.market_data_type:
+                self._set(_VOLUME, text, read_once)
+        if kind := said[_MARKET_DATA_TYPE]:
             carries = True
             if len(kind) <= _LONGEST_TYPE and kind.isascii() and kind.isalpha():
                 self._type = kind
@@ -175,7 +171,7 @@ class Normaliser:
                 self.unreadable += 1
         return carries
 
-    def _set(self, place: int, text: str, how: Callable[[str], Reading | None] = read) -> None:
+    def _set(self, place: int, text: str, how: Callable[[str], Reading | None]) -> None:
         try:
             reading = how(text)
         except NotANumber:
@@ -206,6 +202,6 @@ def _flags(changed: int, mark: str, kind: str) -> list[str]:
     names = (*_FIELD_FLAGS, _TYPE_FLAG, "snapshot")
     flags = [name for place, name in enumerate(names) if changed >> place & 1]
     flags.extend(_MARKS.get(mark, ()))
-    if kind != "R":
-        flags.extend(_NOT_LIVE.get(kind, ("unverified",)))
+    if not kind.startswith("R"):
+        flags.extend(_NOT_LIVE.get(kind[0], ("unverified",)))
     return flags

@@ -5,7 +5,7 @@ from __future__ import annotations
 import decimal
 import re
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -22,7 +22,7 @@ _LONGEST: Final = 40
 _EXACT: Final = decimal.Context(prec=200, traps=[decimal.Inexact, decimal.InvalidOperation])
 
 
-class Reading(NamedTuple):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """A number as IB sent it: ``digits`` is the text of a JSON number with IB's own decimals.
 
     ``mark`` is the letter in front of a price: ``C`` for the previous close, ``H`` for a halted contract, else empty.

@@ -1,0 +1,32 @@
+"""``compile.py FOLDER``: compile, beside their sources, the modules that every tick passes (decision 25).
+
+FOLDER holds ``ibfeed_api`` and ``ibfeed_worker``. Run by an interpreter that has mypy and the worker's requirements.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+# No coroutines, which mypyc's code was seen to crash in, and no msgspec Structs, which it cannot compile.
+MODULES: Final = (
+    "ibfeed_worker/publish/channel.py",
+    "ibfeed_worker/publish/outbox.py",
+    "ibfeed_worker/stream/contract.py",
+    "ibfeed_worker/ticks/normaliser.py",
+)
+
+
+def main(folder: Path) -> int:
+    """The compiler's exit code."""
+    options = ("--strict", "--ignore-missing-imports", "--follow-untyped-imports", "--cache-dir", "build/types")
+    done = subprocess.run([sys.executable, "-m", "mypyc", *options, *MODULES], cwd=folder, check=False)
+    shutil.rmtree(folder / "build", ignore_errors=True)
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
