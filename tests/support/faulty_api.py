@@ -56,12 +56,13 @@ class Fault:
 
 @dataclass
 class FaultyApi:
-    """``writes``: all that came, in their order. ``faults``: those to come. ``gone``: watches that 410 shall end."""
+    """``writes``: all that came, in their order; ``done``: those that the API server accepted. ``faults``: those to come."""
 
     kubeconfig: Path
     upstream: str
     session: aiohttp.ClientSession
     writes: list[Write] = field(default_factory=list)
+    done: list[Write] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     watches: dict[web.StreamResponse, aiohttp.ClientResponse] = field(default_factory=dict)
 
@@ -87,13 +88,13 @@ class FaultyApi:
         self.writes.append(write)
         fault = next((fault for fault in self.faults if not fault.fired and fault.where(write)), None)
         if fault is None:
-            return await self._pass_on(request, body)
+            return await self._write(request, body, write)
         fault.fired = True
         if fault.before is not None:
             await fault.before()
         answer = web.Response()
         if fault.done:
-            answer = await self._pass_on(request, body)
+            answer = await self._write(request, body, write)
             fault.status = answer.status
         if fault.after is not None:
             await fault.after()
@@ -108,6 +109,12 @@ class FaultyApi:
         text = {"kind": "Status", "code": fault.answer, "message": f"a fault of the test: {fault.answer}"}
         headers = {"Retry-After": "1"} if fault.answer in (429, 503) else {}
         return web.json_response(text, status=fault.answer, headers=headers)
+
+    async def _write(self, request: web.Request, body: bytes, write: Write) -> web.Response:
+        answer = await self._pass_on(request, body)
+        if answer.status < 300:
+            self.done.append(write)
+        return answer
 
     async def _pass_on(self, request: web.Request, body: bytes) -> web.Response:
         headers = {key: request.headers[key] for key in _PASSED_ON if key in request.headers}
