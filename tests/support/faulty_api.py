@@ -56,7 +56,7 @@ class Fault:
 
 @dataclass
 class FaultyApi:
-    """``writes``: all that came, in their order; ``done``: those that the API server accepted. ``faults``: those to come."""
+    """``writes``: all that came, in their order; ``done``: those of them that the API server accepted."""
 
     kubeconfig: Path
     upstream: str
