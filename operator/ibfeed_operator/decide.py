@@ -119,12 +119,14 @@ def _homes(
     drained: Collection[int],
     known: Collection[int],
 ) -> dict[int, tuple[int, ...]]:
-    """What is lent, where that changes: all that a relieved worker has, until it is back there or goes elsewhere.
+    """What is lent, where that changes: all that a relieved worker has, until its move back is over or it goes
+    elsewhere.
 
     It is written before the first of it leaves, and in the cluster: the night's logins must not shift contracts for
     good under a policy that evens no loads, whatever becomes of this operator meanwhile.
     """
     lent = {conid for holding in holdings for conid in holding.home}
+    entries = Counter(entry.conid for holding in holdings for entry in holding.entries)
     homes = {}
     for holding in holdings:
         active = {entry.conid for entry in holding.entries if entry.state is EntryState.ACTIVE}
@@ -132,7 +134,8 @@ def _homes(
         if holding.worker in relieved:
             home |= (active - lent) & set(known)
         elif holding.worker in ready:
-            home = {conid for conid in home - active if owners.get(conid) == holding.worker}
+            back = {conid for conid in active if entries[conid] == 1}
+            home = {conid for conid in home - back if owners.get(conid) == holding.worker}
         elif holding.worker in drained:
             home = set()
         if home != set(holding.home):

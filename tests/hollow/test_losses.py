@@ -136,7 +136,12 @@ async def test_roll_while_ib_forgets_contracts(crew: Crew, operator: Operator) -
     await eventually(said, within=10, what="UniverseResolved says what is missing")
     kept = {conid: pod for conid, pod in before.items() if conid not in (5003, 6003)}
     assert kept.items() <= feed.published().items()
-    assert 6009 in feed.published()
+
+    async def new() -> bool:
+        return 6009 in feed.published()
+
+    await eventually(new, within=10, what="the month that is new is streamed")
+    assert kept.items() <= feed.published().items()
     crew.forgotten.clear()
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 
 from ibfeed_api.names import EntryState, Rebalance
@@ -193,6 +194,15 @@ class TestScheduledLogins:
             placement=Placement(pins={4: 1}),
         )
         assert decision.homes == {0: (3,)}
+
+    def test_a_move_back_is_over_when_the_other_one_has_forgotten_the_contract(self) -> None:
+        """Until then it is told as part of the night."""
+        going = msgspec.structs.replace(self.HELD[0], state=EntryState.RETIRING)
+        lent = [
+            Holding(worker=0, entries=self.HELD[:2], home=(1, 2)),
+            Holding(worker=1, entries=(going, *self.HELD[2:])),
+        ]
+        assert self.decide(self.DAY, lent).homes == {0: (1,)}
 
     def test_what_was_only_lent_to_it_is_not_its_own(self) -> None:
         lent = [Holding(worker=0, entries=self.HELD[:3]), Holding(worker=1, entries=self.HELD[3:], home=(1,))]
