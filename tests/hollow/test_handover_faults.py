@@ -350,6 +350,24 @@ async def test_every_write_of_scaling_in_every_way(stage: Stage) -> None:
     assert {lane.name: len(stage.crew.lost(lane.name)) for lane in stage.lanes} == before
 
 
+async def test_what_a_failed_write_was_to_replace_is_written_again(stage: Stage) -> None:
+    """Refused though it was done, and then what was there before is wanted after all."""
+    lane = stage.lanes[0]
+    await lane.scale(3, 2, "up")
+    again = Fault(lambda write: lane.part(write) == "Role of 2", answer=500, after=lambda: lane.patch(workers=3))
+    stage.api.faults.append(again)
+    await lane.pin(1)
+    await lane.patch(workers=2)
+    await eventually(lambda: _fired(again), within=20, what="the role of two is written and refused")
+    await lane.scale(3, 2, "up again")
+    stage.api.faults.remove(again)
+    await lane.scale(2, 1, "down")
+
+
+async def _fired(fault: Fault) -> bool:
+    return fault.fired
+
+
 async def test_watches_that_end_or_expire_in_the_middle_of_moves(stage: Stage) -> None:
     """The operator looks for itself every two seconds, whatever its watches bring."""
     ended = 0

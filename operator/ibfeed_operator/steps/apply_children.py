@@ -31,6 +31,7 @@ async def apply_children(visit: Visit) -> None:
         applied, at = visit.memory.applied.get(path, ("", 0.0))
         if digest != applied or now - at >= REAPPLY_S:
             version = await _version_of_ours(visit, path, child)
+            visit.memory.applied.pop(path, None)  # should it fail, who knows what is there
             await visit.shared.cluster.apply(child, resource_version=version)
             visit.memory.applied[path] = (digest, now)
 
