@@ -159,13 +159,20 @@ def test_what_moves_is_not_awaited() -> None:
     assert not is_awaited(ShardStatus(contracts=(old,), last_tick_time="a"), after)
 
 
+async def written(contracts: list[tuple[int, int, ContractState]]) -> tuple[Store, StatusWriter, asyncio.Task[None]]:
+    """A writer at work that has told of ``contracts`` a while ago."""
+    store = Store()
+    writer = StatusWriter(store, "energy-0", lambda: status(*contracts))
+    task = asyncio.create_task(writer.run())
+    writer.poke()
+    await asyncio.sleep(5)
+    return store, writer, task
+
+
 def test_a_contract_that_comes_is_told_of_once_when_it_is_published() -> None:
     async def scene() -> None:
-        store, contracts = Store(), [(1, 1, PUBLISHING)]
-        writer = StatusWriter(store, "energy-0", lambda: status(*contracts))
-        task = asyncio.create_task(writer.run())
-        writer.poke()
-        await asyncio.sleep(5)
+        contracts = [(1, 1, PUBLISHING)]
+        store, writer, task = await written(contracts)
         contracts.append((2, 1, SUBSCRIBING))
         writer.poke()
         await asyncio.sleep(0.6)
@@ -173,7 +180,7 @@ def test_a_contract_that_comes_is_told_of_once_when_it_is_published() -> None:
         contracts[1] = (2, 1, PUBLISHING)
         writer.poke()
         await asyncio.sleep(0.01)
-        assert [len(written["contracts"]) for _, written in store.written] == [1, 2]
+        assert [len(told["contracts"]) for _, told in store.written] == [1, 2]
         task.cancel()
 
     run(scene())
@@ -181,11 +188,8 @@ def test_a_contract_that_comes_is_told_of_once_when_it_is_published() -> None:
 
 def test_a_contract_that_is_not_published_within_two_seconds_is_told_of() -> None:
     async def scene() -> None:
-        store, contracts = Store(), [(1, 1, PUBLISHING)]
-        writer = StatusWriter(store, "energy-0", lambda: status(*contracts))
-        task = asyncio.create_task(writer.run())
-        writer.poke()
-        await asyncio.sleep(5)
+        contracts = [(1, 1, PUBLISHING)]
+        store, writer, task = await written(contracts)
         contracts.append((2, 1, SUBSCRIBING))
         come = asyncio.get_running_loop().time()
         for _ in range(30):  # whatever else goes on
