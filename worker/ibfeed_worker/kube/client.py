@@ -157,7 +157,7 @@ class Kube:
                 lambda: self._request(method, version, path, body, limit=limit), limit=limit, name=f"kube {method}"
             )
         except TimeoutError:
-            raise ApiError(f"no answer from the API server within {limit:g} s") from None
+            raise _unanswered(limit) from None
 
     def _request(
         self, method: str, version: str, path: str, body: Object | None = None, *, limit: float = REQUEST_LIMIT
@@ -168,9 +168,15 @@ class Kube:
             answer = self._http.request(method, version=version, namespace=self._namespace, url=path, **sent)
             _check(answer)
             found: Object = answer.json()
+        except requests.Timeout:  # the client's own clock may strike before in_thread's: one state, one name
+            raise _unanswered(limit) from None
         except (requests.RequestException, OSError, ValueError) as error:
             raise ApiError(f"API server unreachable: {type(error).__name__}") from error
         return found
+
+
+def _unanswered(limit: float) -> ApiError:
+    return ApiError(f"no answer from the API server within {limit:g} s")
 
 
 def _check(answer: requests.Response) -> None:
