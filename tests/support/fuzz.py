@@ -349,7 +349,8 @@ async def fire(count: int, seed: int) -> tuple[Oracle, float]:
         sent += len(payloads)
         if sent // 2000 != (sent - len(payloads)) // 2000:
             await asyncio.sleep(0)
-            assert len(connection._joiner._pieces) <= connection._joiner.LARGEST
+            joiner = connection._messages.joiner
+            assert len(joiner._pieces) <= joiner.LARGEST
         if sent >= count:
             break
     assert feeder._counters.frames == sent

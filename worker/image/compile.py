@@ -16,6 +16,8 @@ MODULES: Final = (
     "ibfeed_worker/publish/channel.py",
     "ibfeed_worker/publish/outbox.py",
     "ibfeed_worker/stream/contract.py",
+    "ibfeed_worker/stream/messages.py",
+    "ibfeed_worker/stream/quotes.py",
     "ibfeed_worker/ticks/normaliser.py",
 )
 

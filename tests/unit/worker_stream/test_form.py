@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from ibfeed_worker.publish import channel, outbox
-from ibfeed_worker.stream import contract
+from ibfeed_worker.stream import contract, messages, quotes
 from ibfeed_worker.ticks import normaliser
+
+_COMPILED = (channel, outbox, contract, messages, quotes, normaliser)
 
 
 def test_the_modules_are_of_the_form_that_this_run_is_about(pytestconfig: pytest.Config) -> None:
     first: Path = pytestconfig.getini("pythonpath")[0]
     suffix = ".so" if first.name == "compiled" else ".py"
-    assert {Path(str(module.__file__)).suffix for module in (channel, outbox, contract, normaliser)} == {suffix}
+    assert {Path(str(module.__file__)).suffix for module in _COMPILED} == {suffix}

@@ -16,8 +16,9 @@ from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_conn
 from ibfeed_worker.book import conid_of
 from ibfeed_worker.log import Log
 from ibfeed_worker.stream import ladder
-from ibfeed_worker.stream.frame import UNREADABLE, Frame, Joiner, read
+from ibfeed_worker.stream.frame import Frame
 from ibfeed_worker.stream.ladder import Asked, Target
+from ibfeed_worker.stream.messages import Counters, Messages
 from ibfeed_worker.stream.session import SessionFacts, account_of
 from ibfeed_worker.stream.silence import Patience, Verdict
 from ibfeed_worker.stream.subscriptions import Step, end, reconcile
@@ -78,24 +79,6 @@ class Timing:
     patience: Patience = field(default_factory=Patience)
 
 
-@dataclass(slots=True)
-class Counters:
-    """Since the process started."""
-
-    frames: int = 0
-    bytes: int = 0
-    malformed: int = 0
-    errors: int = 0  # error frames
-    unknown: int = 0  # frames of topics that we do not know
-    connections: int = 0
-    subscribed: int = 0  # commands sent, renewals included
-    unsubscribed: int = 0
-    unsubscribed_again: int = 0  # umd commands that IB had not heeded
-    refused: int = 0  # contracts without a line, now
-    ladders_asked: int = 0  # sbd commands
-    ladders_ended: int = 0  # ubd commands
-
-
 class Sink(Protocol):
     """Who wants the frames."""
 
@@ -136,7 +119,13 @@ class Connection(WSListener):
         self._sink: Final = sink
         self._counters: Final = counters
         self._timing: Final = timing
-        self._joiner: Final = Joiner()
+        self._messages: Final = Messages(
+            counters,
+            on_quote=sink.on_smd,
+            on_other=self._on_other,
+            on_malformed=lambda payload: self._sample("a message is malformed", payload),
+        )
+        self.on_message: Final = self._messages.take
         self._facts = SessionFacts()
         self._current: Mapping[int, float] = {}
         self._ended: dict[int, tuple[float, int]] = {}  # conid -> when umd was sent last, and how often
@@ -315,32 +304,6 @@ class Connection(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._finish(End.CLOSED, "the connection broke")
-
-    def on_message(self, payload: bytes) -> None:
-        """One message, or a piece of one. Nothing in it is fatal."""
-        received_ns = time.time_ns()
-        counters = self._counters
-        counters.frames += 1
-        counters.bytes += len(payload)
-        try:
-            frame = None if self._joiner.waiting else read(payload)
-        except UNREADABLE:
-            frame = None
-        if frame is None and (frame := self._join(payload)) is None:
-            return
-        if frame.topic.startswith("smd"):
-            self._sink.on_smd(frame, received_ns)
-        else:
-            self._on_other(frame, payload, received_ns)
-
-    def _join(self, payload: bytes) -> Frame | None:
-        """What is not a message as IB documents it, or comes while pieces of one wait for the rest."""
-        malformed = self._joiner.malformed
-        frame = self._joiner.take(payload, time.monotonic())
-        if self._joiner.malformed != malformed:
-            self._counters.malformed += self._joiner.malformed - malformed
-            self._sample("a message is malformed", payload)
-        return frame
 
     def _on_other(self, frame: Frame, payload: bytes, received_ns: int) -> None:
         topic = frame.topic.partition("+")[0]

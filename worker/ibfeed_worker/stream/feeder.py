@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal
@@ -21,16 +20,18 @@ from ibfeed_worker.log import Log
 from ibfeed_worker.publish import Channel, Connect, Publisher, Tail, connect
 from ibfeed_worker.publish import Counters as Published
 from ibfeed_worker.stream import metrics
-from ibfeed_worker.stream.connection import Connection, Counters, Link, StreamEnd, Timing
+from ibfeed_worker.stream.connection import Connection, Link, StreamEnd, Timing
 from ibfeed_worker.stream.contract import BOOK_COUNTS_PER_S, Contract, count_after_restart, later_mark
 from ibfeed_worker.stream.depth import Depth
 from ibfeed_worker.stream.frame import Frame
 from ibfeed_worker.stream.held import Held, HeldTick
 from ibfeed_worker.stream.ladder import Target
+from ibfeed_worker.stream.messages import Counters
+from ibfeed_worker.stream.quotes import Quotes
 from ibfeed_worker.stream.session import SessionFacts
 from ibfeed_worker.stream.silence import Verdict
 from ibfeed_worker.stream.watch import Watch
-from ibfeed_worker.ticks import Normaliser, SmdFrame, Withheld
+from ibfeed_worker.ticks import Normaliser
 
 _log: Final = Log(__name__)
 _FLUSH_S: Final = 8.0
@@ -38,8 +39,6 @@ _CLOSE_S: Final = 3.0
 _AHEAD_AT_MOST_MS: Final = 86_400_000  # of our clock
 # A line that has brought a frame so lately is no dead one: IB sends what is new twice a second at most.
 _SURELY_THERE_S: Final = 2.0
-# A full frame that is no later than the latest tick: all that came after that tick is to follow.
-_NOTHING_MISSED: Final = (Withheld.REPEATED, Withheld.TIME_WENT_BACK)
 
 
 class Feeder:
@@ -86,7 +85,17 @@ class Feeder:
             connect=connect,
         )
         self._outbox: Final = self._publisher.outbox
-        self._contracts: dict[int, Contract] = {}
+        self._contracts: Final[dict[int, Contract]] = {}
+        self._quotes: Final = Quotes(
+            self._contracts,
+            self._outbox,
+            on_stray=self._on_stray,
+            on_first=self._confirm,
+            on_dammed=self._take_up,
+            on_type=self._on_type,
+            on_move=self._watch_ladder,
+        )
+        self.on_smd: Final = self._quotes.take
         self._epochs: dict[int, int] = {}  # conid -> the highest epoch seen
         self._sent: dict[int, int] = {}  # conid -> event time of the latest record of the assignments that are over
         self._search: asyncio.Task[None] | None = None
@@ -95,14 +104,11 @@ class Feeder:
         self._connection: Connection | None = None
         self._session = SessionFacts()
         self._counters: Final = Counters()
-        self._withheld: Final = Counter[Withheld]()
         self._outgrown = 0
-        self._unassigned = 0
-        self._unreadable = 0
+        self._unassigned = 0  # frames of a ladder of no contract of ours
         self._rows_unreadable = 0
         self._books_crossed = 0
         self._ladders_dead = 0
-        self._last_frame_ns: int | None = None
         self.collector: Final = metrics.StreamCollector(self._reading)
 
     # What the worker's shell calls.
@@ -216,7 +222,8 @@ class Feeder:
     @property
     def last_tick(self) -> float | None:
         """When the latest frame of one of our contracts came, in seconds since 1970."""
-        return None if self._last_frame_ns is None else self._last_frame_ns / 1e9
+        latest_ns = self._quotes.latest_ns
+        return None if latest_ns is None else latest_ns / 1e9
 
     @property
     def market_data_live(self) -> bool | None:
@@ -287,37 +294,9 @@ class Feeder:
         if self._on_session is not None:
             self._on_session(self._session)
 
-    def on_smd(self, frame: SmdFrame, received_ns: int) -> None:
-        conid = frame.conid if type(frame.conid) is int else frame.contract()
-        contract = self._contracts.get(conid) if conid is not None else None
-        if contract is None:
-            self._unassigned += 1
-            if conid is not None and self._connection is not None:
-                self._connection.on_stray(conid)
-            return
-        self._last_frame_ns = contract.last_frame_ns = received_ns
-        normaliser = contract.normaliser
-        unreadable = normaliser.unreadable
-        before = normaliser.published_time
-        outcome = normaliser.take(frame, received_ns, contract.next_seq)
-        if isinstance(outcome, Tick):
-            if contract.flows and not contract.interrupted:
-                contract.count += 1
-                self._outbox.publish(contract.channel, outcome)
-            else:
-                self._take_up(contract, outcome, before)
-        else:
-            self._withheld[outcome] += 1
-            if outcome in _NOTHING_MISSED:
-                contract.interrupted = ""
-        if normaliser.unreadable != unreadable:
-            self._unreadable += normaliser.unreadable - unreadable
-        if frame.market_data_type and (kind := normaliser.market_data_type) and kind != contract.data_type:
-            self._on_type(contract, kind)
-        if not contract.confirmed:
-            self._confirm(contract, received_ns)
-        if contract.depth.on and (frame.bid or frame.ask or frame.bid_size or frame.ask_size):
-            self._watch_ladder(contract, received_ns)
+    def _on_stray(self, conid: int) -> None:
+        if self._connection is not None:
+            self._connection.on_stray(conid)
 
     def _confirm(self, contract: Contract, received_ns: int) -> None:
         contract.confirmed, contract.confirmed_ns = True, received_ns
@@ -335,7 +314,7 @@ class Feeder:
             self._tell_state(contract)
 
     def _take_up(self, contract: Contract, tick: Tick, before: int | None) -> None:
-        """A tick after an interruption, or of a contract that does not flow. ``before``: that of `_publish`."""
+        """``before``: that of `_publish`."""
         why, contract.interrupted = contract.interrupted, ""
         if contract.flows:
             self._publish(contract, tick, why, before)
@@ -582,10 +561,10 @@ class Feeder:
         return metrics.Reading(
             stream=self._counters,
             publish=self._outbox.counters,
-            withheld=self._withheld,
+            withheld=self._quotes.withheld,
             outgrown=self._outgrown,
-            unassigned=self._unassigned,
-            unreadable=self._unreadable,
+            unassigned=self._quotes.unassigned + self._unassigned,
+            unreadable=self._quotes.unreadable,
             rows_unreadable=self._rows_unreadable,
             books_crossed=self._books_crossed,
             ladders_dead=self._ladders_dead,
