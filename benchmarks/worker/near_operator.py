@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 from unittest import mock
 
 import aiohttp
-from aiohttp.abc import ResolveResult
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from ibfeed_operator import feeds
 from ibfeed_operator.feeds import Feeds
@@ -23,11 +24,11 @@ _LOOK_S: Final = 10.0  # at the latest; what changes wakes it at once
 
 @contextlib.asynccontextmanager
 async def operating(objects: Objects, namespace: str, ports: Mapping[str, int]) -> AsyncIterator[None]:
-    """``ports``: a pod's address -> where its worker listens on 127.0.0.1."""
+    """``ports``: a pod's address, a name -> where its worker listens on 127.0.0.1."""
     cluster = OperatorsCluster(objects)
     views = Views(cluster, namespace)
     settings = Settings(worker_image="none", operator_namespace=namespace, namespace=namespace)
-    async with aiohttp.ClientSession(connector=_ToWorkers(ports)) as http:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=_ToWorkers(ports))) as http:
         found = Feeds(Shared(cluster=cluster, views=views, http=http, settings=settings))
         wake(found, views)
         with mock.patch.object(feeds, "LOOK_S", _LOOK_S):
@@ -40,12 +41,24 @@ async def operating(objects: Objects, namespace: str, ports: Mapping[str, int]) 
                 await asyncio.gather(*running, return_exceptions=True)
 
 
-class _ToWorkers(aiohttp.TCPConnector):
+class _ToWorkers(AbstractResolver):
     """Pods have addresses of their own; here they are ports of one."""
 
     def __init__(self, ports: Mapping[str, int]) -> None:
-        super().__init__()
         self._ports = ports
 
-    async def _resolve_host(self, host: str, port: int, traces: object = None) -> list[ResolveResult]:
-        return await super()._resolve_host("127.0.0.1", self._ports[host])
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host="127.0.0.1",
+                port=self._ports[host],
+                family=socket.AF_INET,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+        ]
+
+    async def close(self) -> None: ...

@@ -111,7 +111,7 @@ class Soak:
         trust = ssl.create_default_context(cadata=issued.authority)
         users = {user.username: user for user in self._users}
         settings = Settings(users=users, hours="exchange", interval=INTERVAL_S, replay=False)
-        ports = {_ip(number): port for number, port in enumerate(self._ports)}
+        ports = {_address(number): port for number, port in enumerate(self._ports)}
         self._create_feed()
         with in_place(self._edge, pem, gateway.sha256, trust):
             async with (
@@ -203,7 +203,7 @@ class Soak:
         self._objects.create(f"{feeds_path(NAMESPACE)}/{FEED}", feed)
         started_at = self._clock.now().isoformat()
         for number, uid in enumerate(self._pods):
-            pod = memory_api.pod(NAMESPACE, FEED, number, uid=uid, ip=_ip(number), started_at=started_at)
+            pod = memory_api.pod(NAMESPACE, FEED, number, uid=uid, ip=_address(number), started_at=started_at)
             self._objects.create(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}", pod)
         self._objects.on_change.append(self._note_session)
 
@@ -251,8 +251,9 @@ class Soak:
         )
 
 
-def _ip(number: int) -> str:
-    return f"127.78.0.{number + 1}"
+def _address(number: int) -> str:
+    """A pod's, by name: an address of digits would not be looked up."""
+    return f"pod-{number}"
 
 
 def measure(say: Callable[[str], None], duration_h: float = HOURS) -> dict[str, Any]:
