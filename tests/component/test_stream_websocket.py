@@ -114,6 +114,23 @@ async def test_partial_sts_frames_are_merged() -> None:
     assert (last.connected, last.authenticated, last.competing, last.message) == (True, False, True, "x")
 
 
+async def test_a_command_that_finds_no_brokerage_session_says_that_it_is_over() -> None:
+    """IB need not say it by itself: heartbeats go on, and nobody would ask before the next tickle."""
+
+    async def script(gateway: Gateway, socket: web.WebSocketResponse) -> None:
+        await gateway.greet(socket)
+        await gateway.hears("smd+1+")
+        await send(socket, {"error": "Bad Request: no bridge", "code": 2})
+        await send(socket, {"error": "Topic unknown smd", "code": 1})
+
+    async with serving(script) as (_, link), idle() as worker, streaming(worker, link) as life:
+        worker.feeder.obey((entry(1, 0),))
+        await worker.until(lambda: len(worker.sessions) == 2)
+        await asyncio.sleep(0.1)
+        assert not life.done()
+    assert [facts.authenticated for facts in worker.sessions] == [True, False]
+
+
 async def test_no_system_frame_in_time() -> None:
     async def script(gateway: Gateway, socket: web.WebSocketResponse) -> None:
         await send(socket, {"topic": "act", "args": {}})

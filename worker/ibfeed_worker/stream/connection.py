@@ -7,7 +7,7 @@ import math
 import ssl
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -30,6 +30,7 @@ _SAMPLE_PAUSE_S: Final = 30.0
 _SAMPLE_LENGTH: Final = 200
 _UNHEEDED_S: Final = 5.0  # what is on its way when a subscription ends still comes
 _MOST_DOUBLINGS: Final = 6
+_NO_SESSION: Final = "no bridge"  # in the error that a brokerage session which is over leaves of a command
 _BINARY: Final = WSMsgType.BINARY  # what IB sends; to look a member up, or hash it, costs more than to decode
 _MESSAGES: Final = frozenset((WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.CONTINUATION))
 
@@ -310,11 +311,12 @@ class Connection(WSListener):
         if topic == "system":
             self._on_system(frame)
         elif topic == "sts":
-            self._facts = self._facts.merged(bytes(frame.args))
-            self._sink.on_session(self._facts)
+            self._say(self._facts.merged(bytes(frame.args)))
         elif frame.error is not None:
             self._counters.errors += 1
             self._sample("IB answered with an error", payload)
+            if _NO_SESSION in frame.error:  # of a session that ran out no ``sts`` frame need tell
+                self._say(replace(self._facts, authenticated=False))
         elif topic == "sbd":
             self._on_ladder_frame(frame, received_ns)
         elif topic == "act":
@@ -325,6 +327,10 @@ class Connection(WSListener):
         elif topic not in ("tic", "ntf", "blt"):
             self._counters.unknown += 1
             self._sample("a frame of an unknown topic", payload)
+
+    def _say(self, facts: SessionFacts) -> None:
+        self._facts = facts
+        self._sink.on_session(facts)
 
     def _on_ladder_frame(self, frame: Frame, received_ns: int) -> None:
         asked = self._asked
