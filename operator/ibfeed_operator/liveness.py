@@ -35,6 +35,10 @@ RELOGIN_GRACE_S: Final = 60.0  # a login takes ten seconds, when it is not one o
 HOLD_S: Final = 600.0  # how long a mass loss keeps contracts where they are; IB's daily reset takes minutes
 TOGETHER_S: Final = 60.0  # who is back leaves the others their contracts as long after each return; see login turns
 
+# Who says these is back after a login at the earliest, ten seconds or ten minutes later: no grace is long enough.
+_FAR_FROM_BACK: Final = frozenset({Reason.COMPETING, Reason.GATEWAY_DIED, Reason.GATEWAY_SICK})
+# Who says these has found nothing else than that its feed is silent. In the penalty box it may not even ask.
+_NOTHING_NEW: Final = frozenset({"", Reason.FEED_SILENT, Reason.PENALTY_BOX})
 # A session in these is being repaired; in any other that is not Streaming, nothing of IB's making is going on.
 _REPAIRING: Final = frozenset(
     {
@@ -94,7 +98,7 @@ class _Outage:
     since: float
     mass: bool = False  # most were down
     total: bool = False  # nobody streamed
-    died: bool = False  # its process has ended: a successor that logs in takes seconds, and repairs nothing
+    died: bool = False  # its process has ended, or its session for good: a login takes seconds, and repairs nothing
     mute: bool = False  # it has a session or is about to, but IB sends it nothing
 
 
@@ -132,7 +136,7 @@ class Liveness:
             else:
                 outage = self._outages.setdefault(index, _Outage(since=now))
                 replaced = self._processes.get(index, diagnosis.process) != diagnosis.process
-                outage.died = outage.died or diagnosis.dead or replaced
+                outage.died = outage.died or diagnosis.dead or diagnosis.far_from_back or replaced
                 outage.mute = diagnosis.mute or (outage.mute and not diagnosis.troubled)
         holders = [index for index, sighting in sightings.items() if sighting.holds]
         down = [i for i in holders if not diagnoses[i].has_session and not diagnoses[i].logging_in_anew]
@@ -234,6 +238,7 @@ class _Diagnosis:
     dead: bool = False
     process: str = ""  # start of the process that has reported last
     repairing: bool = False
+    far_from_back: bool = False  # as it says: what it does about its session takes longer than the grace
     mute: bool = False  # as it says: it would stream if IB sent anything
     troubled: bool = False  # it says that something else is wrong
     relogin_due: bool = False  # streaming, and would log in anew if it were relieved
@@ -276,8 +281,9 @@ def _diagnose(sighting: Sighting) -> _Diagnosis:
             silent=expired,
             process=process,
             repairing=repairing,
+            far_from_back=repairing and status.reason in _FAR_FROM_BACK,
             mute=repairing and status.reason == Reason.FEED_SILENT,
-            troubled=not repairing or status.reason not in ("", Reason.FEED_SILENT),
+            troubled=not repairing or status.reason not in _NOTHING_NEW,
             logging_in_anew=repairing and status.reason == Reason.RELOGIN_DUE,
             parked=parked,
             reason=reason,

@@ -123,6 +123,24 @@ def test_the_login_that_is_to_mend_a_silent_feed_changes_nothing_and_its_failure
     assert judged.state(0, failed, *others, now=70.0) is Health.LOST
 
 
+def test_who_is_deaf_like_everybody_and_may_not_even_ask_ib_keeps_its_contracts_too() -> None:
+    judged = Judged()
+    judged.state(0, seen(0, 1, tick="a"), seen(1, 2, tick="a"), now=0.0)
+    judged.state(0, seen(0, 1, tick="a", **SILENT), seen(1, 2, tick="a"), now=100.0)
+    penalised = seen(0, 1, tick="a", session=Session.BACKING_OFF, reason="PenaltyBox")
+    for now in (101.0, 101.0 + SESSION_GRACE_S, 600.0):
+        assert judged.state(0, penalised, seen(1, 2, tick="a"), now=now) is Health.RETURNING
+    assert judged.state(0, penalised, seen(1, 2, tick="b"), now=601.0) is Health.LOST
+
+
+def test_the_penalty_box_alone_is_no_silence() -> None:
+    judged = Judged()
+    judged.state(0, seen(0, 1, tick="a"), seen(1, 2, tick="a"), now=0.0)
+    lost = seen(0, 1, tick="a", session=Session.BACKING_OFF, reason="PenaltyBox")
+    assert judged.state(0, lost, seen(1, 2, tick="a"), seen(2, 3, tick="a"), now=1.0) is Health.RETURNING
+    assert judged.state(0, lost, seen(1, 2, tick="a"), seen(2, 3, tick="a"), now=1.0 + SESSION_GRACE_S) is Health.LOST
+
+
 # Any workers' feeds die and come back at any time.
 
 WORKERS, CONTRACTS = 4, 8

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ibfeed_api.names import Session
+from ibfeed_api.names import Reason, Session
 from ibfeed_operator.facts import Health
 from ibfeed_operator.liveness import (
     HOLD_S,
@@ -130,6 +130,17 @@ class TestLostSession:
         others = {1: well(1), 2: well(2)}
         liveness.judge({0: well(0, pod=pod(0, container_running=False))} | others, 0.0)
         assert liveness.judge({0: without_session(0, Session.LOGGING_IN)} | others, 2.0)[0].health.state is Health.LOST
+
+    @pytest.mark.parametrize("reason", [Reason.COMPETING, Reason.GATEWAY_DIED, Reason.GATEWAY_SICK])
+    def test_that_takes_longer_than_the_grace_to_mend_has_none(self, reason: Reason) -> None:
+        liveness = Liveness()
+        others = {1: well(1), 2: well(2)}
+        gone = shard(0, entry(0), session=Session.BACKING_OFF, reason=reason)
+        assert liveness.judge({0: well(0, shard=gone)} | others, 0.0)[0].health.state is Health.LOST
+        logging_in = without_session(0, Session.LOGGING_IN)
+        assert liveness.judge({0: logging_in} | others, 1.0)[0].health.state is Health.LOST
+        liveness.judge({0: well(0)} | others, 10.0)
+        assert liveness.judge({0: without_session(0)} | others, 11.0)[0].health.state is Health.RETURNING
 
     def test_of_most_is_held_and_stays_held_until_each_returns(self) -> None:
         liveness = Liveness()
