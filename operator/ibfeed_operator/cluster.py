@@ -18,6 +18,7 @@ own when it next needs it.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -33,6 +34,7 @@ from ibfeed_api import names
 
 TIMEOUT_S: Final = 10.0
 CONNECTIONS: Final = 16  # three of them for watches; each takes up to 0.4 MB, and a handshake when it was idle
+_TURNS: Final = 8  # enough to keep an API server busy; what is on its way is overtaken by others' writes
 _PAGE: Final = 100  # of shards a megabyte and more, which is in memory twice while it is read
 
 JsonObject = dict[str, Any]
@@ -97,6 +99,7 @@ class Cluster:
     def __init__(self, client: ApiClient, may_write: Callable[[], bool] = lambda: True) -> None:
         self._client = client
         self._may_write = may_write
+        self._turns = asyncio.Semaphore(_TURNS)
 
     @classmethod
     async def connect(cls, may_write: Callable[[], bool] = lambda: True) -> Cluster:
@@ -115,6 +118,20 @@ class Cluster:
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()  # type: ignore[no-untyped-call]
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Who makes many writes at once takes one for each: it need then not wait for a connection when it is sent.
+
+        So what it rests on, and whether this process leads, can be asked at the last moment. Raises Unreachable.
+        """
+        with _reachable("a turn to write"):
+            async with asyncio.timeout(TIMEOUT_S):
+                await self._turns.acquire()
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def get(self, path: str) -> bytes:
         return await self._request("GET", path)

@@ -99,6 +99,10 @@ class Follower(Generic[T]):
             return
         await self._list(self._mirror.refresh, unless=self._is_fresh)
 
+    def value(self, key: Key) -> T | None:
+        """The newest that is known of one object; it may be newer than what a cycle began with."""
+        return self._mirror.value(key)
+
     def values(self, namespace: str | None = None) -> Iterator[tuple[Key, T]]:
         return self._mirror.values(namespace)
 

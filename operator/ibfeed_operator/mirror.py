@@ -76,6 +76,11 @@ class Mirror(Generic[T]):
         if version > known:
             self._ahead[key] = (version, value)
 
+    def value(self, key: Key) -> T | None:
+        """The newest that is known of one object."""
+        own = self._ahead.get(key)
+        return own[1] if own is not None else self._seen.get(key)
+
     def values(self, namespace: str | None = None) -> Iterator[tuple[Key, T]]:
         """What there is, in ``namespace`` or everywhere, in no order."""
         own = {key: value for key, (_, value) in self._ahead.items()}

@@ -87,16 +87,22 @@ class Visit:
         """Change a shard's spec; raises Conflict if anybody wrote to the shard since it was seen.
 
         A status that tells nothing new is no reason to decide anew: of 200 workers some have always just told when
-        their last tick came.
+        their last tick came. So what is written rests on the newest version with the same grounds, which the watch
+        has mostly told while the write waited for its turn; a refusal and another look cost as much as the write.
         """
-        with self.shared.views.shards.writing():
-            try:
-                raw = await self._patch(shard, shard.resource_version, spec)
-            except Conflict:
-                now = read_shard(await self.shared.cluster.get(self.shard_path(shard)))
-                if now is None or grounds(now) != grounds(shard):
-                    raise
-                raw = await self._patch(shard, now.resource_version, spec)
+        views = self.shared.views.shards
+        async with self.shared.cluster.turn():
+            newest = views.value((self.feed.namespace, shard.name))
+            if newest is None or grounds(newest) != grounds(shard):
+                raise Conflict(f"{shard.name} has changed since it was seen")
+            with views.writing():
+                try:
+                    raw = await self._patch(shard, newest.resource_version, spec)
+                except Conflict:
+                    now = read_shard(await self.shared.cluster.get(self.shard_path(shard)))
+                    if now is None or grounds(now) != grounds(shard):
+                        raise
+                    raw = await self._patch(shard, now.resource_version, spec)
         self._remember(raw)
 
     async def _patch(self, shard: Shard, version: str, spec: JsonObject) -> bytes:

@@ -95,6 +95,7 @@ def test_it_is_the_servers_state_at_its_position_under_our_own_writes(steps: lis
         own = [version for version in sorted(answered) if version > mirror.position]
         expected |= {server.history[version - 1][0]: f"v{version}" for version in own}
         assert dict(mirror.values()) == expected
+        assert {key: mirror.value(key) for key in KEYS} == {key: expected.get(key) for key in KEYS}
 
 
 def test_a_shard_that_was_deleted_and_made_again() -> None:

@@ -1,0 +1,158 @@
+"""A write of a shard that waits for its turn, and what comes to be known meanwhile; over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from kubernetes.aio.client import ApiClient, Configuration
+
+from ibfeed_api.feed import Accounts, FeedSpec, Kafka, Root, SecretRef
+from ibfeed_operator.announce import Announcer
+from ibfeed_operator.cluster import Cluster, Conflict, NotLeading
+from ibfeed_operator.facts import Feed
+from ibfeed_operator.observe import Views, World, shards_path
+from ibfeed_operator.read import read_shard
+from ibfeed_operator.resolver import Resolver
+from ibfeed_operator.shared import Settings, Shared
+from ibfeed_operator.visit import Memory, Visit
+
+FEED = Feed(
+    namespace="n",
+    name="f",
+    uid="u",
+    generation=1,
+    spec=FeedSpec(
+        roots=(Root(symbol="CL"),),
+        accounts=Accounts(secret_ref=SecretRef(name="paper"), count=1),
+        kafka=Kafka(bootstrap_servers="kafka:9092"),
+        workers=1,
+        front_months=1,
+    ),
+)
+
+
+class Scene:
+    """An API server with one shard, and an operator that has seen it."""
+
+    def __init__(self, cluster: Cluster, http: aiohttp.ClientSession, shard: dict[str, Any]) -> None:
+        self.shard = shard
+        self.calls: list[str] = []
+        self.leads = True
+        self.views = Views(cluster, "n")
+        self.shared = Shared(
+            cluster=cluster, views=self.views, http=http, settings=Settings(worker_image="w", operator_namespace="o")
+        )
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.calls.append(request.method)
+        if request.method == "PATCH":
+            body = await request.json()
+            if body["metadata"]["resourceVersion"] != self.shard["metadata"]["resourceVersion"]:
+                return web.json_response({"message": "the object has been modified"}, status=409)
+            self.shard["spec"] |= body["spec"]
+            self._next()
+        return web.json_response(self.shard)
+
+    def report(self, **status: Any) -> None:
+        """The worker writes its status."""
+        self.shard["status"] |= status
+        self._next()
+
+    def hear(self) -> None:
+        """The watch tells how the shard is."""
+        raw = json.dumps(self.shard).encode()
+        found = read_shard(raw)
+        assert found is not None
+        self.views.shards.wrote(raw, found)
+
+    def visit(self) -> Visit:
+        memory = Memory(
+            resolver=Resolver(self.shared.cluster, self.shared.http, self.shared.signer, lambda: None),
+            announcer=Announcer(self.shared.cluster),
+        )
+        shards = tuple(shard for _, shard in self.views.shards.values("n"))
+        return Visit(self.shared, memory, World(feed=FEED, shards=shards, pods=(), leases=(), taken=frozenset()))
+
+    def _next(self) -> None:
+        meta = self.shard["metadata"]
+        meta["resourceVersion"] = str(int(meta["resourceVersion"]) + 1)
+
+
+@pytest_asyncio.fixture
+async def scene(unused_tcp_port: int) -> AsyncIterator[Scene]:
+    shard = {
+        "metadata": {"name": "f-0", "namespace": "n", "uid": "s", "resourceVersion": "7"},
+        "spec": {"feed": "f", "worker": 0, "contracts": []},
+        "status": {"startedAt": "2026-11-21T12:00:00Z", "session": "Streaming", "lastTickTime": "a"},
+    }
+    configuration = Configuration(host=f"http://127.0.0.1:{unused_tcp_port}")
+    configuration.retries = None
+    async with Cluster(ApiClient(configuration), lambda: scene.leads) as cluster, aiohttp.ClientSession() as http:
+        scene = Scene(cluster, http, shard)
+        app = web.Application()
+        app.router.add_route("*", f"{shards_path('n')}/f-0", scene.handle)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
+        scene.hear()
+        yield scene
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def waiting(scene: Scene) -> AsyncIterator[asyncio.Task[None]]:
+    """A write that waits until the context ends, since all turns are taken."""
+    visit = scene.visit()
+    async with contextlib.AsyncExitStack() as turns:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                while True:
+                    await turns.enter_async_context(scene.shared.cluster.turn())
+        write = asyncio.create_task(visit.patch_shard(visit.shards[0], {"home": [5]}))
+        await asyncio.sleep(0.05)
+        yield write
+        assert scene.calls == []
+
+
+@pytest.mark.asyncio
+class TestWriteThatWaits:
+    async def test_a_status_that_tells_nothing_new_does_not_have_it_refused(self, scene: Scene) -> None:
+        async with waiting(scene) as write:
+            scene.report(lastTickTime="b")
+            scene.hear()
+        await write
+        assert scene.calls == ["PATCH"]
+        assert scene.shard["spec"]["home"] == [5]
+
+    async def test_nor_does_one_that_the_watch_has_yet_to_tell(self, scene: Scene) -> None:
+        async with waiting(scene) as write:
+            scene.report(lastTickTime="b")
+        await write
+        assert scene.calls == ["PATCH", "GET", "PATCH"]
+        assert scene.shard["spec"]["home"] == [5]
+
+    @pytest.mark.parametrize("heard", [True, False])
+    async def test_what_its_decision_rests_on_has_changed(self, scene: Scene, heard: bool) -> None:
+        async with waiting(scene) as write:
+            scene.report(session="Reconnecting")
+            if heard:
+                scene.hear()
+        with pytest.raises(Conflict):
+            await write
+        assert scene.calls == ([] if heard else ["PATCH", "GET"])
+        assert "home" not in scene.shard["spec"]
+
+    async def test_a_leader_that_is_none_any_more_when_its_turn_comes_sends_nothing(self, scene: Scene) -> None:
+        async with waiting(scene) as write:
+            scene.leads = False
+        with pytest.raises(NotLeading):
+            await write
+        assert scene.calls == []
