@@ -73,14 +73,14 @@ class Server:
 
 
 @pytest_asyncio.fixture
-async def server(unused_tcp_port: int) -> AsyncIterator[tuple[Server, Cluster]]:
+async def server() -> AsyncIterator[tuple[Server, Cluster]]:
     server = Server()
     app = web.Application()
     app.add_routes([web.get(PATH, server.handle)])
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
-    configuration = Configuration(host=f"http://127.0.0.1:{unused_tcp_port}")
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    configuration = Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")
     configuration.retries = None
     async with Cluster(ApiClient(configuration)) as cluster:
         yield server, cluster

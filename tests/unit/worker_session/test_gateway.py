@@ -25,6 +25,7 @@ from ibfeed_worker.metrics import Metrics
 from ibfeed_worker.processes import descendants, start_time
 from ibfeed_worker.setback import Setback
 from support.certificates import Certificate
+from support.ports import free_port
 
 # As IB's own distribution has it.
 CONF = """
@@ -97,11 +98,11 @@ def built(tmp_path: Path) -> Distribution:
 
 
 @pytest.fixture
-def settings(built: Distribution, unused_tcp_port: int, tmp_path: Path) -> Iterator[GatewaySettings]:
+def settings(built: Distribution, tmp_path: Path) -> Iterator[GatewaySettings]:
     yield GatewaySettings(
         folder=built.folder,
         run_folder=tmp_path / "run",
-        port=unused_tcp_port,
+        port=free_port(),
         upstream="https://api.example.com",
         extra_ca=None,
         certificate=None,
@@ -281,20 +282,19 @@ async def test_the_keeper_starts_a_dead_gateway_again(settings: GatewaySettings)
     assert second.died.is_set()
 
 
-def test_only_our_own_leftover_is_ended(tmp_path: Path, unused_tcp_port: int) -> None:
-    script = (
-        f"import socket,time; s=socket.create_server(('', {unused_tcp_port})); print('up', flush=True); time.sleep(60)"
-    )
+def test_only_our_own_leftover_is_ended(tmp_path: Path) -> None:
+    port = free_port()
+    script = f"import socket,time; s=socket.create_server(('', {port})); print('up', flush=True); time.sleep(60)"
     note = tmp_path / "note.json"
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(leftover.PortTaken, match=str(unused_tcp_port)):
-            leftover.free(note, unused_tcp_port)
+        with pytest.raises(leftover.PortTaken, match=str(port)):
+            leftover.free(note, port)
         note.write_text(json.dumps({"pid": other.pid, "start": 1}))  # a recycled pid
         with pytest.raises(leftover.PortTaken):
-            leftover.free(note, unused_tcp_port)
+            leftover.free(note, port)
         assert other.poll() is None
         leftover.note(note, other.pid)
-        leftover.free(note, unused_tcp_port)
+        leftover.free(note, port)
         assert other.wait(5) == -9

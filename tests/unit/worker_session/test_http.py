@@ -11,6 +11,7 @@ from ibfeed_api.calls import ResolvedContract, ResolvedRoot, Signer, universe_pa
 from ibfeed_worker.http.server import HttpServer
 from ibfeed_worker.universe.parse import BadAnswer
 from ibfeed_worker.universe.resolve import CantAsk, UnknownRoot
+from support.ports import free_port
 
 SHARD = "default/energy-0"
 CLZ6 = ResolvedContract(
@@ -49,10 +50,11 @@ def answers() -> Answers:
 
 
 @pytest.fixture
-async def client(answers: Answers, unused_tcp_port: int) -> AsyncIterator[httpx.AsyncClient]:
-    server = HttpServer(answers, CollectorRegistry(), shard=SHARD, port=unused_tcp_port)
+async def client(answers: Answers) -> AsyncIterator[httpx.AsyncClient]:
+    port = free_port()
+    server = HttpServer(answers, CollectorRegistry(), shard=SHARD, port=port)
     await server.start()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{unused_tcp_port}", trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
         yield client
     await server.stop()
 

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from ibfeed_worker.gateway.pin import WrongCertificate, pin, trusting
 from support.certificates import Certificate
+from support.ports import free_port
 
 
 @asynccontextmanager
@@ -60,9 +61,9 @@ async def test_a_certificate_that_changes_after_the_pinning_is_refused(tmp_path:
             await ask(port, pinned)
 
 
-async def test_nobody_there(unused_tcp_port: int) -> None:
+async def test_nobody_there() -> None:
     with pytest.raises(OSError):
-        await pin("127.0.0.1", unused_tcp_port, "00" * 32)
+        await pin("127.0.0.1", free_port(), "00" * 32)
 
 
 async def test_a_port_that_never_answers_is_given_up(tmp_path: Path) -> None:
