@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -146,7 +146,9 @@ async def test_what_goes_wrong_is_said(
     assert len(asking.requests) == 1
 
 
-async def test_worker_that_cannot_be_reached() -> None:
+async def test_worker_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("ibfeed_operator.resolver.time", SimpleNamespace(monotonic=lambda: now))
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector("/nobody")) as http:
         asking = Asking(http)
         asking.refresh()
@@ -155,7 +157,7 @@ async def test_worker_that_cannot_be_reached() -> None:
         asking.refresh()  # not at once again
         await asking.done()
         assert asking.woken == 1
-        await asyncio.sleep(1.05)
+        now += 1.05
         asking.refresh()
         await asking.done()
         assert asking.woken == 2

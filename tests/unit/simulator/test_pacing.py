@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
+
 from ibfeed_simulator.venue.pacing import Pacing
 from support.inprocess_venue import Start
 
 
-async def test_ten_requests_a_second_through_the_gateway(start: Start) -> None:
+@pytest.fixture
+def one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long they take on this machine, to the venue all requests come at the same time."""
+    monkeypatch.setattr("ibfeed_simulator.venue.pacing.time", SimpleNamespace(monotonic=lambda: 1000.0))
+
+
+async def test_ten_requests_a_second_through_the_gateway(start: Start, one_moment: None) -> None:
     stand = await start(penalty_seconds=60)
     session = await stand.log_in()
     session.headers["User-Agent"] = "ClientPortalGW/1"
@@ -12,7 +22,7 @@ async def test_ten_requests_a_second_through_the_gateway(start: Start) -> None:
     assert statuses == [200] * 10 + [429]
 
 
-async def test_a_429_silences_the_address_and_with_it_the_others_behind_it(start: Start) -> None:
+async def test_a_429_silences_the_address_and_with_it_the_others_behind_it(start: Start, one_moment: None) -> None:
     stand = await start(penalty_seconds=60)
     other = await stand.log_in("paper2")
     session = await stand.log_in()
