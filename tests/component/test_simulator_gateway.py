@@ -227,21 +227,25 @@ def test_big_frames_close_the_socket(gateway: Gateway, venue: Venue, size: int, 
 
 def test_a_hung_upstream_is_silence_that_ends(gateway: Gateway, venue: Venue) -> None:
     gateway.log_in(venue)
-    venue.fault("hang", username="paper1", seconds=2)
+    venue.fault("hang", username="paper1")
     with pytest.raises(httpx.ReadTimeout):
         gateway.http.post("/v1/api/tickle", json={}, timeout=1)
     socket = gateway.socket()
     socket.settimeout(0.5)
     with pytest.raises(websocket.WebSocketTimeoutException):
         socket.recv_data()
+    venue.clear()
     assert gateway.http.post("/v1/api/tickle", json={}).status_code == 200
 
 
 def test_what_is_sent_before_the_upstream_is_open_is_lost(gateway: Gateway, venue: Venue) -> None:
     conid = front(gateway.log_in(venue))
-    venue.fault("hang", username="paper1", seconds=1)
+    venue.fault("hang", username="paper1")
     socket = gateway.socket()
     socket.send(f'smd+{conid}+{{"fields":["31","84","85","86","88"]}}')
+    socket.ping("heard?")
+    assert socket.recv_data(control_frame=True)[0] == websocket.ABNF.OPCODE_PONG
+    venue.clear()
     until(socket, "sts")
     socket.settimeout(1.5)
     with pytest.raises(websocket.WebSocketTimeoutException):

@@ -7,9 +7,9 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
+from support.cluster import eventually
 from support.simulator import environment
 from support.worker import below
 
@@ -39,11 +39,9 @@ def test_pid_1_buries_orphans_passes_signals_on_and_hands_back_the_exit_status()
         assert unshare.stdout is not None
         assert [unshare.stdout.readline().strip() for _ in range(2)] == ["started", "ready"]
         (init,) = below(unshare.pid)[:1]
-        time.sleep(0.5)
-        inside = below(init)
-        states = {pid: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in inside}
-        assert len(inside) == 1, "the worker itself; the orphan is buried"
-        assert "Z" not in states.values()
+        eventually(lambda: len(below(init)) == 1, within=20, what="only the worker itself; the orphan is buried")
+        (worker,) = below(init)
+        assert Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
         os.kill(init, signal.SIGTERM)
         assert unshare.wait(10) == 7
 

@@ -163,15 +163,16 @@ async def test_it_starts_shows_its_certificate_and_leaves_nothing(settings: Gate
     assert len(below) >= 3, "shell, server, helper"
     assert gateway.tls.spki
     await gateway.stop()
-    await asyncio.sleep(0.1)
     assert gateway.died.is_set()
-    assert not [pid for pid, mark in marks.items() if start_time(pid) == mark]
+    async with asyncio.timeout(5):  # what was killed dies when it is given a processor next
+        while [pid for pid, mark in marks.items() if start_time(pid) == mark]:  # noqa: ASYNC110 - orphans tell nobody
+            await asyncio.sleep(0.01)
 
 
 async def test_its_death_is_seen_at_once(settings: GatewaySettings) -> None:
     gateway = await start(settings)
     kill_below(gateway.pid)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         await gateway.died.wait()
     await gateway.stop()
 
@@ -243,7 +244,7 @@ async def test_a_gateway_that_lives_on_without_memory_is_sick(settings: GatewayS
     gateway = await keeper.running()
     assert not gateway.sick.is_set()
     (settings.run_folder / "gateway" / "home" / "sick").touch()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await gateway.sick.wait()
     assert (gateway.complaint, gateway.died.is_set()) == ("java.lang.OutOfMemoryError: heap", False)
     assert metrics.registry.get_sample_value("ibfeed_gateway_log_lines_total", {"sign": "fatal"}) == 1
@@ -255,7 +256,7 @@ async def test_one_that_is_sick_before_it_listens_is_not_waited_for(
 ) -> None:
     built.script("echo java.net.BindException: Address already in use; sleep 600")
     keeper = GatewayKeeper(settings, Metrics())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         with pytest.raises(Setback, match="Address already in use") as caught:
             await keeper.running()
     assert caught.value.reason == "GatewayDied"

@@ -317,7 +317,9 @@ async def test_topics_that_are_not_as_the_feed_says_are_refused_clearly(
         connect=broker.connect,
     )
     await feeder.start()
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(20):
+        while feeder.kafka_status().message.startswith("connecting"):  # noqa: ASYNC110 - as in Bench.until
+            await asyncio.sleep(0.005)
     assert message in feeder.kafka_status().message
     assert not feeder.kafka_status().reachable
     await feeder.close()
@@ -370,7 +372,7 @@ async def test_release_ends_in_time_without_kafka(bench: Bench, broker: FakeBrok
     bench.frame(FULL)
     begin = time.monotonic()
     await bench.feeder.release(0.2)
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 5
     assert bench.state() is not ContractState.RELEASED
 
 

@@ -173,7 +173,7 @@ async def test_a_standby_that_goes_leaves_no_trace(bench: Bench, broker: FakeBro
 async def test_a_standby_that_gives_its_account_back_knows_no_mark(bench: Bench, broker: FakeBroker) -> None:
     warm(bench)
     updates(bench, 1, 4)
-    await bench.feeder.release(0.5)
+    await bench.feeder.release()
     (report,) = bench.feeder.reports()
     assert (report.state, report.event_time) == (ContractState.RELEASED, None)
     assert broker.ticks() == []
@@ -193,9 +193,10 @@ async def test_a_former_worker_that_stands_by_again_knows_no_mark(bench: Bench) 
 
 async def test_warm_is_who_has_been_shown_the_contract_for_longer_than_snapshots_are_apart(bench: Bench) -> None:
     """Else its first frame may be of a moment that the former worker has not been shown yet when it is to retire."""
+    begin = time.monotonic()
     warm(bench)
     updates(bench, 1, 3)
-    begin, told = time.monotonic(), bench.changes
+    told = bench.changes
     assert bench.state() is ContractState.SUBSCRIBING
     await bench.warm()
     assert time.monotonic() - begin > OVERLAP_S / 2
@@ -229,7 +230,7 @@ async def test_what_was_missed_while_the_account_was_given_back_is_a_gap(bench: 
     bench.feeder.obey((entry(),))
     bench.subscribe()
     (before,) = updates(bench, 1, 2)
-    await bench.feeder.release(1.0)
+    await bench.feeder.release()
     bench.feeder.obey((entry(epoch=2, mark=Mark(event_time=before, seq=seq_of(1, 1))),))
     assert bench.state() is ContractState.SUBSCRIBING
     bench.subscribe()
@@ -567,7 +568,7 @@ async def test_who_gives_the_account_back_while_kafka_is_away_does_not_wait_for_
     bench.feeder.obey(orphan(ACTIVE))
     bench.subscribe()
     updates(bench, 1, 3)
-    async with asyncio.timeout(1.0):
+    async with asyncio.timeout(5):
         await bench.feeder.release(0.2)
     assert (bench.state(), bench.feeder.reports()[0].event_time) == (ContractState.RELEASED, None)
     await bench.feeder.close()
