@@ -32,7 +32,7 @@ from support.stream import KAFKA
 
 PARTITIONS = 4
 SYSTEM = {"topic": "system", "success": "user", "isFT": False, "isPaper": True}
-QUICK = Timing(connect=5.0, first_frame=0.5, heartbeat=1.0, tic=0.3)
+QUICK = Timing(connect=5.0, first_frame=2.0, heartbeat=2.0, tic=0.3)
 
 
 @dataclass

@@ -47,7 +47,7 @@ def read_all(topic: Topic, servers: str = KAFKA) -> list[Record]:
             ends[partition] = high
         consumer.assign([TopicPartition(topic.name, partition, 0) for partition in ends])
         found: list[Record] = []
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(found) < sum(ends.values()):
             assert time.monotonic() < deadline, f"{topic.name}: {len(found)} of {sum(ends.values())} records came"
             for message in consumer.consume(1000, timeout=0.2):

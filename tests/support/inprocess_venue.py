@@ -61,11 +61,11 @@ class Socket:
     async def send(self, text: str) -> None:
         await self.raw.send_str(text)
 
-    async def frame(self, within: float = 3) -> dict[str, Any]:
+    async def frame(self, within: float = 10) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(await self.raw.receive_str(timeout=within))
         return document
 
-    async def until(self, topic: str, within: float = 3) -> dict[str, Any]:
+    async def until(self, topic: str, within: float = 10) -> dict[str, Any]:
         async with asyncio.timeout(within):
             while True:
                 frame = await self.frame(within)

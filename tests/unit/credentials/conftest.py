@@ -21,7 +21,7 @@ from support.vault import CLIENT, Tls, federated_token, private_tls
 USERNAME = "paperuser3"
 PASSWORD = "s3cr3t-Pa55-of-three"  # looked for in every log and exception
 
-QUICK = Limits(connect=1.0, read=1.0, retries=2, backoff=0.01, longest_wait=1.0, total=20.0)
+QUICK = Limits(connect=5.0, read=5.0, retries=2, backoff=0.01, longest_wait=1.0, total=20.0)
 
 
 @pytest.fixture(scope="session")

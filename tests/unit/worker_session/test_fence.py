@@ -52,9 +52,9 @@ def test_shut_until_the_account_is_taken(fence: Fence) -> None:
 
 def test_open_for_as_long_as_the_lease_counts_from_the_moment_of_asking(fence: Fence, switch: Switch) -> None:
     now = fence.now()
-    fence.extend(now - rules.LOST_AFTER + 0.2)
+    fence.extend(now - rules.LOST_AFTER + 5)
     assert fence.is_open()
-    assert switch.at == pytest.approx(now + KILL_AFTER - rules.LOST_AFTER + 0.2)
+    assert switch.at == pytest.approx(now + KILL_AFTER - rules.LOST_AFTER + 5)
     fence.extend(now - rules.LOST_AFTER)
     assert not fence.is_open()
 
@@ -75,11 +75,11 @@ PROGRAM = """
 import sys, time
 from ibfeed_worker.account.fence import Fence, KernelSwitch
 switch = KernelSwitch()
-switch.arm(Fence.now() + 0.4)
+switch.arm(Fence.now() + 1)
 if sys.argv[1] == "disarmed":
     switch.disarm()
 print("armed", flush=True)
-time.sleep(1.2)
+time.sleep(1.5)
 """
 
 
@@ -93,5 +93,5 @@ def test_the_kernel_ends_the_process_in_time_even_if_it_is_stopped(how: str, end
         process.send_signal(signal.SIGSTOP)
     assert process.wait(10) == ends
     if ends:
-        assert time.monotonic() - begun < 1.0
+        assert time.monotonic() - begun < 4
     process.stdout.close()

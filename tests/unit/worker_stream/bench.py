@@ -83,6 +83,6 @@ class Bench:
         await self.until(lambda: self.state() is ContractState.WARM)
 
     async def until(self, ask: Callable[[], Any]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not ask():  # noqa: ASYNC110 - what a test waits for has no event of its own
                 await asyncio.sleep(0.005)
