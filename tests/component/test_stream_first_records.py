@@ -12,12 +12,14 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from component.test_stream_kafka import read_all
 from ibfeed_api.feed import Kafka, Topic
-from ibfeed_worker.publish import connect
+from ibfeed_worker.publish import BrokerError, connect
+from ibfeed_worker.publish.broker import Broker as Edge
 from support.broker import Broker
 
 RECORDS = 60
 TRIES = 4  # on each broker: only one that has just started is slow enough
 BROKERS = 5
+LIMIT_S = 60.0  # for the records of one topic
 
 
 @pytest.fixture
@@ -30,14 +32,22 @@ async def cold(tmp_path: Path) -> list[Broker]:
     return brokers
 
 
+def known(producer: Edge) -> set[str]:
+    """Its topics; none if a broker that has just started is too slow to tell."""
+    with contextlib.suppress(BrokerError):
+        return set(producer.partitions())
+    return set()
+
+
 def acknowledged(servers: str, topic: Topic) -> list[int]:
     """Make the topic and write to it at once; which records Kafka is said to have."""
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 2})
     producer = connect(Kafka(bootstrap_servers=servers), {}, "first", lambda *_: None)
-    producer.partitions()
+    known(producer)
     admin.create_topics([NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=1)])
-    while topic.name not in producer.partitions():
-        pass
+    deadline = time.monotonic() + LIMIT_S  # a thread that goes on when the test is over keeps its process from ending
+    while topic.name not in known(producer):
+        assert time.monotonic() < deadline, f"{topic.name} is not there"
     there: list[int] = []
     answered = 0
 
@@ -56,6 +66,7 @@ def acknowledged(servers: str, topic: Topic) -> list[int]:
         time.sleep(0.001)  # else all of them go in one request
         producer.poll()
     while answered < RECORDS:
+        assert time.monotonic() < deadline, f"{topic.name}: {answered} of {RECORDS} records were answered for"
         producer.poll()
     return there
 
