@@ -27,6 +27,7 @@ Result = TypeVar("Result")
 
 _EPOCH_S: Final = 1000  # what the monotonic clock says at the start: nobody may take zero for "never"
 _REAL_WAIT_S: Final = 0.002  # between two looks at what goes on outside
+_STANDS_AT_MOST_S: Final = 120.0  # of real time: what has not answered by then never will
 # The product's modules, and the one that judges how old a signed call is.
 _ASKING: Final = ("ibfeed_api", "ibfeed_operator", "ibfeed_worker", "ibfeed_simulator", "jwt")
 
@@ -106,6 +107,11 @@ class Outside:
         with self._lock:
             self._trailing.popleft()
 
+    def describe(self) -> str:
+        """What it waits for."""
+        with self._lock:
+            return f"{self._blocking} calls in threads, {len(self._trailing)} answers that have not come"
+
     def leeway(self) -> float:
         """By how many seconds the clock may go on now."""
         with self._lock:
@@ -116,11 +122,16 @@ class Outside:
             return max(0.0, self._trailing[0] + self.patience_s - self._clock.elapsed)
 
 
+class StandsStill(RuntimeError):
+    """The clock waits for something outside that does not come."""
+
+
 class _Selector(selectors.DefaultSelector):
     def __init__(self, clock: Clock, outside: Outside) -> None:
         super().__init__()
         self._clock = clock
         self._outside = outside
+        self._went_on = time.perf_counter()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
@@ -130,7 +141,10 @@ class _Selector(selectors.DefaultSelector):
         if timeout is None or not leeway:
             ready = super().select(_REAL_WAIT_S)
             self._outside.look()
+            if time.perf_counter() - self._went_on > _STANDS_AT_MOST_S:
+                raise StandsStill(f"the clock stands at {self._clock.now()}: {self._outside.describe()}")
             return ready
+        self._went_on = time.perf_counter()
         self._clock.advance(min(timeout, leeway))
         return []
 

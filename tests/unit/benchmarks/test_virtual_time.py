@@ -7,6 +7,8 @@ import threading
 import time
 from datetime import UTC, datetime
 
+import pytest
+
 from ibfeed_worker.account import turns
 from worker import virtual_time
 from worker.virtual_time import Clock, Outside
@@ -68,6 +70,17 @@ def test_time_goes_no_further_than_what_is_not_answered_yet_allows() -> None:
         assert clock.elapsed >= 60
 
     virtual_time.run(main, START)
+
+
+def test_a_clock_that_waits_for_what_never_comes_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual_time, "_STANDS_AT_MOST_S", 0.2)
+
+    async def main(_: Clock, outside: Outside) -> None:
+        outside.sent()
+        await asyncio.sleep(60)
+
+    with pytest.raises(virtual_time.StandsStill, match="0 calls in threads, 1 answers"):
+        virtual_time.run(main, START)
 
 
 def test_what_is_sent_arrives_before_time_goes_on() -> None:
