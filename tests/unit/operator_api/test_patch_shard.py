@@ -87,21 +87,25 @@ class Scene:
 
 
 @pytest_asyncio.fixture
-async def scene(unused_tcp_port: int) -> AsyncIterator[Scene]:
+async def scene() -> AsyncIterator[Scene]:
     shard = {
         "metadata": {"name": "f-0", "namespace": "n", "uid": "s", "resourceVersion": "7"},
         "spec": {"feed": "f", "worker": 0, "contracts": []},
         "status": {"startedAt": "2026-11-21T12:00:00Z", "session": "Streaming", "lastTickTime": "a"},
     }
-    configuration = Configuration(host=f"http://127.0.0.1:{unused_tcp_port}")
+
+    async def handle(request: web.Request) -> web.Response:
+        return await scene.handle(request)
+
+    app = web.Application()
+    app.router.add_route("*", f"{shards_path('n')}/f-0", handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    configuration = Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")
     configuration.retries = None
     async with Cluster(ApiClient(configuration), lambda: scene.leads) as cluster, aiohttp.ClientSession() as http:
         scene = Scene(cluster, http, shard)
-        app = web.Application()
-        app.router.add_route("*", f"{shards_path('n')}/f-0", scene.handle)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
         scene.hear()
         yield scene
         await runner.cleanup()
