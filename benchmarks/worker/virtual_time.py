@@ -197,7 +197,10 @@ def _patched(clock: Clock) -> Iterator[None]:
 
 
 def run(main: Callable[[Clock, Outside], Coroutine[Any, Any, Result]], start: dt.datetime) -> Result:
-    """Run to the end in virtual time that begins at ``start``. The product's modules must have been imported."""
+    """Run to the end in virtual time that begins at ``start``. The product's modules must have been imported.
+
+    Raises StandsStill.
+    """
     clock = Clock(start)
     outside = Outside(clock)
     with _patched(clock), asyncio.Runner(loop_factory=lambda: VirtualLoop(clock, outside)) as runner:

@@ -91,7 +91,7 @@ class Feeder:
             self._outbox,
             on_stray=self._on_stray,
             on_first=self._confirm,
-            on_dammed=self._take_up,
+            on_interrupted=self._take_up,
             on_type=self._on_type,
             on_move=self._watch_ladder,
         )

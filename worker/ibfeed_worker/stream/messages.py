@@ -18,7 +18,7 @@ _unreadable: Final = UNREADABLE
 
 @dataclass(slots=True)
 class Counters:
-    """Since the process started."""
+    """Of all connections since the process started."""
 
     frames: int = 0
     bytes: int = 0

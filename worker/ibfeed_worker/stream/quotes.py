@@ -29,14 +29,15 @@ class Quotes:
         *,
         on_stray: Callable[[int], None],
         on_first: Callable[[Contract, int], None],
-        on_dammed: Callable[[Contract, Tick, int | None], None],
+        on_interrupted: Callable[[Contract, Tick, int | None], None],
         on_type: Callable[[Contract, str], None],
         on_move: Callable[[Contract, int], None],
     ) -> None:
         """``contracts`` by conid: the feeder's own, it changes. ``on_stray``: a frame of a contract that is not among
-        them. ``on_first``: IB sends the contract, and when (ns since 1970) the frame came. ``on_dammed``: a tick after
-        an interruption or of a contract that does not flow, and the event time (ms) of the one before it. ``on_type``:
-        another 6509. ``on_move``: the best bid or ask of a contract whose book is published has changed."""
+        them. ``on_first``: IB sends the contract, and when (ns since 1970) the frame came. ``on_interrupted``: a tick
+        after an interruption or of a contract that does not flow, and the event time (ms) of the one before it.
+        ``on_type``: another 6509. ``on_move``: the best bid or ask of a contract whose book is published has changed.
+        """
         self.withheld: Final = Counter[Withheld]()
         self.unassigned = 0  # frames without a conid, or of a contract that is not ours
         self.unreadable = 0  # values that were no numbers
@@ -45,7 +46,7 @@ class Quotes:
         self._outbox: Final = outbox
         self._on_stray: Final = on_stray
         self._on_first: Final = on_first
-        self._on_dammed: Final = on_dammed
+        self._on_interrupted: Final = on_interrupted
         self._on_type: Final = on_type
         self._on_move: Final = on_move
 
@@ -67,7 +68,7 @@ class Quotes:
                 contract.count += 1
                 self._outbox.publish(contract.channel, outcome)
             else:
-                self._on_dammed(contract, outcome, before)
+                self._on_interrupted(contract, outcome, before)
         else:
             self.withheld[outcome] += 1
             if outcome in _NOTHING_MISSED:
