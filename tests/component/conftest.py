@@ -26,7 +26,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
 def venue(running: Venue) -> Venue:
     """It has forgotten what the test before did: who was logged in, locked, or told to wait."""
     running.clear()
-    for fault in ("expire_sso", "unlock", "forgive"):
+    for fault in ("expire_sso", "yield", "unlock", "forgive"):
         running.fault(fault)
     return running
 

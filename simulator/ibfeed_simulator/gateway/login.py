@@ -1,7 +1,7 @@
 """What the gateway does by itself once somebody has logged in: it opens the brokerage session, and keeps it.
 
-All of it was seen on the real one: it always competes, it tickles every 30 s, and it logs out when a tickle says
-connected but not authenticated.
+All of it was seen on the real one, call by call: it always competes, it tickles every 30 s, and it logs out when a
+tickle says connected but not authenticated.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import aiohttp
+from multidict import CIMultiDict
 
 from ibfeed_simulator.gateway.cookies import CookieStore
 from ibfeed_simulator.gateway.upstream import Upstream
@@ -23,6 +25,7 @@ _log = logging.getLogger(__name__)
 TICKLE_SECONDS: Final = 30.0
 _RETRIES: Final = 5
 _RETRY_SECONDS: Final = 3.0
+_FORM: Final = CIMultiDict({"Content-Type": "application/x-www-form-urlencoded"})
 
 
 class LoginKeeper:
@@ -54,42 +57,74 @@ class LoginKeeper:
             self._task = None
 
     async def initialise(self) -> bool:
+        """Validate the login and, after a pause, see that the brokerage session is open; whether it is."""
+        for attempt in range(1, _RETRIES + 1):
+            if await self._validate():
+                await asyncio.sleep(self._auth_delay)
+                return await self._open()
+            _log.error("authentication to cp failed, retry %d", attempt)
+            await asyncio.sleep(_RETRY_SECONDS)
+        _log.warning("Reauthentication failed %d times, stopping", _RETRIES)
+        return False
+
+    async def _validate(self) -> bool:
+        """What comes before the pause. What the calls after the first one answer is not looked at."""
+        try:
+            answer = await self._upstream.api("GET", "/sso/validate?gw=1")
+            if answer.status != 200:
+                return False
+            await self._upstream.api("GET", "/one/user")
+            await self._upstream.api("GET", "/ssodh/init")
+            token = _object((await self._upstream.api("GET", "/ssodh/st")).body).get("st")
+            form = urlencode({"ST": token or "", "MACHINE_ID": self._machine}).encode()
+            await self._upstream.call("POST", "/sso/Authenticator?ACTION=PUBLISH_TST", form, _FORM)
+        except aiohttp.ClientError as error:
+            _log.warning("authentication to cp failed: %s", error)
+            return False
+        return True
+
+    async def _open(self) -> bool:
         """The exchange that opens the brokerage session; it takes it from whoever holds it."""
         try:
-            await self._upstream.call("GET", "/sso/validate?gw=1")
-            body = {"compete": True, "publish": True, "machineId": self._machine, "mac": "00-00-00-00-00-00"}
-            answer = await self._upstream.api("POST", "/iserver/auth/ssodh/init", json.dumps(body).encode())
+            status = _object((await self._upstream.api("GET", "/iserver/auth/status")).body)
+            if status.get("authenticated") is not True and not await self._take():
+                return False
+            await self._upstream.api("GET", "/iserver/accounts")
         except aiohttp.ClientError as error:
             _log.warning("brokerage session: %s", error)
             return False
-        return answer.status == 200 and _object(answer.body).get("authenticated") is True
+        return True
+
+    async def _take(self) -> bool:
+        user = {"username": "", "machineId": self._machine, "compete": True}
+        asked = await self._upstream.api("POST", "/iserver/auth/ssodh/init", json.dumps(user).encode())
+        if asked.status != 200 or "challenge" not in _object(asked.body):
+            _log.error("ssodh failed, retry with /iserver/reauthenticate")
+            return False
+        reply = json.dumps({"response": secrets.token_hex(20)}).encode()
+        answer = await self._upstream.api("POST", "/iserver/auth/ssodh/response", reply)
+        if answer.status != 200 or _object(answer.body).get("authenticated") is not True:
+            _log.error("ssodh response error")
+            return False
+        return True
 
     async def _keep(self) -> None:
-        await asyncio.sleep(self._auth_delay)
-        await self.initialise()
-        while self._cookies:
+        """Without a brokerage session it does nothing more: then it does not tickle either."""
+        open_ = await self.initialise()
+        while open_ and self._cookies:
             await asyncio.sleep(TICKLE_SECONDS)
             try:
-                answer = await self._upstream.api("POST", "/tickle")
+                answer = await self._upstream.api("GET", "/tickle")
             except aiohttp.ClientError as error:
                 _log.warning("tickle: %s", error)
                 continue
-            if answer.status == 401:
-                if not await self._retry():
-                    return
+            if answer.status in (401, 429):
+                open_ = await self.initialise()
             elif answer.status == 503:
                 await asyncio.gather(self.initialise(), self.initialise())
             elif answer.status == 200 and _lost(_object(answer.body)):
                 await self._log_out()
                 return
-
-    async def _retry(self) -> bool:
-        for _ in range(_RETRIES):
-            if await self.initialise():
-                return True
-            await asyncio.sleep(_RETRY_SECONDS)
-        _log.warning("Reauthentication failed %d times, stopping", _RETRIES)
-        return False
 
     async def _log_out(self) -> None:
         _log.warning("connected but not authenticated: logging out")

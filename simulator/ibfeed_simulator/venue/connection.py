@@ -28,6 +28,7 @@ class Subscription:
     fields: frozenset[str]
     expires: float  # venue time
     version: int  # of the instrument, as last sent
+    frozen: bool = False  # dead, although nobody says so: not even a renewal helps
 
 
 @dataclass(eq=False)

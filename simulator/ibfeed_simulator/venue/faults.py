@@ -50,6 +50,8 @@ class Condition(StrEnum):
     HALTED = "halted"
     FRAGMENTED = "fragmented"
     DEAF = "deaf"
+    REFUSE_SUBSCRIPTION = "refuse_subscription"
+    REFUSE_LADDER = "refuse_ladder"
 
 
 class Action(StrEnum):
@@ -61,7 +63,9 @@ class Action(StrEnum):
     EXPIRE_SSO = "expire_sso"
     DAILY_RESET = "daily_reset"
     EXPIRE_SUBSCRIPTIONS = "expire_subscriptions"
+    FREEZE = "freeze"
     COMPETE = "compete"
+    YIELD = "yield"
     UNLOCK = "unlock"
     PENALTY = "penalty"
     FORGIVE = "forgive"
@@ -105,8 +109,12 @@ CATALOGUE: Final[dict[str, str]] = {
     Action.EXPIRE_BROKERAGE: "end the brokerage session; the login stays",
     Action.EXPIRE_SSO: "end the login",
     Action.DAILY_RESET: "what IB does at night: every session ends, and `value` seconds of maintenance follow",
-    Action.EXPIRE_SUBSCRIPTIONS: "let all subscriptions expire now, without a word",
+    Condition.REFUSE_SUBSCRIPTION: "smd is answered with an error frame; `value`: only of this conid",
+    Condition.REFUSE_LADDER: "sbd is answered with an error frame",
+    Action.EXPIRE_SUBSCRIPTIONS: "let all subscriptions, or that of conid `value`, expire now, without a word",
+    Action.FREEZE: "let subscriptions, or that of conid `value`, send nothing more until ended and begun again",
     Action.COMPETE: "the user logs in somewhere else and takes the brokerage session",
+    Action.YIELD: "the user logs out there again",
     Action.UNLOCK: "unlock the account and forget failed logins",
     Action.PENALTY: "put the addresses of the user's websockets in the penalty box (429), for `value` seconds",
     Action.FORGIVE: "empty the penalty box",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -10,7 +11,7 @@ from aiohttp import web
 from ibfeed_simulator.venue.answers import answer, error
 from ibfeed_simulator.venue.cookies import SERVER_COOKIE, session_of
 from ibfeed_simulator.venue.faults import Condition
-from ibfeed_simulator.venue.sessions import SsoSession
+from ibfeed_simulator.venue.sessions import Challenge, SsoSession
 from ibfeed_simulator.venue.sso import validation
 from ibfeed_simulator.venue.venue import MAC, SERVER_NAME, SERVER_VERSION, Venue
 
@@ -63,9 +64,9 @@ class SessionHandlers:
             ("POST", "/iserver/auth/status", self.status),
             ("GET", "/iserver/auth/status", self.status),
             ("POST", "/iserver/auth/ssodh/init", self.initialise),
-            ("POST", "/iserver/auth/ssodh/response", self.status),
-            ("POST", "/ssodh/init", self.initialise),
-            ("GET", "/ssodh/st", self.status),
+            ("POST", "/iserver/auth/ssodh/response", self.respond),
+            ("GET", "/ssodh/init", self.begin_exchange),
+            ("GET", "/ssodh/st", self.session_token),
             ("POST", "/iserver/reauthenticate", self.reauthenticate),
             ("GET", "/iserver/reauthenticate", self.reauthenticate),
             ("GET", "/sso/validate", self.validate),
@@ -112,16 +113,40 @@ class SessionHandlers:
         return answer(authentication(session))
 
     async def initialise(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
+        """A client's call opens the brokerage session; a gateway's, which names its machine, asks for a challenge."""
         body = await json_body(request)
-        # The gateway's own exchange names its machine instead; a call without any body passes, too.
-        if body and body.get("publish") is not True and "machineId" not in body:
+        from_gateway = "machineId" in body
+        # A call without any body passes, too.
+        if body and body.get("publish") is not True and not from_gateway:
             return error("Bad Request: publish must be true", 500)
         if self._venue.board.take(Condition.INIT_REFUSED, session.user.username):
             return error("failed to generate sso dh token", 500)
-        self._venue.sessions.open_brokerage(session, compete=body.get("compete", True) is True)
+        compete = body.get("compete", True) is True
+        if from_gateway:
+            session.challenge = Challenge(secrets.token_hex(20), compete)
+            return answer({"challenge": session.challenge.text})
+        self._venue.sessions.open_brokerage(session, compete=compete)
+        return self._opened(session)
+
+    async def respond(self, _: web.Request, session: SsoSession) -> web.StreamResponse:
+        """The gateway's answer to its challenge, whatever it is, opens the brokerage session."""
+        challenge, session.challenge = session.challenge, None
+        if challenge is None:
+            return error("ssodh response error", 500)
+        self._venue.sessions.open_brokerage(session, compete=challenge.compete)
+        return self._opened(session)
+
+    def _opened(self, session: SsoSession) -> web.Response:
         status = authentication(session)
         status.pop("fail", None)
         return answer(status)
+
+    async def begin_exchange(self, _: web.Request, __: SsoSession) -> web.StreamResponse:
+        """The first step of a gateway's own exchange after a login; ``PUBLISH_TST`` of ``sso.py`` is the third."""
+        return answer({"success": True})
+
+    async def session_token(self, _: web.Request, __: SsoSession) -> web.StreamResponse:
+        return answer({"st": secrets.token_hex(20)})
 
     async def reauthenticate(self, _: web.Request, session: SsoSession) -> web.StreamResponse:
         """Deprecated; a gateway answers it by itself and this is for clients without one."""

@@ -13,6 +13,14 @@ MAX_AGE: Final = 24 * 3600.0
 IDLE: Final = 360.0  # IB: 5 to 6 minutes without a request
 
 
+@dataclass(frozen=True)
+class Challenge:
+    """What a gateway is asked when it begins to open the brokerage session; ``compete``: it takes it from others."""
+
+    text: str
+    compete: bool
+
+
 @dataclass(eq=False)
 class SsoSession:
     """One login. Identity counts: two logins of one user are two sessions."""
@@ -26,6 +34,7 @@ class SsoSession:
     connected: bool = False  # a brokerage session was opened at least once
     authenticated: bool = False  # and is ours now
     competing: bool = False  # somebody else has taken it
+    challenge: Challenge | None = None
     accounts_asked: bool = False
     preflighted: set[int] = field(default_factory=set)
     ended: bool = False
@@ -82,7 +91,11 @@ class Sessions:
         return self._by_tickle.get(tickle_id)
 
     def log_in(self, user: User, now: float) -> SsoSession:
+        """A login over a brokerage session that is still held, if only by a gateway that died, shows ``competing``
+        until its own ``ssodh/init`` takes it."""
         session = SsoSession(user, now, now)
+        if user.username in self._holders or user.username in self._strangers:
+            session.connected = session.competing = True
         self._by_token[session.token] = session
         self._by_tickle[session.tickle_id] = session
         record = self.record(user.username)
@@ -114,6 +127,12 @@ class Sessions:
         holder = self._holders.get(username)
         if holder is not None:
             self.lose_brokerage(holder, competing=True)
+
+    def stranger_leaves(self, username: str | None) -> int:
+        """The user, or each for None, logs out on the phone; how many were logged in there."""
+        gone = {name for name in self._strangers if username in (None, name)}
+        self._strangers -= gone
+        return len(gone)
 
     def lose_brokerage(self, session: SsoSession, competing: bool = False) -> None:
         """The SSO session stays: ``connected``, no longer ``authenticated``."""

@@ -266,6 +266,9 @@ class Streamer:
         return availability, self._board.active(Condition.HALTED, username) is not None
 
     def _silenced(self, connection: Connection, conid: int) -> bool:
+        subscription = connection.subscriptions.get(conid)
+        if subscription is not None and subscription.frozen:
+            return True
         if self._board.quiet:
             return False
         if self._board.active(Condition.HANG, connection.username):

@@ -57,7 +57,9 @@ class Venue:
             Action.EXPIRE_SSO: self._expire_sso,
             Action.DAILY_RESET: self._daily_reset,
             Action.EXPIRE_SUBSCRIPTIONS: self._expire_subscriptions,
+            Action.FREEZE: self._freeze,
             Action.COMPETE: self._compete,
+            Action.YIELD: self._yield,
             Action.UNLOCK: self._unlock,
             Action.PENALTY: self._penalty,
             Action.FORGIVE: self._forgive,
@@ -238,17 +240,34 @@ class Venue:
         self.board.set(Condition.MAINTENANCE, seconds=self.settings.reset_seconds if seconds is None else seconds)
         return self._expire_sso(None, None)
 
-    def _expire_subscriptions(self, username: str | None, _: float | None) -> int:
+    def _expire_subscriptions(self, username: str | None, conid: float | None) -> int:
         connections = self.streamer.of(username)
         for connection in connections:
-            self.streamer.unsubscribe_all(connection)
+            if conid is None:
+                self.streamer.unsubscribe_all(connection)
+            else:
+                self.streamer.unsubscribe(connection, int(conid))
         return len(connections)
+
+    def _freeze(self, username: str | None, conid: float | None) -> int:
+        frozen = [
+            subscription
+            for connection in self.streamer.of(username)
+            for subscription in connection.subscriptions.values()
+            if conid is None or subscription.conid == int(conid)
+        ]
+        for subscription in frozen:
+            subscription.frozen = True
+        return len(frozen)
 
     def _compete(self, username: str | None, _: float | None) -> int:
         usernames = {s.user.username for s in self.sessions.of(username)} if username is None else {username}
         for name in usernames:
             self.sessions.stranger_takes(name)
         return len(usernames)
+
+    def _yield(self, username: str | None, _: float | None) -> int:
+        return self.sessions.stranger_leaves(username)
 
     def _unlock(self, username: str | None, _: float | None) -> int:
         records = [record for name, record in self.sessions.records.items() if username in (None, name)]

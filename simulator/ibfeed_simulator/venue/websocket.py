@@ -131,6 +131,11 @@ class WebsocketHandler:
         if conid is None or fields is None:
             connection.send({"error": f"Bad Request: smd+{rest[:80]}", "code": _BAD_CONTRACT})
             return
+        refused = venue.board.active(Condition.REFUSE_SUBSCRIPTION, session.user.username)
+        if refused is not None and (refused.value is None or str(refused.value) == str(conid)):
+            venue.streamer.unsubscribe(connection, conid)
+            connection.send({"topic": f"smd+{conid}", "error": "No contract found", "code": _BAD_CONTRACT})
+            return
         new = conid not in connection.subscriptions
         if new and venue.streamer.lines_used(session.user.username) >= venue.settings.lines:
             if venue.settings.over_limit == "error":
@@ -146,6 +151,9 @@ class WebsocketHandler:
         conid = _conid(parts[1]) if len(parts) in (2, 3) else None
         if conid is None or parts[0] != session.user.account_id:
             connection.send({"error": f"Bad Request: sbd+{rest[:80]}", "code": _BAD_CONTRACT})
+            return
+        if venue.board.active(Condition.REFUSE_LADDER, session.user.username):
+            connection.send({"topic": f"sbd+{rest}", "error": "no market data permissions", "code": _BAD_CONTRACT})
             return
         others = [c for c in venue.streamer.of(session.user.username) if c.ladder is not None]
         if any(c.ladder is not None and (c is not connection or c.ladder.conid != conid) for c in others):
