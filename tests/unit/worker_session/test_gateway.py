@@ -19,7 +19,7 @@ from ibfeed_worker.gateway import distribution, leftover
 from ibfeed_worker.gateway.distribution import BrokenDistribution
 from ibfeed_worker.gateway.keeper import GatewayKeeper
 from ibfeed_worker.gateway.pin import WrongCertificate
-from ibfeed_worker.gateway.process import GatewaySettings, start
+from ibfeed_worker.gateway.process import GatewayFailed, GatewaySettings, start
 from ibfeed_worker.gateway.tail import Sign, judge
 from ibfeed_worker.metrics import Metrics
 from ibfeed_worker.processes import descendants, start_time
@@ -55,21 +55,35 @@ ips:
     - 212.90.324.10
 """
 
-# Listens as configured, with a helper process below it, as a shell in front of a JVM would be.
+# Listens as configured, with a helper process below it, as a shell in front of a JVM would be; and as IB's own it says
+# so before it does.
 SERVER = """
-import ssl, sys, socket, subprocess
+import ssl, sys, socket, subprocess, time
 port = next(int(line.split(":")[1]) for line in open("root/conf.yaml") if line.startswith("listenPort"))
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain("root/gateway.pem")
-server = socket.create_server(("127.0.0.1", port))
 helper = subprocess.Popen(["sleep", "600"])
 print("noise é \\x00", flush=True)
 print(f"Open https://localhost:{port} to login", flush=True)
+time.sleep(0.3)
+server = socket.create_server(("127.0.0.1", port))
 while True:
     try:
         context.wrap_socket(server.accept()[0], server_side=True).close()
     except OSError:
         pass
+"""
+
+
+PLAIN = """
+import socket
+port = next(int(line.split(":")[1]) for line in open("root/conf.yaml") if line.startswith("listenPort"))
+server = socket.create_server(("127.0.0.1", port))
+print(f"Open https://localhost:{port} to login", flush=True)
+while True:
+    client, _ = server.accept()
+    client.sendall(b"HTTP/1.1 400 Bad Request" + bytes(16))
+    client.close()
 """
 
 
@@ -167,6 +181,25 @@ async def test_it_starts_shows_its_certificate_and_leaves_nothing(settings: Gate
     async with asyncio.timeout(5):  # what was killed dies when it is given a processor next
         while [pid for pid, mark in marks.items() if start_time(pid) == mark]:  # noqa: ASYNC110 - orphans tell nobody
             await asyncio.sleep(0.01)
+
+
+async def test_one_that_says_it_listens_and_does_not_is_named(settings: GatewaySettings, built: Distribution) -> None:
+    built.script("echo Open https://localhost:5000 to login; sleep 600")
+    says = f"says that it listens, but port {settings.port} did not take a TLS connection within 1 s .*refused"
+    with pytest.raises(GatewayFailed, match=says):
+        await start(settings, limit=1.0)
+
+
+async def test_one_that_speaks_no_tls_is_named(settings: GatewaySettings, built: Distribution) -> None:
+    (built.folder / "lib" / "server.py").write_text(PLAIN)
+    with pytest.raises(GatewayFailed, match="did not take a TLS connection within 2 s"):
+        await start(settings, limit=2.0)
+
+
+async def test_its_death_between_saying_and_listening_is_named(settings: GatewaySettings, built: Distribution) -> None:
+    built.script("echo Open https://localhost:5000 to login; sleep 0.2; exit 4")
+    with pytest.raises(BrokenDistribution, match="ended at once with exit status 4"):
+        await start(settings)
 
 
 async def test_its_death_is_seen_at_once(settings: GatewaySettings) -> None:

@@ -48,7 +48,7 @@ class GatewayKeeper:
             reason, text = Reason.GATEWAY_PORT_TAKEN, str(error)
         except (BrokenDistribution, WrongCertificate) as error:
             reason, text = Reason.GATEWAY_BROKEN, str(error)
-        except (GatewayFailed, OSError, TimeoutError) as error:
+        except (GatewayFailed, OSError) as error:
             reason, text = Reason.GATEWAY_DIED, f"the gateway did not start: {error or type(error).__name__}"
         self._starting = None
         raise Setback(reason, text)

@@ -24,9 +24,10 @@ from ibfeed_worker.log import Log
 from ibfeed_worker.processes import kill_tree
 from ibfeed_worker.race import first
 
-# IB's prints the first when it can be logged in to; the second is what its log says.
+# IB's prints the first; the second is what its log says. It listens 0.3 to 0.9 s later.
 _READY: Final = ("Open https://localhost:", "Server listening on port")
-_START_LIMIT: Final = 60.0  # seconds; a JVM on a busy node
+START_LIMIT_S: Final = 60.0  # until it shows its certificate; a JVM on a busy node
+_KNOCK_EVERY: Final = 0.05
 _STOP_LIMIT: Final = 2.0
 _LINE_LIMIT: Final = 500
 _LAST_WORDS_S: Final = 0.05
@@ -108,6 +109,7 @@ class Gateway:
         self.pid: Final = transport.get_pid() or 0
         self.died: Final = output.exited
         self.sick: Final = output.sick
+        self._port: Final = port
         self._transport = transport
         self._output = output
         self._work = work
@@ -124,23 +126,40 @@ class Gateway:
         """The last thing it said, for a person."""
         return self._output.tail[-1] if self._output.tail else "nothing"
 
-    async def ready(self) -> None:
-        """Wait until it listens. Raises GatewayFailed or BrokenDistribution."""
+    async def ready(self, fingerprint: str, limit: float) -> PinnedTls:
+        """Wait until it listens, ``limit`` seconds at most, and pin its certificate, whose SHA-256 must be
+        ``fingerprint`` (hex).
+
+        Raises GatewayFailed, BrokenDistribution or WrongCertificate.
+        """
+        refusal: OSError | None = None
         try:
-            async with asyncio.timeout(_START_LIMIT):
+            async with asyncio.timeout(limit):
                 await first(self._output.ready.wait(), self.died.wait(), self.sick.wait())
+                while not (self.died.is_set() or self.sick.is_set()):
+                    try:
+                        return await pin("127.0.0.1", self._port, fingerprint)
+                    except OSError as error:  # refused, or no TLS yet
+                        refusal = error
+                    await asyncio.sleep(_KNOCK_EVERY)
         except TimeoutError:
-            raise GatewayFailed(
-                f"the gateway did not say within {_START_LIMIT:g} s that it listens; it last said: {self.tail}"
-            ) from None
+            raise GatewayFailed(self._why_late(refusal, limit)) from None
         if self.sick.is_set() and not self.died.is_set():
             raise GatewayFailed(f"its log says: {self.complaint}")
+        await self._burying  # its last words may still be on their way
+        raise BrokenDistribution(
+            f"the gateway ended at once with exit status {self._transport.get_returncode()}; "
+            f"it last said: {self.tail}; check the gateway archive in the worker image"
+        )
+
+    def _why_late(self, refusal: OSError | None, limit: float) -> str:
         if not self._output.ready.is_set():
-            await self._burying  # its last words may still be on their way
-            raise BrokenDistribution(
-                f"the gateway ended at once with exit status {self._transport.get_returncode()}; "
-                f"it last said: {self.tail}; check the gateway archive in the worker image"
-            )
+            return f"the gateway did not say within {limit:g} s that it listens; it last said: {self.tail}"
+        text = refusal.strerror or str(refusal) or type(refusal).__name__ if refusal is not None else "no answer"
+        return (
+            f"the gateway says that it listens, but port {self._port} did not take a TLS connection within "
+            f"{limit:g} s of its start: {text}; it last said: {self.tail}"
+        )
 
     async def stop(self) -> None:
         """End the process and all below it; remove its files."""
@@ -162,10 +181,13 @@ class Gateway:
         await asyncio.sleep(_LAST_WORDS_S)
 
 
-async def start(settings: GatewaySettings, on_line: Callable[[Sign], None] = lambda _: None) -> Gateway:
-    """Start the gateway, wait until it listens, pin its certificate. ``on_line`` hears what each line of its log tells.
+async def start(
+    settings: GatewaySettings, on_line: Callable[[Sign], None] = lambda _: None, *, limit: float = START_LIMIT_S
+) -> Gateway:
+    """Start the gateway, wait at most ``limit`` seconds until it listens, pin its certificate. ``on_line`` hears what
+    each line of its log tells.
 
-    Raises BrokenDistribution, PortTaken, GatewayFailed, WrongCertificate, OSError or TimeoutError.
+    Raises BrokenDistribution, PortTaken, GatewayFailed, WrongCertificate or OSError.
     """
     note, work = settings.run_folder / "gateway.json", settings.run_folder / "gateway"
     await asyncio.to_thread(leftover.free, note, settings.port)
@@ -183,8 +205,7 @@ async def start(settings: GatewaySettings, on_line: Callable[[Sign], None] = lam
     gateway = Gateway(transport, output, work, settings.port)
     leftover.note(note, gateway.pid)
     try:
-        await gateway.ready()
-        gateway.tls = await pin("127.0.0.1", settings.port, fingerprint)
+        gateway.tls = await gateway.ready(fingerprint, limit)
     except BaseException:
         await gateway.stop()
         raise
