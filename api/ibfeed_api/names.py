@@ -33,6 +33,7 @@ ANNOTATION_LAST_FAILURE: Final = f"{GROUP}/last-failure"
 ANNOTATION_NEXT_LOGIN: Final = f"{GROUP}/next-login"
 ANNOTATION_LOST_TO_OTHERS: Final = f"{GROUP}/lost-to-others"
 ANNOTATION_PARKED: Final = f"{GROUP}/parked"
+ANNOTATION_SESSION_OPEN: Final = f"{GROUP}/session-open"  # since when; taken away by the logout
 
 # On the Lease of the source's logins: JSON, address to the moment until which it is to be silent.
 ANNOTATION_PENALTIES: Final = f"{GROUP}/penalties"
@@ -134,7 +135,10 @@ class Reason(StrEnum):
     NONSENSE_ANSWER = "NonsenseAnswer"  # HTML, or no JSON, or JSON that no source describes
     UPSTREAM_UNREACHABLE = "UpstreamUnreachable"
     SESSION_LOST = "SessionLost"
+    SESSION_DENIED = "SessionDenied"  # IB says that it knows no session, of one that streams
     FEED_SILENT = "FeedSilent"  # heartbeats go on, market data does not although it should
+    CONTRACT_SILENT = "ContractSilent"  # the same of some of the contracts
+    SUBSCRIPTION_REFUSED = "SubscriptionRefused"  # IB answered a subscription with an error
     LEASE_LOST = "LeaseLost"
     PENALTY_BOX = "PenaltyBox"
     DAILY_RESET = "DailyReset"  # lost, or not to be had, within IB's daily reset
@@ -189,6 +193,8 @@ class ContractState(StrEnum):
     SUBSCRIBING = "subscribing"
     WARM = "warm"
     PUBLISHING = "publishing"
+    SILENT = "silent"  # nothing comes although it trades, and a question has not been answered
+    REFUSED = "refused"  # IB answered the subscription with an error
     RELEASED = "released"
 
 

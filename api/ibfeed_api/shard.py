@@ -62,6 +62,7 @@ class Report(_Base, frozen=True, kw_only=True, gc=False):
     event_time: int | None = None
     seq: int | None = None
     last_tick_time: str | None = None
+    message: str = ""  # why it does not publish, or has no order book: for a person, 256 characters at most
 
 
 class KafkaStatus(_Base, frozen=True, kw_only=True):

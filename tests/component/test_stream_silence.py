@@ -19,7 +19,7 @@ from component.scripted_gateway import Worker, entry, streaming, topics, working
 from component.test_book_kafka import link_to, metric
 from component.test_simulator_gateway import Gateway
 from component.test_stream_kafka import read_all
-from ibfeed_api.names import ContractState
+from ibfeed_api.names import ContractState, Reason
 from ibfeed_api.shard import Entry
 from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.hours.hours import Hours, Span
@@ -31,7 +31,10 @@ from ibfeed_worker.stream import End, Link, Timing
 from ibfeed_worker.stream.silence import Patience
 from support.simulator import Venue
 
-QUICK = Timing(patience=Patience(shortest=1.5, unknown=2.5, opening=0.0, answer=1.0, look=0.2))
+QUICK = Timing(
+    patience=Patience(shortest=1.5, unknown=2.5, opening=0.0, answer=1.0, first=1.0, unproven=0.3, fresh=1.0, look=0.2),
+    refused_again=1.0,
+)
 
 
 @pytest.fixture
@@ -75,6 +78,10 @@ def state(worker: Worker, conid: int) -> ContractState:
     return next(report.state for report in worker.feeder.reports() if report.conid == conid)
 
 
+def message(worker: Worker, conid: int) -> str:
+    return next(report.message for report in worker.feeder.reports() if report.conid == conid)
+
+
 PUBLISHING = [ContractState.PUBLISHING] * 3
 
 
@@ -94,8 +101,9 @@ async def test_one_silent_contract_is_found_reported_and_its_gap_told_when_it_sp
                 await worker.until(lambda: states(worker) == PUBLISHING)
                 await worker.until(lambda: metric(worker, "ibfeed_hours_unknown") == 0)
                 venue.fault("silent_feed", username="paper1", value=str(victim))
-                await worker.until(lambda: state(worker, victim) is ContractState.SUBSCRIBING)
-                assert metric(worker, "ibfeed_lines_dead") == 1
+                await worker.until(lambda: state(worker, victim) is ContractState.SILENT)
+                assert "IB sends nothing of it since" in message(worker, victim)
+                await worker.until(lambda: metric(worker, "ibfeed_lines_dead") == 1)
                 assert metric(worker, "ibfeed_lines_suspected_total") >= 1
                 assert not life.done()
                 assert worker.feeder.lines_used == 3
@@ -110,6 +118,79 @@ async def test_one_silent_contract_is_found_reported_and_its_gap_told_when_it_sp
     assert gap["to_ms"] == times[times.index(gap["from_ms"]) + 1]
     assert gap["to_ms"] - gap["from_ms"] > 1500
     assert {gap["conid"] for gap in gaps} == {victim}
+
+
+async def test_a_line_that_freezes_again_is_found_as_fast(venue: Venue, gateway: Gateway) -> None:
+    entries, link = three(gateway), link_to(gateway)
+    victim = entries[1].conid
+    found = []
+    with topics() as kafka:
+        async with (
+            hours_of(gateway, link, entries) as timetable,
+            working(kafka, QUICK, hours=timetable.hours) as worker,
+        ):
+            await worker.reachable()
+            worker.feeder.obey(entries)
+            async with streaming(worker, link) as life:
+                await worker.until(lambda: states(worker) == PUBLISHING)
+                await worker.until(lambda: metric(worker, "ibfeed_hours_unknown") == 0)
+                for _ in range(5):
+                    await asyncio.sleep(2)  # its pace: five looks at least
+                    venue.fault("freeze", username="paper1", value=victim)
+                    frozen = time.monotonic()
+                    await worker.until(lambda: state(worker, victim) is ContractState.SILENT)
+                    await worker.until(lambda: states(worker) == PUBLISHING)
+                    found.append(time.monotonic() - frozen)
+                assert not life.done()
+            await worker.feeder.release()
+        gaps = [e.value for e in read_all(kafka.topics.feed_events) if e.value["kind"] == "gap"]
+    assert {gap["conid"] for gap in gaps} == {victim}
+    assert len(gaps) == 5, "each silence once, and no other contract was in doubt"
+    assert max(found) < 2 * found[0] + 1, f"the fifth took as long as the first: {found}"
+
+
+async def test_a_refused_contract_is_named_and_takes_no_line(venue: Venue, gateway: Gateway) -> None:
+    entries, link = three(gateway), link_to(gateway)
+    victim = entries[1].conid
+    venue.fault("refuse_subscription", username="paper1", value=str(victim))
+    with topics() as kafka:
+        async with working(kafka, QUICK) as worker:
+            await worker.reachable()
+            worker.feeder.obey(entries)
+            async with streaming(worker, link):
+                await worker.until(lambda: state(worker, victim) is ContractState.REFUSED)
+                assert message(worker, victim) == "IB refuses it: No contract found"
+                await worker.until(lambda: states(worker).count(ContractState.PUBLISHING) == 2)
+                assert worker.feeder.lines_used == 2
+                assert worker.feeder.remark() == (
+                    Reason.SUBSCRIPTION_REFUSED,
+                    f"{entries[1].symbol}: IB refuses it: No contract found",
+                )
+                venue.clear()
+                await worker.until(lambda: states(worker) == PUBLISHING)
+                assert worker.feeder.lines_used == 3
+                assert worker.feeder.remark() is None
+
+
+async def test_a_contract_refused_while_it_streams_leaves_a_gap(venue: Venue, gateway: Gateway) -> None:
+    entries, link = three(gateway), link_to(gateway)
+    victim = entries[0].conid
+    with topics() as kafka:
+        async with working(kafka, QUICK) as worker:
+            await worker.reachable()
+            worker.feeder.obey(entries)
+            async with streaming(worker, link):
+                await worker.until(lambda: states(worker) == PUBLISHING)
+                venue.fault("refuse_subscription", username="paper1", value=str(victim))
+                assert worker.feeder._connection is not None
+                worker.feeder._connection.renew(victim)
+                worker.feeder._connection.nudge()
+                await worker.until(lambda: state(worker, victim) is ContractState.REFUSED)
+                venue.clear()
+                await worker.until(lambda: states(worker) == PUBLISHING)
+            await worker.feeder.release()
+        gaps = [e.value for e in read_all(kafka.topics.feed_events) if e.value["kind"] == "gap"]
+    assert [(gap["conid"], "No contract found" in gap["detail"]) for gap in gaps] == [(victim, True)]
 
 
 async def test_all_silent_ends_the_connection_again_and_again_ever_later_until_somebody_speaks(

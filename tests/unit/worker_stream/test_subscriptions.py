@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibfeed_worker.stream.subscriptions import MOST_AT_ONCE, PAUSE_S, RENEW_S, first_renewal, reconcile
+from ibfeed_worker.stream.subscriptions import MOST_AT_ONCE, PAUSE_S, RENEW_S, Refusals, first_renewal, reconcile
 
 IB_EXPIRES_S = 600.0  # the shorter one of what sources say
 
@@ -99,3 +99,20 @@ def test_any_sequence_of_wishes_settles_without_loops(wishes: list[list[int]], l
         assert sorted(commands) == sorted(set(commands))  # none twice
         assert sum(command.startswith(b"umd") for command in commands) == len(before - kept)
         assert sum(command.startswith(b"smd") for command in commands) == len(kept - before)
+
+
+def test_a_refused_contract_is_asked_for_again_ever_later() -> None:
+    refusals, now, pauses = Refusals(60.0), 0.0, []
+    for _ in range(7):
+        refusals.add(2, now)
+        assert refusals.asked([1, 2, 3], now) == [1, 3]
+        again = refusals.next_at(now)
+        assert again is not None
+        assert refusals.asked([1, 2, 3], again) == [1, 2, 3]
+        pauses.append(again - now)
+        now = again
+    assert pauses == [60, 120, 240, 480, 960, 960, 960]
+    refusals.forget(2)
+    assert refusals.next_at(now) is None
+    refusals.add(2, now)
+    assert refusals.next_at(now) == now + 60

@@ -16,12 +16,12 @@ from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_conn
 from ibfeed_worker.book import conid_of
 from ibfeed_worker.log import Log
 from ibfeed_worker.stream import ladder
-from ibfeed_worker.stream.frame import Frame
+from ibfeed_worker.stream.frame import Frame, tidy
 from ibfeed_worker.stream.ladder import Asked, Target
 from ibfeed_worker.stream.messages import Counters, Messages
 from ibfeed_worker.stream.session import SessionFacts, account_of
 from ibfeed_worker.stream.silence import Patience, Verdict
-from ibfeed_worker.stream.subscriptions import Step, end, reconcile
+from ibfeed_worker.stream.subscriptions import REFUSED_AGAIN_S, Refusals, Step, end, reconcile
 from ibfeed_worker.ticks import SmdFrame
 
 _log: Final = Log(__name__)
@@ -77,6 +77,7 @@ class Timing:
     heartbeat: float = 25.0
     tic: float = 30.0
     overlap: float = 0.75
+    refused_again: float = REFUSED_AGAIN_S
     patience: Patience = field(default_factory=Patience)
 
 
@@ -89,6 +90,12 @@ class Sink(Protocol):
         """Whether it brought rows."""
 
     def on_session(self, facts: SessionFacts) -> None: ...
+
+    def on_refused(self, conid: int, text: str) -> None:
+        """IB answered the contract's subscription with an error."""
+
+    def on_ladder_refused(self, conid: int, text: str) -> None:
+        """IB answered the ladder's subscription with an error; it is asked for again after a pause."""
 
     def on_subscribed(self, conids: Sequence[int]) -> None:
         """Their next frame is a full one."""
@@ -129,6 +136,7 @@ class Connection(WSListener):
         self.on_message: Final = self._messages.take
         self._facts = SessionFacts()
         self._current: Mapping[int, float] = {}
+        self._refusals: Final = Refusals(timing.refused_again)
         self._ended: dict[int, tuple[float, int]] = {}  # conid -> when umd was sent last, and how often
         self._account: str | None = None
         self._asked: Asked | None = None
@@ -227,11 +235,11 @@ class Connection(WSListener):
             self._look_at = now + timing.patience.look
             if not self._leaving and self._silent(now):
                 return now, StreamEnd(End.SILENT_FEED, "heartbeats go on, but no market data while there is trading")
-        desired = () if self._leaving else self._sink.desired()
+        desired = () if self._leaving else self._refusals.asked(self._sink.desired(), now)
         step = reconcile(desired, self._current, now, lines=self._sink.lines)
         self._carry_out(step)
         again_at = self._tend_ladder(None if self._leaving else self._sink.desired_ladder(), now)
-        waits = (deadline, self._tic_at, self._look_at, step.wake_at, again_at)
+        waits = (deadline, self._tic_at, self._look_at, step.wake_at, again_at, self._refusals.next_at(now))
         return min(wait for wait in waits if wait is not None), self._end
 
     def _silent(self, now: float) -> bool:
@@ -317,6 +325,10 @@ class Connection(WSListener):
             self._sample("IB answered with an error", payload)
             if _NO_SESSION in frame.error:  # of a session that ran out no ``sts`` frame need tell
                 self._say(replace(self._facts, authenticated=False))
+            elif topic == "smd":
+                self._on_refusal(frame, frame.error)
+            elif topic == "sbd" and self._asked is not None and conid_of(frame.topic) == self._asked.target.conid:
+                self._sink.on_ladder_refused(self._asked.target.conid, tidy(frame.error))
         elif topic == "sbd":
             self._on_ladder_frame(frame, received_ns)
         elif topic == "act":
@@ -327,6 +339,20 @@ class Connection(WSListener):
         elif topic not in ("tic", "ntf", "blt"):
             self._counters.unknown += 1
             self._sample("a frame of an unknown topic", payload)
+
+    def _on_refusal(self, frame: Frame, error: str) -> None:
+        """IB will not send a contract: it takes no line, and is tried again after a while."""
+        conid = frame.contract()
+        if conid is None or conid not in self._current:
+            return
+        self._current = {other: at for other, at in self._current.items() if other != conid}
+        self._refusals.add(conid, time.monotonic())
+        self._sink.on_refused(conid, tidy(error))
+        self._wake.set()
+
+    def confirmed(self, conid: int) -> None:
+        """IB sends the contract."""
+        self._refusals.forget(conid)
 
     def _say(self, facts: SessionFacts) -> None:
         self._facts = facts

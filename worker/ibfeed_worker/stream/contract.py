@@ -14,6 +14,7 @@ from ibfeed_worker.stream.held import Held, HeldTick
 from ibfeed_worker.ticks import Normaliser
 
 _ACTIVE: Final = EntryState.ACTIVE  # each look at a member of an enumeration costs as much as a call
+_FIRST_FRAME_S: Final = 5.0  # IB answers a subscription at once
 _EPOCH_START_S: Final = 1_767_225_600  # 2026-01-01
 COUNTS_PER_S: Final = 8  # four times what IB sends of a contract at most (500 ms snapshots)
 BOOK_COUNTS_PER_S: Final = 16  # a frame of a ladder is two records at most, and its pace is not documented
@@ -62,6 +63,10 @@ class Contract:
         self.confirmed_ns = 0  # when it did
         self.overlaps = False  # and so long ago that who publishes it now has had that, too
         self.last_frame_ns: int | None = None
+        self.broke_s: float | None = None  # when the latest frame came that ended a gap, in seconds since 1970
+        self.silent_since: float | None = None  # its latest frame before it was suspected, until it has answered
+        self.refusal = ""  # IB's words, until IB sends something
+        self.subscribed_s: float | None = None  # when IB was asked for it on this connection, in seconds since 1970
         self.data_type: str | None = None  # the latest 6509 of any connection
         self.told: ContractState | None = None  # the state in the latest report that anybody was told of
         self.former: Channel | None = None  # of an earlier epoch, whose records Kafka may not have answered for
@@ -108,6 +113,10 @@ class Contract:
     def state(self) -> ContractState:
         if self.released:
             return ContractState.RELEASED
+        if self.refusal:
+            return ContractState.REFUSED
+        if self.silent_since is not None:
+            return ContractState.SILENT
         if not self.confirmed:
             return ContractState.SUBSCRIBING
         if self.entry.state is EntryState.STANDBY:
@@ -165,12 +174,47 @@ class Contract:
         self.suspect(why)
         self.confirmed = self.overlaps = False
 
+    def confirm(self, received_ns: int) -> None:
+        """IB sends it."""
+        self.confirmed, self.confirmed_ns = True, received_ns
+        self.subscribed_s = None
+        self.silent_since, self.refusal = None, ""
+
+    def fall_silent(self, why: str) -> None:
+        """It was asked for a full frame, and has not answered: the next frame confirms it again."""
+        if self.silent_since is None:
+            self.disconnected(why)
+            self.silent_since = self.last_frame_s
+
+    def refused(self, text: str) -> None:
+        """IB will not send it, and says why."""
+        self.disconnected(f"IB refused the subscription: {text}")
+        self.refusal, self.silent_since = text, None
+
     def suspect(self, why: str) -> None:
         """It is subscribed, but updates may have been missed: its next frame shows whether nothing had happened."""
         if self.confirmed and not self.interrupted:
             self.interrupted = why
 
-    def report(self) -> Report:
+    def why(self, now_s: float) -> str:
+        """Why it does not publish, for a person; empty where there is nothing to say. Of a contract that publishes: why
+        its order book does not."""
+        state = self.state
+        if state is ContractState.REFUSED:
+            return f"IB refuses it: {self.refusal}"
+        if state is ContractState.SILENT and self.silent_since is not None:
+            return f"IB sends nothing of it since {_clock(self.silent_since)}, although it trades; it is asked again"
+        if state is not ContractState.SUBSCRIBING:
+            return f"IB refuses its order book: {self.depth.refusal}" if self.depth.refusal else ""
+        if self.subscribed_s is not None and now_s - self.subscribed_s > _FIRST_FRAME_S:
+            return f"IB has sent nothing of it since it was subscribed at {_clock(self.subscribed_s)}"
+        if self.confirmed and self.taking_over:
+            return "Kafka is asked how far it was published"
+        if self.confirmed and self.channel.used:
+            return "Kafka has not acknowledged a record of it yet"
+        return ""
+
+    def report(self, now_s: float) -> Report:
         mark = self.mark
         return Report(
             conid=self.entry.conid,
@@ -179,12 +223,17 @@ class Contract:
             event_time=mark.event_time if mark else None,
             seq=mark.seq if mark else None,
             last_tick_time=_rfc3339(self.last_frame_s),
+            message=self.why(now_s),
         )
 
 
 def later_mark(one: Mark | None, other: Mark | None) -> Mark | None:
     marks = [mark for mark in (one, other) if mark is not None]
     return max(marks, key=lambda mark: (mark.event_time, mark.seq), default=None)
+
+
+def _clock(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S UTC")
 
 
 def _rfc3339(moment: float | None) -> str | None:

@@ -23,6 +23,7 @@ class Depth:
         self.channel: Final = channel
         self.on = False
         self.silence: Final = Silence()
+        self.refusal = ""  # IB's words, until rows come
         self._count = count
         self._failures = 0
 
@@ -58,6 +59,7 @@ class Depth:
     def take(self, found: Rows, event_time: int) -> DepthRecord | None:
         """A frame's rows; what to publish of them."""
         self.silence.rows()
+        self.refusal = ""
         if not self.on:
             self.book.note(found)
             return None

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from ibfeed_api.feed import Kafka
-from ibfeed_api.names import EntryState
+from ibfeed_api.names import ContractState, EntryState, Reason
 from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK, DepthRecord, FeedEvent, Tick
 from ibfeed_api.shard import Entry, KafkaStatus, Report
 from ibfeed_worker.book import CROSSED, Book, conid_of, rows_of
@@ -155,6 +155,7 @@ class Feeder:
             self._connection = None
             for contract in self._contracts.values():
                 contract.disconnected()
+                contract.subscribed_s = None
             self.on_ladder()
             self._changed()
 
@@ -195,7 +196,19 @@ class Feeder:
 
     def reports(self) -> tuple[Report, ...]:
         """One for each contract, by conid."""
-        return tuple(contract.report() for _, contract in sorted(self._contracts.items()))
+        now_s = time.time()
+        return tuple(contract.report(now_s) for _, contract in sorted(self._contracts.items()))
+
+    def remark(self) -> tuple[Reason, str] | None:
+        """What is wrong with single contracts while the session is well."""
+        now_s = time.time()
+        told = {ContractState.REFUSED: Reason.SUBSCRIPTION_REFUSED, ContractState.SILENT: Reason.CONTRACT_SILENT}
+        found = [contract for contract in self._contracts.values() if contract.state in told]
+        if not found:
+            return None
+        first = min(found, key=lambda contract: list(told).index(contract.state))
+        others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        return told[first.state], f"{first.entry.symbol}{others}: {first.why(now_s)}"
 
     def kafka_status(self) -> KafkaStatus:
         return self._publisher.status
@@ -256,9 +269,11 @@ class Feeder:
         return Target(entry.conid, entry.exchange)
 
     def on_subscribed(self, conids: Sequence[int]) -> None:
+        now_s = time.time()
         for conid in conids:
             contract = self._contracts[conid]
             contract.disconnected("there was no line for it")  # if it was ever confirmed on this connection
+            contract.subscribed_s = contract.subscribed_s or now_s
             contract.normaliser.restart()
 
     def on_renewed(self, conids: Sequence[int]) -> None:
@@ -273,8 +288,8 @@ class Feeder:
     def judge(self, subscribed: Collection[int]) -> Verdict:
         mute = self._watch.mute
         verdict = self._watch.look(self._contracts, subscribed, time.time())
-        if verdict.died:
-            self._on_change()
+        if verdict.died or verdict.unproven:
+            self._tell_states()
         if mute and not self._watch.mute:
             self._say_session()
         return verdict
@@ -298,8 +313,24 @@ class Feeder:
         if self._connection is not None:
             self._connection.on_stray(conid)
 
+    def on_refused(self, conid: int, text: str) -> None:
+        contract = self._contracts.get(conid)
+        if contract is not None:
+            _log.warning("IB refuses a subscription", symbol=contract.entry.symbol, error=text)
+            contract.refused(text)
+            self._tell_state(contract)
+
+    def on_ladder_refused(self, conid: int, text: str) -> None:
+        contract = self._contracts.get(conid)
+        if contract is not None and contract.depth.refusal != text:
+            _log.warning("IB refuses an order book", symbol=contract.entry.symbol, error=text)
+            contract.depth.refusal = text
+            self._changed()
+
     def _confirm(self, contract: Contract, received_ns: int) -> None:
-        contract.confirmed, contract.confirmed_ns = True, received_ns
+        contract.confirm(received_ns)
+        if self._connection is not None:
+            self._connection.confirmed(contract.entry.conid)
         asyncio.get_running_loop().call_later(self._timing.overlap, self._overlap, contract.entry.conid, received_ns)
         self._tell_state(contract)
         mute = self._watch.mute
@@ -316,6 +347,8 @@ class Feeder:
     def _take_up(self, contract: Contract, tick: Tick, before: int | None) -> None:
         """``before``: that of `_publish`."""
         why, contract.interrupted = contract.interrupted, ""
+        if why:
+            contract.broke_s = contract.last_frame_s
         if contract.flows:
             self._publish(contract, tick, why, before)
         else:
@@ -393,6 +426,8 @@ class Feeder:
             contract.confirmed, contract.confirmed_ns = former.confirmed, former.confirmed_ns
             contract.overlaps = former.overlaps
             contract.last_frame_ns = former.last_frame_ns
+            contract.broke_s, contract.silent_since = former.broke_s, former.silent_since
+            contract.refusal = former.refusal
             contract.data_type = former.data_type
             contract.former = former.channel if former.channel.used else former.former
             contract.channel.follow(former.channel)
@@ -517,6 +552,10 @@ class Feeder:
 
     def _tell_state(self, contract: Contract) -> None:
         if contract.state is not contract.told:
+            self._changed()
+
+    def _tell_states(self) -> None:
+        if any(contract.state is not contract.told for contract in self._contracts.values()):
             self._changed()
 
     def _changed(self) -> None:

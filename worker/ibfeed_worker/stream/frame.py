@@ -12,6 +12,7 @@ from ibfeed_worker.ticks import SmdFrame
 
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _LONGEST_INT: Final = 18
+_LONGEST_ERROR: Final = 160
 
 
 class Frame(SmdFrame, kw_only=True, gc=False):
@@ -73,6 +74,11 @@ def _is_cut(payload: bytes) -> bool:
         return False
     outside = _STRING.sub(b"", payload)
     return b'"' in outside or outside.count(b"{") + outside.count(b"[") > outside.count(b"}") + outside.count(b"]")
+
+
+def tidy(error: str) -> str:
+    """IB's words for a person, on one line and no longer than a status can carry."""
+    return " ".join(error.split())[:_LONGEST_ERROR] or "no reason given"
 
 
 def _text(raw: bytes) -> str | None:

@@ -46,8 +46,8 @@ class Messages:
         on_other: Callable[[Frame, bytes, int], None],
         on_malformed: Callable[[bytes], None],
     ) -> None:
-        """``on_quote``: an ``smd`` frame, and when it came (ns since 1970); ``on_other``: any other one, and its
-        message; ``on_malformed``: a message that can't be read."""
+        """``on_quote``: an ``smd`` frame, and when it came (ns since 1970); ``on_other``: any other one, errors of an
+        ``smd`` command among them, and its message; ``on_malformed``: a message that can't be read."""
         self.joiner: Final = Joiner()
         self._counters: Final = counters
         self._on_quote: Final = on_quote
@@ -65,7 +65,7 @@ class Messages:
             frame = None
         if frame is None and (frame := self._join(payload)) is None:
             return
-        if frame.topic.startswith("smd"):
+        if frame.error is None and frame.topic.startswith("smd"):
             self._on_quote(frame, received_ns)
         else:
             self._on_other(frame, payload, received_ns)

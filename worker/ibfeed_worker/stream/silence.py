@@ -1,9 +1,10 @@
 """Whether a subscription that brings nothing is quiet or dead. Pure: what came, when it trades and the time go in.
 
-A heartbeat proves nothing about a feed, and a contract may have nothing to say for minutes. So whoever is silent for
-longer than its own recent pace suggests, while it trades, is asked for a full frame, by a renewal. An answer proves the
-line alive. Without one it is dead, and is subscribed anew, after ever longer pauses. If nobody has sent anything since
-that was suspected, everybody is asked, and if nobody answers the feed is silent as a whole.
+A heartbeat proves nothing about a feed, and a contract may have nothing to say for minutes. So a line that is silent
+for longer than its own recent pace suggests, while it trades, is asked for a full frame, by a renewal. An answer proves
+the line alive. Without one it is dead, and is subscribed again, after ever longer pauses. Once one line proves dead,
+the others of the connection are asked as well. If none has sent anything since the first was suspected, and none
+answers, the feed is silent as a whole.
 """
 
 from __future__ import annotations
@@ -19,15 +20,19 @@ _TIMES: Final = 3.0  # the longest of them is no reason to suspect anything
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds."""
+    """Seconds. A liquid line that dies is suspected after ``shortest`` and one look, and subscribed again after
+    ``answer`` and one more look."""
 
-    shortest: float = 30.0  # of silence, however fast the contract is
+    shortest: float = 20.0  # of silence, however fast the contract is
     unknown: float = 300.0  # as long as its pace is not known
     longest: float = 900.0
     opening: float = 60.0  # after the session has opened: the first quote may take its time
-    answer: float = 15.0  # from asking for a full frame to its arrival
+    answer: float = 8.0  # from asking a line for a full frame to its arrival
+    first: float = 15.0  # the same for a new subscription, and for all lines together
     longest_answer: float = 900.0
-    look: float = 5.0  # between two looks at all contracts
+    unproven: float = 3.0  # from asking to saying that the line is silent
+    fresh: float = 5.0  # a line that was heard so lately need not be asked because of a sister
+    look: float = 4.0  # between two looks at all contracts
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,8 @@ class Line:
 
     heard: float | None = None  # the latest frame that the judge knows of
     gaps: tuple[float, ...] = ()  # between frames while it traded, as far as looks now and then can tell
-    asked: float | None = None  # when a full frame was asked for, if it has not come
+    asked: float | None = None  # when a full frame was asked for last, if it has not come
+    doubted: float | None = None  # when that was done first because of a silence
     tries: int = 0  # of those that brought nothing, one after the other
 
     @property
@@ -45,12 +51,21 @@ class Line:
 
     def begun(self, now: float) -> Line:
         """Subscribed on a new connection: its first frame is due."""
-        return replace(self, asked=now, tries=0)
+        return replace(self, asked=now, doubted=None, tries=0)
+
+    def suspected(self, now: float) -> Line:
+        """Asked for a full frame, by a renewal or a new subscription."""
+        return replace(self, asked=now, doubted=self.doubted if self.doubted is not None else now)
 
     def patience(self, patience: Patience) -> float:
         if len(self.gaps) < _FEWEST_GAPS:
             return patience.unknown
         return min(max(_TIMES * max(self.gaps), patience.shortest), patience.longest)
+
+    def answer(self, patience: Patience, factor: float) -> float:
+        """How long an answer may take; ``factor`` grows with each connection that brought nothing."""
+        usual = patience.first if self.doubted is None else patience.answer
+        return min(usual * factor * 2.0 ** min(self.tries, 16), patience.longest_answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +73,7 @@ class Feed:
     """All lines of one websocket, by conid."""
 
     lines: Mapping[int, Line] = field(default_factory=dict)
-    all_asked: float | None = None  # when everybody was asked, and nobody has answered yet
+    all_asked: float | None = None  # when all were asked, and none has answered yet
 
 
 class Sight(NamedTuple):
@@ -66,13 +81,15 @@ class Sight(NamedTuple):
 
     heard: float | None  # its latest frame
     open_since: float | None  # its session's opening; None: closed or not known, so its silence says nothing
+    broke: float | None = None  # its latest frame that showed that something had been missed
 
 
 class Verdict(NamedTuple):
     feed: Feed
     renew: tuple[int, ...] = ()  # ask them for a full frame
-    died: tuple[int, ...] = ()  # subscribe them anew
-    silent: bool = False  # nobody says anything: the connection or the session is at fault
+    died: tuple[int, ...] = ()  # subscribe them again
+    unproven: tuple[int, ...] = ()  # suspected, and they have not answered
+    silent: bool = False  # none says anything: the connection or the session is at fault
 
 
 def judge(
@@ -80,43 +97,64 @@ def judge(
 ) -> Verdict:
     """``sights``: the contracts that are subscribed. ``silent_before``: connections in a row that were silent as a
     whole: each makes the next one be given twice the time."""
-    lines = {conid: _look(feed.lines.get(conid), sight, now) for conid, sight in sights.items()}
+    before = {conid: feed.lines.get(conid) for conid in sights}
+    lines = {conid: _look(before[conid], sight, now) for conid, sight in sights.items()}
     trading = [conid for conid, sight in sights.items() if _trades(sight, now, patience)]
-    answer = min(patience.answer * 2.0 ** min(silent_before, 16), patience.longest_answer)
+    factor = 2.0 ** min(silent_before, 16)
     renew, died = [], []
     for conid in trading:
         line, since = lines[conid], (sights[conid].open_since or now) + patience.opening
         if line.asked is None:
             if now - max(line.heard or 0.0, since) > line.patience(patience):
                 renew.append(conid)
-        elif now - max(line.asked, since) > min(answer * 2.0 ** min(line.tries, 16), patience.longest_answer):
+        elif now - max(line.asked, since) > line.answer(patience, factor):
             died.append(conid)
+    if any(not lines[conid].dead for conid in died) or any(_was_dead(before[c], sights[c]) for c in sights):
+        renew += [conid for conid in trading if conid not in renew and _is_due(lines[conid], now, patience)]
     heard = max((line.heard for line in lines.values() if line.heard is not None), default=0.0)
     all_asked = feed.all_asked if feed.all_asked is not None and heard < feed.all_asked and trading else None
-    silent = all_asked is not None and now - all_asked > answer
+    silent = all_asked is not None and now - all_asked > min(patience.first * factor, patience.longest_answer)
     if all_asked is None and any(heard < (lines[conid].asked or now) for conid in died):
         all_asked = now
         renew += [conid for conid in lines if conid not in died and conid not in renew]
     for conid in renew:
-        lines[conid] = replace(lines[conid], asked=now)
+        lines[conid] = lines[conid].suspected(now)
     for conid in died:
-        lines[conid] = replace(lines[conid], asked=now, tries=lines[conid].tries + 1)
-    return Verdict(Feed(lines, all_asked), tuple(renew), tuple(died), silent)
+        lines[conid] = replace(lines[conid].suspected(now), tries=lines[conid].tries + 1)
+    unproven = [conid for conid in trading if _is_unproven(lines[conid], now, patience)]
+    return Verdict(Feed(lines, all_asked), tuple(renew), tuple(died), tuple(unproven), silent)
 
 
 def _look(line: Line | None, sight: Sight, now: float) -> Line:
-    """The line with what has come since the last look. Who is new is subscribed just now, and may have answered."""
-    heard, since = sight
+    """The line with what has come since the last look. A new one is subscribed just now, and may have answered."""
+    heard, since, broke = sight
     if line is None:
         return Line(heard, asked=now if heard is None else None)
     if heard is not None and (line.heard is None or heard > line.heard):
         gaps = line.gaps
-        if line.heard is not None and since is not None and heard > max(line.heard, since):
+        # A silence in which something was missed is no pace: else each one would make the next one longer.
+        whole = broke is None or broke <= (line.heard or 0.0)
+        if whole and line.heard is not None and since is not None and heard > max(line.heard, since):
             gaps = (*gaps, heard - max(line.heard, since))[-_GAPS:]
         answered = line.asked is None or heard >= line.asked
-        line = Line(heard, gaps, None, 0) if answered else replace(line, heard=heard, gaps=gaps)
-    return line if since is not None or line.asked is None else replace(line, asked=now, tries=0)
+        line = Line(heard, gaps) if answered else replace(line, heard=heard, gaps=gaps)
+    return line if since is not None or line.asked is None else line.begun(now)
 
 
 def _trades(sight: Sight, now: float, patience: Patience) -> bool:
     return sight.open_since is not None and now - sight.open_since > patience.opening
+
+
+def _was_dead(before: Line | None, sight: Sight) -> bool:
+    """Whether a line that was suspected has just shown that it had missed something."""
+    return (
+        before is not None and before.doubted is not None and sight.broke is not None and sight.broke > before.doubted
+    )
+
+
+def _is_due(line: Line, now: float, patience: Patience) -> bool:
+    return line.asked is None and line.heard is not None and now - line.heard > patience.fresh
+
+
+def _is_unproven(line: Line, now: float, patience: Patience) -> bool:
+    return line.doubted is not None and line.heard is not None and now - line.doubted >= patience.unproven

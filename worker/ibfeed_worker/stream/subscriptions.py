@@ -13,6 +13,8 @@ from ibfeed_worker.ticks import FIELDS
 RENEW_S: Final = 480.0  # IB ends a subscription after 10 or 15 minutes, in silence
 MOST_AT_ONCE: Final = 10
 PAUSE_S: Final = 0.1
+REFUSED_AGAIN_S: Final = 60.0  # the first pause before a subscription that IB refused is tried again
+_LONGEST_PAUSES: Final = 16  # times the first one
 _GOLDEN: Final = 2654435761  # Knuth's multiplier: neighbouring conids are spread over the whole range
 
 
@@ -57,6 +59,36 @@ def reconcile(
     commands = tuple(command for command, _, _ in chosen)
     wake_at = now + PAUSE_S if len(work) > most else min(then.values(), default=None)
     return Step(commands, then, started, renewed, max(0, len(desired) - len(kept)), wake_at)
+
+
+class Refusals:
+    """Subscriptions that IB has answered with an error on this connection. Times are monotonic seconds.
+
+    ``first``: the pause before the first is tried again; it doubles with each refusal, up to 16 times that.
+    """
+
+    def __init__(self, first: float = REFUSED_AGAIN_S) -> None:
+        self._first: Final = first
+        self._again: dict[int, tuple[float, int]] = {}  # conid -> when to try again, and how often it was refused
+
+    def add(self, conid: int, now: float) -> None:
+        times = self._again.get(conid, (0.0, 0))[1]
+        pause = self._first * min(2.0 ** min(times, 16), _LONGEST_PAUSES)
+        self._again[conid] = now + pause, times + 1
+
+    def forget(self, conid: int) -> None:
+        """IB sends it."""
+        self._again.pop(conid, None)
+
+    def asked(self, desired: Sequence[int], now: float) -> Sequence[int]:
+        """Those of ``desired`` that may be asked for now: the others have no line, nor do they take one."""
+        if not self._again:
+            return desired
+        return [conid for conid in desired if self._again.get(conid, (now, 0))[0] <= now]
+
+    def next_at(self, now: float) -> float | None:
+        """When the next one is to be tried again."""
+        return min((at for at, _ in self._again.values() if at > now), default=None)
 
 
 def end(conids: Collection[int], current: Mapping[int, float]) -> Step:

@@ -50,10 +50,10 @@ class Watch:
         self._feed = Feed(asked)
 
     def look(self, contracts: Mapping[int, Contract], subscribed: Collection[int], now: float) -> Verdict:
-        """Whom to ask and whom to subscribe anew; they are told of it, so that what is missing becomes a gap."""
+        """What to ask and what to subscribe again; contracts are told of it, so that what is missing becomes a gap."""
         watched = {conid: contracts[conid] for conid in subscribed if conid in contracts}
         sights = {
-            conid: Sight(contract.last_frame_s, self._hours(contract.entry).open_since(now))
+            conid: Sight(contract.last_frame_s, self._hours(contract.entry).open_since(now), contract.broke_s)
             for conid, contract in watched.items()
         }
         self._trading = any(sight.open_since is not None for sight in sights.values())
@@ -66,8 +66,10 @@ class Watch:
         for conid in verdict.died:
             contract = watched[conid]
             if contract.confirmed:
-                _log.warning("IB sends nothing of a contract: subscribing it anew", symbol=contract.entry.symbol)
+                _log.warning("IB sends nothing of a contract: subscribing it again", symbol=contract.entry.symbol)
             contract.disconnected(SILENT)
+        for conid in verdict.unproven:
+            watched[conid].fall_silent(SILENT)
         self.silent_in_a_row += verdict.silent
         return verdict
 
