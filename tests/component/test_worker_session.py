@@ -27,7 +27,9 @@ def secrets_of(stage: Stage) -> list[str]:
 
 def with_contracts(worker: Worker, root: str = "CL", months: int = 3) -> dict[int, str]:
     """Resolve a root through the worker and assign it the contracts: conid to symbol."""
-    contracts = worker.resolve(root, months).json()["contracts"]
+    answer = worker.resolve(root, months)
+    assert answer.status_code == 200, answer.text
+    contracts = answer.json()["contracts"]
     assign(worker, contracts)
     return {contract["conid"]: contract["symbol"] for contract in contracts}
 
@@ -215,6 +217,45 @@ def test_what_only_a_login_repairs_is_repaired_by_one(stage: Stage, loss: str) -
             os.kill(next(iter(gateway_of(worker))), signal.SIGKILL)
         eventually(lambda: stage.venue.user()["logins"] == logins + 1, within=30, what="a login")
         worker.until("Streaming")
+
+
+def test_a_refused_tickle_beside_a_stream_costs_nothing(stage: Stage) -> None:
+    with stage.worker() as worker:
+        worker.until("Streaming")
+        assigned = with_contracts(worker)
+        eventually(lambda: set(publishing(worker)) == set(assigned), within=15, what="all contracts publishing")
+        logins = stage.venue.user()["logins"]
+        stage.venue.fault("tickle_401", username=stage.venue.credentials["username-1"])
+        worker.until("Streaming", reason="SessionDenied", within=70)
+        stage.venue.clear()
+        worker.until("Streaming", reason="", within=40)
+        assert stage.venue.user()["logins"] == logins
+        assert set(publishing(worker)) == set(assigned)
+        ended = [event for event in worker.events() if event.get("event") == "the stream ended"]
+        assert ended == []
+
+
+@pytest.mark.parametrize("death", ["gateway", "container"])
+def test_its_own_dead_session_is_no_stranger(stage: Stage, death: str) -> None:
+    with stage.worker() as worker:
+        before = worker.until("Streaming")
+        if death == "gateway":
+            os.kill(next(iter(gateway_of(worker))), signal.SIGKILL)
+            eventually(lambda: "GatewayDied" in said(worker), within=10, what="its death is noticed")
+        else:
+            worker.kill()
+            worker.start()
+            eventually(lambda: worker.status()["startedAt"] != before["startedAt"], within=10, what="another process")
+        worker.until("Streaming", within=30)
+        assert "Competing" not in said(worker)
+        assert stage.lease()["metadata"]["annotations"].get("ibfeed.dev/session-open")
+        worker.stop()
+        assert "ibfeed.dev/session-open" not in stage.lease()["metadata"].get("annotations", {})
+
+
+def said(worker: Worker) -> set[str]:
+    """Every reason that it has given for a state of its session."""
+    return {event["reason"] for event in worker.events() if event["event"] == "session"}
 
 
 def gateway_of(worker: Worker) -> list[int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Final
+from typing import ClassVar, Final
 
 from ibfeed_api.names import Reason, Session
 from ibfeed_worker.log import Log
@@ -15,6 +17,29 @@ _log: Final = Log(__name__)
 
 # What IB's daily reset looks like from here.
 _OF_A_RESET: Final = frozenset({Reason.SESSION_LOST, Reason.UPSTREAM_UNREACHABLE, Reason.NONSENSE_ANSWER})
+
+
+@dataclass(frozen=True, slots=True)
+class Contests:
+    """How often a session was taken from us and taken back; they are news for ``NEWS`` after the last time."""
+
+    NEWS: ClassVar = timedelta(minutes=10)
+    count: int = 0
+    last: datetime | None = None
+
+    def another(self, now: datetime) -> Contests:
+        return Contests(self.count + 1 if self.are_news(now) else 1, now)
+
+    def are_news(self, now: datetime) -> bool:
+        return self.last is not None and now - self.last < self.NEWS
+
+    @property
+    def text(self) -> str:
+        times = "once" if self.count == 1 else f"{self.count} times"
+        return (
+            f"somebody else took the session {times}, the last time at {self.last:%H:%M:%S} UTC, and it was taken "
+            "back, as accounts.compete says: log out there, or give the feed an account of its own"
+        )
 
 
 class _Relogin(Enum):
@@ -35,6 +60,7 @@ class Board:
         self.account: int | None = None
         self._leaving = False
         self._relogin = _Relogin.NONE
+        self._contests = Contests()
         self._on_change = on_change
         self._is_reset = is_reset
         self._reasons = metrics.session_reasons
@@ -64,6 +90,10 @@ class Board:
         if self.session is Session.STREAMING:
             self.say(Session.STREAMING)
 
+    def contested(self) -> None:
+        """Somebody else took the session, and we take it back: for a while ``Streaming`` is said with that reason."""
+        self._contests = self._contests.another(datetime.now(UTC))
+
     def say(self, session: Session, reason: Reason | None = None, message: str = "") -> None:
         if session is Session.STREAMING:
             if self._relogin is _Relogin.UNDER_WAY:
@@ -72,6 +102,8 @@ class Board:
                 reason, message = Reason.LEAVING, "told to stop: streaming until other workers have the contracts"
             elif self._relogin is _Relogin.DUE:
                 reason, message = Reason.RELOGIN_DUE, "to log in again on schedule: until others have the contracts"
+            elif reason is None and self._contests.are_news(datetime.now(UTC)):
+                reason, message = Reason.COMPETING, self._contests.text
         elif self._relogin is _Relogin.UNDER_WAY and reason is None:
             reason, message = Reason.RELOGIN_DUE, message or "logging in again on schedule"
         elif self._relogin is _Relogin.UNDER_WAY:

@@ -18,7 +18,14 @@ from ibfeed_api.shard import Account, Entry, KafkaStatus, Report, ShardStatus
 from ibfeed_worker import login
 from ibfeed_worker.account.fence import Fence, KernelSwitch
 from ibfeed_worker.account.hold import Hold, read_record, take
-from ibfeed_worker.account.record import COUNTED, after_failure, after_login, after_loss_to_others
+from ibfeed_worker.account.record import (
+    COUNTED,
+    after_failure,
+    after_login,
+    after_logout,
+    after_loss_to_others,
+    before_login,
+)
 from ibfeed_worker.account.silence import Silence
 from ibfeed_worker.account.turns import turn
 from ibfeed_worker.backoff import Backoff
@@ -61,6 +68,8 @@ _STOP_GATEWAY_S: Final = 3.0
 _FREE_LEASE_S: Final = 3.0
 _CLOSE_S: Final = 5.0
 _STATUS_S: Final = 2.0
+# Of these it is not known what became of the form.
+_MAYBE_LOGGED_IN: Final = frozenset({Outcome.TIMED_OUT, Outcome.BROWSER_FAILED})
 _log: Final = Log(__name__)
 
 
@@ -201,12 +210,15 @@ class Worker:
     def _status(self) -> ShardStatus:
         feeder, shard, board = self._feeder, self._shard, self._board
         reports = feeder.reports() if feeder else self._reports_without_feeder()
+        reason, message = board.reason, board.message
+        if feeder is not None and self.is_streaming() and not reason and (remark := feeder.remark()) is not None:
+            reason, message = remark
         return ShardStatus(
             observed_generation=shard.generation if shard else 0,
             started_at=self._started_at,
             session=board.session,
-            reason=board.reason,
-            message=board.message,
+            reason=reason,
+            message=message,
             account=board.account,
             market_data_live=feeder.market_data_live if feeder else None,
             kafka=feeder.kafka_status() if feeder else self._kafka_trouble,
@@ -410,6 +422,7 @@ class Worker:
             stream=lambda session: self._stream(gateway, session),
             on_alive=self._on_alive,
             on_address=self._silence.learn,
+            data_age_s=self._data_age_s,
         )
         self._rest, self._conversation = rest, conversation
         try:
@@ -425,7 +438,7 @@ class Worker:
             raise Setback(Reason.GATEWAY_DIED, f"the gateway ended; it last said: {gateway.tail}")
         finally:
             self._rest = self._conversation = None
-            await to_the_end(_end_conversation(rest, gateway))
+            await to_the_end(_end_conversation(rest, gateway, hold))
 
     # The schedule.
 
@@ -452,6 +465,10 @@ class Worker:
         now = datetime.now(UTC)
         return now in reset_window(self._config.spec.accounts.region, now)
 
+    def _data_age_s(self) -> float:
+        last = self._feeder.last_tick if self._feeder is not None else None
+        return time.time() - last if last is not None else float("inf")
+
     def _on_alive(self, said: Alive) -> None:
         if self._lifetime is not None:
             self._lifetime = self._lifetime.heard(said.sso_expires_ms, datetime.now(UTC))
@@ -473,14 +490,19 @@ class Worker:
             until=record.next_login,
         )
 
-    async def _log_in(self, gateway: Gateway, hold: Hold, credentials: asyncio.Task[Credentials]) -> None:
-        """One login by browser. Raises Setback or Parked."""
+    async def _log_in(self, gateway: Gateway, hold: Hold, credentials: asyncio.Task[Credentials]) -> bool:
+        """One login by browser; whether a session of ours before it ended without a logout.
+
+        Raises Setback or Parked.
+        """
         try:
             found = await credentials
         except CredentialsError as error:
             raise Setback(error.reason, error.message) from None
         accounts = self._config.spec.accounts
         await self._await_turn(accounts.logins_lease_name)
+        before = hold.record
+        await hold.write(before_login(before, now=datetime.now(UTC)))
         result = await login.log_in(
             login.Browser(self._config.chromium, self._config.chromedriver),
             folder=self._config.run_folder,
@@ -498,11 +520,13 @@ class Worker:
             self._lifetime = Lifetime(datetime.now(UTC))
             if hold.record != (clean := after_login(hold.record)):
                 await hold.write(clean)
-            return
+            return before.session_open is not None
         reason = REASONS[result.outcome]
         if reason not in COUNTED:
+            if result.outcome not in _MAYBE_LOGGED_IN:
+                hold.note(before)
             raise Setback(reason, result.text)
-        record = after_failure(hold.record, reason, result.text, now=datetime.now(UTC), most=accounts.max_failed_logins)
+        record = after_failure(before, reason, result.text, now=datetime.now(UTC), most=accounts.max_failed_logins)
         await hold.write(record)
         if record.parked:
             raise Parked(reason, f"parked after {record.failed} failed logins: {result.text}")
@@ -564,10 +588,15 @@ async def work(config: Config, stop: Stop) -> None:
         shutil.rmtree(config.run_folder, ignore_errors=True)
 
 
-async def _end_conversation(rest: Rest, gateway: Gateway) -> None:
+async def _end_conversation(rest: Rest, gateway: Gateway, hold: Hold) -> None:
     if not gateway.died.is_set():
-        await bounded(rest.logout(), _LOGOUT_S, "logging out")
+        await bounded(_log_out(rest, hold), _LOGOUT_S, "logging out")
     await rest.close()
+
+
+async def _log_out(rest: Rest, hold: Hold) -> None:
+    if await rest.logout() and hold.record.session_open:
+        hold.note(after_logout(hold.record))
 
 
 async def _forget(credentials: asyncio.Task[Credentials]) -> None:

@@ -90,6 +90,25 @@ def test_after_a_login_the_brokerage_session_gets_its_time(status: AuthStatus, s
 
 
 @pytest.mark.parametrize(
+    ("since_login", "left_open", "step"),
+    [
+        (1.0, True, Step.SETTLE),
+        (9.0, True, Step.TAKE),
+        (1.0, False, Step.YIELD),
+        (None, True, Step.YIELD),
+    ],
+)
+def test_who_competes_with_a_login(since_login: float | None, left_open: bool, step: Step) -> None:
+    said = Alive("s", AuthStatus(authenticated=False, connected=True, competing=True))
+    assert next_step(said, since_login=since_login, left_open=left_open) is step
+
+
+@pytest.mark.parametrize(("since_login", "step"), [(None, Step.LOGIN), (1.0, Step.SETTLE), (21.0, Step.LOGIN)])
+def test_no_session_just_after_a_login_is_waited_for(since_login: float | None, step: Step) -> None:
+    assert next_step(NoSession(), since_login=since_login) is step
+
+
+@pytest.mark.parametrize(
     ("status", "body", "found"),
     [
         (200, b'{"authenticated":true,"established":true,"competing":false,"connected":true,"fail":""}', OK),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from ibfeed_api.names import Reason, Session
-from ibfeed_worker.board import Board
+from ibfeed_worker.board import Board, Contests
 from ibfeed_worker.metrics import Metrics
 
 
@@ -73,3 +75,23 @@ def test_during_ibs_daily_reset_a_lost_session_is_called_so_and_counted() -> Non
         if sample.name == "ibfeed_session_reasons_total"
     }
     assert counted == {"DailyReset": 1, "WrongCredentials": 1, "SessionLost": 1}
+
+
+def test_a_session_taken_back_is_news_for_ten_minutes() -> None:
+    at = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    once = Contests().another(at)
+    twice = once.another(at + timedelta(minutes=9))
+    assert "once, the last time at 12:00:00 UTC" in once.text
+    assert "2 times, the last time at 12:09:00 UTC" in twice.text
+    assert twice.are_news(at + timedelta(minutes=18))
+    assert not twice.are_news(at + timedelta(minutes=20))
+    assert not Contests().are_news(at)
+    assert once.another(at + timedelta(hours=1)).count == 1
+
+
+def test_a_contested_session_streams_with_that_reason() -> None:
+    board = Board(Metrics(), lambda: None)
+    board.contested()
+    board.say(Session.RECONNECTING, Reason.COMPETING, "taking it back")
+    board.say(Session.STREAMING)
+    assert (board.reason, "accounts.compete" in board.message) == (Reason.COMPETING, True)

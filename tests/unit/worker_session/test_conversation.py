@@ -31,7 +31,10 @@ class Ib:
         self.logged_in_at: float | None = None
         self.brokerage = True
         self.competing = False
+        self.left_over = False  # a session that ended without a logout, until the gateway's own init has taken it
+        self.denied = False  # /tickle alone knows no session
         self.paper: bool | None = True
+        self.fights = False  # somebody who takes the session back
         self.failing: int | None = None
         self.html = self.slow = False
         self.calls: list[tuple[float, str, str]] = []
@@ -52,11 +55,14 @@ class Ib:
         if self.logged_in_at is None:
             return httpx.Response(401)
         settled = now - self.logged_in_at > 3.5
+        competing = self.competing or (self.left_over and not settled)
         status = {
-            "authenticated": settled and self.brokerage and not self.competing,
-            "connected": settled,
-            "competing": self.competing,
+            "authenticated": settled and self.brokerage and not competing,
+            "connected": settled or competing,
+            "competing": competing,
         }
+        if self.denied and path == "/tickle":
+            return httpx.Response(401)
         match path:
             case "/tickle":
                 return httpx.Response(200, json={"session": "s-1", "iserver": {"authStatus": status}})
@@ -64,8 +70,9 @@ class Ib:
                 return httpx.Response(200, json=status)
             case "/iserver/auth/ssodh/init":
                 self.brokerage = True
-                self.competing = False
-                return httpx.Response(200, json={"authenticated": True, "connected": True, "competing": False})
+                self.competing = self.fights
+                taken = not self.fights
+                return httpx.Response(200, json={"authenticated": taken, "connected": True, "competing": not taken})
             case "/sso/validate":
                 return httpx.Response(200, json={"RESULT": True, "IP": "203.0.113.7"})
             case "/iserver/accounts":
@@ -82,6 +89,8 @@ class Scene:
         self.ib = Ib()
         self.board = Board(Metrics(), lambda: None)
         self.logins = 0
+        self.left_open = False
+        self.data_age_s = float("inf")
         self.streams: list[tuple[float, str]] = []
         self.stream_life = 1e9
         self.stream_ends: list[StreamEnd] = []
@@ -98,16 +107,18 @@ class Scene:
             log_in=self.log_in,
             stream=self.stream,
             on_address=self.addresses.append,
+            data_age_s=lambda: self.data_age_s,
         )
 
     def punish(self) -> None:
         self.penalties += 1
 
-    async def log_in(self) -> None:
+    async def log_in(self) -> bool:
         self.logins += 1
         await asyncio.sleep(3)
         self.ib.logged_in_at = asyncio.get_running_loop().time()
         self.ib.brokerage = True
+        return self.left_open
 
     async def stream(self, session: str) -> StreamEnd:
         self.streams.append((asyncio.get_running_loop().time(), session))
@@ -222,10 +233,118 @@ def test_a_session_taken_by_somebody_is_left_to_them_or_taken_back_as_the_spec_s
         await asyncio.sleep(10)
         assert {"publish": True, "compete": True} in scene.ib.bodies
         assert len(scene.streams) == 2
+        assert (scene.board.session, scene.board.reason) == (Session.STREAMING, "Competing")
+        assert "took the session once" in scene.board.message
         talk.cancel()
 
     play(leave)
     play(fight)
+
+
+def test_a_dead_session_of_our_own_is_no_stranger() -> None:
+    async def act() -> None:
+        scene = Scene()
+        scene.left_open = scene.ib.left_over = True
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(10)
+        assert (scene.logins, len(scene.streams)) == (1, 1)
+        assert scene.ib.count("/iserver/auth/ssodh/init") == 0, "the gateway has taken it by itself"
+        scene.ib.competing = True
+        scene.conversation.nudge()
+        with pytest.raises(Setback) as caught:
+            await talk
+        assert caught.value.reason is Reason.COMPETING, "once it has streamed, who competes is somebody else"
+
+    play(act)
+
+
+def test_a_dead_session_that_the_gateway_does_not_take_is_taken_once() -> None:
+    async def act() -> None:
+        scene = Scene()
+        scene.left_open = scene.ib.competing = True
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(20)
+        assert len(scene.streams) == 1
+        assert [body for body in scene.ib.bodies if body] == [{"publish": True, "compete": True}]
+        talk.cancel()
+
+    play(act)
+
+
+def test_who_fights_for_the_session_after_it_was_taken_once_has_it() -> None:
+    async def act() -> None:
+        scene = Scene()
+        scene.left_open = scene.ib.competing = scene.ib.fights = True
+        with pytest.raises(Setback) as caught:
+            await scene.conversation.run()
+        assert caught.value.reason is Reason.COMPETING
+        assert scene.ib.count("/iserver/auth/ssodh/init") == 1
+        assert scene.streams == []
+
+    play(act)
+
+
+def test_who_competes_with_a_login_after_a_logout_is_somebody_else() -> None:
+    async def act() -> None:
+        scene = Scene()
+        scene.ib.competing = True
+        with pytest.raises(Setback) as caught:
+            await scene.conversation.run()
+        assert caught.value.reason is Reason.COMPETING
+        assert scene.ib.logged_in_at is not None
+        assert asyncio.get_running_loop().time() - scene.ib.logged_in_at < 3, "before the gateway's own init takes it"
+
+    play(act)
+
+
+def test_a_single_401_beside_a_stream_costs_nothing() -> None:
+    async def act() -> None:
+        scene = Scene()
+        scene.data_age_s = 0.5
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(30)
+        scene.ib.denied = True
+        scene.conversation.nudge()
+        await asyncio.sleep(75)
+        assert (scene.board.session, scene.board.reason) == (Session.STREAMING, "SessionDenied")
+        assert scene.ib.count("/tickle") < 15
+        scene.ib.denied = False
+        await asyncio.sleep(40)
+        assert (scene.board.session, scene.board.reason) == (Session.STREAMING, "")
+        assert (scene.logins, len(scene.streams)) == (1, 1)
+        talk.cancel()
+
+    play(act)
+
+
+def test_denied_without_data_the_session_is_given_up_within_seconds() -> None:
+    async def act() -> None:
+        scene = Scene()
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(30)
+        scene.ib.logged_in_at = None
+        scene.conversation.nudge()
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(Setback):
+            await talk
+        assert asyncio.get_running_loop().time() - begun < 6
+
+    play(act)
+
+
+def test_a_session_that_ib_does_not_know_after_the_login_is_waited_for() -> None:
+    async def act() -> None:
+        scene = Scene()
+        scene.ib.denied = True
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(Setback) as caught:
+            await scene.conversation.run()
+        assert (caught.value.reason, caught.value.delay) == (Reason.SESSION_LOST, 60.0)
+        assert "IB knew no session of it for 20 s" in caught.value.message
+        assert scene.logins == 1
+        assert asyncio.get_running_loop().time() - begun < 30
+
+    play(act)
 
 
 def test_a_429_is_followed_by_15_minutes_of_silence_while_the_stream_goes_on() -> None:

@@ -15,7 +15,7 @@ from ibfeed_worker.account import lease as rules
 from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.hold import take
 from ibfeed_worker.account.lease import Action, Lease, Observed
-from ibfeed_worker.account.record import LoginRecord, after_failure
+from ibfeed_worker.account.record import LoginRecord, after_failure, after_logout, before_login
 from ibfeed_worker.kube.client import ApiError, Conflict, NotFound
 from support.clock import run
 
@@ -261,6 +261,39 @@ def test_of_two_that_reach_for_it_together_one_gets_it() -> None:
         for taker in takers:
             taker.cancel()
         await done[0].result().release()
+
+    run(scene())
+
+
+def test_a_note_goes_along_with_the_next_renewal() -> None:
+    async def scene() -> None:
+        api = ApiServer()
+        hold = await take(api, NAME, "a", fence(), ignore)
+        await hold.write(before_login(hold.record, now=datetime(2026, 11, 26, tzinfo=UTC)))
+        written = api.objects[NAME]["metadata"]["annotations"]
+        assert written["ibfeed.dev/session-open"] == "2026-11-26T00:00:00+00:00"
+        hold.note(after_logout(hold.record))
+        assert hold.record.session_open is None
+        assert "ibfeed.dev/session-open" in written, "it needs no write of its own"
+        api.down = True
+        await asyncio.sleep(4)
+        api.down = False
+        await asyncio.sleep(4)
+        assert "ibfeed.dev/session-open" not in api.objects[NAME]["metadata"]["annotations"]
+        await hold.release()
+
+    run(scene())
+
+
+def test_a_note_goes_along_with_the_release() -> None:
+    async def scene() -> None:
+        api = ApiServer()
+        hold = await take(api, NAME, "a", fence(), ignore)
+        await hold.write(before_login(hold.record, now=datetime(2026, 11, 26, tzinfo=UTC)))
+        hold.note(after_logout(hold.record))
+        await hold.release()
+        assert "ibfeed.dev/session-open" not in api.objects[NAME]["metadata"]["annotations"]
+        assert api.holder == ""
 
     run(scene())
 

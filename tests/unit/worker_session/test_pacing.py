@@ -22,6 +22,17 @@ def test_never_more_than_10_in_a_second_however_calls_come(gaps: list[float]) ->
     assert sent == sorted(sent), "in the order in which they came"
 
 
+@given(some.lists(some.floats(0, 0.5), min_size=1, max_size=40))
+def test_the_gateways_own_calls_are_counted(gaps: list[float]) -> None:
+    budget, now = Budget(), 100.0
+    budget.gateway_called(5, now)
+    sent = [now] * 5
+    for gap in gaps:
+        now += gap
+        sent.append(now + budget.take("/iserver/accounts", now))
+    assert most_in(1.0, sent) <= 10
+
+
 @given(some.lists(some.floats(0, 2), min_size=1, max_size=30))
 def test_tickle_at_most_once_a_second(gaps: list[float]) -> None:
     budget, now, sent = Budget(), 0.0, []

@@ -42,6 +42,7 @@ class Hold:
         self._me = me
         self._fence = fence
         self._writing = asyncio.Lock()
+        self._noted: LoginRecord | None = None  # goes along with the next write of the Lease
         self._loop = asyncio.get_running_loop()
         self.why_lost = ""
         self._deadline = self._loop.call_at(taken + rules.LOST_AFTER, self._expire)
@@ -50,15 +51,22 @@ class Hold:
 
     @property
     def record(self) -> LoginRecord:
-        return parse(self._lease.annotations)
+        return self._noted or parse(self._lease.annotations)
+
+    def note(self, record: LoginRecord) -> None:
+        """Have the login record written with the next renewal, or the release: soon enough for what can be lost."""
+        self._noted = record
 
     async def write(self, record: LoginRecord) -> None:
         """Write the login record; tries until it stands or the Lease is lost, for the count must not be forgotten."""
         pause = Backoff(0.3, 2.0)
+        self._noted = record
         while not self.lost.is_set():
             async with self._writing:
+                if self._noted is not record:
+                    return  # a renewal has taken it along, or a later record is in its place
                 try:
-                    await self._patch(rules.annotate(self._lease, as_annotations(record)))
+                    await self._patch(lambda noted: rules.annotate(self._lease, noted))
                     return
                 except Conflict:
                     await self._look_again()
@@ -74,11 +82,11 @@ class Hold:
             return
         self._fence.stand_down()
         try:
-            await self._patch(rules.release(self._lease, datetime.now(UTC)))
+            await self._patch(lambda noted: rules.release(self._lease, datetime.now(UTC), noted))
         except Conflict:
             await self._look_again()
             if not self.lost.is_set():
-                await self._patch(rules.release(self._lease, datetime.now(UTC)))
+                await self._patch(lambda noted: rules.release(self._lease, datetime.now(UTC), noted))
         self.why_lost = "released"
         self.lost.set()
 
@@ -94,7 +102,7 @@ class Hold:
         async with self._writing:
             sent, asked = self._loop.time(), self._fence.now()
             try:
-                await self._patch(rules.renew(self._lease, datetime.now(UTC)))
+                await self._patch(lambda noted: rules.renew(self._lease, datetime.now(UTC), noted))
             except Conflict:
                 await self._look_again()
                 return pause.next()
@@ -113,8 +121,13 @@ class Hold:
         pause.reset()
         return max(0.0, sent + rules.RENEW_EVERY - self._loop.time())
 
-    async def _patch(self, body: dict[str, Any]) -> None:
-        self._lease = rules.parse(await self._store.patch_lease(self._lease.name, body))
+    async def _patch(self, body: Callable[[Mapping[str, str | None]], dict[str, Any]]) -> None:
+        """``body`` makes the patch from the annotations that are to go along."""
+        noted = self._noted
+        annotations = as_annotations(noted) if noted is not None else {}
+        self._lease = rules.parse(await self._store.patch_lease(self._lease.name, body(annotations)))
+        if self._noted is noted:
+            self._noted = None
 
     async def _look_again(self) -> None:
         try:

@@ -76,12 +76,20 @@ def take(lease: Lease, me: str, now: datetime) -> dict[str, Any]:
     return guarded(lease.resource_version, spec)
 
 
-def renew(lease: Lease, now: datetime) -> dict[str, Any]:
-    return guarded(lease.resource_version, {"renewTime": micro(now)})
+def renew(lease: Lease, now: datetime, annotations: Mapping[str, str | None] | None = None) -> dict[str, Any]:
+    """Merge-patch that keeps the Lease ours; ``annotations`` as for ``annotate``."""
+    return _with(annotations, guarded(lease.resource_version, {"renewTime": micro(now)}))
 
 
-def release(lease: Lease, now: datetime) -> dict[str, Any]:
-    return guarded(lease.resource_version, {"holderIdentity": "", "renewTime": micro(now)})
+def release(lease: Lease, now: datetime, annotations: Mapping[str, str | None] | None = None) -> dict[str, Any]:
+    """Merge-patch that frees the Lease; ``annotations`` as for ``annotate``."""
+    return _with(annotations, guarded(lease.resource_version, {"holderIdentity": "", "renewTime": micro(now)}))
+
+
+def _with(annotations: Mapping[str, str | None] | None, body: dict[str, Any]) -> dict[str, Any]:
+    if annotations:
+        body["metadata"]["annotations"] = dict(annotations)
+    return body
 
 
 def annotate(lease: Lease, annotations: Mapping[str, str | None]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ibfeed_api.names import (
     ANNOTATION_LOST_TO_OTHERS,
     ANNOTATION_NEXT_LOGIN,
     ANNOTATION_PARKED,
+    ANNOTATION_SESSION_OPEN,
     Reason,
 )
 
@@ -37,29 +38,43 @@ class LoginRecord:
     next_login: datetime | None = None
     parked: str = ""  # a Reason; only a person clears it
     lost_to_others: int = 0  # sessions in a row that somebody else took
+    session_open: datetime | None = None  # when a login of ours began that no logout has followed
 
 
 def parse(annotations: Mapping[str, str]) -> LoginRecord:
     """The record in a Lease's annotations; what makes no sense there counts as absent."""
     failed, lost = (annotations.get(name, "0") for name in (ANNOTATION_FAILED_LOGINS, ANNOTATION_LOST_TO_OTHERS))
-    try:
-        next_login = datetime.fromisoformat(annotations.get(ANNOTATION_NEXT_LOGIN, ""))
-    except ValueError:
-        next_login = None
-    if next_login is not None and next_login.tzinfo is None:
-        next_login = next_login.replace(tzinfo=UTC)
     return LoginRecord(
         failed=int(failed) if failed.isdecimal() else 0,
         last_failure=annotations.get(ANNOTATION_LAST_FAILURE, ""),
-        next_login=next_login,
+        next_login=_moment(annotations.get(ANNOTATION_NEXT_LOGIN, "")),
         parked=annotations.get(ANNOTATION_PARKED, ""),
         lost_to_others=int(lost) if lost.isdecimal() else 0,
+        session_open=_moment(annotations.get(ANNOTATION_SESSION_OPEN, "")),
     )
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def before_login(record: LoginRecord, *, now: datetime) -> LoginRecord:
+    """The record while a login is under way: if its process dies, the next one knows whose session is still open."""
+    return replace(record, session_open=now)
+
+
+def after_logout(record: LoginRecord) -> LoginRecord:
+    """The record once IB has no session of ours any more."""
+    return replace(record, session_open=None)
 
 
 def after_login(record: LoginRecord) -> LoginRecord:
     """The record after a login that succeeded; whether somebody takes that session, too, is not known yet."""
-    return LoginRecord(lost_to_others=record.lost_to_others)
+    return LoginRecord(lost_to_others=record.lost_to_others, session_open=record.session_open)
 
 
 def after_loss_to_others(record: LoginRecord, *, now: datetime, lasted: timedelta, first: timedelta) -> LoginRecord:
@@ -80,16 +95,22 @@ def after_failure(record: LoginRecord, reason: Reason, text: str, *, now: dateti
         next_login=None if parked else now + delay,
         parked=reason.value if parked else "",
         lost_to_others=record.lost_to_others,
+        session_open=record.session_open,
     )
 
 
 def as_annotations(record: LoginRecord) -> dict[str, str | None]:
     """The record as a merge-patch of annotations: None removes one."""
-    next_login, lost = record.next_login, record.lost_to_others
+    lost = record.lost_to_others
     return {
         ANNOTATION_FAILED_LOGINS: str(record.failed) if record.failed else None,
         ANNOTATION_LAST_FAILURE: record.last_failure or None,
-        ANNOTATION_NEXT_LOGIN: next_login.astimezone(UTC).isoformat(timespec="seconds") if next_login else None,
+        ANNOTATION_NEXT_LOGIN: _text(record.next_login),
         ANNOTATION_PARKED: record.parked or None,
         ANNOTATION_LOST_TO_OTHERS: str(lost) if lost else None,
+        ANNOTATION_SESSION_OPEN: _text(record.session_open),
     }
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat(timespec="seconds") if moment is not None else None

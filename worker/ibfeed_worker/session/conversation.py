@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 
 from ibfeed_api.feed import Accounts
@@ -12,7 +13,7 @@ from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.board import Board
 from ibfeed_worker.log import Log
 from ibfeed_worker.race import first
-from ibfeed_worker.session.answers import Alive, AuthStatus, IbAccounts, Tickle, Trouble, Unknown
+from ibfeed_worker.session.answers import Alive, AuthStatus, IbAccounts, NoSession, Tickle, Trouble, Unknown
 from ibfeed_worker.session.rest import Rest, describe
 from ibfeed_worker.session.state import SETTLE_S, Step, next_step
 from ibfeed_worker.setback import Parked, Setback
@@ -23,17 +24,31 @@ _SETTLE_LOOK_S: Final = 0.4
 _STEADY_S: Final = 30.0  # a stream that lasted so long was a good one
 _GIVE_UP_S: Final = 120.0  # of an upstream or gateway that makes no sense: then a new gateway process is tried
 _ADDRESS_AFTER_S: Final = 90.0  # IB takes one /sso/validate a minute, and the gateway calls it at each login
+# A single 401 beside a stream that goes on was seen to pass. IB is asked again after these pauses; a session without
+# data is given up after the third refusal, one with data when the stream ends.
+_ASK_AGAIN_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+_REFUSALS: Final = 3
+_FRESH_DATA_S: Final = 30.0
+# What the gateway was seen to ask by itself, at once after a login and when it opens the brokerage session.
+_CALLS_AFTER_LOGIN: Final = 5
+_CALLS_TO_OPEN: Final = 4
+_UNKNOWN_AGAIN_S: Final = 60.0  # until the next login after one whose session IB did not come to know
 TAKEN: Final = (
     "somebody else has logged in with this account's user (TWS, the phone, the portal) and has the market data; "
     "staying logged out. Log out there, give the feed an account of its own, or set accounts.compete"
+)
+TAKING_BACK: Final = (
+    "somebody else has logged in with this account's user (TWS, the phone, the portal); taking the session back, as "
+    "accounts.compete says"
 )
 _log: Final = Log(__name__)
 
 
 class Conversation:
-    """``log_in`` does one browser login (raises Setback or Parked); ``stream`` runs one websocket's life with the
-    session of ``/tickle`` and returns its end; ``on_alive`` hears what each ``/tickle`` says of a session,
-    ``on_address`` our address as IB sees it."""
+    """``log_in`` does one browser login (raises Setback or Parked) and returns whether a session of ours before it
+    ended without a logout; ``stream`` runs one websocket's life with the session of ``/tickle`` and returns its end;
+    ``on_alive`` hears what each ``/tickle`` says of a session, ``on_address`` our address as IB sees it;
+    ``data_age_s`` is how long ago market data came last."""
 
     def __init__(
         self,
@@ -41,10 +56,11 @@ class Conversation:
         board: Board,
         accounts: Accounts,
         *,
-        log_in: Callable[[], Awaitable[None]],
+        log_in: Callable[[], Awaitable[bool]],
         stream: Callable[[str], Awaitable[StreamEnd]],
         on_alive: Callable[[Alive], None] = lambda _: None,
         on_address: Callable[[str], None] = lambda _: None,
+        data_age_s: Callable[[], float] = lambda: float("inf"),
     ) -> None:
         self._rest = rest
         self._board = board
@@ -53,8 +69,11 @@ class Conversation:
         self._stream = stream
         self._on_alive = on_alive
         self._on_address = on_address
+        self._data_age_s = data_age_s
+        self._left_open = False
         self._nudged = asyncio.Event()
         self._logged_in_at: float | None = None
+        self._known = False  # IB has told of a session since our login
         self._accepted = False
         self._address_asked = False
         self._troubled_since: float | None = None
@@ -69,7 +88,7 @@ class Conversation:
         """Raises Setback or Parked when the session can't go on."""
         while True:
             said = await self._tickle()
-            step = next_step(said, since_login=self._since_login())
+            step = self._next_step(said)
             if step not in (Step.WAIT, Step.STREAM):
                 self._troubled_since = None
             await self._do(step, said)
@@ -82,13 +101,16 @@ class Conversation:
                 await self._settle()
             case Step.REPAIR:
                 await self._reopen(compete=self._accounts.compete)
+            case Step.TAKE:
+                self._left_open = False  # once: who competes after that is somebody else
+                await self._reopen(compete=True)
             case Step.LOGIN:
                 await self._log_in_once()
             case Step.YIELD:
                 await self._yield()
             case Step.KEEP_SILENT:
                 left = self._rest.penalty_left()
-                self._board.say(Session.BACKING_OFF, Reason.PENALTY_BOX, f"IB answered 429: silent for {left:.0f} s")
+                self._board.say(Session.BACKING_OFF, Reason.PENALTY_BOX, _penalty(left))
                 await asyncio.sleep(left)
             case _:
                 await self._wait_for(said)
@@ -96,18 +118,30 @@ class Conversation:
     async def _tickle(self) -> Tickle:
         said = await self._rest.tickle()
         if isinstance(said, Alive):
+            self._known = True
             self._on_alive(said)
         return said
+
+    def _next_step(self, said: Tickle) -> Step:
+        return next_step(said, since_login=self._since_login(), left_open=self._left_open)
 
     def _since_login(self) -> float | None:
         return None if self._logged_in_at is None else self._loop.time() - self._logged_in_at
 
     async def _log_in_once(self) -> None:
         # A session that is lost again goes through the back-off outside, never straight to the next browser.
+        if self._logged_in_at is not None and not self._known:
+            raise Setback(
+                Reason.SESSION_LOST,
+                f"the login passed, but IB knew no session of it for {SETTLE_S:g} s",
+                delay=_UNKNOWN_AGAIN_S,
+            )
         if self._logged_in_at is not None:
             raise Setback(Reason.SESSION_LOST, "IB has ended the session; logging in again")
         self._board.say(Session.LOGGING_IN)
-        await self._log_in()
+        self._left_open = await self._log_in()
+        self._known = False
+        self._rest.gateway_called(_CALLS_AFTER_LOGIN)
         self._logged_in_at = self._loop.time()
         self._board.say(Session.CONNECTING)
 
@@ -115,16 +149,15 @@ class Conversation:
         """The gateway opens the brokerage session by itself, some seconds after the login: wait for it."""
         while (since := self._since_login()) is not None and since < SETTLE_S:
             said = await self._rest.auth_status()
-            if isinstance(said, AuthStatus) and (said.authenticated or said.competing):
+            if isinstance(said, AuthStatus) and self._next_step(Alive("", said)) is not Step.SETTLE:
+                self._rest.gateway_called(_CALLS_TO_OPEN)
                 return
-            if isinstance(said, AuthStatus) and said.connected:
-                seen = next_step(Alive("", said), since_login=since)
-                if seen is not Step.SETTLE:
-                    return
             await asyncio.sleep(_SETTLE_LOOK_S)
 
-    async def _reopen(self, *, compete: bool, why: Reason = Reason.SESSION_LOST) -> None:
-        self._board.say(Session.RECONNECTING, why, "opening the brokerage session again")
+    async def _reopen(
+        self, *, compete: bool, why: Reason = Reason.SESSION_LOST, text: str = "opening the brokerage session again"
+    ) -> None:
+        self._board.say(Session.RECONNECTING, why, text)
         said = await self._rest.reopen(compete=compete)
         if isinstance(said, AuthStatus) and said.authenticated:
             _log.info("brokerage session is open again")
@@ -133,7 +166,8 @@ class Conversation:
 
     async def _yield(self) -> None:
         if self._accounts.compete:
-            await self._reopen(compete=True)
+            self._board.contested()
+            await self._reopen(compete=True, why=Reason.COMPETING, text=TAKING_BACK)
             return
         raise Setback(Reason.COMPETING, TAKEN)
 
@@ -141,6 +175,7 @@ class Conversation:
         if not self._accepted and not await self._accept():
             return
         self._troubled_since = None
+        self._left_open = False
         begun = self._loop.time()
         if self._board.session is not Session.RECONNECTING:
             self._board.say(Session.CONNECTING)
@@ -203,13 +238,34 @@ class Conversation:
                     self._mention(said)
                 case Step.KEEP_SILENT:
                     left = self._rest.penalty_left()
-                    self._board.say(
-                        self._board.session, Reason.PENALTY_BOX, f"IB answered 429: silent for {left:.0f} s"
-                    )
+                    self._board.say(self._board.session, Reason.PENALTY_BOX, _penalty(left))
                     await asyncio.sleep(left)
                     self._board.say(self._board.session)
+                case Step.LOGIN if await self._is_known_again():
+                    pass
                 case _:
                     return
+
+    async def _is_known_again(self) -> bool:
+        """Whether IB knows the session after all that it has just denied beside a stream that goes on.
+
+        Data prove the session alive, whatever ``/tickle`` says; a heartbeat proves nothing.
+        """
+        refusals = 1
+        while True:
+            alive = self._data_age_s() < _FRESH_DATA_S
+            if refusals >= _REFUSALS and not alive:
+                return False
+            _log.warning("IB knows no session, while the stream goes on", refusals=refusals, data=alive)
+            if self._board.session is Session.STREAMING:
+                text = "IB says that it knows no session, while the stream goes on: asking again"
+                self._board.say(Session.STREAMING, Reason.SESSION_DENIED, text)
+            await asyncio.sleep(_ASK_AGAIN_S[min(refusals, len(_ASK_AGAIN_S)) - 1])
+            said = await self._tickle()
+            if not isinstance(said, NoSession):
+                self._nudged.set()  # what it says instead is for the usual look
+                return True
+            refusals += 1
 
     def _mention(self, trouble: Tickle | None) -> None:
         """Say of a session that streams that IB can't be asked, or no longer."""
@@ -244,6 +300,11 @@ class Conversation:
             )
         self._board.say(Session.RECONNECTING, reason, f"IB can't be asked: {text}")
         await asyncio.sleep(self._retry.next())
+
+
+def _penalty(left: float) -> str:
+    until = datetime.now(UTC) + timedelta(seconds=left)
+    return f"IB answered 429: nothing is asked of it until {until:%H:%M:%S} UTC"
 
 
 def _reason(trouble: Trouble) -> Reason:

@@ -26,12 +26,12 @@ class TokenBucket:
     def __post_init__(self) -> None:
         self._level = self.burst
 
-    def take(self, now: float) -> float:
-        """Take a token; return the seconds to wait before using it. Tokens may be owed: callers queue up in order."""
+    def take(self, now: float, count: int = 1) -> float:
+        """Take tokens; return the seconds to wait before using them. Tokens may be owed: callers queue up in order."""
         if self._at > float("-inf"):
             self._level = min(self.burst, self._level + (now - self._at) * self.rate)
         self._at = now
-        self._level -= 1
+        self._level -= count
         return max(0.0, -self._level / self.rate)
 
 
@@ -44,7 +44,7 @@ class Penalised(Exception):
 
 
 class Budget:
-    """10 requests/s through the gateway (which makes calls of its own), /tickle 1/s, /sso/validate 1/min."""
+    """10 requests/s through the gateway, its own calls included, /tickle 1/s, /sso/validate 1/min."""
 
     def __init__(self, dice: random.Random | None = None) -> None:
         self._all = TokenBucket(rate=7.0, burst=2.0)
@@ -62,6 +62,10 @@ class Budget:
             raise Penalised(left)
         own = self._paths.get(path)
         return max(self._all.take(now), own.take(now) if own else 0.0)
+
+    def gateway_called(self, calls: int, now: float) -> None:
+        """The gateway has made calls by itself, which IB counts like ours: ours wait for as long as these take."""
+        self._all.take(now, calls)
 
     def penalise(self, now: float) -> None:
         self._silent_until = now + PENALTY_S + self._spread

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import httpx
@@ -53,6 +53,10 @@ class Rest:
         """Seconds of silence after a 429."""
         return self._budget.penalty_left(asyncio.get_running_loop().time())
 
+    def gateway_called(self, calls: int) -> None:
+        """See ``Budget.gateway_called``."""
+        self._budget.gateway_called(calls, asyncio.get_running_loop().time())
+
     async def tickle(self) -> Tickle:
         return answers.tickle(*await self._call("POST", "/tickle"))
 
@@ -71,9 +75,10 @@ class Rest:
         """Ours, as IB sees it; empty if it does not say."""
         return answers.address(*await self._call("GET", "/sso/validate"))
 
-    async def logout(self) -> None:
-        """Best effort; whatever it answers, the session is not used any more."""
-        await self._call("POST", "/logout", paced=False)
+    async def logout(self) -> bool:
+        """Whether IB has no session of ours any more; the session is not used again in any case."""
+        said = answers.document(*await self._call("POST", "/logout", paced=False))
+        return isinstance(said, Mapping | answers.NoSession)
 
     async def get(self, path: str, query: dict[str, str]) -> Any | Trouble:
         """The JSON document at ``path``, or the trouble in its place."""

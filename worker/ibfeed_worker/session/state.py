@@ -10,32 +10,42 @@ from ibfeed_worker.session.answers import Alive, AuthStatus, NoSession, Throttle
 # The gateway opens the brokerage session by itself, authDelay (3 s) after a login; then there is something to repair.
 SETTLE_S: Final = 20.0
 REPAIR_AFTER_S: Final = 8.0
+# IB may not know a session at once that a login has just opened; a second login would end it.
+_KNOWN_AFTER_S: Final = SETTLE_S
 
 
 class Step(Enum):
     STREAM = "stream"  # all is well
     SETTLE = "settle"  # just logged in: the brokerage session is on its way
     REPAIR = "repair"  # ssodh/init, at once: within 30 s the gateway logs itself out
+    TAKE = "take"  # ssodh/init that takes the session from our own, which ended without a logout
     LOGIN = "login"
     YIELD = "yield"  # someone else has the session
     WAIT = "wait"  # the upstream is in trouble; ask again later
     KEEP_SILENT = "keep silent"  # penalty box
 
 
-def next_step(tickle: Tickle, *, since_login: float | None) -> Step:
-    """The step after what ``/tickle`` said; ``since_login``: seconds since our last login that succeeded, if any."""
+def next_step(tickle: Tickle, *, since_login: float | None, left_open: bool = False) -> Step:
+    """The step after what ``/tickle`` said.
+
+    ``since_login``: seconds since our last login that succeeded, if any. ``left_open``: a session of ours before it
+    ended without a logout, and was not taken back yet: then who competes just after the login is that one.
+    """
     match tickle:
         case Alive(status=status):
-            return _of_status(status, since_login)
+            return _of_status(status, since_login, left_open)
         case NoSession():
-            return Step.LOGIN
+            return Step.SETTLE if since_login is not None and since_login < _KNOWN_AFTER_S else Step.LOGIN
         case Throttled():
             return Step.KEEP_SILENT
         case Unavailable() | Unknown():
             return Step.WAIT
 
 
-def _of_status(status: AuthStatus, since_login: float | None) -> Step:
+def _of_status(status: AuthStatus, since_login: float | None, left_open: bool) -> Step:
+    if status.competing and left_open and since_login is not None:
+        # The gateway's own ssodh/init competes, and has not come yet.
+        return Step.SETTLE if since_login < REPAIR_AFTER_S else Step.TAKE
     if status.competing:
         return Step.YIELD
     if status.authenticated:
