@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ibfeed_api.names import ContractState, EntryState
-from ibfeed_api.shard import Entry
+from ibfeed_api.shard import Entry, Report
 from ibfeed_operator.facts import Health, Worker
 
 HAND_OVER_S: Final = 5.0
@@ -93,7 +93,21 @@ def published_by(worker: Worker) -> tuple[int, ...]:
     )
 
 
+def why_not(workers: Iterable[Worker]) -> dict[int, Report]:
+    """By conid what the worker that has a contract says of it, where it says why it is not published, or its book."""
+    return {
+        entry.conid: report
+        for worker in workers
+        for entry, report in _reports(worker)
+        if entry.state is not EntryState.STANDBY and report.message
+    }
+
+
 def _reported(worker: Worker) -> Iterator[tuple[Entry, ContractState]]:
+    return ((entry, report.state) for entry, report in _reports(worker))
+
+
+def _reports(worker: Worker) -> Iterator[tuple[Entry, Report]]:
     """The entries of a worker that streams, each with what it reports of this very assignment."""
     streams = worker.health.streaming or worker.health.state is Health.LEAVING
     if not streams or worker.shard is None or worker.shard.status is None:
@@ -102,7 +116,7 @@ def _reported(worker: Worker) -> Iterator[tuple[Entry, ContractState]]:
     for entry in worker.shard.spec.contracts:
         report = reports.get(entry.conid)
         if report is not None and report.epoch == entry.epoch:
-            yield entry, report.state
+            yield entry, report
 
 
 def _entries(worker: Worker) -> tuple[Entry, ...]:

@@ -19,6 +19,7 @@ from ibfeed_operator.facts import (
     Universe,
 )
 from ibfeed_operator.handover import Holding, Targets, headed
+from ibfeed_operator.handover import owners as held_by
 from ibfeed_operator.liveness import Verdict
 from ibfeed_operator.plan import Plan, Seat, Want, plan
 
@@ -48,6 +49,8 @@ def decide(
     placement: Placement | None = None,
     accountless: Collection[int] = (),
     gathering: bool = False,
+    refused: Mapping[int, frozenset[int]] | None = None,
+    full: Collection[int] = (),
 ) -> Decision:
     """Give each contract of ``universe`` a worker, or a reason why it has none.
 
@@ -59,8 +62,11 @@ def decide(
     A drained worker is given nothing, and keeps what nobody else has a line for. A pin holds while its worker streams
     and is not drained. Who is relieved to log in anew is drained for that long, and then has its contracts back,
     however loads are evened.
+
+    ``refused``: conid to the workers whose accounts IB refuses it: it goes to another one with a line to spare, and
+    stays there. ``full``: workers that are given no more than they have, while the others have lines enough.
     """
-    placement = placement or Placement()
+    placement, refused = placement or Placement(), refused or {}
     holdings = tuple(holdings)
     relieved = {holding.worker for holding in holdings if verdicts[holding.worker].relieved}
     drained = placement.drained | relieved
@@ -82,11 +88,14 @@ def decide(
     free = [contract for conid, contract in contracts.items() if conid not in kept]
     ready = trusted - drained
     back = {conid: holding.worker for holding in holdings for conid in holding.home}
-    pins = {conid: worker for conid, worker in {**back, **placement.pins}.items() if worker in ready}
+    asked = {conid: worker for conid, worker in {**back, **placement.pins}.items() if worker in ready}
+    lines = _lines(accounts.lines_per_account, holdings, ready, full, wanted=len(contracts))
+    pins = {conid: worker for conid, worker in asked.items() if worker not in refused.get(conid, ())}
+    pins = {**_accepted(refused, holdings, previous, {worker: lines[worker] for worker in ready}), **pins}
     even = _even(feed)
     result = plan(
         [Want(contract.conid, _rank(contract), contract.depth, pins.get(contract.conid)) for contract in free],
-        [Seat(worker, accounts.lines_per_account, accounts.depth_per_account, worker in drained) for worker in trusted],
+        [Seat(worker, lines[worker], accounts.depth_per_account, worker in drained) for worker in trusted],
         previous,
         even=even,
     )
@@ -103,11 +112,50 @@ def decide(
             **dict.fromkeys(result.without_ladder, UnassignedReason.DEPTH_CAPACITY),
             **_why(result.unplaced, feed, owners, streaming, accountless, drained),
         },
-        unmet=_unmet(placement, result, kept, streaming - relieved, settling),
+        unmet=_unmet(placement, result, kept, streaming - relieved, settling, refused),
         stranded=frozenset(conid for conid, worker in result.owners.items() if worker in placement.drained),
         homes=_homes(holdings, owners, relieved=relieved, ready=ready, drained=placement.drained, known=contracts),
         evened=even and ready >= {*range(feed.spec.workers)} - placement.drained and bool(ready),
     )
+
+
+def _lines(
+    most: int, holdings: Sequence[Holding], ready: Collection[int], full: Collection[int], *, wanted: int
+) -> Mapping[int, int]:
+    """By worker, how many contracts it may have."""
+    active = {
+        holding.worker: sum(entry.state is not EntryState.STANDBY for entry in holding.entries) for holding in holdings
+    }
+    limits = {worker: min(most, count) if worker in full else most for worker, count in active.items()}
+    enough = sum(limits[worker] for worker in ready) >= wanted
+    return limits if enough else dict.fromkeys(active, most)
+
+
+def _accepted(
+    refused: Mapping[int, frozenset[int]],
+    holdings: Sequence[Holding],
+    headed_to: Mapping[int, int],
+    lines: Mapping[int, int],
+) -> dict[int, int]:
+    """For contracts that IB refuses to some accounts, a worker that it may be sent to; none where each has refused.
+
+    ``headed_to``: where each contract is, or is on its way to. ``lines``: of the workers that may be given contracts.
+    """
+    present = held_by(holdings)
+    load = Counter(headed_to.values())
+    chosen: dict[int, int] = {}
+    for conid, workers in sorted(refused.items()):
+        able = [worker for worker in lines if worker not in workers]
+        for worker in (present.get(conid), headed_to.get(conid)):
+            if worker in able:
+                chosen[conid] = worker
+                break
+        else:
+            free = [worker for worker in able if load[worker] < lines[worker]]
+            if free:
+                chosen[conid] = min(free, key=lambda worker: (load[worker], worker))
+                load[chosen[conid]] += 1
+    return chosen
 
 
 def _homes(
@@ -202,6 +250,7 @@ def _unmet(
     kept: Mapping[int, int],
     streaming: Collection[int],
     settling: Collection[int],
+    refused: Mapping[int, frozenset[int]],
 ) -> dict[int, PinTrouble]:
     """The pins that do not hold. Of a contract that waits for its own worker's return nothing is said yet."""
     troubles: dict[int, PinTrouble] = {}
@@ -214,6 +263,8 @@ def _unmet(
             troubles[conid] = PinTrouble.SETTLING
         elif worker not in streaming:
             troubles[conid] = PinTrouble.NOT_STREAMING
+        elif worker in refused.get(conid, ()):
+            troubles[conid] = PinTrouble.REFUSED
         elif result.owners.get(conid) != worker:
             troubles[conid] = PinTrouble.NO_ROOM
     return troubles

@@ -186,6 +186,7 @@ class PinTrouble(StrEnum):
     NOT_STREAMING = "not streaming"
     SETTLING = "settling"  # the worker was lost too often of late
     NO_ROOM = "no room"  # the worker's lines do not suffice for all its pins
+    REFUSED = "refused"  # IB refuses the contract to the worker's account
 
 
 class UnassignedReason(StrEnum):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from ibfeed_api.names import Condition, Reason, shard_name
+from ibfeed_api.names import Condition, ContractState, Reason, shard_name
 from ibfeed_operator.conditions import FALSE, TRUE, UNKNOWN, Finding, Truth, listed, plural
-from ibfeed_operator.coverage import Coverage
+from ibfeed_operator.coverage import Coverage, why_not
 from ibfeed_operator.facts import Contract, PinTrouble, RootProblem, RootTrouble, Situation, UnassignedReason, Worker
 from ibfeed_operator.troubles import ACCOUNT_REASONS, Trouble, grouped, parked_text, trouble_of
 
@@ -100,12 +100,8 @@ def _covered(situation: Situation, coverage: Coverage) -> Finding:
         return finding(Reason.UNASSIGNED, _unassigned_text(situation, idle))
     waiting = [contract for contract in contracts if not coverage.covers(contract.conid)]
     if waiting:
-        at = sorted({shard_name(situation.feed.name, coverage.owners[contract.conid]) for contract in waiting})
-        return finding(
-            Reason.NOT_PUBLISHING,
-            f"{len(waiting)} of {plural(len(contracts), 'contract')} not yet publishing:"
-            f" {_symbols(waiting)} at {listed(at)}",
-        )
+        reason, why = _why_waiting(situation, coverage, waiting)
+        return finding(reason, f"{len(waiting)} of {plural(len(contracts), 'contract')} not publishing: {why}")
     return Finding(
         Condition.COVERED,
         TRUE,
@@ -113,6 +109,32 @@ def _covered(situation: Situation, coverage: Coverage) -> Finding:
         f"each of {plural(len(contracts), 'contract')} is published by exactly one worker"
         + (f"; {len(coverage.between)} of them being handed over" if coverage.between else ""),
     )
+
+
+# The gravest first: it gives the condition its reason.
+_STATE_REASONS: Final = (
+    (ContractState.REFUSED, Reason.SUBSCRIPTION_REFUSED),
+    (ContractState.SILENT, Reason.CONTRACT_SILENT),
+)
+_REFUSED_ADVICE: Final = (
+    "; another account is tried if one has a line to spare; check the account's market data subscriptions, and that no"
+    " other platform of its user takes the lines"
+)
+
+
+def _why_waiting(situation: Situation, coverage: Coverage, waiting: Sequence[Contract]) -> tuple[Reason, str]:
+    """What the workers say of contracts that are not published, each cause once with those that it keeps back."""
+    said = why_not(situation.workers)
+    causes: dict[tuple[str, str], list[Contract]] = {}
+    for contract in waiting:
+        at = shard_name(situation.feed.name, coverage.owners[contract.conid])
+        why = said[contract.conid].message if contract.conid in said else ""
+        causes.setdefault((at, why), []).append(contract)
+    texts = [f"{_symbols(those)} at {at}" + (f": {why}" if why else "") for (at, why), those in causes.items()]
+    states = {said[contract.conid].state for contract in waiting if contract.conid in said}
+    reason = next((reason for state, reason in _STATE_REASONS if state in states), Reason.NOT_PUBLISHING)
+    advice = _REFUSED_ADVICE if reason is Reason.SUBSCRIPTION_REFUSED else ""
+    return reason, listed(texts, most=4) + advice
 
 
 def _symbols(contracts: Sequence[Contract]) -> str:
@@ -183,6 +205,7 @@ _PIN_TEXTS: Final = {
     PinTrouble.NOT_STREAMING: "which does not stream",
     PinTrouble.SETTLING: "which was lost again and again of late",
     PinTrouble.NO_ROOM: "whose lines do not suffice for it",
+    PinTrouble.REFUSED: "whose account IB refuses it",
 }
 
 
@@ -383,6 +406,7 @@ def _ready(situation: Situation, coverage: Coverage, parts: dict[Condition, Find
         lambda: _blame(parts[Condition.KAFKA_REACHABLE]),
         lambda: _blame(parts[Condition.UNIVERSE_RESOLVED]),
         lambda: _short_of_coverage(situation, coverage, parts[Condition.COVERED]),
+        lambda: _unknown_root(parts[Condition.UNIVERSE_RESOLVED]),
         lambda: _missing_workers(situation),
         lambda: _on_the_move(situation, parts[Condition.REBALANCING]),
         lambda: _blame(parts[Condition.MARKET_DATA_LIVE]),
@@ -443,13 +467,27 @@ def _short_of_coverage(situation: Situation, coverage: Coverage, covered: Findin
         return Reason.PROGRESSING, "asking IB for the contracts"
     contracts = situation.universe.contracts
     if covered.reason is Reason.NOT_PUBLISHING and contracts:
-        waiting = sum(not coverage.covers(contract.conid) for contract in contracts)
-        return covered.reason, f"{waiting} of {plural(len(contracts), 'contract')} not yet publishing"
+        waiting = [contract.conid for contract in contracts if not coverage.covers(contract.conid)]
+        if not why_not(situation.workers).keys() & set(waiting):  # a step on the way: no list of symbols in a column
+            return covered.reason, f"{len(waiting)} of {plural(len(contracts), 'contract')} not yet publishing"
     return covered.reason, covered.message
+
+
+def _unknown_root(universe: Finding) -> tuple[Reason, str] | None:
+    """A root that IB has not been asked for yet may have contracts: until then not all that is asked for is there."""
+    return (Reason.PROGRESSING, universe.message) if universe.truth == UNKNOWN else None
 
 
 def _missing_books(situation: Situation) -> tuple[Reason, str] | None:
     missing = _depth_missing(situation)
+    said = why_not(situation.workers)
+    refused = [
+        f"{contract.symbol}: {said[contract.conid].message}"
+        for contract in situation.universe.contracts
+        if contract.conid in said and said[contract.conid].state is ContractState.PUBLISHING
+    ]
+    if refused and not missing:
+        return Reason.SUBSCRIPTION_REFUSED, listed(refused, most=4)
     if not missing:
         return None
     return Reason.CAPACITY, (

@@ -45,6 +45,12 @@ from ibfeed_operator.facts import Contract
 # burst were seen not to be throttled, and throttled is the address, with all workers behind it.
 WARMING_AT_ONCE: Final = 25
 
+_OBEYED: Final = frozenset(
+    {ContractState.PUBLISHING, ContractState.SUBSCRIBING, ContractState.SILENT, ContractState.REFUSED}
+)
+# What has come of asking IB for a contract that stands by: no answer is to be waited for any more.
+_SETTLED: Final = frozenset({ContractState.WARM, ContractState.REFUSED})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
@@ -344,7 +350,8 @@ class _Step:
             entry.state is EntryState.ACTIVE and self._says(owner, entry, ContractState.PUBLISHING)
             for owner, entry in placed
         )
-        return live and not self._says(worker, standby, ContractState.WARM)
+        report = self._report(worker, standby)
+        return live and (report is None or report.state not in _SETTLED)
 
     @cached_property
     def _outward(self) -> dict[int, set[int | None]]:
@@ -407,9 +414,8 @@ class _Step:
 
     def _obeys(self, worker: int, entry: Entry) -> bool:
         """Whether a worker knows that an entry is Active; ``warm`` was said of the same epoch while it stood by."""
-        return self._says(worker, entry, ContractState.PUBLISHING) or self._says(
-            worker, entry, ContractState.SUBSCRIBING
-        )
+        report = self._report(worker, entry)
+        return report is not None and report.state in _OBEYED
 
     def _says(self, worker: int, entry: Entry, state: ContractState) -> bool:
         report = self._report(worker, entry)

@@ -35,7 +35,8 @@ RELOGIN_GRACE_S: Final = 60.0  # a login takes ten seconds, when it is not one o
 HOLD_S: Final = 600.0  # how long a mass loss keeps contracts where they are; IB's daily reset takes minutes
 TOGETHER_S: Final = 60.0  # who is back leaves the others their contracts as long after each return; see login turns
 
-# Who says these is back after a login at the earliest, ten seconds or ten minutes later: no grace is long enough.
+# Who backs off for one of these is back after a login at the earliest, ten seconds or ten minutes later: no grace is
+# long enough. A worker that takes its session back from somebody else (accounts.compete) needs a second.
 _FAR_FROM_BACK: Final = frozenset({Reason.COMPETING, Reason.GATEWAY_DIED, Reason.GATEWAY_SICK})
 # Who says these has found nothing else than that its feed is silent. In the penalty box it may not even ask.
 _NOTHING_NEW: Final = frozenset({"", Reason.FEED_SILENT, Reason.PENALTY_BOX})
@@ -281,7 +282,7 @@ def _diagnose(sighting: Sighting) -> _Diagnosis:
             silent=expired,
             process=process,
             repairing=repairing,
-            far_from_back=repairing and status.reason in _FAR_FROM_BACK,
+            far_from_back=status.session is Session.BACKING_OFF and status.reason in _FAR_FROM_BACK,
             mute=repairing and status.reason == Reason.FEED_SILENT,
             troubled=not repairing or status.reason not in _NOTHING_NEW,
             logging_in_anew=repairing and status.reason == Reason.RELOGIN_DUE,

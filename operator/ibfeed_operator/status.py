@@ -105,15 +105,16 @@ def _worker_status(worker: Worker, feed: Feed, drained: Collection[int]) -> Work
     )
 
 
-def _remark(worker: Worker, drained: Collection[int], contracts: int) -> tuple[Reason | None, str]:
-    """What there is to say of a worker that streams."""
+def _remark(worker: Worker, drained: Collection[int], contracts: int) -> tuple[str | None, str]:
+    """What there is to say of a worker that streams: by us, or by itself."""
     if worker.index in drained and contracts:
         return Reason.DRAINING, f"is being drained: {plural(contracts, 'contract')} to go"
     if worker.index in drained:
         return Reason.DRAINED, f"is drained, until its annotation {ANNOTATION_DRAIN} is taken away"
     if worker.health.settling:
         return Reason.SETTLING, f"was {worker.health.settling}"
-    return None, ""
+    status = worker.shard.status if worker.shard is not None else None
+    return (status.reason, status.message) if status is not None and status.reason else (None, "")
 
 
 def _session(worker: Worker) -> Session:

@@ -23,6 +23,7 @@ from ibfeed_operator.liveness import Liveness, Sighting, Verdict, is_leaving
 from ibfeed_operator.observe import World, shards_path
 from ibfeed_operator.placement import placement
 from ibfeed_operator.read import read_shard
+from ibfeed_operator.refusals import Refusals
 from ibfeed_operator.resolver import Resolver
 from ibfeed_operator.shared import Shared
 from ibfeed_operator.universe import merge, remembered, trading_day
@@ -43,15 +44,17 @@ class Memory:
     resolver: Resolver
     announcer: Announcer
     liveness: Liveness = field(default_factory=Liveness)
+    refusals: Refusals = field(default_factory=Refusals)
     applied: dict[str, tuple[str, float]] = field(default_factory=dict)  # path -> (digest, when)
     processes: dict[int, Process] = field(default_factory=dict)
     ended: dict[int, dict[int, int]] = field(default_factory=dict)  # worker -> conid -> epoch of a process now gone
     states: dict[int, Health] = field(default_factory=dict)
+    remarks: dict[int, str] = field(default_factory=dict)  # worker -> the reason that it gave last, while it streams
     handing: dict[int, float] = field(default_factory=dict)  # conid -> since when it is in a hand-over
     first_streaming: float | None = None  # when the first worker of a new feed came to stream
 
     def forget(self, worker: int) -> None:
-        for kept in (self.processes, self.ended, self.states):
+        for kept in (self.processes, self.ended, self.states, self.remarks):
             kept.pop(worker, None)
 
 

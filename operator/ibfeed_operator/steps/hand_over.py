@@ -27,6 +27,8 @@ _MOST_STEPS: Final = 8  # retire, activate, drop, and room for what becomes free
 async def hand_over(visit: Visit) -> None:
     """Plan, and write as many steps of the hand-over as can be made without waiting for a worker."""
     before = owners(visit.holdings())
+    refusals = visit.memory.refusals
+    refusals.see(visit.holdings(), time.monotonic())
     gathering = _gathering(visit)
     visit.decision = decide(
         visit.feed,
@@ -36,6 +38,8 @@ async def hand_over(visit: Visit) -> None:
         placement=visit.placement,
         accountless={worker for worker, shard in visit.shards.items() if shard.spec.account is None},
         gathering=gathering,
+        refused=refusals.by_contract(),
+        full=refusals.full(),
     )
     for worker, home in visit.decision.homes.items():  # before anything that is lent leaves
         await visit.patch_shard(visit.shards[worker], {"home": list(home)})

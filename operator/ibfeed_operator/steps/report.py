@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import Final
 
+from ibfeed_api.names import Reason
 from ibfeed_operator import metrics
 from ibfeed_operator.coverage import handed_over
 from ibfeed_operator.decide import balanced, unassigned
@@ -13,6 +15,11 @@ from ibfeed_operator.feed_status import FeedStatus
 from ibfeed_operator.observe import write_status
 from ibfeed_operator.status import status_of
 from ibfeed_operator.visit import Visit
+
+_REMARKS: Final = {
+    str(Reason.COMPETING): "SessionContested",
+    str(Reason.SUBSCRIPTION_REFUSED): "SubscriptionRefused",
+}
 
 
 async def report(visit: Visit, *, trouble: str = "") -> None:
@@ -63,6 +70,19 @@ def _measure(visit: Visit, status: FeedStatus) -> None:
     metrics.WORKERS.labels(*where, "streaming").set(status.workers)
 
 
+def _new_remarks(visit: Visit) -> list[tuple[str, str, str]]:
+    """Name, reason and message of each worker that streams and has just begun to say that something is wrong."""
+    found = []
+    for worker, shard in visit.shards.items():
+        status = shard.status
+        streams = worker in visit.verdicts and visit.verdicts[worker].health.streaming
+        reason = status.reason if status is not None and streams else ""
+        if status is not None and reason in _REMARKS and visit.memory.remarks.get(worker) != reason:
+            found.append((shard.name, reason, status.message))
+        visit.memory.remarks[worker] = reason
+    return found
+
+
 async def _announce(visit: Visit) -> None:
     post, feed = visit.memory.announcer.post, visit.feed
     for worker, verdict in visit.verdicts.items():
@@ -77,6 +97,8 @@ async def _announce(visit: Visit) -> None:
             await post(feed, "Warning", "WorkerLost", name, f"{name} is lost: {verdict.health.reason}")
         elif state is Health.STREAMING:
             await post(feed, "Normal", "WorkerStreaming", name, f"{name} is streaming")
+    for name, reason, message in _new_remarks(visit):
+        await post(feed, "Warning", _REMARKS[reason], name, f"{name}: {message}")
     for problem in visit.universe.problems:
         if problem.trouble is RootTrouble.UNKNOWN:
             text = f"IB does not know root {problem.root}: correct its symbol in spec.roots"

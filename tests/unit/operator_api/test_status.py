@@ -218,7 +218,7 @@ class TestCovered:
         of = situation(stale, worker(1, CONTRACTS[2:]))
         truth, reason, message = said(of, Condition.COVERED)
         assert (truth, reason) == ("False", "NotPublishing")
-        assert message == "1 of 4 contracts not yet publishing: CLF7 at energy-0"
+        assert message == "1 of 4 contracts not publishing: CLF7 at energy-0"
         assert said(of) == ("False", "NotPublishing", "1 of 4 contracts not yet publishing")
 
     def test_a_report_of_a_worker_that_does_not_stream_does_not_count(self) -> None:
@@ -242,6 +242,41 @@ class TestCovered:
         assert status_of(of, now=NOW).publishing_count == 3
         late = situation(*workers, handing_s={moving.conid: 5.0})
         assert said(late, Condition.COVERED)[:2] == ("False", "NotPublishing")
+
+    @pytest.mark.parametrize(
+        ("state", "says", "reason", "advice"),
+        [
+            (
+                ContractState.REFUSED,
+                "IB refuses it: No contract found",
+                "SubscriptionRefused",
+                "another account is tried",
+            ),
+            (ContractState.SILENT, "IB sends nothing of it since 12:00:00 UTC", "ContractSilent", ""),
+            (ContractState.SUBSCRIBING, "IB has sent nothing of it since it was subscribed", "NotPublishing", ""),
+        ],
+    )
+    def test_what_keeps_a_contract_back_is_named(
+        self, state: ContractState, says: str, reason: str, advice: str
+    ) -> None:
+        held_back = Report(conid=CONTRACTS[1].conid, epoch=EPOCH, state=state, message=says)
+        of = situation(worker(0, CONTRACTS[:2], reports=(report(CONTRACTS[0]), held_back)), worker(1, CONTRACTS[2:]))
+        for condition in (Condition.COVERED, Condition.READY):
+            truth, found, message = said(of, condition)
+            assert (truth, found) == ("False", reason)
+            assert message.startswith(f"1 of 4 contracts not publishing: CLF7 at energy-0: {says}")
+            assert advice in message
+
+    def test_an_order_book_that_ib_refuses_is_named(self) -> None:
+        bookless = Report(
+            conid=CONTRACTS[0].conid,
+            epoch=EPOCH,
+            state=ContractState.PUBLISHING,
+            message="IB refuses its order book: no permissions",
+        )
+        of = situation(worker(0, CONTRACTS[:2], reports=(bookless, report(CONTRACTS[1]))), worker(1, CONTRACTS[2:]))
+        assert said(of, Condition.COVERED)[0] == "True"
+        assert said(of) == ("False", "SubscriptionRefused", "CLZ6: IB refuses its order book: no permissions")
 
     def test_two_publishers_are_one_too_many(self) -> None:
         both = situation(worker(0, CONTRACTS), worker(1, CONTRACTS[:1]))
@@ -406,6 +441,14 @@ class TestWorkers:
         status = status_of(of, now=NOW)
         assert (status.shards[1].reason, status.shards[1].message) == ("Settling", "was lost 2 times")
 
+    def test_what_a_streaming_worker_says_of_itself_is_shown(self) -> None:
+        contested = worker(0, CONTRACTS[:2], reason="Competing", message="somebody else took the session once")
+        status = status_of(situation(contested, worker(1, CONTRACTS[2:])), now=NOW)
+        assert (status.shards[0].reason, status.shards[0].message) == (
+            "Competing",
+            "somebody else took the session once",
+        )
+
     def test_a_container_that_died(self) -> None:
         pod = Pod(name="energy-1", worker=1, uid="p", died_of="OOMKilled")
         of = situation(worker(0, CONTRACTS), replace(worker(1, health=STARTING), pod=pod))
@@ -460,6 +503,13 @@ class TestUniverse:
     def test_other_troubles(self, trouble: RootTrouble, truth: str, reason: str) -> None:
         assert said(self.problem(trouble), Condition.UNIVERSE_RESOLVED)[:2] == (truth, reason)
         assert "XX" in said(self.problem(trouble), Condition.UNIVERSE_RESOLVED)[2]
+
+    def test_a_root_that_was_not_asked_for_yet_is_not_ready(self) -> None:
+        waiting = RootProblem(root="RB", trouble=RootTrouble.WAITING)
+        universe = Universe(contracts=CONTRACTS, problems=(waiting,), resolved=False)
+        of = replace(situation(worker(0, CONTRACTS[:2]), worker(1, CONTRACTS[2:])), universe=universe)
+        assert said(of, Condition.COVERED)[0] == "True"
+        assert said(of) == ("False", "Progressing", "RB waits for a worker that can ask IB")
 
     def test_the_resolver_knows_better_what_to_say(self) -> None:
         of = self.problem(RootTrouble.FAILED, "worker energy-0 answered 502.")

@@ -9,7 +9,16 @@ import pytest
 from ibfeed_api.names import EntryState, Rebalance
 from ibfeed_api.shard import Entry
 from ibfeed_operator.decide import Decision, decide, unassigned
-from ibfeed_operator.facts import Contract, Feed, Health, Placement, UnassignedReason, Universe, WorkerHealth
+from ibfeed_operator.facts import (
+    Contract,
+    Feed,
+    Health,
+    PinTrouble,
+    Placement,
+    UnassignedReason,
+    Universe,
+    WorkerHealth,
+)
 from ibfeed_operator.feed_status import ContractStatus, FeedStatus
 from ibfeed_operator.handover import Holding, step
 from ibfeed_operator.liveness import Verdict
@@ -213,3 +222,61 @@ class TestScheduledLogins:
         for health in (Health.STARTING, Health.RETURNING, Health.LOST, Health.ABSENT):
             decision = self.decide(verdicts(w0=health), lent)
             assert (decision.homes, set(decision.targets.owners.values())) == ({}, {1})
+
+
+class TestRefused:
+    """IB answers a subscription with an error: by account, so another one may be sent the contract."""
+
+    HELD: ClassVar = (
+        (entry(1, day="20270120"), entry(2, day="20270220")),
+        (entry(3, day="20270320"), entry(4, day="20270420")),
+        (entry(5, day="20270520"), entry(6, day="20270620")),
+    )
+
+    def decided(self, refused: dict[int, set[int]], held: Any = None, **more: Any) -> Decision:
+        states = verdicts(w0=Health.STREAMING, w1=Health.STREAMING, w2=Health.STREAMING)
+        return decide(
+            more.pop("feed", feed()),
+            universe(*SIX),
+            holdings(*(held or self.HELD)),
+            states,
+            refused={conid: frozenset(workers) for conid, workers in refused.items()},
+            **more,
+        )
+
+    def test_it_goes_to_an_account_that_has_not_refused(self) -> None:
+        owners = self.decided({1: {0}}).targets.owners
+        assert owners[1] in (1, 2)
+        assert sorted(owners.values()) == [0, 0, 1, 1, 2, 2]
+
+    def test_it_stays_where_it_is_sent_however_loads_are_evened(self) -> None:
+        held = ((self.HELD[0][1],), (*self.HELD[1], self.HELD[0][0]), self.HELD[2])
+        owners = self.decided({1: {0}}, held).targets.owners
+        assert owners[1] == 1
+
+    def test_a_move_under_way_keeps_its_goal(self) -> None:
+        probe = msgspec.structs.replace(self.HELD[0][0], epoch=2, state=EntryState.STANDBY)
+        held = (self.HELD[0], self.HELD[1], (*self.HELD[2], probe))
+        assert self.decided({1: {0}}, held).targets.owners[1] == 2
+
+    def test_refused_by_all_it_stays(self) -> None:
+        assert self.decided({1: {0, 1, 2}}).targets.owners[1] == 0
+
+    def test_without_a_line_to_spare_it_stays(self) -> None:
+        full = feed(accounts=msgspec.structs.replace(feed().spec.accounts, lines_per_account=2))
+        assert self.decided({1: {0}}, feed=full).targets.owners[1] == 0
+
+    def test_many_at_once_are_spread(self) -> None:
+        owners = self.decided({1: {0}, 2: {0}}).targets.owners
+        assert {owners[1], owners[2]} == {1, 2}
+
+    def test_a_pin_to_an_account_that_refuses_is_named(self) -> None:
+        decision = self.decided({1: {0}}, placement=Placement(pins={1: 0}))
+        assert decision.targets.owners[1] != 0
+        assert decision.unmet == {1: PinTrouble.REFUSED}
+
+    def test_a_full_account_is_given_no_more_while_others_have_room(self) -> None:
+        held = ((), (*self.HELD[1], *self.HELD[0]), self.HELD[2])
+        assert 0 not in self.decided({9: {0}}, held, full={0}).targets.owners.values()
+        few = feed(accounts=msgspec.structs.replace(feed().spec.accounts, lines_per_account=2))
+        assert 0 in self.decided({9: {0}}, held, full={0}, feed=few).targets.owners.values()

@@ -72,6 +72,7 @@ class Worker:
     """``sees``: conid, epoch and state as this process knows its shard; ``life``: which process of the worker it is.
 
     ``lines``: the conids that it is subscribed to. What a process finds Retiring at its start, it never subscribes.
+    ``refused``: IB answers each of its subscriptions with an error.
     """
 
     spec: tuple[Entry, ...] = ()
@@ -81,6 +82,7 @@ class Worker:
     lines: frozenset[int] = frozenset()
     ended: tuple[tuple[int, int], ...] = ()
     life: int = 0
+    refused: bool = False
 
     @property
     def publishing(self) -> dict[int, int]:
@@ -134,6 +136,8 @@ class World:
             sees.append((item.conid, item.epoch, item.state))
             if item.state is EntryState.RETIRING:
                 reports.append(report(item.conid, item.epoch, ContractState.RELEASED))
+            elif worker.refused:
+                reports.append(report(item.conid, item.epoch, ContractState.REFUSED))
             elif item.state is EntryState.STANDBY:
                 reports.append(report(item.conid, item.epoch, ContractState.WARM))
             else:
@@ -150,6 +154,11 @@ class World:
             assert epoch > newest or (epoch == newest and publisher == process), f"{conid} under {epoch} again: {self}"
             used[conid] = (epoch, process)
         return replace(world, used=tuple((conid, epoch, *process) for conid, (epoch, process) in sorted(used.items())))
+
+    def refuse(self, index: int) -> World:
+        """IB begins, or ends, to refuse what this worker subscribes."""
+        worker = self.workers[index]
+        return self.with_worker(index, replace(worker, refused=not worker.refused))
 
     def die(self, index: int) -> World:
         return self.with_worker(index, replace(self.workers[index], alive=False, sees=(), lines=frozenset()))
@@ -192,7 +201,7 @@ class World:
         raise AssertionError(f"never settles: {self}")
 
 
-def explore(start: World, conids: range, *, lives: int) -> int:
+def explore(start: World, conids: range, *, lives: int, refusals: bool = False) -> int:
     """Visit every world that can be reached; returns how many there are."""
     seen, todo = {start}, deque([start])
     while todo:
@@ -205,6 +214,8 @@ def explore(start: World, conids: range, *, lives: int) -> int:
                 nexts.append(world.die(index))
             elif worker.life < lives:
                 nexts.append(world.restart(index))
+            if refusals:
+                nexts.append(world.refuse(index))
         for conid in conids:
             for target in (None, *range(len(world.workers))):
                 nexts.append(replace(world, where=tuple(sorted((dict(world.where) | {conid: target}).items()))))
@@ -227,7 +238,7 @@ def explore(start: World, conids: range, *, lives: int) -> int:
         for conid, target in final.where:
             if target is None:
                 assert all(item.conid != conid for w in final.workers for item in w.spec), final
-            elif final.workers[target].alive:
+            elif final.workers[target].alive and not any(worker.refused for worker in final.workers):
                 load = sum(1 for _, other in final.where if other == target)
                 if load <= final.lines:
                     assert conid in final.workers[target].publishing, final
@@ -239,6 +250,10 @@ class TestExhaustively:
         start = World(workers=(Worker(), Worker()), where=((1, 0),), lines=5)
         assert explore(start, range(1, 2), lives=1) > 1000
 
+    def test_one_contract_that_ib_refuses_now_and_then(self) -> None:
+        start = World(workers=(Worker(), Worker()), where=((1, 0),), lines=5)
+        assert explore(start, range(1, 2), lives=0, refusals=True) > 1000
+
 
 @given(
     st.integers(2, 4),
@@ -247,7 +262,7 @@ class TestExhaustively:
     st.integers(1, 2),
     st.lists(
         st.tuples(
-            st.sampled_from(["operator", "operator", "obey", "obey", "status", "die", "restart", "plan"]),
+            st.sampled_from(["operator", "operator", "obey", "obey", "status", "die", "restart", "plan", "refuse"]),
             st.integers(0, 20),
             st.integers(0, 20),
         ),
@@ -272,6 +287,8 @@ def test_at_random(workers: int, conids: int, lines: int, warming: int, events: 
             world = world.die(index)
         elif kind == "restart" and not worker.alive:
             world = world.restart(index)
+        elif kind == "refuse":
+            world = world.refuse(index)
         elif kind == "plan":
             where = dict(world.where) | {b % conids: (None, *range(workers))[a % (workers + 1)]}
             full = any(list(where.values()).count(w) > lines for w in range(workers))
@@ -283,7 +300,8 @@ def test_at_random(workers: int, conids: int, lines: int, warming: int, events: 
     for conid, target in final.where:
         if target is not None and final.workers[target].alive:
             # What is to go to a worker that stays dead waits where it is, and may keep others from there.
-            taken = not all(home.alive for home in homes) and len(final.workers[target].lines) == lines
+            alive = all(home.alive and not home.refused for home in homes)
+            taken = (not alive and len(final.workers[target].lines) == lines) or final.workers[target].refused
             assert conid in final.workers[target].publishing or taken
 
 

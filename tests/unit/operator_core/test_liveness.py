@@ -142,6 +142,12 @@ class TestLostSession:
         liveness.judge({0: well(0)} | others, 10.0)
         assert liveness.judge({0: without_session(0)} | others, 11.0)[0].health.state is Health.RETURNING
 
+    def test_a_session_that_is_being_taken_back_keeps_its_contracts(self) -> None:
+        liveness = Liveness()
+        contested = shard(0, entry(0), session=Session.RECONNECTING, reason=Reason.COMPETING)
+        found = liveness.judge({0: well(0, shard=contested), 1: well(1), 2: well(2)}, 0.0)
+        assert found[0].health.state is Health.RETURNING
+
     def test_of_most_is_held_and_stays_held_until_each_returns(self) -> None:
         liveness = Liveness()
         down = {0: without_session(0), 1: without_session(1), 2: well(2)}
