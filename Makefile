@@ -2,7 +2,7 @@
 local = PYTHONPATH=local PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 python3 -m ibfeed_local
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up cluster images deploy kubeconfig ticks down clean lint test-fast test bench-ownership bench-worker lock
+.PHONY: help demo up cluster images deploy kubeconfig ticks down clean lint test-fast test test-gateway bench-ownership bench-worker lock
 
 help:
 	@echo "make demo        from nothing to live ticks on Kafka: cluster, Kafka, images, simulator, operator, examples"
@@ -17,6 +17,7 @@ help:
 	@echo "make lint        style, types, import contracts"
 	@echo "make test-fast   lint and unit tests, without cluster and Kafka"
 	@echo "make test        everything, on the local cluster"
+	@echo "make test-gateway     accept a gateway build: GATEWAY=FILE, such as IB's clientportal.gw.zip, on the local cluster"
 	@echo "make bench-ownership  moves, crashes, hung workers against the venue's ground truth, on the local cluster"
 	@echo "make bench-worker     the worker's data path: throughput, latency, stalls, beside other clients'"
 	@echo "make lock        resolve the locked requirements anew"
@@ -25,5 +26,5 @@ help:
 	@echo "CLUSTER=current      demo, up, deploy, ticks: on the current kubectl context. Needs"
 	@echo "                     IMAGES=REGISTRY/PREFIX TAG=TAG KAFKA=HOST:PORT"
 
-demo up cluster images deploy kubeconfig ticks down clean lint test-fast test bench-ownership bench-worker lock:
+demo up cluster images deploy kubeconfig ticks down clean lint test-fast test test-gateway bench-ownership bench-worker lock:
 	@$(local) $@

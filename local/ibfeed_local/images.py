@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -113,14 +114,14 @@ def build_gateway(state: State) -> str:
     return f"{GATEWAY.stat().st_size / 1e6:.1f} MB"
 
 
-def tag(image: Image) -> str:
+def tag(image: Image, gateway: Path = GATEWAY) -> str:
     """The image's name and tag; the tag is a digest of the Dockerfile and of everything that goes in."""
     for source in image.sources:
         if not (SOURCE / source).exists():
             raise Problem(f"{source} is missing; the image {image.repository} is made of it", "Is the checkout whole?")
     paths = [image.dockerfile, SOURCE / ".dockerignore", *(SOURCE / source for source in image.sources)]
     if image.gateway:
-        paths.append(GATEWAY)
+        paths.append(gateway)
     return f"{image.repository}:{digest(SUITE, BASE_PACKAGES, *paths)[:12]}"
 
 
@@ -146,11 +147,28 @@ def build(state: State, progress: Progress) -> dict[str, str]:
     return tags
 
 
-def _arguments(image: Image) -> dict[str, str]:
+def build_worker_with(state: State, archive: Path) -> str:
+    """The worker's image with another gateway distribution, handed to containerd; it stays until the next build."""
+    wanted, log = tag(WORKER, archive), state.log / "image-worker-with.log"
+    if wanted in containers.image_names():
+        return wanted
+    # The build context holds nothing from elsewhere.
+    copy = GATEWAY.with_name(f"given-{os.getpid()}.zip")
+    shutil.copy(archive, copy)
+    try:
+        if not buildah.built(state, wanted):
+            buildah.build(state, wanted, WORKER.dockerfile, SOURCE, log, arguments=_arguments(WORKER, copy))
+        buildah.hand_over(state, wanted, log)
+    finally:
+        copy.unlink()
+    return wanted
+
+
+def _arguments(image: Image, gateway: Path = GATEWAY) -> dict[str, str]:
     if not image.gateway:
         return {}
-    checksum = hashlib.sha256(GATEWAY.read_bytes()).hexdigest()
-    return {"GATEWAY_ARCHIVE": str(GATEWAY.relative_to(SOURCE)), "GATEWAY_SHA256": checksum}
+    checksum = hashlib.sha256(gateway.read_bytes()).hexdigest()
+    return {"GATEWAY_ARCHIVE": str(gateway.relative_to(SOURCE)), "GATEWAY_SHA256": checksum}
 
 
 def _prune(state: State, tags: dict[str, str]) -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from ibfeed_local import (
+    acceptance,
     bench,
     build,
     buildah,
@@ -158,6 +159,18 @@ def test(state: State) -> int:
     return _verdict(verify.on_the_cluster(state))
 
 
+def test_gateway(state: State) -> int:
+    """The main job, a hand-over, crashes, a reset and each fault of a session through one gateway distribution."""
+    archive = acceptance.archive()
+    if _is_current():
+        raise Problem("the tests kill containers, and need the local cluster for that", "Unset CLUSTER.")
+    with _alone(state) as progress:
+        _deployed(state, progress)
+        with progress.step(f"worker image with {archive.name}") as step:
+            step.result = image = images.build_worker_with(state, archive)
+    return _verdict(verify.gateway(state, image))
+
+
 def bench_ownership(state: State) -> int:
     """What moves, crashes and hung workers cost a reader of Kafka."""
     if _is_current():
@@ -287,6 +300,7 @@ VERBS: dict[str, Callable[[State], int | None]] = {
     "lint": lint,
     "test-fast": test_fast,
     "test": test,
+    "test-gateway": test_gateway,
     "bench-ownership": bench_ownership,
     "bench-worker": bench_worker,
     "lock": lock_requirements,

@@ -15,6 +15,7 @@ from ibfeed_local.state import SOURCE, State
 PACKAGES = ("api/ibfeed_api", "operator/ibfeed_operator", "worker/ibfeed_worker", "simulator/ibfeed_simulator")
 # What runs a second time on the form that the worker's image has. The suites on the cluster run that image.
 DATA_PATH = ("tests/unit/worker_stream", "tests/component/test_stream_kafka.py")
+IMAGE_VARIABLE = "IBFEED_GATEWAY_IMAGE"  # tests/gateway: the worker's image with the distribution under test
 TYPED = (*PACKAGES, "local/ibfeed_local", "worker/image")
 
 
@@ -68,6 +69,15 @@ def on_the_cluster(state: State) -> int:
     return failures
 
 
+def gateway(state: State, image: str) -> int:
+    """The acceptance of a gateway distribution, which is in the worker's ``image``; figures go to the log folder."""
+    headline("tests/gateway")
+    figures = state.log / "gateway-figures.json"
+    failures = int(bool(_pytest(state, "tests/gateway", "-v", "--figures", str(figures), image=image)))
+    print(f"figures: {figures}", flush=True)
+    return failures
+
+
 def failed(report: str) -> list[str]:
     """From a JUnit report: a line for each test that failed, with the first line of why."""
     lines = []
@@ -82,12 +92,12 @@ def _report(state: State, suite: str) -> Path:
     return state.log / f"tests-{suite}.xml"
 
 
-def _pytest(state: State, folder: str, *options: str) -> int:
+def _pytest(state: State, folder: str, *options: str, image: str = "") -> int:
     arguments: list[str | Path] = [state.python, "-m", "pytest", "-p", "no:cacheprovider", *options, folder]
     report = _report(state, Path(folder).name)
     report.unlink(missing_ok=True)
     arguments.append(f"--junitxml={report}")
-    return attached(arguments, environment=surroundings(state), folder=SOURCE)
+    return attached(arguments, environment=surroundings(state) | {IMAGE_VARIABLE: image}, folder=SOURCE)
 
 
 def surroundings(state: State) -> dict[str, str]:

@@ -15,6 +15,7 @@ from cluster.conftest import NAMESPACE, apply_example, remove_all_feeds, wait_re
 from support.cluster import eventually, is_ready, items, kill_container, kubectl, owners, read
 from support.figures import Figures
 from support.stream import Tap
+from support.truth import compare
 from support.venue import Venue
 
 pytestmark = pytest.mark.timeout(600)
@@ -39,21 +40,9 @@ def feed() -> dict:
 def exactly_what_was_sent(tap: Tap, venue: Venue, since: int, until_ms: int) -> int:
     """Assert that Kafka holds each update once, in order, on the contract's partition; return how many there were."""
     slots = {c["conid"]: c["slot"] for c in feed()["status"]["contracts"]}
-    partitions = 12
-    sent = venue.updates(since)
-    got = tap.by_contract()
-    compared = 0
-    for conid, slot in slots.items():
-        records = got.get(conid, [])
-        assert {r.partition for r in records} <= {slot % partitions}, f"{conid} left its partition"
-        sequence = [r.value["seq"] for r in records]
-        assert sequence == sorted(set(sequence)), f"{conid}: seq does not strictly grow"
-        times = [r.value["event_time"] for r in records]
-        first = times[0] if times else 0
-        expected = [t for t in sent.get(conid, []) if first <= t <= until_ms]
-        assert [t for t in times if t <= until_ms] == expected, f"{conid}: Kafka and venue disagree"
-        compared += len(expected)
-    return compared
+    found = compare(tap.by_contract(), venue.updates(since), slots, until_ms=until_ms)
+    assert found.missing == 0, "Kafka and venue disagree"
+    return found.sent
 
 
 def test_every_update_is_on_kafka_once_in_order_on_its_partition(venue: Venue) -> None:
