@@ -43,6 +43,9 @@ ANNOTATION_PENALTIES: Final = f"{GROUP}/penalties"
 ANNOTATION_DRAIN: Final = f"{GROUP}/drain"
 ANNOTATION_PIN: Final = f"{GROUP}/pin"
 
+# On a StatefulSet whose pods are refused: changed each minute, so that its controller tries again.
+ANNOTATION_ASKED_AGAIN: Final = f"{GROUP}/asked-again"
+
 WORKER_CONTAINER: Final = "worker"
 WORKER_PORT: Final = 8080
 GATEWAY_PORT: Final = 5000
@@ -108,6 +111,7 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     RECONCILE_FAILED = "ReconcileFailed"
     POD_NOT_RUNNING = "PodNotRunning"
+    POD_REFUSED = "PodRefused"  # the API server does not let it be created: a quota, a policy, a webhook
     NODE_UNREACHABLE = "NodeUnreachable"
     SETTLING = "Settling"
     UNKNOWN = "Unknown"

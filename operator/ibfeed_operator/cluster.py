@@ -136,15 +136,16 @@ class Cluster:
     async def get(self, path: str) -> bytes:
         return await self._request("GET", path)
 
-    async def list(self, path: str, *, labels: str = "") -> Items:
+    async def list(self, path: str, *, labels: str = "", fields: str = "") -> Items:
         """All items of a collection, each as its JSON text. Read from the server's newest state, page by page."""
-        items, _ = await self.list_at(path, labels=labels)
+        items, _ = await self.list_at(path, labels=labels, fields=fields)
         return items
 
-    async def list_at(self, path: str, *, labels: str = "") -> tuple[Items, str]:
+    async def list_at(self, path: str, *, labels: str = "", fields: str = "") -> tuple[Items, str]:
         """As ``list``, with the resourceVersion from which a watch goes on."""
         items: Items = []
         query = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
+        query |= {"fieldSelector": fields} if fields else {}
         while True:
             page = msgspec.json.decode(await self._request("GET", path, query=query), type=_Page)
             items.extend(page.items or ())

@@ -158,13 +158,17 @@ class WorkerHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """Everything known of one worker; ``lease`` is that of the account its shard names."""
+    """Everything known of one worker; ``lease`` is that of the account its shard names.
+
+    ``obstacle``: why its pod is not created or does not start, where only events say so.
+    """
 
     index: int
     health: WorkerHealth
     shard: Shard | None = None
     pod: Pod | None = None
     lease: AccountLease | None = None
+    obstacle: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

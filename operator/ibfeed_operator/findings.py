@@ -405,7 +405,7 @@ def _ready(situation: Situation, coverage: Coverage, parts: dict[Condition, Find
         lambda: _no_worker(situation),
         lambda: _blame(parts[Condition.KAFKA_REACHABLE]),
         lambda: _blame(parts[Condition.UNIVERSE_RESOLVED]),
-        lambda: _short_of_coverage(situation, coverage, parts[Condition.COVERED]),
+        lambda: _with_its_cause(situation, _short_of_coverage(situation, coverage, parts[Condition.COVERED])),
         lambda: _unknown_root(parts[Condition.UNIVERSE_RESOLVED]),
         lambda: _missing_workers(situation),
         lambda: _on_the_move(situation, parts[Condition.REBALANCING]),
@@ -476,6 +476,14 @@ def _short_of_coverage(situation: Situation, coverage: Coverage, covered: Findin
 def _unknown_root(universe: Finding) -> tuple[Reason, str] | None:
     """A root that IB has not been asked for yet may have contracts: until then not all that is asked for is there."""
     return (Reason.PROGRESSING, universe.message) if universe.truth == UNKNOWN else None
+
+
+def _with_its_cause(situation: Situation, shortage: tuple[Reason, str] | None) -> tuple[Reason, str] | None:
+    """Contracts without a worker, with what keeps that worker away if a person has to see to it."""
+    missing = _missing_workers(situation)
+    if shortage is None or missing is None or missing[0] is Reason.PROGRESSING:
+        return shortage
+    return shortage[0], f"{shortage[1]}; {missing[1]}"
 
 
 def _missing_books(situation: Situation) -> tuple[Reason, str] | None:

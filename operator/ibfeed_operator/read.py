@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -15,6 +16,9 @@ from ibfeed_operator.facts import AccountLease, Feed, Pod, Shard
 from ibfeed_operator.feed_status import FeedStatus
 
 logger = logging.getLogger(__name__)
+
+# Of a container that waits until the init containers are through: one of those may be what cannot start.
+_WAITS_FOR_ANOTHER: Final = ("", "PodInitializing")
 
 
 class _Base(msgspec.Struct, frozen=True, rename="camel"):
@@ -80,6 +84,7 @@ class _PodStatus(_Base, frozen=True):
     phase: str = ""
     pod_ip: str = msgspec.field(name="podIP", default="")
     container_statuses: list[_ContainerStatus] | None = None
+    init_container_statuses: list[_ContainerStatus] | None = None  # of what a webhook adds; we have none
     conditions: list[_PodCondition] | None = None
 
 
@@ -185,6 +190,9 @@ def read_pod(raw: bytes | msgspec.Raw) -> Pod | None:
     container = next((c for c in status.container_statuses or () if c.name == names.WORKER_CONTAINER), None)
     state = container.state if container is not None else _ContainerState()
     waiting = state.waiting or _Waiting()
+    if waiting.reason in _WAITS_FOR_ANOTHER:
+        others = (c.state.waiting or _Waiting() for c in status.init_container_statuses or ())
+        waiting = next((other for other in others if other.reason not in _WAITS_FOR_ANOTHER), waiting)
     unscheduled = next(
         (c for c in status.conditions or () if c.type == "PodScheduled" and c.status == "False"), _PodCondition()
     )

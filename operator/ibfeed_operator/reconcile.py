@@ -10,6 +10,7 @@ from typing import Final
 from ibfeed_operator.announce import Announcer
 from ibfeed_operator.cluster import ClusterError, Conflict, NotFound
 from ibfeed_operator.observe import observe, write_status
+from ibfeed_operator.pod_events import PodEvents
 from ibfeed_operator.read import Invalid
 from ibfeed_operator.resolver import Resolver
 from ibfeed_operator.shared import Shared
@@ -18,6 +19,7 @@ from ibfeed_operator.steps.apply_children import apply_children, remove_departed
 from ibfeed_operator.steps.ask import ask
 from ibfeed_operator.steps.give_accounts import give_accounts
 from ibfeed_operator.steps.hand_over import hand_over
+from ibfeed_operator.steps.look_for_obstacles import look_for_obstacles
 from ibfeed_operator.steps.report import report
 from ibfeed_operator.visit import Memory, Visit
 
@@ -33,7 +35,8 @@ class Reconciler:
         self._namespace = namespace
         self._name = name
         resolver = Resolver(shared.cluster, shared.http, shared.signer, wake)
-        self._memory = Memory(resolver=resolver, announcer=Announcer(shared.cluster))
+        events = PodEvents(shared.cluster, shared.asking_events, wake)
+        self._memory = Memory(resolver=resolver, events=events, announcer=Announcer(shared.cluster))
         self._failing_since: float | None = None
 
     async def cycle(self) -> float | None:
@@ -67,8 +70,10 @@ class Reconciler:
 
     async def close(self) -> None:
         await self._memory.resolver.close()
+        await self._memory.events.close()
 
     async def _act(self, visit: Visit) -> None:
+        look_for_obstacles(visit)
         await hand_over(visit)
         await give_accounts(visit)
         await apply_children(visit)

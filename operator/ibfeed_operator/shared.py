@@ -37,5 +37,7 @@ class Shared:
     settings: Settings
     clock: Callable[[], datetime] = utc_now
     signer: Signer = field(default_factory=Signer)
+    # Events are asked for by one feed after the other.
+    asking_events: asyncio.Lock = field(default_factory=asyncio.Lock)
     # Feeds on one source choose accounts one after the other; by (namespace, source).
     choosing: dict[tuple[str, str], asyncio.Lock] = field(default_factory=dict)

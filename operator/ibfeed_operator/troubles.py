@@ -37,6 +37,17 @@ _ON_ITS_WAY: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
 # A container that hangs has been started again by its liveness probe before: its node is gone, or cut off.
 NODE_SILENT_S: Final = 120.0
 
+# What a person can do about a container that waits, by the reason that Kubernetes gives.
+_CHECK_IMAGE: Final = "check spec.worker.image and spec.worker.imagePullSecrets, or the operator's IBFEED_WORKER_IMAGE"
+_ADVICE: Final = {
+    "ErrImagePull": _CHECK_IMAGE,
+    "ImagePullBackOff": _CHECK_IMAGE,
+    "InvalidImageName": _CHECK_IMAGE,
+    "ErrImageNeverPull": _CHECK_IMAGE,
+    "CreateContainerConfigError": "make the Secret or ConfigMap that spec.worker.env refers to, or correct it there",
+    "Unschedulable": "make room on a node, or change resources, nodeSelector, tolerations or affinity in spec.worker",
+}
+
 _REASONS: Final = {str(reason): reason for reason in Reason}
 
 _PROGRESS: Final = {
@@ -67,6 +78,8 @@ def trouble_of(worker: Worker, feed: Feed) -> Trouble | None:
     pod, shard = worker.pod, worker.shard
     if worker.health.state is Health.LEAVING:
         return Trouble(Reason.LEAVING, f"handing its contracts over: {worker.health.reason}", severe=False)
+    if pod is None and worker.obstacle:
+        return Trouble(Reason.POD_REFUSED, worker.obstacle, severe=True)
     if pod is None:
         return Trouble(Reason.POD_NOT_RUNNING, "its pod is about to be created", severe=False)
     if _silent_node(worker):
@@ -79,7 +92,7 @@ def trouble_of(worker: Worker, feed: Feed) -> Trouble | None:
     if pod.deleting:
         return Trouble(Reason.STOPPED, "logging out: its pod is being deleted", severe=False)
     if not pod.container_running:
-        return _of_pod(pod, feed)
+        return _of_pod(pod, feed, worker.obstacle)
     if shard is not None and shard.spec.account is None:
         return Trouble(Reason.TOO_FEW_ACCOUNTS, "no account is left for it", severe=True)
     status = shard.status if shard is not None else None
@@ -101,12 +114,25 @@ def _silent_node(worker: Worker) -> bool:
     return lease.holder == f"{pod.name}_{pod.uid}" and lease.renew_seen_age_s >= NODE_SILENT_S
 
 
-def _of_pod(pod: Pod, feed: Feed) -> Trouble:
+def is_on_its_way(pod: Pod) -> bool:
+    """Whether a pod whose container does not run says of itself nothing but that it is about to."""
+    return not pod.container_running and not pod.died_of and pod.waiting_reason in _ON_ITS_WAY
+
+
+def _of_pod(pod: Pod, feed: Feed, obstacle: str) -> Trouble:
     details = [f"it died of {pod.died_of}"] if pod.died_of else []
     if pod.waiting_reason not in _ON_ITS_WAY:
         details += [f"{pod.waiting_reason}: {pod.waiting_message}" if pod.waiting_message else pod.waiting_reason]
+    if pod.waiting_reason in _ADVICE:
+        details += [_ADVICE[pod.waiting_reason]]
+    elif pod.died_of == "OOMKilled":
+        details += ["if it happens again, raise spec.worker.resources.limits.memory"]
+    elif pod.died_of:
+        details += [f"its last words: kubectl -n {feed.namespace} logs {pod.name} --previous"]
     if details:
         return Trouble(Reason.POD_NOT_RUNNING, f"its container does not run: {'; '.join(details)}", severe=True)
+    if obstacle:
+        return Trouble(Reason.POD_NOT_RUNNING, obstacle, severe=True)
     hint = f"; if it lasts, check that ConfigMap {feed.spec.extra_ca.name} is there" if feed.spec.extra_ca else ""
     return Trouble(Reason.POD_NOT_RUNNING, f"its pod is being started{hint}", severe=False)
 

@@ -22,6 +22,7 @@ from ibfeed_operator.handover import Holding
 from ibfeed_operator.liveness import Liveness, Sighting, Verdict, is_leaving
 from ibfeed_operator.observe import World, shards_path
 from ibfeed_operator.placement import placement
+from ibfeed_operator.pod_events import PodEvents
 from ibfeed_operator.read import read_shard
 from ibfeed_operator.refusals import Refusals
 from ibfeed_operator.resolver import Resolver
@@ -42,6 +43,7 @@ class Memory:
     """What outlives a visit, within this process."""
 
     resolver: Resolver
+    events: PodEvents
     announcer: Announcer
     liveness: Liveness = field(default_factory=Liveness)
     refusals: Refusals = field(default_factory=Refusals)

@@ -28,12 +28,18 @@ __all__ = [
 
 
 def children(
-    feed: Feed, *, image: str, operator_namespace: str, replicas: int, shards: Iterable[str]
+    feed: Feed,
+    *,
+    image: str,
+    operator_namespace: str,
+    replicas: int,
+    shards: Iterable[str],
+    asked_again: int | None = None,
 ) -> tuple[Manifest, ...]:
     """The objects to apply for a feed, in this order: who the workers are and what they may do comes before they start.
 
     ``replicas``: how many pods there should be (0 while suspended); ``shards``: names of the IbShards that exist or are
-    about to.
+    about to. ``asked_again``: see ``stateful_set``.
     """
     return (
         service_account(feed),
@@ -42,5 +48,5 @@ def children(
         network_policy(feed, operator_namespace=operator_namespace),
         headless_service(feed),
         disruption_budget(feed),
-        stateful_set(feed, image=image, replicas=replicas),
+        stateful_set(feed, image=image, replicas=replicas, asked_again=asked_again),
     )

@@ -8,17 +8,22 @@ from ibfeed_operator.resources.metadata import Manifest, owned, selector
 from ibfeed_operator.resources.pod import pod_template
 
 
-def stateful_set(feed: Feed, *, image: str, replicas: int) -> Manifest:
+def stateful_set(feed: Feed, *, image: str, replicas: int, asked_again: int | None = None) -> Manifest:
     """A StatefulSet, since an account bears one session: there is never more than one pod of a name.
 
     ``Parallel``: workers do not wait for one another, and a template that cannot start gives way to a good one.
     ``minReadySeconds``: an update takes the next pod only when the one before has streamed for so long, which is enough
     to be handed its contracts.
+    ``asked_again``: a number that grows while a pod is refused. After refusals the StatefulSet controller waits up to
+    17 minutes before it tries again, but a change of the object makes it try at once.
     """
+    metadata = owned(feed, feed.name)
+    if asked_again is not None:
+        metadata["annotations"] = {names.ANNOTATION_ASKED_AGAIN: str(asked_again)}
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
-        "metadata": owned(feed, feed.name),
+        "metadata": metadata,
         "spec": {
             "replicas": replicas,
             "serviceName": feed.name,

@@ -24,6 +24,7 @@ async def apply_children(visit: Visit) -> None:
         operator_namespace=settings.operator_namespace,
         replicas=_replicas(visit),
         shards=[shard.name for shard in visit.shards.values()],
+        asked_again=_minute() if _is_refused(visit) else None,
     )
     for child in children:
         path, now = path_of(child), time.monotonic()
@@ -34,6 +35,15 @@ async def apply_children(visit: Visit) -> None:
             visit.memory.applied.pop(path, None)  # should it fail, who knows what is there
             await visit.shared.cluster.apply(child, resource_version=version)
             visit.memory.applied[path] = (digest, now)
+
+
+def _is_refused(visit: Visit) -> bool:
+    events = visit.memory.events
+    return any(events.obstacle(worker) for worker in range(visit.feed.spec.workers) if worker not in visit.pods)
+
+
+def _minute() -> int:
+    return int(time.monotonic() // REAPPLY_S)
 
 
 async def remove_departed(visit: Visit) -> None:

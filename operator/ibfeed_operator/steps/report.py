@@ -34,6 +34,7 @@ async def report(visit: Visit, *, trouble: str = "") -> None:
             shard=visit.shards.get(worker),
             pod=visit.pods.get(worker),
             lease=visit.sightings[worker].lease if worker in visit.sightings else None,
+            obstacle=visit.memory.events.obstacle(worker),
         )
         for worker in sorted({*range(feed.spec.workers), *visit.shards})
     )

@@ -19,6 +19,7 @@ from ibfeed_operator.announce import Announcer
 from ibfeed_operator.cluster import Cluster, Conflict, NotLeading
 from ibfeed_operator.facts import Feed
 from ibfeed_operator.observe import Views, World, shards_path
+from ibfeed_operator.pod_events import PodEvents
 from ibfeed_operator.read import read_shard
 from ibfeed_operator.resolver import Resolver
 from ibfeed_operator.shared import Settings, Shared
@@ -76,6 +77,7 @@ class Scene:
     def visit(self) -> Visit:
         memory = Memory(
             resolver=Resolver(self.shared.cluster, self.shared.http, self.shared.signer, lambda: None),
+            events=PodEvents(self.shared.cluster, asyncio.Lock(), lambda: None),
             announcer=Announcer(self.shared.cluster),
         )
         shards = tuple(shard for _, shard in self.views.shards.values("n"))

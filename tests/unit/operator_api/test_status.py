@@ -84,6 +84,7 @@ def report(contract: Contract, state: ContractState = ContractState.PUBLISHING, 
 
 STREAMING = WorkerHealth(state=Health.STREAMING)
 STARTING = WorkerHealth(state=Health.STARTING)
+ABSENT = WorkerHealth(state=Health.ABSENT)
 
 
 def worker(
@@ -414,9 +415,46 @@ class TestWorkers:
         assert said(of) == (
             "False",
             "PodNotRunning",
-            "1/2 workers streaming; energy-1: its container does not run: ErrImagePull: not found",
+            "1/2 workers streaming; energy-1: its container does not run: ErrImagePull: not found; "
+            + "check spec.worker.image and spec.worker.imagePullSecrets, or the operator's IBFEED_WORKER_IMAGE",
         )
         assert status_of(of, now=NOW).shards[1].session == "Stopped"
+
+    @pytest.mark.parametrize(
+        ("waiting", "advice"),
+        [
+            ("ImagePullBackOff", "check spec.worker.image"),
+            ("CreateContainerConfigError", "make the Secret or ConfigMap"),
+            ("Unschedulable", "make room on a node"),
+        ],
+    )
+    def test_pod_that_waits_says_what_to_do(self, waiting: str, advice: str) -> None:
+        pod = Pod(name="energy-1", worker=1, uid="p", waiting_reason=waiting, waiting_message="why")
+        of = situation(worker(0, CONTRACTS), replace(worker(1, health=STARTING), pod=pod))
+        truth, reason, message = said(of)
+        assert (truth, reason) == ("False", "PodNotRunning")
+        assert f"{waiting}: why; {advice}" in message
+
+    def test_refused_pod_is_quoted(self) -> None:
+        refused = replace(worker(1, health=ABSENT), pod=None, obstacle="the API server refuses its pod: exceeded quota")
+        truth, reason, message = said(situation(worker(0, CONTRACTS), refused))
+        assert (truth, reason) == ("False", "PodRefused")
+        assert message == "1/2 workers streaming; energy-1: the API server refuses its pod: exceeded quota"
+
+    def test_refused_pod_explains_contracts_without_worker(self) -> None:
+        refused = replace(worker(1, health=ABSENT), pod=None, obstacle="the API server refuses its pod: exceeded quota")
+        idle = tuple(
+            Unassigned(conid=c.conid, symbol=c.symbol, reason=UnassignedReason.WORKER_MISSING) for c in CONTRACTS[2:]
+        )
+        truth, reason, message = said(situation(worker(0, CONTRACTS[:2]), refused, unassigned=idle))
+        assert (truth, reason) == ("False", "Unassigned")
+        assert "energy-1: the API server refuses its pod: exceeded quota" in message
+
+    def test_pod_that_does_not_start_quotes_its_event(self) -> None:
+        pod = Pod(name="energy-1", worker=1, uid="p", waiting_reason="ContainerCreating")
+        text = 'its pod is not started: FailedMount: configmap "proxy-ca" not found'
+        of = situation(worker(0, CONTRACTS), replace(worker(1, health=STARTING), pod=pod, obstacle=text))
+        assert said(of) == ("False", "PodNotRunning", f"1/2 workers streaming; energy-1: {text}")
 
     def test_a_pod_whose_node_is_gone(self) -> None:
         gone = worker(1, health=WorkerHealth(state=Health.LOST, reason="it no longer renews Lease ib-account-paper-2"))
@@ -452,7 +490,10 @@ class TestWorkers:
     def test_a_container_that_died(self) -> None:
         pod = Pod(name="energy-1", worker=1, uid="p", died_of="OOMKilled")
         of = situation(worker(0, CONTRACTS), replace(worker(1, health=STARTING), pod=pod))
-        assert said(of)[2].endswith("energy-1: its container does not run: it died of OOMKilled")
+        assert said(of)[2].endswith(
+            "energy-1: its container does not run: it died of OOMKilled;"
+            " if it happens again, raise spec.worker.resources.limits.memory"
+        )
 
     def test_a_pod_that_waits_for_its_volume(self) -> None:
         pod = Pod(name="energy-0", worker=0, uid="p", waiting_reason="ContainerCreating")

@@ -76,6 +76,18 @@ class TestPod:
         assert found is not None
         assert (found.waiting_reason, found.waiting_message) == ("Unschedulable", "no memory")
 
+    def test_says_which_init_container_keeps_it_waiting(self) -> None:
+        waiting = {"waiting": {"reason": "PodInitializing"}}
+        failing = {"waiting": {"reason": "ImagePullBackOff", "message": "no proxy image"}}
+        status = {
+            "phase": "Pending",
+            "containerStatuses": [container(state=waiting)],
+            "initContainerStatuses": [{"name": "mesh", "state": failing}],
+        }
+        found = read_pod(as_json(metadata={"name": "f-0"}, status=status))
+        assert found is not None
+        assert (found.waiting_reason, found.waiting_message) == ("ImagePullBackOff", "no proxy image")
+
     def test_some_other_pod_of_that_label(self) -> None:
         assert read_pod(as_json(metadata={"name": "debugger"})) is None
 
