@@ -78,6 +78,15 @@ class Universe:
     resolved: bool = False
 
 
+class Owner(msgspec.Struct, frozen=True, rename="camel"):
+    """One of an object's ownerReferences."""
+
+    uid: str
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
     """An IbShard. ``status`` is None until its worker has written one."""
@@ -90,6 +99,7 @@ class Shard:
     status: ShardStatus | None = None
     deleting: bool = False
     drain: str = ""  # annotation names.ANNOTATION_DRAIN, as it was written
+    owners: tuple[Owner, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

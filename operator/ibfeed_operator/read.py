@@ -12,7 +12,7 @@ import msgspec
 from ibfeed_api import names
 from ibfeed_api.feed import FeedSpec
 from ibfeed_api.shard import ShardSpec, ShardStatus
-from ibfeed_operator.facts import AccountLease, Feed, Pod, Shard
+from ibfeed_operator.facts import AccountLease, Feed, Owner, Pod, Shard
 from ibfeed_operator.feed_status import FeedStatus
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ class _Meta(_Base, frozen=True):
     deletion_timestamp: str | None = None
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
+    owner_references: tuple[Owner, ...] = ()
 
 
 class Named(_Base, frozen=True):
@@ -177,6 +178,7 @@ def read_shard(raw: bytes | msgspec.Raw) -> Shard | None:
         status=status,
         deleting=meta.deletion_timestamp is not None,
         drain=meta.annotations.get(names.ANNOTATION_DRAIN, ""),
+        owners=meta.owner_references,
     )
 
 

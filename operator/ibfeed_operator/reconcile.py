@@ -15,6 +15,7 @@ from ibfeed_operator.read import Invalid
 from ibfeed_operator.resolver import Resolver
 from ibfeed_operator.shared import Shared
 from ibfeed_operator.status import status_of_invalid
+from ibfeed_operator.steps.adopt_shards import adopt_shards
 from ibfeed_operator.steps.apply_children import apply_children, remove_departed
 from ibfeed_operator.steps.ask import ask
 from ibfeed_operator.steps.give_accounts import give_accounts
@@ -74,6 +75,7 @@ class Reconciler:
 
     async def _act(self, visit: Visit) -> None:
         look_for_obstacles(visit)
+        await adopt_shards(visit)
         await hand_over(visit)
         await give_accounts(visit)
         await apply_children(visit)

@@ -114,6 +114,20 @@ class Visit:
         body = {"metadata": {"resourceVersion": version}, "spec": spec}
         return await self.shared.cluster.patch(self.shard_path(shard), body)
 
+    async def adopt_shard(self, shard: Shard) -> None:
+        """Make a shard that has lost its IbFeed this feed's; raises Conflict if anybody wrote to it meanwhile."""
+        manifest = resources.shard(self.feed, shard.spec)["metadata"]
+        metadata = {key: manifest[key] for key in ("labels", "ownerReferences")}
+        body = {"metadata": metadata | {"resourceVersion": shard.resource_version}}
+        with self.shared.views.shards.writing():
+            raw = await self.shared.cluster.patch(self.shard_path(shard), body)
+        self._remember(raw)
+        await self.announce_adoption(f"IbShard {shard.name}")
+
+    async def announce_adoption(self, what: str) -> None:
+        text = f"{what} was left by an earlier IbFeed of this name and is now this one's"
+        await self.memory.announcer.post(self.feed, "Normal", "Adopted", what, text)
+
     async def create_shard(self, spec: ShardSpec) -> None:
         with self.shared.views.shards.writing():
             raw = await self.shared.cluster.create(resources.shard(self.feed, spec))

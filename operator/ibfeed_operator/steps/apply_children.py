@@ -10,6 +10,8 @@ import msgspec
 
 from ibfeed_operator import resources
 from ibfeed_operator.cluster import ClusterError, JsonObject, NotFound, path_of
+from ibfeed_operator.facts import Owner
+from ibfeed_operator.ownership import Claim, claim
 from ibfeed_operator.visit import Visit
 
 REAPPLY_S: Final = 60.0  # what somebody changes in an object of ours lasts this long
@@ -31,7 +33,7 @@ async def apply_children(visit: Visit) -> None:
         digest = hashlib.sha256(msgspec.json.encode(child)).hexdigest()
         applied, at = visit.memory.applied.get(path, ("", 0.0))
         if digest != applied or now - at >= REAPPLY_S:
-            version = await _version_of_ours(visit, path, child)
+            version = await _version_to_apply_to(visit, path, child)
             visit.memory.applied.pop(path, None)  # should it fail, who knows what is there
             await visit.shared.cluster.apply(child, resource_version=version)
             visit.memory.applied[path] = (digest, now)
@@ -55,28 +57,36 @@ async def remove_departed(visit: Visit) -> None:
         await visit.delete_shard(shard)
 
 
-async def _version_of_ours(visit: Visit, path: str, child: JsonObject) -> str | None:
+async def _version_to_apply_to(visit: Visit, path: str, child: JsonObject) -> str | None:
     """The object's resourceVersion, None if it isn't there. Raises ClusterError if it is there and not this feed's.
 
-    Applying takes every field over: a feed named ``kafka`` would make the Service ``kafka`` its own.
+    Applying takes every field over: a feed named ``kafka`` would make the Service ``kafka`` its own. What an earlier
+    IbFeed of this name has left is adopted first: its owner is replaced, for an object bears only one controller.
     """
+    cluster = visit.shared.cluster
     try:
-        found = msgspec.json.decode(await visit.shared.cluster.get(path), type=_Object)
+        found = msgspec.json.decode(await cluster.get(path), type=_Object).metadata
     except NotFound:
         return None
-    if visit.feed.uid not in (owner.uid for owner in found.metadata.owners):
-        what, name = child["kind"], child["metadata"]["name"]
-        raise ClusterError(f"{what} {name} is there already and not of this feed: give the IbFeed another name")
-    return found.metadata.resource_version
+    what = f"{child['kind']} {child['metadata']['name']}"
+    whose = claim(visit.feed, found.labels, found.owner_references)
+    if whose is Claim.FOREIGN:
+        raise ClusterError(f"{what} is there already and not of this feed: give the IbFeed another name")
+    if whose is Claim.OWN:
+        return found.resource_version
+    if found.deletion_timestamp is not None:
+        raise ClusterError(f"{what} is being deleted with an earlier IbFeed of this name: waiting until it is gone")
+    owners = {"resourceVersion": found.resource_version, "ownerReferences": child["metadata"]["ownerReferences"]}
+    adopted = msgspec.json.decode(await cluster.patch(path, {"metadata": owners}), type=_Object).metadata
+    await visit.announce_adoption(what)
+    return adopted.resource_version
 
 
-class _Owner(msgspec.Struct):
-    uid: str
-
-
-class _Metadata(msgspec.Struct):
-    resource_version: str = msgspec.field(name="resourceVersion")
-    owners: tuple[_Owner, ...] = msgspec.field(name="ownerReferences", default=())
+class _Metadata(msgspec.Struct, rename="camel"):
+    resource_version: str
+    labels: dict[str, str] = {}
+    owner_references: tuple[Owner, ...] = ()
+    deletion_timestamp: str | None = None
 
 
 class _Object(msgspec.Struct):

@@ -415,8 +415,10 @@ class TestWorkers:
         assert said(of) == (
             "False",
             "PodNotRunning",
-            "1/2 workers streaming; energy-1: its container does not run: ErrImagePull: not found; "
-            + "check spec.worker.image and spec.worker.imagePullSecrets, or the operator's IBFEED_WORKER_IMAGE",
+            (
+                "1/2 workers streaming; energy-1: its container does not run: ErrImagePull: not found; check"
+                " spec.worker.image and spec.worker.imagePullSecrets, or the operator's IBFEED_WORKER_IMAGE"
+            ),
         )
         assert status_of(of, now=NOW).shards[1].session == "Stopped"
 
