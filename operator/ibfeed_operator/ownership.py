@@ -1,4 +1,4 @@
-"""Whose an object is that has the name of one of a feed's: this feed's, an earlier one's of its name, or somebody else's.
+"""Whose an object is that bears a name of this feed's objects: its own, an earlier feed's, or somebody else's.
 
 `kubectl delete --cascade=orphan` takes the owner away and leaves the objects, and a restored backup brings them with
 the owner of their former life. Both leave pods that stream, which the feed of that name takes over. Pure.

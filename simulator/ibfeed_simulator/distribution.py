@@ -2,7 +2,7 @@
 
 The archive has the layout of IB's (``bin/run.sh``, ``root/conf.yaml``), the Python packages that it needs in ``lib/``,
 and ``certificate.sha256``, the fingerprint for clients to pin. It runs with the machine's ``python3``, 3.11, and writes
-nothing. Same inputs, same bytes.
+nothing but the logs that ``root/logback.xml`` asks for: as much as IB's. Same inputs, same bytes.
 """
 
 from __future__ import annotations
@@ -81,6 +81,31 @@ ips:
     - 212.90.324.10
 """
 
+# As IB's: everything, for three weeks, and with it each frame of the websocket and each cookie.
+_LOGBACK: Final = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<configuration>
+  <appender name="FILE" class="ch.qos.logback.core.rolling.RollingFileAppender">
+    <rollingPolicy class="ch.qos.logback.core.rolling.TimeBasedRollingPolicy">
+      <fileNamePattern>logs/gw.%d{yyyy-MM-dd}.log</fileNamePattern>
+      <maxHistory>21</maxHistory>
+    </rollingPolicy>
+  </appender>
+  <appender name="MESSAGELOG" class="ch.qos.logback.core.rolling.RollingFileAppender">
+    <rollingPolicy class="ch.qos.logback.core.rolling.TimeBasedRollingPolicy">
+      <fileNamePattern>logs/gw.message.%d{yyyy-MM-dd}.log</fileNamePattern>
+      <maxHistory>21</maxHistory>
+    </rollingPolicy>
+  </appender>
+  <logger name="HttpMessageLogger" level="INFO" additivity="false">
+    <appender-ref ref="MESSAGELOG"/>
+  </logger>
+  <root level="DEBUG">
+    <appender-ref ref="FILE"/>
+  </root>
+</configuration>
+"""
+
 
 class BuildError(Exception):
     """pip could not get the packages; the message is its own."""
@@ -138,6 +163,7 @@ def build(output: Path, requirements: Path = _REQUIREMENTS) -> str:
         )
         _write(tree / "bin" / "run.sh", _RUN)
         _write(tree / "root" / "conf.yaml", _CONF)
+        _write(tree / "root" / "logback.xml", _LOGBACK)
         _write(tree / "root" / "gateway.pem", certificate.pem)
         _write(tree / "certificate.sha256", f"{certificate.sha256}\n")
         _pack(tree, output)

@@ -59,6 +59,7 @@ class Gateway:
         self.process = subprocess.Popen(
             [str(distribution / "bin" / "run.sh"), str(root / "conf.yaml")],
             env=environment,
+            cwd=root,  # where its logs go
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

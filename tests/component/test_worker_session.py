@@ -42,6 +42,18 @@ def publishing(worker: Worker) -> list[int]:
     return [one["conid"] for one in worker.status().get("contracts", []) if one["state"] == "publishing"]
 
 
+def test_gateway_logs_no_frame_and_no_cookie(stage: Stage) -> None:
+    with stage.worker() as worker:
+        worker.until("Streaming", within=30)
+        assigned = with_contracts(worker)
+        eventually(lambda: set(publishing(worker)) == set(assigned), within=15, what="all contracts publishing")
+        (logs,) = worker.run_folder.glob("gateway/home/logs")
+        text = "".join(path.read_text() for path in logs.iterdir())
+        assert "/tickle" in text
+        assert "smd+" not in text
+        assert "XYZAB" not in text
+
+
 def test_from_start_to_ticks_and_back(stage: Stage, figures: Figures) -> None:
     begun = time.monotonic()
     with stage.worker() as worker:

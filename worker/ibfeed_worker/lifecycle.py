@@ -32,6 +32,7 @@ from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.board import Board
 from ibfeed_worker.config import Config
 from ibfeed_worker.credentials import Credentials, CredentialsError, source_of
+from ibfeed_worker.gateway.disk import keep_bounded
 from ibfeed_worker.gateway.keeper import GatewayKeeper
 from ibfeed_worker.gateway.process import Gateway, GatewaySettings
 from ibfeed_worker.hours.timetable import Timetable
@@ -131,6 +132,7 @@ class Worker:
             asyncio.create_task(self._prepare_feeder(), name="feeder"),
             asyncio.create_task(self._serve(), name="serve"),
             asyncio.create_task(self._silence.run(), name="silence"),
+            asyncio.create_task(keep_bounded(self._config.run_folder / "gateway"), name="disk"),
         ]
         stopped = asyncio.create_task(self._until_relieved(stop), name="stop")
         try:

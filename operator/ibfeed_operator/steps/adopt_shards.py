@@ -17,7 +17,7 @@ async def adopt_shards(visit: Visit) -> None:
         whose = claim(visit.feed, resources.labels(visit.feed.name), shard.owners)
         if whose is Claim.FOREIGN:
             raise ClusterError(
-                f"IbShard {shard.name} is there already and not of this feed: delete it, or give the IbFeed another name"
+                f"IbShard {shard.name} is there already and not of this feed: delete it, or rename the IbFeed"
             )
         if whose is Claim.ORPHANED and not shard.deleting:
             await visit.adopt_shard(shard)

@@ -7,12 +7,14 @@ import logging
 import signal
 import ssl
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from aiohttp import web
 
 from ibfeed_simulator.gateway.conf import Configuration, ConfigurationError, load
 from ibfeed_simulator.gateway.cookies import CookieStore
+from ibfeed_simulator.gateway.logs import open_logs
 from ibfeed_simulator.gateway.proxy import Proxy
 from ibfeed_simulator.gateway.upstream import Upstream, tls_context
 
@@ -55,8 +57,9 @@ def main(arguments: list[str]) -> int:
         print("usage: run.sh root/conf.yaml", file=sys.stderr)
         return 2
     try:
+        open_logs(Path(arguments[0]).with_name("logback.xml"))
         asyncio.run(serve(load(Path(arguments[0]))))
-    except (ConfigurationError, OSError) as error:
+    except (ConfigurationError, ET.ParseError, OSError) as error:
         _log.error("gateway cannot start: %s", error)
         return 1
     return 0

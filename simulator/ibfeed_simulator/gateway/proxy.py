@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp import WSMsgType, web
 from multidict import CIMultiDict
 
+from ibfeed_simulator.gateway import logs
 from ibfeed_simulator.gateway.conf import Configuration
 from ibfeed_simulator.gateway.cookies import CookieStore
 from ibfeed_simulator.gateway.login import LoginKeeper
@@ -123,8 +124,10 @@ class Proxy:
     async def _downstream(self, pipe: _Pipe) -> None:
         url = f"{self._configuration.remote}{self._configuration.api}/ws"
         try:
+            logs.websocket.info("ws headers: %s", self._upstream.headers())
             pipe.upstream = await UpstreamSocket.connect(url, self._upstream.headers(), self._upstream.tls)
             async for piece in pipe.upstream.pieces():
+                logs.websocket.debug("Websocket Proxy response body: %s", piece.payload)
                 await pipe.client.send_bytes(recoded(piece))
         except UpstreamClosed as closed:
             if closed.reason == f"{EXIT_HEADER}: {EXIT_VALUE}":

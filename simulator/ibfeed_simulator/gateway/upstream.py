@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from yarl import URL
 
 from ibfeed_simulator.gateway.conf import Configuration
 from ibfeed_simulator.gateway.cookies import CookieStore
+from ibfeed_simulator.gateway.logs import cookies, messages, requests
 
 AGENT: Final = "ClientPortalGW/1"
 CA_VARIABLE: Final = "GATEWAY_UPSTREAM_CA"
@@ -69,7 +71,11 @@ class Upstream:
         async with self._client.request(method, url, data=body, headers=sent, allow_redirects=False) as response:
             if response.headers.get(EXIT_HEADER) == EXIT_VALUE:
                 exit_as_told()
-            self._cookies.take(response.headers.getall("Set-Cookie", []))
+            requests.info("-> %s %s,%d", method, path, response.status)
+            messages.info("<- %d %s %s", response.status, method, path)
+            if (set_cookies := response.headers.getall("Set-Cookie", [])) and cookies.isEnabledFor(logging.INFO):
+                cookies.info("set cookies %s", set_cookies)
+            self._cookies.take(set_cookies)
             return Answer(response.status, response.reason or "", response.headers, await response.read())
 
     async def api(self, method: str, endpoint: str, body: bytes = b"") -> Answer:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
 from ibfeed_simulator import distribution
+from ibfeed_simulator.gateway import logs
 from ibfeed_simulator.gateway.conf import Addresses, ConfigurationError, load
 from ibfeed_simulator.gateway.cookies import CookieStore
 from ibfeed_simulator.gateway.proxy import recoded
@@ -43,6 +47,80 @@ def test_broken_files_are_explained(tmp_path: Path, text: str) -> None:
 )
 def test_the_prefix_follows_the_host_s_name(tmp_path: Path, host: str, prefix: str) -> None:
     assert load(written(tmp_path, proxyRemoteHost=host)).api == prefix
+
+
+SMALL_LOGBACK = """
+<configuration>
+  <appender name="FILE" class="ch.qos.logback.core.rolling.RollingFileAppender">
+    <file>logs/small.log</file>
+    <rollingPolicy class="ch.qos.logback.core.rolling.FixedWindowRollingPolicy">
+      <fileNamePattern>logs/small.%i.log</fileNamePattern>
+      <minIndex>1</minIndex>
+      <maxIndex>2</maxIndex>
+    </rollingPolicy>
+    <triggeringPolicy class="ch.qos.logback.core.rolling.SizeBasedTriggeringPolicy">
+      <maxFileSize>1KB</maxFileSize>
+    </triggeringPolicy>
+  </appender>
+  <logger name="ibgroup.web.core.clientportal.gw.core.CookieManager" level="WARN"/>
+  <root level="INFO"><appender-ref ref="FILE"/></root>
+</configuration>
+"""
+
+
+@pytest.fixture
+def log_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the gateway runs; its loggers are the process's own, and are as before afterwards."""
+    monkeypatch.chdir(tmp_path)
+    loggers = [logs.requests, logs.websocket, logs.cookies, logs.messages, logging.getLogger(logs._ROOT)]
+    before = [(logger.level, logger.propagate, list(logger.handlers)) for logger in loggers]
+    yield tmp_path
+    for logger, (level, propagate, handlers) in zip(loggers, before, strict=True):
+        for handler in logger.handlers:
+            handler.close()
+        logger.level, logger.propagate, logger.handlers = level, propagate, handlers
+        logger.manager._clear_cache()
+
+
+def written_logs(folder: Path) -> str:
+    return "".join(path.read_text() for path in sorted((folder / "logs").iterdir()))
+
+
+def say_something() -> None:
+    logs.requests.info("-> GET /tickle,200")
+    logs.cookies.info("set cookies %s", ["XYZAB=secret"])
+    logs.websocket.debug("Websocket Proxy response body: %s", b"a frame")
+    logs.messages.info("-> GET /tickle")
+
+
+def test_it_logs_frames_and_cookies_as_the_real_one_does(log_folder: Path) -> None:
+    (log_folder / "logback.xml").write_text(distribution._LOGBACK)
+    logs.open_logs(log_folder / "logback.xml")
+    say_something()
+    text = written_logs(log_folder)
+    assert all(word in text for word in ("/tickle", "XYZAB=secret", "a frame"))
+    assert {path.name[:10] for path in (log_folder / "logs").iterdir()} == {
+        "gw.message",
+        f"gw.{datetime.now(UTC):%Y-%m}",
+    }
+
+
+def test_a_configuration_of_its_log_is_obeyed(log_folder: Path) -> None:
+    (log_folder / "logback.xml").write_text(SMALL_LOGBACK)
+    logs.open_logs(log_folder / "logback.xml")
+    for _ in range(200):
+        say_something()
+    text = written_logs(log_folder)
+    assert "/tickle" in text
+    assert "XYZAB" not in text
+    assert "a frame" not in text
+    assert len(text) <= 3 * 1024
+
+
+def test_without_a_configuration_nothing_is_logged(log_folder: Path) -> None:
+    logs.open_logs(log_folder / "logback.xml")
+    say_something()
+    assert not (log_folder / "logs").exists()
 
 
 def test_addresses() -> None:

@@ -11,11 +11,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
 
-from ibfeed_worker.gateway import distribution, leftover
+from ibfeed_worker.gateway import distribution, leftover, logback
 from ibfeed_worker.gateway.distribution import BrokenDistribution
 from ibfeed_worker.gateway.keeper import GatewayKeeper
 from ibfeed_worker.gateway.pin import WrongCertificate
@@ -109,6 +110,42 @@ class Distribution:
 @pytest.fixture
 def built(tmp_path: Path) -> Distribution:
     return Distribution(tmp_path / "gateway")
+
+
+LOGBACK = """
+<configuration>
+  <appender name="FILE" class="ch.qos.logback.core.rolling.RollingFileAppender">
+    <rollingPolicy class="ch.qos.logback.core.rolling.TimeBasedRollingPolicy">
+      <fileNamePattern>logs/gw.%d{yyyy-MM-dd}.log</fileNamePattern>
+    </rollingPolicy>
+  </appender>
+  <root level="DEBUG"><appender-ref ref="FILE"/></root>
+</configuration>
+"""
+
+
+def test_the_gateway_logs_within_a_bound_and_no_frames(built: Distribution, tmp_path: Path) -> None:
+    (built.folder / "root" / "logback.xml").write_text(LOGBACK)
+    distribution.copy(built.folder, tmp_path / "copy", port=5000, upstream="https://api.example.com")
+    found = ET.parse(tmp_path / "copy" / "root" / "logback.xml").getroot()
+    (appender,) = found.iter("appender")
+    megabytes, kept = appender.findtext(".//maxFileSize"), appender.findtext(".//maxIndex")
+    assert (megabytes, kept) == ("10MB", "3")
+    assert logback.MOST_BYTES == 40 << 20
+    (root,) = found.iter("root")
+    assert root.get("level") == "INFO"
+    levels = {logger.get("name", "").rpartition(".")[2]: logger.get("level") for logger in found.iter("logger")}
+    assert levels == {
+        "HttpMessageLogger": "OFF",
+        "CookieManager": "WARN",
+        "GwWebsocketHandler": "WARN",
+        "ClientPortalService": "WARN",
+    }
+
+
+def test_a_distribution_without_logback_gets_none(built: Distribution, tmp_path: Path) -> None:
+    distribution.copy(built.folder, tmp_path / "copy", port=5000, upstream="https://api.example.com")
+    assert not (tmp_path / "copy" / "root" / "logback.xml").exists()
 
 
 @pytest.fixture

@@ -16,11 +16,14 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
 from cryptography.utils import CryptographyDeprecationWarning
 
+from ibfeed_worker.gateway import logback
+
 # SHA-256 of the certificate in IB's own distribution: self-signed, for no host name, expired in May 2019.
 IB_CERTIFICATE: Final = "13daf89a0712b962c3ecaa5ede344100aee0d3b5dec5a79abd7602a812eda3be"
 TRUST_STORE_PASSWORD: Final = "changeit"
 _RUN: Final = "bin/run.sh"
 _CONF: Final = "root/conf.yaml"
+_LOGBACK: Final = "root/logback.xml"
 _FINGERPRINT: Final = "certificate.sha256"
 _COPIED: Final = ("bin", "root")
 _SYSTEM_CAS: Final = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
@@ -59,7 +62,7 @@ def fingerprint(folder: Path, configured: str | None) -> str:
 
 
 def copy(folder: Path, into: Path, *, port: int, upstream: str) -> None:
-    """A copy of the distribution with our conf.yaml, at ``into``. Raises BrokenDistribution.
+    """A copy of the distribution with our conf.yaml and logback.xml, at ``into``. Raises BrokenDistribution.
 
     ``bin`` and ``root`` are copied, for a script may look for its neighbours; the rest, read-only and large, is linked.
     """
@@ -74,6 +77,8 @@ def copy(folder: Path, into: Path, *, port: int, upstream: str) -> None:
     # The copy keeps read-only modes of the image.
     for path in [into / "root", *(into / "root").rglob("*")]:
         path.chmod(path.stat().st_mode | 0o600)
+    if (into / _LOGBACK).is_file():
+        (into / _LOGBACK).write_text(logback.CONFIGURATION)
     conf = into / _CONF
     conf.write_text(configured(conf.read_text(), port=port, upstream=upstream))
 
