@@ -121,6 +121,8 @@ class Pod:
     image: str = ""
     ip: str = ""
     node: str = ""
+    revision: str = ""  # of the StatefulSet's template that it was made from
+    never_ready: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

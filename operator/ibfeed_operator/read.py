@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -17,6 +17,8 @@ from ibfeed_operator.feed_status import FeedStatus
 
 logger = logging.getLogger(__name__)
 
+_REVISION: Final = "controller-revision-hash"
+_FIRST_STATUS: Final = timedelta(seconds=2)
 # Of a container that waits until the init containers are through: one of those may be what cannot start.
 _WAITS_FOR_ANOTHER: Final = ("", "PodInitializing")
 
@@ -79,10 +81,12 @@ class _PodCondition(_Base, frozen=True):
     status: str = ""
     reason: str = ""
     message: str = ""
+    last_transition_time: datetime | None = None
 
 
 class _PodStatus(_Base, frozen=True):
     phase: str = ""
+    start_time: datetime | None = None
     pod_ip: str = msgspec.field(name="podIP", default="")
     container_statuses: list[_ContainerStatus] | None = None
     init_container_statuses: list[_ContainerStatus] | None = None  # of what a webhook adds; we have none
@@ -214,7 +218,13 @@ def read_pod(raw: bytes | msgspec.Raw) -> Pod | None:
         image=container.image if container is not None else "",
         ip=status.pod_ip,
         node=item.spec.node_name,
+        revision=item.metadata.labels.get(_REVISION, ""),
+        never_ready=_never_ready(status),
     )
+
+
+def resource_version_of(raw: bytes | msgspec.Raw) -> str:
+    return msgspec.json.decode(raw, type=Named).metadata.resource_version
 
 
 def read_lease(raw: bytes | msgspec.Raw) -> AccountLease:
@@ -233,6 +243,15 @@ def read_lease(raw: bytes | msgspec.Raw) -> AccountLease:
         next_login=_date(meta.annotations.get(names.ANNOTATION_NEXT_LOGIN)),
         resource_version=meta.resource_version,
     )
+
+
+def _never_ready(status: _PodStatus) -> bool:
+    """Whether condition Ready is what it was when a kubelet took the pod; no worker streams within two seconds."""
+    ready = next((condition for condition in status.conditions or () if condition.type == "Ready"), _PodCondition())
+    if ready.status == "True":
+        return False
+    changed, started = ready.last_transition_time, status.start_time
+    return changed is None or started is None or changed - started <= _FIRST_STATUS
 
 
 def _death(container: _ContainerStatus | None) -> str:

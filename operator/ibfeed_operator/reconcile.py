@@ -21,6 +21,7 @@ from ibfeed_operator.steps.ask import ask
 from ibfeed_operator.steps.give_accounts import give_accounts
 from ibfeed_operator.steps.hand_over import hand_over
 from ibfeed_operator.steps.look_for_obstacles import look_for_obstacles
+from ibfeed_operator.steps.replace_broken import replace_broken
 from ibfeed_operator.steps.report import report
 from ibfeed_operator.visit import Memory, Visit
 
@@ -79,6 +80,7 @@ class Reconciler:
         await hand_over(visit)
         await give_accounts(visit)
         await apply_children(visit)
+        await replace_broken(visit)
         await remove_departed(visit)
         ask(visit)
 

@@ -52,6 +52,8 @@ class Memory:
     ended: dict[int, dict[int, int]] = field(default_factory=dict)  # worker -> conid -> epoch of a process now gone
     states: dict[int, Health] = field(default_factory=dict)
     remarks: dict[int, str] = field(default_factory=dict)  # worker -> the reason that it gave last, while it streams
+    broken: dict[str, float] = field(default_factory=dict)  # uid of a pod that cannot come to stream -> since when
+    rollout_at: float = float("-inf")  # when the StatefulSet was last asked for its templates
     handing: dict[int, float] = field(default_factory=dict)  # conid -> since when it is in a hand-over
     first_streaming: float | None = None  # when the first worker of a new feed came to stream
 

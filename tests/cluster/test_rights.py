@@ -182,7 +182,6 @@ def test_a_worker_may_not(verb: str, what: str, subresource: str) -> None:
         ("delete", "ibfeeds"),
         ("delete", "statefulsets"),
         ("create", "pods"),
-        ("delete", "pods"),
         ("escalate", "roles"),
         ("bind", "roles"),
         ("create", "clusterrolebindings"),

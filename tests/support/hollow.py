@@ -99,6 +99,8 @@ class Hollow:
     held: str = ""
     seen: tuple[str, float] = ("", 0.0)  # version of a Lease that somebody else holds, and since when it is the same
     ready: bool = False
+    pod_since: str = ""
+    ready_since: str = ""  # since when the pod's condition Ready is what it is
     told_to_stop: float | None = None  # when, on the loop's clock
     lines: dict[int, Line] = field(default_factory=dict)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -206,6 +208,7 @@ class Crew:
         worker = self.workers[pod]
         self._restarts[pod] += 1
         fresh = Hollow(pod=pod, uid=worker.uid, ip=worker.ip, crew=self, session=worker.session)
+        fresh.pod_since, fresh.ready_since, fresh.ready = worker.pod_since, worker.ready_since, worker.ready
         await self._start(fresh)
 
     # The kubelet's part
@@ -258,12 +261,16 @@ class Crew:
             await self._write_status(worker, state, ready=ready)
 
     async def _write_status(self, worker: Hollow, state: dict[str, Any], *, ready: bool) -> None:
+        worker.pod_since = worker.pod_since or _now()
+        if ready != worker.ready or not worker.ready_since:
+            worker.ready_since = _now()
         worker.ready = ready
         status = {
             "phase": "Running",
+            "startTime": worker.pod_since,
             "podIP": worker.ip,
             "podIPs": [{"ip": worker.ip}],
-            "conditions": [{"type": "Ready", "status": str(ready), "lastTransitionTime": _now()}],
+            "conditions": [{"type": "Ready", "status": str(ready), "lastTransitionTime": worker.ready_since}],
             "containerStatuses": [
                 {
                     "name": names.WORKER_CONTAINER,

@@ -88,6 +88,23 @@ class TestPod:
         assert found is not None
         assert (found.waiting_reason, found.waiting_message) == ("ImagePullBackOff", "no proxy image")
 
+    @pytest.mark.parametrize(
+        ("ready", "changed", "never"),
+        [("False", "00", True), ("False", "01", True), ("True", "40", False), ("False", "40", False)],
+    )
+    def test_whether_it_was_ever_ready(self, ready: str, changed: str, never: bool) -> None:
+        condition = {"type": "Ready", "status": ready, "lastTransitionTime": f"2026-11-21T12:00:{changed}Z"}
+        status = {"phase": "Running", "startTime": "2026-11-21T12:00:00Z", "conditions": [condition]}
+        meta = {"name": "f-0", "labels": {"controller-revision-hash": "f-7"}}
+        found = read_pod(as_json(metadata=meta, status=status))
+        assert found is not None
+        assert (found.never_ready, found.revision) == (never, "f-7")
+
+    def test_one_that_no_kubelet_has_seen_was_never_ready(self) -> None:
+        found = read_pod(as_json(metadata={"name": "f-0"}, status={"phase": "Pending"}))
+        assert found is not None
+        assert found.never_ready
+
     def test_some_other_pod_of_that_label(self) -> None:
         assert read_pod(as_json(metadata={"name": "debugger"})) is None
 
