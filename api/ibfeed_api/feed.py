@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ibfeed_api.names import Rebalance, Region
+from ibfeed_api.worker_pod import WorkerPod
 
 DEFAULT_LINES: Final = 100  # KB 3292: the default and the minimum of an account
 DEFAULT_FRONT_MONTHS: Final = 6
@@ -142,6 +143,7 @@ class FeedSpec(_Base, frozen=True, kw_only=True):
     rebalance: Rebalance = Rebalance.ALWAYS
     suspend: bool = False
     gateway: Gateway = msgspec.field(default_factory=Gateway)
+    worker: WorkerPod = msgspec.field(default_factory=WorkerPod)
     extra_ca: ConfigMapKey | None = msgspec.field(name="extraCA", default=None)  # private CA of a proxy, vault or venue
 
     @property

@@ -175,6 +175,23 @@ class Rebalance(StrEnum):
     NEVER = "Never"
 
 
+class LogLevel(StrEnum):
+    """``IbFeed.spec.worker.logLevel``, and of each of its shards."""
+
+    DEBUG = "Debug"
+    INFO = "Info"
+    WARNING = "Warning"
+    ERROR = "Error"
+
+
+class PullPolicy(StrEnum):
+    """``IbFeed.spec.worker.imagePullPolicy``, as Kubernetes spells it."""
+
+    ALWAYS = "Always"
+    IF_NOT_PRESENT = "IfNotPresent"
+    NEVER = "Never"
+
+
 class Region(StrEnum):
     """``IbFeed.spec.accounts.region``: by whose midnight IB resets the accounts' sessions."""
 

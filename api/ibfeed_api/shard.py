@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ibfeed_api.names import ContractState, EntryState, Session
+from ibfeed_api.names import ContractState, EntryState, LogLevel, Session
 
 
 class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -52,6 +52,7 @@ class ShardSpec(_Base, frozen=True, kw_only=True):
     lines: int = 100
     contracts: tuple[Entry, ...] = ()
     home: tuple[int, ...] = ()  # conids lent to other workers while this one logs in anew: it is given them back
+    log_level: LogLevel = LogLevel.INFO
     operator_key: str | None = None  # public key (see calls.py) of the operator that may ask this worker
 
 

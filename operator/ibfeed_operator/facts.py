@@ -234,6 +234,7 @@ class Situation:
 
     feed: Feed
     universe: Universe
+    image: str = ""  # that the workers should run
     workers: tuple[Worker, ...] = ()
     leases: tuple[AccountLease, ...] = ()
     unassigned: tuple[Unassigned, ...] = ()

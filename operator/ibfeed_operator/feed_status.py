@@ -42,6 +42,7 @@ class WorkerStatus(_Base, frozen=True, kw_only=True):
     account: int | None = None
     contracts: int
     publishing: int
+    image: str = ""  # what its pod runs, while that is not FeedStatus.image
     symbols: tuple[str, ...] = ()
     reason: str = ""
     message: str = ""
@@ -89,6 +90,7 @@ class FeedStatus(_Base, frozen=True, kw_only=True, omit_defaults=False):
     workers_summary: str = ""  # "3/3", for the printer column
     shards_summary: str = ""  # "energy-0→1:6 energy-1→2:6": worker→account:contracts
     selector: str = ""
+    image: str = ""  # that the workers should run
     shards: tuple[WorkerStatus, ...] = ()
     contracts: tuple[ContractStatus, ...] = ()
     unassigned: tuple[UnassignedStatus, ...] = ()

@@ -93,8 +93,14 @@ class _PodStatus(_Base, frozen=True):
     conditions: list[_PodCondition] | None = None
 
 
+class _Container(_Base, frozen=True):
+    name: str = ""
+    image: str = ""
+
+
 class _PodSpec(_Base, frozen=True):
     node_name: str = ""
+    containers: list[_Container] = []
 
 
 class _Pod(_Base, frozen=True):
@@ -215,7 +221,8 @@ def read_pod(raw: bytes | msgspec.Raw) -> Pod | None:
         waiting_reason=waiting.reason or unscheduled.reason,
         waiting_message=waiting.message or unscheduled.message,
         died_of=_death(container),
-        image=container.image if container is not None else "",
+        # What the runtime calls it may be another name of the same image.
+        image=next((c.image for c in item.spec.containers if c.name == names.WORKER_CONTAINER), ""),
         ip=status.pod_ip,
         node=item.spec.node_name,
         revision=item.metadata.labels.get(_REVISION, ""),

@@ -11,7 +11,7 @@ import msgspec
 from ibfeed_api.names import ANNOTATION_DRAIN, Condition, EntryState, Reason, Session
 from ibfeed_operator.conditions import FALSE, UNKNOWN, Finding, clip, plural, set_conditions
 from ibfeed_operator.coverage import Coverage, coverage, published_by
-from ibfeed_operator.facts import Feed, Situation, Unassigned, UnassignedReason, Worker
+from ibfeed_operator.facts import Situation, Unassigned, UnassignedReason, Worker
 from ibfeed_operator.feed_status import (
     MAX_CONTRACTS,
     MAX_SHARD_MESSAGE,
@@ -39,11 +39,7 @@ def status_of(situation: Situation, *, now: datetime) -> FeedStatus:
     cover = coverage(situation.workers, situation.handing_s)
     assigned = sum(contract.conid in cover.owners for contract in contracts)
     streaming = streaming_count(situation)
-    shards = tuple(
-        _worker_status(worker, feed, situation.placement.drained)
-        for worker in situation.workers
-        if worker.shard is not None
-    )
+    shards = tuple(_worker_status(worker, situation) for worker in situation.workers if worker.shard is not None)
     return FeedStatus(
         observed_generation=feed.generation,
         conditions=set_conditions(
@@ -60,6 +56,7 @@ def status_of(situation: Situation, *, now: datetime) -> FeedStatus:
         workers_summary=f"{streaming}/{feed.spec.workers}",
         shards_summary=clip(" ".join(_summary(shard) for shard in shards), MAX_SUMMARY),
         selector=",".join(f"{label}={value}" for label, value in selector(feed.name).items()),
+        image=situation.image,
         shards=shards[:MAX_WORKERS],
         contracts=tuple(_contract_status(situation, cover))[:MAX_CONTRACTS],
         unassigned=tuple(_unassigned_status(item, situation) for item in situation.unassigned[:MAX_UNASSIGNED]),
@@ -87,7 +84,8 @@ def manifest(status: FeedStatus) -> dict[str, Any]:
     return plain
 
 
-def _worker_status(worker: Worker, feed: Feed, drained: Collection[int]) -> WorkerStatus:
+def _worker_status(worker: Worker, situation: Situation) -> WorkerStatus:
+    feed, drained = situation.feed, situation.placement.drained
     shard = worker.shard
     assert shard is not None  # noqa: S101 - the caller has filtered
     mine = [entry for entry in shard.spec.contracts if entry.state is not EntryState.STANDBY]
@@ -99,6 +97,7 @@ def _worker_status(worker: Worker, feed: Feed, drained: Collection[int]) -> Work
         account=shard.spec.account.index if shard.spec.account is not None else None,
         contracts=len(mine),
         publishing=len(published_by(worker)),
+        image=worker.pod.image if worker.pod is not None and worker.pod.image != situation.image else "",
         symbols=tuple(entry.symbol for entry in mine[:MAX_SYMBOLS]),
         reason=str(reason) if reason is not None else "",
         message=clip(message, MAX_SHARD_MESSAGE),

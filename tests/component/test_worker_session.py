@@ -54,6 +54,19 @@ def test_gateway_logs_no_frame_and_no_cookie(stage: Stage) -> None:
         assert "XYZAB" not in text
 
 
+def test_log_level_changes_without_a_restart(stage: Stage) -> None:
+    with stage.worker() as worker:
+        worker.until("Streaming", within=30)
+        started = worker.status()["startedAt"]
+        assert '"level": "debug"' not in worker.log.read_text()
+        worker.patch({"logLevel": "Debug"})
+        eventually(lambda: '"event": "asked the API server"' in worker.log.read_text(), within=15, what="debug lines")
+        worker.patch({"logLevel": "Warning"})
+        worker.patch({"logLevel": "Info"})
+        assert worker.status()["startedAt"] == started
+        assert all(secret not in worker.log.read_text() for secret in secrets_of(stage))
+
+
 def test_from_start_to_ticks_and_back(stage: Stage, figures: Figures) -> None:
     begun = time.monotonic()
     with stage.worker() as worker:

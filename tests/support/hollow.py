@@ -138,6 +138,7 @@ class Crew:
         self.cold: set[str] = set()  # pods whose subscriptions never come to anything
         self.records: dict[tuple[str, int], list[int]] = defaultdict(list)  # by feed and conid
         self.fates: list[Fate] = []
+        self.unpullable: set[str] = set()  # images that no registry has
         # Feed and conid -> update -> the processes that were sent it; and those that died of a sudden.
         self.witnesses: dict[tuple[str, int], dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
         self.dead: set[str] = set()
@@ -239,6 +240,13 @@ class Crew:
         }
         await self.cluster._request("POST", f"{PODS}/{pod}/binding", body=binding)
         worker = Hollow(pod=pod, uid=item["metadata"]["uid"], ip=ip, crew=self)
+        image = item["spec"]["containers"][0]["image"]
+        if image in self.unpullable:
+            worker.alive = False
+            self.workers[pod] = worker
+            why = {"reason": "ImagePullBackOff", "message": f"Back-off pulling image {image}"}
+            await self._write_pod(worker, {"waiting": why}, ready=False)
+            return
         await self._serve(worker)
         await self._start(worker)
 

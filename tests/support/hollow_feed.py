@@ -7,7 +7,7 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,18 @@ RELEASED = {
 
 
 @contextlib.contextmanager
-def hollow_plane(directory: Path) -> Iterator[ControlPlane]:
-    """A control plane that knows the operator's kinds and rights, but has no operator."""
+def hollow_plane(directory: Path, **options: Sequence[str]) -> Iterator[ControlPlane]:
+    """A control plane that knows the operator's kinds and rights, but has no operator.
+
+    ``options``: more flags of each program, whose hyphens are underscores here.
+    """
     assert KUBE.exists(), f"{KUBE} is missing: run make up"
     operator = ROOT / "manifests" / "operator"
     lease = directory / "lease.json"
     lease.write_text(json.dumps(RELEASED))
     manifests = [ROOT / "crds", operator / "namespace.yaml", operator / "rbac.yaml", lease]
-    with control_plane(directory, manifests) as plane:
+    flags = {program.replace("_", "-"): given for program, given in options.items()}
+    with control_plane(directory, manifests, options=flags) as plane:
         yield plane
 
 

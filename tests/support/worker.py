@@ -145,6 +145,11 @@ class Worker:
         kind = {"apiVersion": "ibfeed.dev/v1alpha1", "kind": "IbShard"}
         self.stage.apply({**kind, "metadata": {"name": self.name, "namespace": self.stage.namespace}, "spec": spec})
 
+    def patch(self, spec: dict[str, Any]) -> None:
+        """Change fields of the IbShard's spec."""
+        merge = json.dumps({"spec": spec})
+        kubectl("patch", "ibs", self.name, "-n", self.stage.namespace, "--type=merge", "-p", merge)
+
     def resolve(self, root: str, months: int = 2) -> httpx.Response:
         path = universe_path(root)
         token = self.stage.signer.token(shard=f"{self.stage.namespace}/{self.name}", path=path)

@@ -40,7 +40,7 @@ from ibfeed_worker.http.server import HttpServer
 from ibfeed_worker.kube.client import ApiError, Kube, connect
 from ibfeed_worker.kube.secrets import read_secret
 from ibfeed_worker.kube.thread import in_thread
-from ibfeed_worker.log import Log
+from ibfeed_worker.log import Log, set_level
 from ibfeed_worker.login.page import REASONS, Outcome
 from ibfeed_worker.metrics import Metrics
 from ibfeed_worker.race import bounded, cancel, first, to_the_end
@@ -190,6 +190,8 @@ class Worker:
             self._shard_known.set()
             self._left_behind = left_behind(shard) if shard is not None else {}
         self._shard = shard
+        if shard is not None:
+            set_level(shard.spec.log_level)
         if shard is not None and self._feeder is not None:
             self._feeder.obey(shard.spec.contracts, shard.spec.lines)
         self._shard_changed.set()

@@ -9,6 +9,15 @@ import traceback
 from datetime import UTC, datetime
 from typing import Final
 
+from ibfeed_api.names import LogLevel
+
+_OWN: Final = "ibfeed_worker"
+_LEVELS: Final = {
+    LogLevel.DEBUG: logging.DEBUG,
+    LogLevel.INFO: logging.INFO,
+    LogLevel.WARNING: logging.WARNING,
+    LogLevel.ERROR: logging.ERROR,
+}
 _FIELDS: Final = "ibfeed_fields"
 # Their own messages hold requests and header values.
 _CHATTY: Final = ("azure", "msal", "httpx", "httpcore", "urllib3", "selenium", "asyncio", "aiohttp.access", "picows")
@@ -47,10 +56,18 @@ class _JsonLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
+def set_level(level: LogLevel) -> None:
+    """From now on. Libraries say no more than at ``Info``: at ``Debug`` they would log requests and headers."""
+    number = _LEVELS[level]
+    logging.getLogger(_OWN).setLevel(number)
+    logging.getLogger().setLevel(max(number, logging.INFO))
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
 def set_up() -> None:
     """Send every record of the process to stdout as JSON; libraries from WARNING on."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    set_level(LogLevel.INFO)

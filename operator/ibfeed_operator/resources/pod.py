@@ -8,6 +8,7 @@ from ibfeed_api import names
 from ibfeed_api.feed import ConfigMapKey, FeedSpec
 from ibfeed_operator.facts import Feed
 from ibfeed_operator.resources.metadata import Manifest, labels, selector, worker_account_name
+from ibfeed_operator.resources.overrides import overridden
 
 _UID = 10001
 _CA_PATH = "/etc/ibfeed/ca"
@@ -18,7 +19,14 @@ _FEDERATED_TOKEN_AUDIENCE = "api://AzureADTokenExchange"
 
 
 def pod_template(feed: Feed, image: str) -> Manifest:
-    """Pod template of a feed's workers; a change of it restarts them, so only what a worker needs at start goes in."""
+    """Pod template of a feed's workers; a change of it restarts them, so only what a worker needs at start goes in.
+
+    ``image``: the operator's, for a feed that names none of its own.
+    """
+    return overridden(_template(feed, feed.spec.worker.image or image), feed)
+
+
+def _template(feed: Feed, image: str) -> Manifest:
     spec = feed.spec
     pod_labels = labels(feed.name)
     if spec.accounts.key_vault is not None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from ibfeed_api.names import LogLevel
 from ibfeed_api.shard import Account, ShardSpec
 from ibfeed_operator import resources
 from ibfeed_operator.accounts import Choice, choose
@@ -52,11 +53,20 @@ def _settled(visit: Visit, choices: Mapping[str, Choice]) -> bool:
         return False
     for worker in range(spec.workers):
         shard, index = visit.shards.get(worker), choices[visit.name_of(worker)].index
-        if shard is None or shard.spec.lines != spec.accounts.lines_per_account or _present(visit, worker) != index:
+        if shard is None or _settings(shard.spec) != _wanted(visit) or _present(visit, worker) != index:
             return False
         if index is not None and index not in known:
             return False
     return True
+
+
+def _settings(shard: ShardSpec) -> tuple[int, LogLevel]:
+    """What a shard passes on of its feed's settings, which a worker obeys without a restart."""
+    return shard.lines, shard.log_level
+
+
+def _wanted(visit: Visit) -> tuple[int, LogLevel]:
+    return visit.feed.spec.accounts.lines_per_account, visit.feed.spec.worker.log_level
 
 
 def _has_turns(visit: Visit) -> bool:
@@ -79,11 +89,18 @@ async def _provide(visit: Visit, worker: int, choice: Choice) -> None:
                 await visit.shared.cluster.create(resources.account_lease(feed.namespace, accounts, choice.index))
     shard = visit.shards.get(worker)
     if shard is None:
-        fresh = ShardSpec(feed=feed.name, worker=worker, account=account, lines=accounts.lines_per_account)
+        fresh = ShardSpec(
+            feed=feed.name,
+            worker=worker,
+            account=account,
+            lines=accounts.lines_per_account,
+            log_level=feed.spec.worker.log_level,
+        )
         await visit.create_shard(fresh)
-    elif shard.spec.account != account or shard.spec.lines != accounts.lines_per_account:
+    elif shard.spec.account != account or _settings(shard.spec) != _wanted(visit):
         plain = msgspec.to_builtins(account) if account is not None else None
-        await visit.patch_shard(shard, {"account": plain, "lines": accounts.lines_per_account})
+        lines, level = _wanted(visit)
+        await visit.patch_shard(shard, {"account": plain, "lines": lines, "logLevel": str(level)})
     if choice.parked is not None:
         name = visit.name_of(worker)
         instead = f"{name} uses account {choice.index} instead" if choice.index is not None else "no other one is free"

@@ -43,6 +43,7 @@ async def report(visit: Visit, *, trouble: str = "") -> None:
     situation = Situation(
         feed=feed,
         universe=visit.universe,
+        image=feed.spec.worker.image or visit.shared.settings.worker_image,
         workers=workers,
         leases=visit.world.leases,
         unassigned=unassigned(decision, visit.shards.values()) if decision is not None else (),

@@ -51,6 +51,35 @@ VAULT = {
     "extraCA": {"name": "proxy-ca", "key": "proxy.pem"},
 }
 
+OWN_POD = SECRET | {
+    "worker": {
+        "image": "registry.example.com/ibfeed/worker:2.0.0",
+        "imagePullPolicy": "Always",
+        "imagePullSecrets": [{"name": "registry"}],
+        "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "3Gi", "cpu": 2}},
+        "nodeSelector": {"pool": "market-data"},
+        "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "ib", "effect": "NoSchedule"}],
+        "affinity": {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {
+                    "nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}]
+                }
+            }
+        },
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}
+        ],
+        "priorityClassName": "market-data",
+        "labels": {"example.com/team": "data", "app.kubernetes.io/name": "stolen"},
+        "annotations": {"example.com/cost": "42", "kubectl.kubernetes.io/default-container": "stolen"},
+        "env": [
+            {"name": "HTTPS_PROXY", "valueFrom": {"secretKeyRef": {"name": "proxy", "key": "url"}}},
+            {"name": "NO_PROXY", "value": ".svc,10.0.0.0/8"},
+        ],
+        "logLevel": "Debug",
+    }
+}
+
 
 def feed_of(spec: dict[str, Any], name: str = "energy") -> Feed:
     return Feed(namespace="markets", name=name, uid="u-1", generation=1, spec=msgspec.convert(spec, FeedSpec))
@@ -93,6 +122,70 @@ def test_a_feed_with_a_secret(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["ServiceAccount", "Role", "StatefulSet"])
 def test_a_feed_with_a_vault(kind: str) -> None:
     check(f"vault-{kind.lower()}.yaml", built(feed_of(VAULT, "crude"), replicas=2)[kind])
+
+
+def test_what_an_installation_sets_is_merged_into_the_pod() -> None:
+    check("own-pod-statefulset.yaml", built(feed_of(OWN_POD))["StatefulSet"])
+
+
+class TestOwnPod:
+    def template(self, **worker: Any) -> dict[str, Any]:
+        found: dict[str, Any] = built(feed_of(SECRET | {"worker": worker}))["StatefulSet"]["spec"]["template"]
+        return found
+
+    @pytest.mark.parametrize(
+        "worker",
+        [
+            {"logLevel": "Debug"},
+            {"imagePullPolicy": "IfNotPresent", "labels": {}, "env": [], "tolerations": []},
+            {"resources": {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}},
+            {"image": IMAGE},
+        ],
+    )
+    def test_what_changes_no_pod_restarts_none(self, worker: dict[str, Any]) -> None:
+        assert self.template(**worker) == self.template()
+
+    def test_the_operator_s_labels_and_annotations_count_more(self) -> None:
+        changed = self.template(
+            labels={"app.kubernetes.io/name": "stolen", "example.com/team": "data"},
+            annotations={"kubectl.kubernetes.io/default-container": "stolen"},
+        )
+        assert changed["metadata"]["labels"] == self.template()["metadata"]["labels"] | {"example.com/team": "data"}
+        assert changed["metadata"]["annotations"] == self.template()["metadata"]["annotations"]
+
+    def test_resources_are_merged_key_by_key(self) -> None:
+        (container,) = self.template(resources={"limits": {"memory": "3Gi", "ephemeral-storage": "4Gi"}})["spec"][
+            "containers"
+        ]
+        assert container["resources"] == {
+            "requests": {"cpu": "100m", "memory": "512Mi"},
+            "limits": {"memory": "3Gi", "ephemeral-storage": "4Gi"},
+        }
+
+    def test_a_spread_without_selector_means_this_feed_s_workers(self) -> None:
+        constraint = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+        given = {"matchLabels": {"app": "x"}}
+        spec = self.template(topologySpreadConstraints=[constraint, constraint | {"labelSelector": given}])["spec"]
+        assert [found["labelSelector"] for found in spec["topologySpreadConstraints"]] == [
+            {"matchLabels": selector("energy")},
+            given,
+        ]
+
+    @pytest.mark.parametrize(("name", "opened"), [("HTTPS_PROXY", True), ("https_proxy", True), ("NO_PROXY", False)])
+    def test_only_a_proxy_opens_low_ports(self, name: str, opened: bool) -> None:
+        security = self.template(env=[{"name": name, "value": "x"}])["spec"]["securityContext"]
+        assert ("sysctls" in security) is opened
+        assert security["runAsNonRoot"] is True
+
+    def test_what_keeps_a_worker_safe_cannot_be_reached(self) -> None:
+        spec = built(feed_of(OWN_POD))["StatefulSet"]["spec"]["template"]["spec"]
+        plain = self.template()["spec"]
+        for field in ("serviceAccountName", "terminationGracePeriodSeconds", "volumes", "enableServiceLinks"):
+            assert spec[field] == plain[field]
+        (own,), (ours,) = spec["containers"], plain["containers"]
+        for field in ("name", "securityContext", "volumeMounts", "ports", "livenessProbe", "readinessProbe"):
+            assert own[field] == ours[field]
+        assert own["env"][: len(ours["env"])] == ours["env"]
 
 
 def test_lease() -> None:

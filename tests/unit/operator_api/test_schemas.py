@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from enum import StrEnum
 from pathlib import Path
@@ -20,12 +21,16 @@ from ibfeed_api.names import (
     Condition,
     ContractState,
     EntryState,
+    LogLevel,
     Reason,
     Session,
 )
 from ibfeed_api.shard import ShardSpec, ShardStatus
+from ibfeed_api.worker_pod import Quantity
 from ibfeed_operator import feed_status
+from ibfeed_operator.facts import Feed
 from ibfeed_operator.feed_status import FeedStatus
+from ibfeed_operator.resources.pod import pod_template
 
 ROOT = Path(__file__).resolve().parents[3]
 LABEL_LIMIT = 63
@@ -76,6 +81,13 @@ def test_schema_and_type_have_the_same_fields_of_the_same_types(plural: str, par
 
 def differences(node: dict[str, Any], kind: Any, where: str) -> list[str]:
     kind = without_none(kind)
+    if kind == Quantity:
+        return [] if node.get("x-kubernetes-int-or-string") else [f"{where}: no quantity"]
+    if get_origin(kind) is dict:
+        found = [] if node.get("type") == "object" else [f"{where}: {node.get('type')} for a mapping"]
+        # A mapping of anything is Kubernetes' own, and only passed on.
+        value = get_args(kind)[1]
+        return found if value is Any else found + differences(node["additionalProperties"], value, f"{where}{{}}")
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return struct_differences(node, kind, where)
     if get_origin(kind) is tuple:
@@ -104,8 +116,8 @@ def struct_differences(node: dict[str, Any], kind: type[msgspec.Struct], where: 
 
 
 def without_none(kind: Any) -> Any:
-    if get_origin(kind) in (Union, types.UnionType):
-        (kind,) = (argument for argument in get_args(kind) if argument is not type(None))
+    if get_origin(kind) in (Union, types.UnionType) and type(None) in get_args(kind):
+        return Union[tuple(argument for argument in get_args(kind) if argument is not type(None))]  # noqa: UP007
     return kind
 
 
@@ -118,6 +130,12 @@ def test_every_string_and_list_is_bounded(plural: str) -> None:
 def unbounded(node: dict[str, Any], where: str) -> Any:
     if node.get("type") == "string" and "maxLength" not in node:
         yield where
+    if node.get("x-kubernetes-int-or-string") and "maxLength" not in node:
+        yield where
+    if "additionalProperties" in node:
+        if "maxProperties" not in node:
+            yield where
+        yield from unbounded(node["additionalProperties"], f"{where}{{}}")
     if node.get("type") == "array" and not ("maxItems" in node and "x-kubernetes-list-type" in node):
         yield where
     if node.get("x-kubernetes-preserve-unknown-fields"):
@@ -130,7 +148,8 @@ def unbounded(node: dict[str, Any], where: str) -> Any:
 
 KEYWORDS = {
     "type", "format", "description", "default", "enum", "pattern", "properties", "required", "items",
-    "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems",
+    "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "anyOf",
+    "additionalProperties", "maxProperties", "x-kubernetes-int-or-string",
     "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-validations",
 }  # fmt: skip
 
@@ -141,6 +160,8 @@ def test_no_keyword_is_misspelt(plural: str) -> None:
 
     def unknown(node: dict[str, Any], where: str) -> Any:
         yield from (f"{where}: {keyword}" for keyword in sorted(set(node) - KEYWORDS))
+        if "additionalProperties" in node:
+            yield from unknown(node["additionalProperties"], f"{where}{{}}")
         for name, child in node.get("properties", {}).items():
             yield from unknown(child, f"{where}.{name}")
         if "items" in node:
@@ -149,13 +170,20 @@ def test_no_keyword_is_misspelt(plural: str) -> None:
     assert list(unknown(version(plural)["schema"]["openAPIV3Schema"], plural)) == []
 
 
+# What is in them is a pod's, and explained by `kubectl explain pod.spec`.
+KUBERNETES_OWN = {
+    f"spec.worker.{name}" for name in ("affinity", "env", "resources", "tolerations", "topologySpreadConstraints")
+}
+
+
 def test_every_field_of_the_spec_is_described() -> None:
     def undescribed(node: dict[str, Any], where: str) -> Any:
         for name, child in node.get("properties", {}).items():
             # A reference's parent says what it refers to.
             if "description" not in child and name != "name":
                 yield f"{where}.{name}"
-            yield from undescribed(child, f"{where}.{name}")
+            if f"{where}.{name}" not in KUBERNETES_OWN:
+                yield from undescribed(child, f"{where}.{name}")
         if "items" in node:
             yield from undescribed(node["items"], f"{where}[]")
 
@@ -185,7 +213,10 @@ MINIMAL = {
 WITH_VAULT = MINIMAL | {"accounts": {"keyVault": {"url": "https://example.vault.azure.net"}}}
 
 
-@pytest.mark.parametrize("spec", [MINIMAL, WITH_VAULT, MINIMAL | {"extraCA": {"name": "ca"}}])
+WITH_POD = MINIMAL | {"worker": {"image": "r/w:1", "resources": {"limits": {"memory": "3Gi"}}, "env": [{"name": "A"}]}}
+
+
+@pytest.mark.parametrize("spec", [MINIMAL, WITH_VAULT, WITH_POD, MINIMAL | {"extraCA": {"name": "ca"}}])
 def test_both_have_the_same_defaults(spec: dict[str, Any]) -> None:
     by_server = msgspec.convert(filled(schema(FEED_PLURAL, "spec"), spec), FeedSpec)
     by_type = msgspec.convert(spec, FeedSpec)
@@ -265,3 +296,31 @@ def test_states_are_spelt_alike() -> None:
     assert at(schema(SHARD_PLURAL, "spec"), "contracts.[].state")["enum"] == [str(state) for state in EntryState]
     assert at(schema(SHARD_PLURAL, "status"), "contracts.[].state")["enum"] == [str(state) for state in ContractState]
     assert at(schema(SHARD_PLURAL, "status"), "session")["enum"] == [str(session) for session in Session]
+
+
+def test_log_levels_are_spelt_alike() -> None:
+    levels = [str(level) for level in LogLevel]
+    assert at(schema(FEED_PLURAL, "spec"), "worker.logLevel")["enum"] == levels
+    assert at(schema(SHARD_PLURAL, "spec"), "logLevel")["enum"] == levels
+
+
+def test_variables_that_the_operator_sets_are_refused_in_the_spec() -> None:
+    """Else the one given twice would be refused by the API server, on the StatefulSet, where nobody looks."""
+    spec = msgspec.convert(WITH_VAULT | {"extraCA": {"name": "ca"}}, FeedSpec)
+    template = pod_template(Feed(namespace="n", name="f", uid="u", generation=1, spec=spec), "image")
+    ours = {variable["name"] for variable in template["spec"]["containers"][0]["env"]}
+    (rule,) = at(schema(FEED_PLURAL, "spec"), "worker.env")["x-kubernetes-validations"]
+    prefixes = re.findall(r"e\.name\.startsWith\('(\w+)'\)", rule["rule"])
+    names = re.findall(r"'(\w+)'", rule["rule"].partition("e.name in ")[2])
+    assert prefixes
+    assert names
+    assert {name for name in ours if name not in names and not name.startswith(tuple(prefixes))} == set()
+
+
+def test_labels_that_the_operator_sets_are_refused_in_the_spec() -> None:
+    rules = at(schema(FEED_PLURAL, "spec"), "worker.labels")["x-kubernetes-validations"]
+    prefixes = re.findall(r"k\.startsWith\('([\w./]+)'\)", rules[1]["rule"])
+    names = re.findall(r"'([\w./-]+)'", rules[1]["rule"].partition("k in ")[2])
+    spec = msgspec.convert(WITH_VAULT, FeedSpec)
+    ours = pod_template(Feed(namespace="n", name="f", uid="u", generation=1, spec=spec), "image")["metadata"]["labels"]
+    assert {name for name in ours if name not in names and not name.startswith(tuple(prefixes))} == set()

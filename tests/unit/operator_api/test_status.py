@@ -127,6 +127,10 @@ def worker(
     )
 
 
+def pod_running(index: int, image: str) -> Pod:
+    return Pod(name=names.shard_name("energy", index), worker=index, uid="p", container_running=True, image=image)
+
+
 def situation(*workers: Worker, of: Feed | None = None, **more: Any) -> Situation:
     universe = more.pop("universe", Universe(contracts=CONTRACTS, resolved=True))
     return Situation(feed=of or feed(), universe=universe, workers=workers, **more)
@@ -436,6 +440,15 @@ class TestWorkers:
         truth, reason, message = said(of)
         assert (truth, reason) == ("False", "PodNotRunning")
         assert f"{waiting}: why; {advice}" in message
+
+    def test_image_is_told_where_a_pod_runs_another(self) -> None:
+        old, new = (
+            replace(worker(index, CONTRACTS[2 * index : 2 * index + 2]), pod=pod_running(index, image))
+            for index, image in enumerate(("ibfeed/worker:1", "ibfeed/worker:2"))
+        )
+        status = status_of(situation(old, new, image="ibfeed/worker:2"), now=NOW)
+        assert status.image == "ibfeed/worker:2"
+        assert [shard.image for shard in status.shards] == ["ibfeed/worker:1", ""]
 
     def test_refused_pod_is_quoted(self) -> None:
         refused = replace(worker(1, health=ABSENT), pod=None, obstacle="the API server refuses its pod: exceeded quota")

@@ -17,6 +17,7 @@ from urllib3.connection import HTTPConnection
 
 from ibfeed_api.names import API_VERSION, SHARD_PLURAL
 from ibfeed_worker.kube.thread import in_thread
+from ibfeed_worker.log import Log
 
 Object = dict[str, Any]
 MERGE_PATCH: Final = {"Content-Type": "application/merge-patch+json"}
@@ -32,6 +33,7 @@ _PROBES: Final = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 )
+_log: Final = Log(__name__)
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -166,6 +168,7 @@ class Kube:
         sent["timeout"] = limit
         try:
             answer = self._http.request(method, version=version, namespace=self._namespace, url=path, **sent)
+            _log.debug("asked the API server", method=method, path=path, status=answer.status_code)
             _check(answer)
             found: Object = answer.json()
         except requests.Timeout:  # the client's own clock may strike before in_thread's: one state, one name

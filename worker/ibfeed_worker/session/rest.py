@@ -10,12 +10,14 @@ from typing import Any, Final
 import httpx
 
 from ibfeed_worker.gateway.pin import PinnedTls
+from ibfeed_worker.log import Log
 from ibfeed_worker.metrics import Metrics
 from ibfeed_worker.session import answers
 from ibfeed_worker.session.answers import AuthStatus, IbAccounts, Throttled, Tickle, Trouble, Unavailable
 from ibfeed_worker.session.pacing import Budget, Penalised
 
 LIMIT: Final = 5.0  # seconds; with a hung upstream the gateway never answers
+_log: Final = Log(__name__)
 _HEADERS: Final = {"User-Agent": "ibfeed/1", "Accept": "*/*", "Connection": "keep-alive"}
 
 
@@ -116,6 +118,7 @@ class Rest:
             self._metrics.rest_calls.labels(path=_label(path), status="broken").inc()
             return 502, type(error).__name__.encode()
         self._metrics.rest_calls.labels(path=_label(path), status=str(answer.status_code)).inc()
+        _log.debug("asked IB", method=method, path=path, status=answer.status_code)
         if answer.status_code == 429:
             self._budget.penalise(loop.time())
             self._on_penalty()

@@ -1,0 +1,78 @@
+"""``IbFeed.spec.worker`` as typed values: what an installation sets of its workers' pods.
+
+What the operator only passes on to Kubernetes (affinity, tolerations, spread constraints) stays a plain mapping:
+``crds/ibfeeds.yaml`` bounds it, and no part of the product reads it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ibfeed_api.names import LogLevel, PullPolicy
+
+Quantity = int | str
+Passed = dict[str, Any]  # JSON of Kubernetes' own
+
+
+class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    pass
+
+
+class ObjectName(_Base, frozen=True, kw_only=True):
+    name: str
+
+
+class Quantities(_Base, frozen=True, kw_only=True):
+    """Amounts as Kubernetes writes them: ``500m``, ``1Gi``, ``2``."""
+
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+    ephemeral_storage: Quantity | None = msgspec.field(name="ephemeral-storage", default=None)
+
+
+class Resources(_Base, frozen=True, kw_only=True):
+    """Merged key by key into the operator's own."""
+
+    requests: Quantities = msgspec.field(default_factory=Quantities)
+    limits: Quantities = msgspec.field(default_factory=Quantities)
+
+
+class KeyReference(_Base, frozen=True, kw_only=True):
+    """A key of a Secret or ConfigMap in the feed's namespace."""
+
+    name: str
+    key: str
+    optional: bool | None = None
+
+
+class EnvSource(_Base, frozen=True, kw_only=True):
+    """Exactly one is set."""
+
+    secret_key_ref: KeyReference | None = None
+    config_map_key_ref: KeyReference | None = None
+
+
+class EnvVar(_Base, frozen=True, kw_only=True):
+    name: str
+    value: str | None = None
+    value_from: EnvSource | None = None
+
+
+class WorkerPod(_Base, frozen=True, kw_only=True):
+    """Each is absent or empty where an installation sets nothing. A change restarts workers, but for ``log_level``."""
+
+    image: str | None = None  # the operator's IBFEED_WORKER_IMAGE, if None
+    image_pull_policy: PullPolicy = PullPolicy.IF_NOT_PRESENT
+    image_pull_secrets: tuple[ObjectName, ...] = ()
+    resources: Resources = msgspec.field(default_factory=Resources)
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[Passed, ...] = ()
+    affinity: Passed | None = None
+    topology_spread_constraints: tuple[Passed, ...] = ()
+    priority_class_name: str | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    env: tuple[EnvVar, ...] = ()
+    log_level: LogLevel = LogLevel.INFO
