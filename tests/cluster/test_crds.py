@@ -43,6 +43,44 @@ def vault(**more: Any) -> dict[str, Any]:
     return {"accounts": {"keyVault": VAULT | more, "count": 4}}
 
 
+def worker(**more: Any) -> dict[str, Any]:
+    return {"worker": more}
+
+
+SPREAD = {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}
+OWN_POD: dict[str, Any] = {
+    "image": "registry.example.com:5000/ibfeed/worker@sha256:" + "0" * 64,
+    "imagePullPolicy": "Always",
+    "imagePullSecrets": [{"name": "registry"}],
+    "resources": {"requests": {"memory": "1Gi", "ephemeral-storage": "2Gi"}, "limits": {"memory": "1Gi"}},
+    "nodeSelector": {"kubernetes.io/os": "linux"},
+    "tolerations": [
+        {"key": "dedicated", "operator": "Equal", "value": "ib", "effect": "NoSchedule"},
+        {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30},
+    ],
+    "affinity": {
+        "nodeAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 5, "preference": {"matchExpressions": [{"key": "ssd", "operator": "Exists"}]}}
+            ]
+        },
+        "podAntiAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [
+                {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"ibfeed.dev/feed": "a"}}}
+            ]
+        },
+    },
+    "topologySpreadConstraints": [SPREAD],
+    "priorityClassName": "market-data",
+    "labels": {"example.com/team": "data", "app.kubernetes.io/part-of": "desk"},
+    "annotations": {"example.com/note": "free text, of any kind"},
+    "env": [
+        {"name": "HTTPS_PROXY", "valueFrom": {"secretKeyRef": {"name": "proxy", "key": "url"}}},
+        {"name": "NO_PROXY", "value": ".svc,10.0.0.0/8"},
+    ],
+    "logLevel": "Debug",
+}
+
 # What is changed in GOOD (None: taken out), where the message points, and what it must say.
 WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("no roots", {"roots": None}, "spec.roots", "Required value"),
@@ -160,6 +198,84 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("a CA without name", {"extraCA": {"key": "ca.crt"}}, "spec.extraCA.name", "Required value"),
     ("a word for a number", {"frontMonths": "six"}, "spec.frontMonths", "must be of type integer"),
+    ("an image with a blank", worker(image="ibfeed worker"), "spec.worker.image", "must be the name of an image"),
+    ("a policy for pulls that is none", worker(imagePullPolicy="Sometimes"), "imagePullPolicy", "supported values"),
+    (
+        "a pull secret's name that is none",
+        worker(imagePullSecrets=[{"name": "A b"}]),
+        "imagePullSecrets[0].name",
+        "name",
+    ),
+    (
+        "a limit below the operator's request",
+        worker(resources={"limits": {"memory": "256Mi"}}),
+        "spec.worker.resources",
+        "requests.memory (512Mi unless set) must not exceed limits.memory (2Gi unless set)",
+    ),
+    (
+        "a request above the operator's limit",
+        worker(resources={"requests": {"memory": "3Gi"}}),
+        "spec.worker.resources",
+        "must not exceed limits.memory",
+    ),
+    (
+        "less CPU than is asked for",
+        worker(resources={"limits": {"cpu": "50m"}}),
+        "spec.worker.resources",
+        "requests.cpu (100m unless set) must not exceed limits.cpu",
+    ),
+    ("no quantity", worker(resources={"limits": {"cpu": "much"}}), "resources.limits.cpu", "must be a quantity"),
+    ("no CPU", worker(resources={"requests": {"cpu": 0}}), "resources.requests.cpu", "a quantity above zero"),
+    ("a label that is none", worker(labels={"a b": "c"}), "spec.worker.labels", "these are no labels of Kubernetes"),
+    ("a label's value that is none", worker(labels={"team": "a b"}), "spec.worker.labels", "no labels of Kubernetes"),
+    ("a node's label that is none", worker(nodeSelector={"team": "-"}), "spec.worker.nodeSelector", "no labels"),
+    *(
+        (f"the label {name}", worker(labels={name: "mine"}), "spec.worker.labels", "by which pods are found")
+        for name in ("ibfeed.dev/feed", "app.kubernetes.io/name", "controller-revision-hash")
+    ),
+    (
+        "an annotation of the operator",
+        worker(annotations={"kubectl.kubernetes.io/default-container": "mine"}),
+        "spec.worker.annotations",
+        "leave the operator's own alone",
+    ),
+    *(
+        (f"the variable {name}", worker(env=[{"name": name, "value": "x"}]), "spec.worker.env", "env must leave alone")
+        for name in ("POD_UID", "IBFEED_SPEC", "KAFKA_LINGER_MS", "PATH", "LD_PRELOAD", "JAVA_TOOL_OPTIONS", "HOME")
+    ),
+    ("a variable's name that is none", worker(env=[{"name": "a-b"}]), "env[0].name", "letters, digits and underscores"),
+    (
+        "a variable given twice",
+        worker(env=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]),
+        "spec.worker.env[1]",
+        "Duplicate value",
+    ),
+    (
+        "a variable with two values",
+        worker(env=[{"name": "A", "value": "1", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]),
+        "spec.worker.env[0]",
+        "set either value or valueFrom",
+    ),
+    (
+        "a variable from nowhere",
+        worker(env=[{"name": "A", "valueFrom": {}}]),
+        "spec.worker.env[0].valueFrom",
+        "set one of secretKeyRef and configMapKeyRef",
+    ),
+    ("a toleration of nothing", worker(tolerations=[{"value": "x"}]), "tolerations[0]", "needs operator Exists"),
+    (
+        "a toleration's time without effect",
+        worker(tolerations=[{"key": "k", "operator": "Exists", "tolerationSeconds": 5}]),
+        "tolerations[0]",
+        "needs effect NoExecute",
+    ),
+    (
+        "one spread twice",
+        worker(topologySpreadConstraints=[SPREAD, SPREAD]),
+        "topologySpreadConstraints[1]",
+        "Duplicate value",
+    ),
+    ("a log level that is none", worker(logLevel="Trace"), "spec.worker.logLevel", "supported values"),
 ]
 
 RIGHT: list[tuple[str, dict[str, Any]]] = [
@@ -178,6 +294,8 @@ RIGHT: list[tuple[str, dict[str, Any]]] = [
     ("a topic", kafka(topics={"ticklast": {"name": "energy.ticks", "partitions": 48, "replicationFactor": 3}})),
     ("a gateway", {"gateway": {"upstream": "https://ib-api:8443", "certificateSHA256": "ab" * 32}}),
     ("a CA", {"extraCA": {"name": "proxy-ca"}}),
+    ("a worker of one's own", {"worker": OWN_POD}),
+    ("numbers for quantities", worker(resources={"requests": {"cpu": 1}, "limits": {"cpu": 2, "memory": "4Gi"}})),
 ]
 
 
@@ -300,6 +418,7 @@ def test_defaults_are_filled_in(api: pykube.HTTPClient) -> None:
             "batchSize": 1000000,
         },
         "gateway": {"upstream": "https://api.ibkr.com", "login": {"timeoutSeconds": 60}},
+        "worker": {"imagePullPolicy": "IfNotPresent", "logLevel": "Info"},
         "extraCA": {"name": "ca", "key": "ca.crt"},
     }
 
@@ -421,6 +540,7 @@ class TestColumns:
             "workersSummary": "2/2",
             "shardsSummary": "columns-0→1:6 columns-1→2:6",
             "replicas": 2,
+            "image": "ibfeed/worker:2",
         }
 
         def shown() -> dict[str, str] | None:
@@ -439,6 +559,7 @@ class TestColumns:
             "WORKERS": "2/2",
             "MESSAGE": "streaming",
             "SHARDS": "columns-0→1:6 columns-1→2:6",
+            "IMAGE": "ibfeed/worker:2",
         }
 
     def test_of_a_shard(self, api: pykube.HTTPClient, scratch: str) -> None:
@@ -470,6 +591,10 @@ class TestColumns:
         shown = kubectl("get", "ib", "-n", scratch, "-o", "name", "--cache-dir", str(tmp_path))
         assert "ibfeed.ibfeed.dev/columns" in shown
         assert "ibshard.ibfeed.dev/columns-9" in shown
+
+    def test_kubectl_get_all_shows_feeds(self, scratch: str, tmp_path: Path) -> None:
+        shown = kubectl("get", "all", "-n", scratch, "-o", "name", "--cache-dir", str(tmp_path))
+        assert "ibfeed.ibfeed.dev/columns" in shown
 
 
 def test_fields_are_explained() -> None:
