@@ -124,7 +124,8 @@ class Worker:
             accounts=Accounts(secret_ref=SecretRef(name=SOURCE), count=4, **accounts),
             kafka=settings.pop("kafka", None) or Kafka(bootstrap_servers=KAFKA, topics=stage.topics),
             gateway=Gateway(
-                upstream=stage.venue.upstream, login=settings.pop("login", None) or Login(timeout_seconds=30)
+                upstream=settings.pop("upstream", stage.venue.upstream),
+                login=settings.pop("login", None) or Login(timeout_seconds=30),
             ),
         )
 

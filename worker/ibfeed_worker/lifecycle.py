@@ -172,7 +172,7 @@ class Worker:
         self._board.say(Session.STOPPING, Reason.STOPPED)
         await cancel(*parts, stopped)  # _serve releases, logs out and frees its account on the way
         self._watcher.stop()
-        await bounded(self._gateways.stop(), _STOP_GATEWAY_S, "stopping the gateway")
+        await bounded(self._gateways.close(), _STOP_GATEWAY_S, "stopping the gateway")
         if self._feeder is not None:
             await bounded(self._feeder.close(), _CLOSE_S, "closing Kafka's producer")
         await cancel(status)
@@ -362,6 +362,7 @@ class Worker:
             try:
                 await self._session(account, hold)
             except Setback as setback:
+                setback = self._gateways.explained(setback)
                 if setback.reason is Reason.COMPETING and setback.until is None:
                     setback = await self._yield(setback, hold, lasted=loop.time() - begun)
                 if self._streamed and loop.time() - begun > _GOOD_SESSION_S:

@@ -125,7 +125,9 @@ class Proxy:
         url = f"{self._configuration.remote}{self._configuration.api}/ws"
         try:
             logs.websocket.info("ws headers: %s", self._upstream.headers())
-            pipe.upstream = await UpstreamSocket.connect(url, self._upstream.headers(), self._upstream.tls)
+            pipe.upstream = await UpstreamSocket.connect(
+                url, self._upstream.headers(), self._upstream.tls, self._upstream.resolver.address
+            )
             async for piece in pipe.upstream.pieces():
                 logs.websocket.debug("Websocket Proxy response body: %s", piece.payload)
                 await pipe.client.send_bytes(recoded(piece))

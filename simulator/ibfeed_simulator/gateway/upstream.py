@@ -14,6 +14,7 @@ from yarl import URL
 
 from ibfeed_simulator.gateway.conf import Configuration
 from ibfeed_simulator.gateway.cookies import CookieStore
+from ibfeed_simulator.gateway.hosts import Resolver
 from ibfeed_simulator.gateway.logs import cookies, messages, requests
 
 AGENT: Final = "ClientPortalGW/1"
@@ -53,9 +54,10 @@ class Upstream:
         self._configuration = configuration
         self._cookies = cookies
         self.tls = tls
+        self.resolver = Resolver()
         self._client = aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(),
-            connector=aiohttp.TCPConnector(ssl=tls, limit=0),
+            connector=aiohttp.TCPConnector(ssl=tls, limit=0, resolver=self.resolver),
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
         )

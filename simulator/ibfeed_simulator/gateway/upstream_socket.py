@@ -11,7 +11,7 @@ import base64
 import os
 import ssl
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -42,12 +42,19 @@ class UpstreamSocket:
         self._writer = writer
 
     @classmethod
-    async def connect(cls, url: str, headers: dict[str, str], tls: ssl.SSLContext) -> UpstreamSocket:
-        """Open ``https://host[:port]/path``; UpstreamClosed when the answer is no 101, OSError when nobody answers."""
+    async def connect(
+        cls, url: str, headers: dict[str, str], tls: ssl.SSLContext, address: Callable[[str], str] = str
+    ) -> UpstreamSocket:
+        """Open ``https://host[:port]/path``; UpstreamClosed when the answer is no 101, OSError when nobody answers.
+
+        ``address``: what to connect to for a host.
+        """
         parts = urlsplit(url)
         host = parts.hostname or ""
         port = parts.port or 443
-        reader, writer = await asyncio.open_connection(host, port, ssl=tls, limit=_LINE_LIMIT)
+        reader, writer = await asyncio.open_connection(
+            address(host), port, ssl=tls, server_hostname=host, limit=_LINE_LIMIT
+        )
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [
             f"GET {parts.path} HTTP/1.1",

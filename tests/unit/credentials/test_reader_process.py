@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from msgspec.structs import replace
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 from ibfeed_api.names import Reason
 from ibfeed_worker.credentials import CredentialsError
 from ibfeed_worker.credentials.keyvault import KeyVaultSource
+from support.connect_proxy import ConnectProxy
 
 from .conftest import PASSWORD, USERNAME, Reader
 
@@ -26,6 +28,26 @@ def source(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> KeyVaultSource:
     for name, value in reader.env.items():
         monkeypatch.setenv(name, value)
     return KeyVaultSource(reader.vault, namespace="feeds", extra_ca=Path(reader.tls.ca), limits=reader.limits)
+
+
+async def test_vault_is_reached_through_a_proxy_and_this_node_is_not(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stand-in is on this node, so under a name of its own it is what a vault elsewhere would be."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    for name, value in reader.env.items():
+        monkeypatch.setenv(name, value)
+    address = urlsplit(reader.vault.url)
+    with ConnectProxy({f"vault.test:{address.port}": address.port or 443}) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        near = KeyVaultSource(reader.vault, namespace="feeds", extra_ca=Path(reader.tls.ca), limits=reader.limits)
+        assert (await near.read(3)).username == USERNAME
+        assert proxy.targets == []
+        vault = replace(reader.vault, url=f"https://vault.test:{address.port}")
+        far = KeyVaultSource(vault, namespace="feeds", extra_ca=Path(reader.tls.ca), limits=reader.limits)
+        with pytest.raises(CredentialsError):  # the certificate is for localhost; so far it came, and TLS is end to end
+            await far.read(3)
+        assert set(proxy.targets) == {f"vault.test:{address.port}"}
 
 
 async def test_failures_come_through(source: KeyVaultSource, reader: Reader) -> None:

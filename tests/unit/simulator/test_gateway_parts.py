@@ -14,6 +14,7 @@ from ibfeed_simulator import distribution
 from ibfeed_simulator.gateway import logs
 from ibfeed_simulator.gateway.conf import Addresses, ConfigurationError, load
 from ibfeed_simulator.gateway.cookies import CookieStore
+from ibfeed_simulator.gateway.hosts import Resolver
 from ibfeed_simulator.gateway.proxy import recoded
 from ibfeed_simulator.gateway.upstream_socket import Piece
 
@@ -129,6 +130,20 @@ def test_addresses() -> None:
     assert not addresses.admit("10.9.0.1")
     assert not addresses.admit("192.168.0.1")
     assert Addresses().admit("192.168.0.1")
+
+
+async def test_names_come_from_the_jvm_s_file_and_from_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hosts").write_text("# ours\n127.0.0.7 api.example.com www.example.com\n")
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", f"-Xmx256m -Djdk.net.hosts.file={tmp_path / 'hosts'} -Dx=y")
+    resolver = Resolver()
+    assert resolver.address("www.example.com") == "127.0.0.7"
+    assert [found["host"] for found in await resolver.resolve("api.example.com", 443)] == ["127.0.0.7"]
+    with pytest.raises(OSError, match="UnknownHostException localhost"):
+        await resolver.resolve("localhost", 443)
+    monkeypatch.delenv("JAVA_TOOL_OPTIONS")
+    assert Resolver().address("api.example.com") == "api.example.com"
 
 
 def test_it_keeps_only_cookies_that_it_knows() -> None:

@@ -17,6 +17,7 @@ from ibfeed_api.feed import KeyVault
 from ibfeed_api.names import Reason
 from ibfeed_worker.credentials.request import DEFAULT_LIMITS, Limits, VaultAnswer, VaultRequest
 from ibfeed_worker.credentials.values import Credentials, CredentialsError
+from ibfeed_worker.proxies import for_children
 
 _COMMAND: Final = (sys.executable, "-m", "ibfeed_worker.credentials")
 
@@ -58,7 +59,7 @@ class KeyVaultSource:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                env={**os.environ, "TMPDIR": folder},
+                env={**for_children(os.environ), "TMPDIR": folder},
                 start_new_session=True,
             )
             try:

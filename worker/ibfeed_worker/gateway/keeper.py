@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from dataclasses import replace
 from typing import Final
+from urllib.parse import urlsplit
 
 from ibfeed_api.names import Reason
 from ibfeed_worker.gateway.distribution import BrokenDistribution
@@ -11,12 +14,15 @@ from ibfeed_worker.gateway.leftover import PortTaken
 from ibfeed_worker.gateway.pin import WrongCertificate
 from ibfeed_worker.gateway.process import Gateway, GatewayFailed, GatewaySettings, start
 from ibfeed_worker.gateway.tail import Sign
+from ibfeed_worker.gateway.tunnel import Tunnel, TunnelClosed
 from ibfeed_worker.log import Log
 from ibfeed_worker.metrics import Metrics
+from ibfeed_worker.proxies import BadProxy, HttpProxy, proxy_for
 from ibfeed_worker.race import cancel
 from ibfeed_worker.setback import Setback
 
 _log: Final = Log(__name__)
+_MAY_BE_THE_PROXY: Final = (Reason.UPSTREAM_UNREACHABLE, Reason.LOGIN_TIMEOUT, Reason.GATEWAY_SILENT)
 
 
 class GatewayKeeper:
@@ -24,6 +30,7 @@ class GatewayKeeper:
         self._settings = settings
         self._metrics = metrics
         self._starting: asyncio.Task[Gateway] | None = None
+        self._tunnel: Tunnel | None = None
 
     @property
     def is_up(self) -> bool:
@@ -34,7 +41,24 @@ class GatewayKeeper:
         """Start a gateway in the background if there is none."""
         if self._starting is None:
             self._metrics.gateway_starts.inc()
-            self._starting = asyncio.create_task(start(self._settings, self._on_line), name="gateway start")
+            self._starting = asyncio.create_task(self._start(), name="gateway start")
+
+    async def _start(self) -> Gateway:
+        """Raises what ``start`` does, BadProxy and TunnelClosed."""
+        if self._tunnel is None and (proxy := self._proxy()) is not None:
+            self._tunnel = Tunnel(proxy, self._settings.upstream)
+        if self._tunnel is not None:
+            await self._tunnel.open()
+        return await start(replace(self._settings, tunnel=self._tunnel), self._on_line)
+
+    def _proxy(self) -> HttpProxy | None:
+        upstream = urlsplit(self._settings.upstream)
+        return proxy_for(upstream.hostname or "", upstream.port or 443, os.environ)
+
+    def explained(self, reason: str, message: str) -> str:
+        """``message`` with what the proxy has to do with it, if IB is behind one."""
+        trouble = self._tunnel.trouble if self._tunnel is not None else ""
+        return f"{trouble} ({message})" if trouble and reason in _MAY_BE_THE_PROXY else message
 
     async def running(self) -> Gateway:
         """The running gateway. Raises Setback."""
@@ -48,10 +72,18 @@ class GatewayKeeper:
             reason, text = Reason.GATEWAY_PORT_TAKEN, str(error)
         except (BrokenDistribution, WrongCertificate) as error:
             reason, text = Reason.GATEWAY_BROKEN, str(error)
+        except (BadProxy, TunnelClosed) as error:
+            reason, text = Reason.UPSTREAM_UNREACHABLE, str(error)
         except (GatewayFailed, OSError) as error:
             reason, text = Reason.GATEWAY_DIED, f"the gateway did not start: {error or type(error).__name__}"
         self._starting = None
         raise Setback(reason, text)
+
+    async def close(self) -> None:
+        """Stop the gateway for good, and what leads it to its upstream."""
+        await self.stop()
+        if self._tunnel is not None:
+            await self._tunnel.close()
 
     async def stop(self) -> None:
         starting, self._starting = self._starting, None

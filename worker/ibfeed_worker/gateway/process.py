@@ -20,6 +20,7 @@ from ibfeed_worker.gateway import distribution, leftover
 from ibfeed_worker.gateway.distribution import BrokenDistribution
 from ibfeed_worker.gateway.pin import PinnedTls, pin
 from ibfeed_worker.gateway.tail import Sign, judge
+from ibfeed_worker.gateway.tunnel import Tunnel
 from ibfeed_worker.log import Log
 from ibfeed_worker.processes import kill_tree
 from ibfeed_worker.race import first
@@ -50,6 +51,7 @@ class GatewaySettings:
     upstream: str
     extra_ca: Path | None
     certificate: str | None  # SHA-256 from the feed's spec
+    tunnel: Tunnel | None = None  # to the upstream, where that is behind a proxy
 
 
 class _Output(asyncio.SubprocessProtocol):
@@ -234,6 +236,8 @@ async def _spawn(
 def _environment(settings: GatewaySettings, work: Path) -> Mapping[str, str]:
     java = [_HEAP, "-Djava.net.preferIPv4Stack=true", f"-Djava.io.tmpdir={work}"]
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"HOME": str(work)}
+    if settings.tunnel is not None:
+        java += [f"-Djdk.net.hosts.file={settings.tunnel.write_hosts(work / 'hosts')}"]
     if settings.extra_ca is not None:
         store, pem = distribution.trust(settings.extra_ca, work)
         java += [
