@@ -47,8 +47,11 @@ def test_worker_streams_through_a_proxy(stage: Stage, target: str, proxy: Connec
 def test_proxy_that_refuses_is_named(stage: Stage, target: str, proxy: ConnectProxy) -> None:
     environment = {"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"}
     with stage.worker(upstream=f"https://{target}", environment=environment) as worker:
-        status = worker.until("BackingOff", within=60)
-        assert status["reason"] == "UpstreamUnreachable"
+        status = eventually(
+            lambda: s if (s := worker.status()).get("reason") == "UpstreamUnreachable" else None,
+            within=60,
+            what="the worker says that IB cannot be reached",
+        )
         assert f"the proxy 127.0.0.1:{proxy.port} opens no tunnel to {target}" in status["message"]
         assert "407 Proxy Authentication Required" in status["message"]
 

@@ -214,7 +214,7 @@ class Worker:
     def _status(self) -> ShardStatus:
         feeder, shard, board = self._feeder, self._shard, self._board
         reports = feeder.reports() if feeder else self._reports_without_feeder()
-        reason, message = board.reason, board.message
+        reason, message = board.reason, self._gateways.explained(board.reason, board.message)
         if feeder is not None and self.is_streaming() and not reason and (remark := feeder.remark()) is not None:
             reason, message = remark
         return ShardStatus(
@@ -362,7 +362,6 @@ class Worker:
             try:
                 await self._session(account, hold)
             except Setback as setback:
-                setback = self._gateways.explained(setback)
                 if setback.reason is Reason.COMPETING and setback.until is None:
                     setback = await self._yield(setback, hold, lasted=loop.time() - begun)
                 if self._streamed and loop.time() - begun > _GOOD_SESSION_S:
