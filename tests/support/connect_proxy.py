@@ -5,18 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
 
 class ConnectProxy:
     """``targets``: what it was asked for (``host:port``). ``routes``: where such a target really is; all others are
-    refused with 403, as by a proxy that allows a list. ``credentials``: ``Basic …`` that it demands."""
+    refused with 403, as by a proxy that allows a list. ``credentials``: ``Basic …`` that it demands.
 
-    def __init__(self, routes: dict[str, int], credentials: str = "") -> None:
+    ``address``: where it listens. A route is a port of this host, or host and port.
+    """
+
+    def __init__(
+        self, routes: Mapping[str, int | tuple[str, int]], credentials: str = "", address: str = "127.0.0.1"
+    ) -> None:
         self.targets: list[str] = []
+        self.address = address
         self.port = 0
-        self._routes = routes
+        self._routes = {
+            target: route if isinstance(route, tuple) else ("127.0.0.1", route) for target, route in routes.items()
+        }
         self._credentials = credentials
         self._loop = asyncio.new_event_loop()
         self._listening = threading.Event()
@@ -33,7 +42,7 @@ class ConnectProxy:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, self.address, 0))
         self.port = server.sockets[0].getsockname()[1]
         self._listening.set()
         self._loop.run_forever()
@@ -56,7 +65,7 @@ class ConnectProxy:
             elif target not in self._routes:
                 writer.write(b"HTTP/1.1 403 Forbidden\r\n\r\n")
             else:
-                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._routes[target])
+                far_reader, far_writer = await asyncio.open_connection(*self._routes[target])
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 with contextlib.closing(far_writer):
                     await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
