@@ -37,6 +37,8 @@ async def test_vault_is_reached_through_a_proxy_and_this_node_is_not(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     for name, value in reader.env.items():
         monkeypatch.setenv(name, value)
+    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
     address = urlsplit(reader.vault.url)
     with ConnectProxy({f"vault.test:{address.port}": address.port or 443}) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
