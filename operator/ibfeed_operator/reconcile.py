@@ -80,9 +80,9 @@ class Reconciler:
         await hand_over(visit)
         await give_accounts(visit)
         await apply_children(visit)
-        await replace_broken(visit)
         await remove_departed(visit)
         ask(visit)
+        await replace_broken(visit)
 
     async def _report_invalid(self, invalid: Invalid) -> None:
         status = status_of_invalid(

@@ -13,8 +13,9 @@ async def adopt_shards(visit: Visit) -> None:
 
     A shard names its feed in its spec, so its labels need not say so, too: they are written again.
     """
+    labels = resources.labels(visit.feed.name)
     for shard in list(visit.shards.values()):
-        whose = claim(visit.feed, resources.labels(visit.feed.name), shard.owners)
+        whose = claim(visit.feed, labels, shard.owners)
         if whose is Claim.FOREIGN:
             raise ClusterError(
                 f"IbShard {shard.name} is there already and not of this feed: delete it, or rename the IbFeed"
