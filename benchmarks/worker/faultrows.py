@@ -122,6 +122,14 @@ ROWS: Final = (
     Row(Condition.SILENT_FEED, (Fault(Condition.SILENT_FEED),), calm_s=_PACE_S, lasts_s=60, within_s=60),
     Row(Condition.NO_HEARTBEAT, (Fault(Condition.NO_HEARTBEAT),), lasts_s=32),
     Row(Condition.DEAF, (Fault(Condition.DEAF),), lasts_s=3),
+    Row(
+        Condition.REFUSE_SUBSCRIPTION,
+        (Fault(Condition.REFUSE_SUBSCRIPTION), Fault(Action.DROP_WEBSOCKET)),
+        lasts_s=8,
+        shows=Says(Session.STREAMING, Reason.SUBSCRIPTION_REFUSED),
+        within_s=120,
+    ),
+    Row(Condition.REFUSE_LADDER, (Fault(Condition.REFUSE_LADDER), Fault(Action.DROP_WEBSOCKET)), lasts_s=3),
     Row(Condition.DELAYED, (Fault(Condition.DELAYED),), lasts_s=3),
     Row(Condition.HALTED, (Fault(Condition.HALTED),), lasts_s=3),
     Row(Condition.FRAGMENTED, (Fault(Condition.FRAGMENTED, 50), Fault(Action.DROP_WEBSOCKET)), lasts_s=8),
@@ -131,6 +139,7 @@ ROWS: Final = (
     Row(Action.EXPIRE_SSO, (Fault(Action.EXPIRE_SSO),), within_s=60),
     Row(Action.DAILY_RESET, (Fault(Action.DAILY_RESET, 10, whole=True),), lasts_s=10, within_s=90),
     Row(Action.EXPIRE_SUBSCRIPTIONS, (Fault(Action.EXPIRE_SUBSCRIPTIONS),), calm_s=_PACE_S, within_s=90),
+    Row(Action.FREEZE, (Fault(Action.FREEZE),), calm_s=_PACE_S, within_s=90),
     Row(Action.COMPETE, (Fault(Action.COMPETE),), ends=Says(Session.BACKING_OFF, Reason.COMPETING), within_s=45),
     Row(
         Action.PENALTY,
@@ -142,4 +151,4 @@ ROWS: Final = (
     Row(Action.NON_UTF8_FRAME, (Fault(Action.NON_UTF8_FRAME),)),
     Row(Action.BIG_FRAME, (Fault(Action.BIG_FRAME),)),
 )
-NO_FAULTS: Final = frozenset({Action.UNLOCK, Action.FORGIVE})  # they end others
+NO_FAULTS: Final = frozenset({Action.UNLOCK, Action.FORGIVE, Action.YIELD})  # they end others
