@@ -79,6 +79,7 @@ class Reason(StrEnum):
     # Of conditions.
     STREAMING = "Streaming"
     PROGRESSING = "Progressing"
+    UPDATING = "Updating"  # a rolling update of the workers is under way
     SUSPENDED = "Suspended"
     NOT_SUSPENDED = "NotSuspended"
     RESOLVED = "Resolved"

@@ -408,6 +408,7 @@ def _ready(situation: Situation, coverage: Coverage, parts: dict[Condition, Find
         lambda: _with_its_cause(situation, _short_of_coverage(situation, coverage, parts[Condition.COVERED])),
         lambda: _unknown_root(parts[Condition.UNIVERSE_RESOLVED]),
         lambda: _missing_workers(situation),
+        lambda: _updating(situation),
         lambda: _on_the_move(situation, parts[Condition.REBALANCING]),
         lambda: _blame(parts[Condition.MARKET_DATA_LIVE]),
         lambda: _missing_books(situation),
@@ -424,6 +425,18 @@ def _ready(situation: Situation, coverage: Coverage, parts: dict[Condition, Find
 def _renewing(situation: Situation) -> list[str]:
     """Whose scheduled login is under way. As long as every contract is published meanwhile, that is no trouble."""
     return [shard_name(situation.feed.name, worker.index) for worker in wanted(situation) if worker.health.renewing]
+
+
+def _updating(situation: Situation) -> tuple[Reason, str] | None:
+    """A rolling update is over when all workers run one template; between two pods all of them stream.
+
+    It begins at the highest number, so that one's template is the new one.
+    """
+    pods = [worker.pod for worker in wanted(situation) if worker.pod is not None and worker.pod.revision]
+    updated = sum(pod.revision == pods[-1].revision for pod in pods)
+    if updated == len(pods):
+        return None
+    return Reason.UPDATING, f"rolling update: {updated} of {plural(len(pods), 'worker')} on the new template"
 
 
 def _on_the_move(situation: Situation, rebalancing: Finding) -> tuple[Reason, str] | None:

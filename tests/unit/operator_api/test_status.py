@@ -486,6 +486,17 @@ class TestWorkers:
             assert "node n7 may be gone" in message
             assert message.endswith("kubectl -n markets delete pod energy-1 --force --grace-period=0")
 
+    def test_between_two_pods_of_a_rolling_update_it_is_not_ready(self) -> None:
+        def runs(index: int, revision: str) -> Worker:
+            streams = worker(index, CONTRACTS[2 * index : 2 * index + 2])
+            return replace(streams, pod=replace(pod_running(index, "worker:1"), revision=revision))
+
+        assert said(situation(runs(0, "old"), runs(1, "old")))[0] == "True"
+        truth, reason, message = said(situation(runs(0, "old"), runs(1, "new")))
+        assert (truth, reason) == ("False", "Updating")
+        assert message == "rolling update: 1 of 2 workers on the new template"
+        assert said(situation(runs(0, "new"), runs(1, "new")))[0] == "True"
+
     def test_a_worker_that_is_not_trusted_yet(self) -> None:
         health = WorkerHealth(state=Health.STREAMING, settling="lost 2 times")
         of = situation(worker(0, CONTRACTS), worker(1, health=health))
