@@ -124,6 +124,11 @@ def treasury(year: int, month: int) -> date:
     return business_day_before(_month_start(year, month, 1), 8)
 
 
+def hang_seng(year: int, month: int) -> date:
+    """HKFE: the business day before the month's last one (by the calendar of this module)."""
+    return business_day_before(_month_start(year, month, 1), 2)
+
+
 def last_business_day(year: int, month: int) -> date:
     return business_day_before(_month_start(year, month, 1))
 

@@ -9,7 +9,10 @@ from ibfeed_simulator.market import calendar
 
 ALL: Final = "FGHJKMNQUVXZ"
 QUARTERS: Final = "HMUZ"
-_CHICAGO: Final = frozenset({"CME", "CBOT", "CFE"})
+_ZONES: Final = {
+    **dict.fromkeys(("CME", "CBOT", "CFE"), "America/Chicago"),
+    "HKFE": "Asia/Hong_Kong",
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Product:
 
     @property
     def timezone(self) -> str:
-        return "America/Chicago" if self.exchange in _CHICAGO else "America/New_York"
+        return _ZONES.get(self.exchange, "America/New_York")
 
 
 def _index(root: str, name: str, exchange: str, multiplier: str, tick: str, price: str) -> Product:
@@ -78,6 +81,7 @@ PRODUCTS: Final[tuple[Product, ...]] = (
     Product("6J", "Japanese yen", "CME", "12500000", "0.0000005", "0.0070950", QUARTERS, calendar.currency),
     Product("VX", "CBOE Volatility Index", "CFE", "1000", "0.05", "13.60", ALL, calendar.volatility, 24, False),
     Product("MBT", "Micro Bitcoin", "CME", "0.1", "5", "43250", ALL, calendar.last_friday, 24, False),
+    Product("HSI", "Hang Seng Index", "HKFE", "50", "1", "17450", ALL, calendar.hang_seng, 24, False),
 )
 
 BY_ROOT: Final[dict[str, Product]] = {product.root: product for product in PRODUCTS}

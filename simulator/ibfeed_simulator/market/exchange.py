@@ -156,5 +156,5 @@ class Exchange:
             instrument.apply(changes, int(now * 1000))
         return bool(changes)
 
-    def session(self, day: date, zone: ZoneInfo) -> hours.TradingSession | None:
-        return hours.session_of(self._hours, day, zone)
+    def sessions(self, exchange: str, day: date, zone: ZoneInfo) -> list[hours.TradingSession]:
+        return hours.sessions_of(self._hours, exchange, day, zone)

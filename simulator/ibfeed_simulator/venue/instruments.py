@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -312,16 +313,14 @@ class InstrumentHandlers:
         zone = ZoneInfo(product.timezone)
         # A week without holidays, as a pattern: its Saturday is 20000101.
         pattern = [date(2026, 9, 12) + timedelta(days=offset) for offset in range(7)]
-        sessions = [self._venue.exchange.session(day, zone) for day in pattern]
-        schedules = [
-            _day(_ANY_SATURDAY + timedelta(days=offset), session, zone) for offset, session in enumerate(sessions)
-        ]
+        sessions = [self._venue.exchange.sessions(product.exchange, day, zone) for day in pattern]
+        schedules = [_day(_ANY_SATURDAY + timedelta(days=offset), of, zone) for offset, of in enumerate(sessions)]
         today = trading_date(self._venue.clock.now())
         for offset in range(-1, _SCHEDULE_DAYS):
             day = today + timedelta(days=offset)
-            found = self._venue.exchange.session(day, zone)
+            found = self._venue.exchange.sessions(product.exchange, day, zone)
             usual = sessions[(day.weekday() - pattern[0].weekday()) % 7]
-            if (found is None) != (usual is None):
+            if bool(found) != bool(usual):
                 schedules.append(_day(day, found, zone))
         return answer(
             [
@@ -351,33 +350,32 @@ class InstrumentHandlers:
         schedules: dict[str, object] = {}
         for offset in range(-1, _SCHEDULE_DAYS):
             day = today + timedelta(days=offset)
-            found = self._venue.exchange.session(day, zone)
-            if found is None:
-                continue
-            times = {"opening": int(found.opening.timestamp()), "closing": int(found.closing.timestamp())}
-            schedules[f"{day:%Y%m%d}"] = {
-                "extended_hours": [{**times, "cancel_daily_orders": True}],
-                "liquid_hours": [times],
-            }
+            times = [
+                {"opening": int(one.opening.timestamp()), "closing": int(one.closing.timestamp())}
+                for one in self._venue.exchange.sessions(contract.product.exchange, day, zone)
+            ]
+            if times:
+                extended = [{**one, "cancel_daily_orders": True} for one in times]
+                schedules[f"{day:%Y%m%d}"] = {"extended_hours": extended, "liquid_hours": times}
         return answer({"exchange_time_zone": contract.product.timezone, "schedules": schedules})
 
 
-def _day(day: date, session: TradingSession | None, zone: ZoneInfo) -> dict[str, object]:
-    """An entry of ``/trsrv/secdef/schedule``; without a session there is no trading."""
-    entry: dict[str, object] = {
-        "clearingCycleEndTime": "1700",
-        "tradingScheduleDate": f"{day:%Y%m%d}",
-        "sessions": [],
-        "tradingtimes": [],
-    }
-    if session is not None:
-        times = {
+def _day(day: date, sessions: Sequence[TradingSession], zone: ZoneInfo) -> dict[str, object]:
+    """An entry of ``/trsrv/secdef/schedule``. A day without trading is written as IB was recorded to write it."""
+    times = [
+        {
             "openingTime": f"{session.opening.astimezone(zone):%H%M}",
             "closingTime": f"{session.closing.astimezone(zone):%H%M}",
         }
-        entry["sessions"] = [{**times, "prop": "LIQUID"}]
-        entry["tradingtimes"] = [{**times, "cancelDayOrders": "Y"}]
-    return entry
+        for session in sessions
+    ]
+    closed = {"openingTime": "0000", "closingTime": "0000", "cancelDayOrders": "N"}
+    return {
+        "clearingCycleEndTime": "1700" if times else "0000",
+        "tradingScheduleDate": f"{day:%Y%m%d}",
+        "sessions": [{**one, "prop": "LIQUID"} for one in times],
+        "tradingtimes": [{**one, "cancelDayOrders": "Y"} for one in times] or [closed],
+    }
 
 
 def _number_of(text: str) -> int:

@@ -100,16 +100,33 @@ async def test_history_has_the_bars_that_were_asked_for(start: Start) -> None:
     assert (len(answer["data"]), answer["points"], answer["barLength"]) == (12, 11, 300)
 
 
+CLOSED = {"openingTime": "0000", "closingTime": "0000", "cancelDayOrders": "N"}  # as recorded of NASDAQ
+
+
 async def test_schedules_say_when_the_market_is_open(start: Start) -> None:
     session = await (await start(hours="exchange")).log_in()
     _, (schedule,) = await session.get("/trsrv/secdef/schedule", assetClass="FUT", symbol="CL")
     days = {entry["tradingScheduleDate"]: entry["tradingtimes"] for entry in schedule["schedules"]}
-    assert days["20000101"] == days["20000102"] == []
+    assert days["20000101"] == days["20000102"] == [CLOSED]
     assert days["20000103"] == [{"openingTime": "1800", "closingTime": "1700", "cancelDayOrders": "Y"}]
     _, coming = await session.get("/contract/trading-schedule", conid=str(await session.conid()))
     for day in coming["schedules"].values():
         for hours in day["liquid_hours"]:
             assert hours["closing"] - hours["opening"] == 23 * 3600
+
+
+async def test_a_night_in_hong_kong_counts_to_the_next_trading_day(start: Start) -> None:
+    stand = await start(hours="exchange")
+    session = await stand.log_in()
+    await stand.control.post("/control/clock", json={"at": "2026-11-20T04:00:00Z"})
+    _, (schedule,) = await session.get("/trsrv/secdef/schedule", assetClass="FUT", symbol="HSI")
+    days = {entry["tradingScheduleDate"]: entry["tradingtimes"] for entry in schedule["schedules"]}
+    spans = [(times["openingTime"], times["closingTime"]) for times in days["20000103"]]
+    assert spans == [("1715", "0300"), ("0915", "1200"), ("1300", "1630")]
+    assert days["20000101"] == [CLOSED]
+    _, coming = await session.get("/contract/trading-schedule", conid=str(await session.conid("HSI")))
+    monday = coming["schedules"]["20261123"]["liquid_hours"][0]  # begins on Friday, 17:15 in Hong Kong
+    assert monday == {"opening": 1795166100, "closing": 1795201200}
 
 
 async def test_a_holiday_overrides_its_weekday(start: Start) -> None:
@@ -118,7 +135,7 @@ async def test_a_holiday_overrides_its_weekday(start: Start) -> None:
     await stand.control.post("/control/clock", json={"at": "2026-11-24T15:00:00Z"})  # Thanksgiving is on the 26th
     _, (schedule,) = await session.get("/trsrv/secdef/schedule", assetClass="FUT", symbol="CL")
     dated = {entry["tradingScheduleDate"]: entry["tradingtimes"] for entry in schedule["schedules"][7:]}
-    assert dated == {"20261126": []}
+    assert dated == {"20261126": [CLOSED]}
     _, coming = await session.get("/contract/trading-schedule", conid=str(await session.conid()))
     assert "20261126" not in coming["schedules"]
     assert "20261127" in coming["schedules"]
