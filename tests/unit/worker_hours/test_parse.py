@@ -100,6 +100,81 @@ def test_weekdays_hold_unless_a_date_overrides_them(moment: str, opening: str | 
     assert found == (None if opening is None else at(opening))
 
 
+CLOSED = {"openingTime": "0000", "closingTime": "0000", "cancelDayOrders": "N"}
+
+
+def test_a_day_written_0000_to_0000_is_closed() -> None:
+    """As IB was recorded to write Saturdays, Sundays and a holiday of NASDAQ."""
+    times = {"openingTime": "0930", "closingTime": "1600", "prop": "LIQUID", "cancelDayOrders": "Y"}
+    days = [weekday("20000101", CLOSED), weekday("20000102", CLOSED)]
+    days += [weekday(f"2000010{day}", times) for day in range(3, 8)]
+    venue = {"timezone": "America/New_York", "schedules": [*days, weekday("20261126", CLOSED)]}
+    hours = of_venue([venue], "ISLAND", date(2026, 11, 20))
+    for closed in ("2026-11-21T12:00", "2026-11-22T01:00", "2026-11-22T18:00", "2026-11-23T04:00", "2026-11-26T18:00"):
+        assert hours.open_since(at(closed)) is None, closed
+    assert hours.open_since(at("2026-11-23T15:00")) == at("2026-11-23T14:30")
+    assert hours.open_since(at("2026-11-27T15:00")) == at("2026-11-27T14:30")
+
+
+def test_a_contract_that_opens_and_closes_at_once_is_closed() -> None:
+    day = {"extended_hours": [{"opening": 1766012400, "closing": 1766012400}]}
+    found = of_contract({"schedules": {**COMING_DAYS["schedules"], "20251220": day}})
+    assert found == of_contract(COMING_DAYS)
+
+
+def night(day: str, *, first: bool = True) -> dict[str, Any]:
+    """A day of HKFE. IB counts the session of a night to the trading day that follows."""
+    spans = [("0915", "1200"), ("1300", "1630")]
+    spans = [("1715", "0300"), *spans] if first else [*spans, ("1715", "0300")]
+    return weekday(day, *({"openingTime": a, "closingTime": b, "cancelDayOrders": "Y"} for a, b in spans))
+
+
+def hong_kong(*dated: dict[str, Any], first: bool = True, zone: str = "Asia/Hong_Kong") -> dict[str, Any]:
+    days = [weekday("20000101", CLOSED), weekday("20000102", CLOSED)]
+    days += [night(f"2000010{day}", first=first) for day in range(3, 8)]
+    return {"timezone": zone, "schedules": [*days, *dated]}
+
+
+@pytest.mark.parametrize("zone", ["Asia/Hong_Kong", "Hongkong"])
+@pytest.mark.parametrize("first", [True, False])
+def test_the_night_of_friday_is_open_and_that_of_sunday_not(first: bool, zone: str) -> None:
+    """TWS: 20180406:1715-20180407:0100 stands after Saturday and Sunday, which are CLOSED, and before Monday's day."""
+    hours = of_venue([hong_kong(first=first, zone=zone)], "HKFE", date(2026, 11, 20))
+    assert hours.open_since(at("2026-11-20T18:59")) == at("2026-11-20T09:15")  # Friday, 17:15 in Hong Kong
+    for closed in ("2026-11-20T19:00", "2026-11-22T10:00", "2026-11-22T18:00", "2026-11-23T00:00"):
+        assert hours.open_since(at(closed)) is None, closed
+    assert hours.open_since(at("2026-11-24T00:00")) is None
+    assert hours.open_since(at("2026-11-23T18:00")) == at("2026-11-23T09:15")
+
+
+def test_a_night_before_a_holiday_is_open_if_both_days_have_it() -> None:
+    """TWS: Wednesday's night 20180404:1715-20180405:0100 counts to Friday, for Thursday was a holiday."""
+    hours = of_venue([hong_kong(weekday("20261126", CLOSED))], "HKFE", date(2026, 11, 25))
+    assert hours.open_since(at("2026-11-25T18:00")) == at("2026-11-25T09:15")
+    for closed in ("2026-11-26T04:00", "2026-11-26T18:00", "2026-11-26T10:00"):
+        assert hours.open_since(at(closed)) is None, closed
+
+
+@pytest.mark.parametrize("day", ["20261125", "20261127"])
+def test_a_night_that_one_of_its_two_days_lacks_is_not_judged(day: str) -> None:
+    """Before some holidays Hong Kong has no night: which of the days says so is not known for sure."""
+    spans = [("0915", "1200"), ("1300", "1630")]
+    without = weekday(day, *({"openingTime": a, "closingTime": b} for a, b in spans))
+    hours = of_venue([hong_kong(weekday("20261126", CLOSED), without)], "HKFE", date(2026, 11, 25))
+    assert hours.open_since(at("2026-11-25T18:00")) is None
+    assert hours.open_since(at("2026-11-24T18:00")) in (None, at("2026-11-24T09:15"))
+
+
+def test_chicago_opens_its_week_on_sunday_evening() -> None:
+    """CBOT's grains have a night of their own before the day, and it is Sunday's that counts to Monday."""
+    spans = [{"openingTime": "1900", "closingTime": "0745"}, {"openingTime": "0830", "closingTime": "1320"}]
+    days = [weekday("20000101", CLOSED), weekday("20000102", CLOSED)]
+    days += [weekday(f"2000010{day}", *spans) for day in range(3, 8)]
+    hours = of_venue([{"timezone": "America/Chicago", "schedules": days}], "CBOT", date(2026, 11, 21))
+    assert hours.open_since(at("2026-11-23T02:00")) == at("2026-11-23T01:00")  # Sunday, 19:00 in Chicago
+    assert hours.open_since(at("2026-11-21T02:00")) is None
+
+
 def test_wall_times_follow_the_clock_of_the_exchange() -> None:
     week = of_venue(WEEK, "CME", date(2026, 3, 9))  # clocks went forward on 8 March
     assert week.open_since(at("2026-03-08T22:00")) == at("2026-03-08T22:00")

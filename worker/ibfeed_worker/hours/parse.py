@@ -2,12 +2,16 @@
 
 ``/contract/trading-schedule`` names the coming days, with times in seconds since 1970. ``/trsrv/secdef/schedule`` names
 weekdays (20000101 is any Saturday, 20000107 any Friday) and single dates that override them, with the exchange's wall
-times.
+times. A day from 0000 to 0000 is closed: recorded of Saturdays, Sundays and holidays.
+
+Wall times name no date. A session that opens later than it closes opens on the evening before its trading day, in
+Chicago on Sunday for Monday. In Asia the session of a night counts to the trading day that follows it, so Monday's
+night is Friday's (recorded in TWS of HKFE: 20180406:1715-20180407:0100 is the first session of Monday, 9 April).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -20,6 +24,11 @@ _DAY: Final = timedelta(days=1)
 _DAYS_BACK: Final = 1
 _DAYS_AHEAD: Final = 7
 _LONGEST_S: Final = 4 * 86_400  # of a session; a longer one is a misunderstanding
+_LONGEST_BREAK: Final = 14  # days between two trading days
+_ASIA: Final = timedelta(hours=5)  # ahead of UTC, or more: the week of these exchanges begins on Monday morning
+
+Times = tuple[int, int]
+"""When a session opens and closes, in minutes of the exchange's day."""
 
 
 class BadHours(Exception):
@@ -38,7 +47,8 @@ def of_contract(found: Any) -> Hours:
         listed = day.get("extended_hours") or day.get("liquid_hours") or []
         if not isinstance(listed, list):
             raise BadHours(f"/contract/trading-schedule: {name!r} has no list of hours")
-        spans += [_span(_seconds(hours, "opening"), _seconds(hours, "closing")) for hours in listed]
+        times = [(_seconds(hours, "opening"), _seconds(hours, "closing")) for hours in listed]
+        spans += [_span(opening, closing) for opening, closing in times if opening != closing]
     return _checked(spans, "/contract/trading-schedule")
 
 
@@ -57,11 +67,14 @@ def of_venue(found: Any, exchange: str, today: date) -> Hours:
     for day in listed if isinstance(listed, list) else ():
         if isinstance(day, Mapping):
             days[_date(day.get("tradingScheduleDate"))] = day
+
+    def times_of(when: date) -> list[Times]:
+        usual = _ANY_SATURDAY + (when.weekday() - _SATURDAY) % 7 * _DAY
+        return _times(days.get(when, days.get(usual, {})), when)
+
     spans: list[Span] = []
     for offset in range(-_DAYS_BACK, _DAYS_AHEAD + 1):
-        when = today + offset * _DAY
-        usual = _ANY_SATURDAY + (when.weekday() - _SATURDAY) % 7 * _DAY
-        spans += _times(days.get(when, days.get(usual, {})), when, zone)
+        spans += _spans(today + offset * _DAY, times_of, zone)
     return _checked(spans, "/trsrv/secdef/schedule")
 
 
@@ -71,20 +84,54 @@ def _checked(spans: list[Span], source: str) -> Hours:
     return Hours.of(spans)
 
 
-def _times(day: Mapping[str, Any], when: date, zone: ZoneInfo) -> list[Span]:
-    times = day.get("tradingtimes") or day.get("sessions") or []
-    if not isinstance(times, list):
+def _times(day: Mapping[str, Any], when: date) -> list[Times]:
+    """Without those of a day that is closed."""
+    listed = day.get("tradingtimes") or day.get("sessions") or []
+    if not isinstance(listed, list):
         raise BadHours(f"/trsrv/secdef/schedule: no list of times for {when}")
-    return [_wall_span(one, when, zone) for one in times]
+    times = [_of_wall(one, when) for one in listed]
+    return [one for one in times if one != (0, 0)]
 
 
-def _wall_span(times: Any, when: date, zone: ZoneInfo) -> Span:
+def _of_wall(times: Any, when: date) -> Times:
     if not isinstance(times, Mapping):
         raise BadHours(f"/trsrv/secdef/schedule: no times for {when}")
-    opening, closing = _minutes(times.get("openingTime")), _minutes(times.get("closingTime"))
-    # The session of a trading day that opens in the evening opens on the evening before.
-    first = when if opening < closing else when - _DAY
-    return _span(_moment(first, opening, zone), _moment(when, closing, zone))
+    return _minutes(times.get("openingTime")), _minutes(times.get("closingTime"))
+
+
+def _spans(when: date, times_of: Callable[[date], list[Times]], zone: ZoneInfo) -> list[Span]:
+    """What belongs to trading day ``when``; in Asia the night that begins on its evening in place of its own night."""
+    times = times_of(when)
+    nights = _nights(times) if _is_in_asia(zone, when) else set()
+    spans = []
+    for opening, closing in times:
+        if (opening, closing) not in nights:
+            first = when if opening < closing else when - _DAY
+            spans.append(_span(_moment(first, opening, zone), _moment(when, closing, zone)))
+    # Whether this day or the next names the night that lies between them makes a difference before a holiday without
+    # one only. A night that just one of them names is left out: whose silence that is cannot be judged.
+    for opening, closing in nights & _nights(_next_trading_day(when, times_of)):
+        spans.append(_span(_moment(when, opening, zone), _moment(when + _DAY, closing, zone)))
+    return spans
+
+
+def _nights(times: list[Times]) -> set[Times]:
+    """Sessions that close before another one of the day opens: no part of the day itself."""
+    return {
+        (opening, closing)
+        for opening, closing in times
+        if opening > closing and any(closing < other < opening for other, _ in times)
+    }
+
+
+def _next_trading_day(when: date, times_of: Callable[[date], list[Times]]) -> list[Times]:
+    following = (times_of(when + days * _DAY) for days in range(1, _LONGEST_BREAK + 1))
+    return next((times for times in following if times), [])
+
+
+def _is_in_asia(zone: ZoneInfo, when: date) -> bool:
+    offset = datetime.combine(when, time(12), zone).utcoffset()
+    return offset is not None and offset >= _ASIA
 
 
 def _moment(day: date, minutes: int, zone: ZoneInfo) -> float:
