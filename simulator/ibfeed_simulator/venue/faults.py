@@ -22,6 +22,11 @@ class Condition(StrEnum):
     WRONG_MODE = "wrong_mode"
     LOCKED = "locked"
     SECOND_FACTOR = "second_factor"
+    REFUSED = "refused"
+    IBKEY_PROMO = "ibkey_promo"
+    NOTICE = "notice"
+    AGREEMENT = "agreement"
+    BANNER = "banner"
     PAGE_VERSION_1 = "page_version_1"
     PAGE_VERSION_2 = "page_version_2"
     PAGE_CHANGED = "page_changed"
@@ -79,6 +84,11 @@ CATALOGUE: Final[dict[str, str]] = {
     Condition.WRONG_MODE: "the page says that the user is a paper user in live mode",
     Condition.LOCKED: "the user is told that the account is locked",
     Condition.SECOND_FACTOR: "the page asks for a second factor after the password",
+    Condition.REFUSED: "the page refuses the login with the text `value`, by default ERROR; it counts towards no lock",
+    Condition.IBKEY_PROMO: "an advertisement for IB Key comes after the password, with a button that leads on",
+    Condition.NOTICE: 'a notice comes after the password, with the button "I understand"',
+    Condition.AGREEMENT: "an agreement that the owner has to sign comes after the password",
+    Condition.BANNER: "a banner lies over the login page: a click on the button meets the banner",
     Condition.PAGE_VERSION_1: "the login page is the old one",
     Condition.PAGE_VERSION_2: "the login page is the current one",
     Condition.PAGE_CHANGED: "the login page has other element names than anybody knows",
@@ -125,7 +135,13 @@ CATALOGUE: Final[dict[str, str]] = {
 
 # The page does not know who is about to log in.
 FOR_ALL_ONLY: Final = frozenset(
-    {Condition.PAGE_VERSION_1, Condition.PAGE_VERSION_2, Condition.PAGE_CHANGED, Condition.PAGE_SLOW}
+    {
+        Condition.PAGE_VERSION_1,
+        Condition.PAGE_VERSION_2,
+        Condition.PAGE_CHANGED,
+        Condition.PAGE_SLOW,
+        Condition.BANNER,
+    }
 )
 
 Perform = Callable[[str | None, float | None], int]

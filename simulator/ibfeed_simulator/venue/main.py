@@ -45,6 +45,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--reset-seconds", type=float, default=60.0, help="of maintenance at each daily reset")
     parser.add_argument("--lock-after", type=int, default=5, help="wrong passwords in a row")
     parser.add_argument("--page-version", type=int, choices=(1, 2), default=2, help="of the login page")
+    parser.add_argument("--typing-seconds", type=float, default=4.0, help="a form sent sooner after typing is refused")
     parser.add_argument("--truth-file", type=Path, help="append the ground truth to this file, too")
     return parser.parse_args(arguments)
 
@@ -68,6 +69,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         reset_seconds=options.reset_seconds,
         lock_after=options.lock_after,
         page_version=options.page_version,
+        typing_seconds=options.typing_seconds,
         truth_file=options.truth_file,
     )
 

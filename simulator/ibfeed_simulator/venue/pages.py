@@ -14,6 +14,11 @@ WRONG_MODE: Final = (
     " Please select the correct Login mode."
 )
 LOCKED: Final = "This account has been locked. Please contact Client Services."
+# Said now and then of credentials that pass a moment later.
+REFUSED: Final = "ERROR"
+# The form's field in which the page says how long ago (ms) somebody typed last, when it was sent.
+TYPED: Final = "typedAgo"
+CONTINUE: Final = "continue"  # a form's field: the login that waits behind a page
 
 # The page shows a loading block first and becomes usable a moment later, as the real one does.
 _LOADING_MS: Final = 300
@@ -21,6 +26,25 @@ _LOADING_MS: Final = 300
 _STYLE: Final = """
 body{font-family:sans-serif;margin:3em auto;max-width:26em}
 .hidden{display:none}.alert-danger,.xyz-errormessage,.xyzblock-error{color:#b00020}
+"""
+
+# What stands behind "Invalid username password combination" for a form that is sent at once after typing: nobody knows.
+# Here the page tells how long ago that was, and the server refuses what came too soon.
+_TYPED: Final = """
+(function(){
+  var form = document.querySelector('form'), typed = Date.now();
+  form.addEventListener('input', function(){typed = Date.now()});
+  form.addEventListener('submit', function(){form.elements['%s'].value = Date.now() - typed});
+})();
+"""
+
+# A banner that lies over the form's button: a click on the button meets the banner.
+_BANNER: Final = """
+<div id="onetrust-banner-sdk" class="cookie-banner" role="dialog"
+ style="position:fixed;inset:0;background:rgba(255,255,255,.9)">
+  <p>We use cookies to improve your experience.</p>
+  <button type="button" onclick="this.parentNode.remove()">Accept All Cookies</button>
+</div>
 """
 
 _REVEAL: Final = """
@@ -36,11 +60,11 @@ class LoginPage:
     version: Version
     error: str = ""
     changed: bool = False  # the day IB renames everything
+    banner: bool = False
 
     def html(self) -> str:
-        if self.changed:
-            return _document(_changed())
-        return _document(_version_1(self.error) if self.version == 1 else _version_2(self.error))
+        body = _changed() if self.changed else _version_1(self.error) if self.version == 1 else _version_2(self.error)
+        return _document(f"{body}<script>{_TYPED % TYPED}</script>{_BANNER if self.banner else ''}")
 
 
 def second_factor() -> str:
@@ -58,6 +82,54 @@ def second_factor() -> str:
 </div>
 <script>function resendNotification(){return false}</script>
 """
+    )
+
+
+def ibkey_promo(token: str) -> str:
+    """An advertisement for IB's authenticator; ``ibkey-promo-skip`` leads on to the login."""
+    return _document(
+        f"""
+<div class="ibkey-promo">
+  <h2>Protect your account with IB Key</h2>
+  <p>Use your phone to confirm your logins.</p>
+  <a href="https://localhost/ibkey" class="btn btn-lg btn-primary">Activate IB Key</a>
+  {_leads_on(token, '<button type="submit" class="btn btn-lg btn-default ibkey-promo-skip">Continue</button>')}
+</div>
+"""
+    )
+
+
+def notice(token: str) -> str:
+    """A notice that wants to be acknowledged."""
+    return _document(
+        f"""
+<div class="xyzblock-notice">
+  <h2>Important Notice</h2>
+  <p>Market data of a paper trading account may be delayed.</p>
+  {_leads_on(token, '<button type="submit" class="btn btn-lg btn-primary">I understand</button>')}
+</div>
+"""
+    )
+
+
+def agreement(token: str) -> str:
+    """A page that only the account's owner may answer: it agrees to something in his name."""
+    return _document(
+        f"""
+<div class="xyzblock-agreement">
+  <h2>Market Data Subscriber Agreement</h2>
+  <p>Please read and accept the agreement below.</p>
+  {_leads_on(token, '<button type="submit" class="btn btn-lg btn-primary">I agree and sign</button>')}
+  <button type="button" class="btn btn-lg">Decline</button>
+</div>
+"""
+    )
+
+
+def _leads_on(token: str, button: str) -> str:
+    return (
+        f'<form method="post" action="/sso/Dispatcher"><input type="hidden" name="{CONTINUE}" value="{escape(token)}">'
+        f"{button}</form>"
     )
 
 
@@ -89,7 +161,7 @@ def _version_1(error: str) -> str:
 <form id="loginform" name="loginform" method="post" action="/sso/Dispatcher">
   <h2>Login</h2>
   {_toggle()}
-  <input type="hidden" name="forwardTo" value="22">
+  <input type="hidden" name="forwardTo" value="22"><input type="hidden" name="typedAgo" value="">
   <p><input type="text" id="user_name" name="user_name" placeholder="Username" autocomplete="off"></p>
   <p><input type="password" id="password" name="password" placeholder="Password" autocomplete="off"></p>
   <button type="submit" id="submitForm" class="btn btn-lg btn-primary btn btn-lg xyz-button-login">Login</button>
@@ -107,7 +179,7 @@ def _version_2(error: str) -> str:
   <form class="xyzform-username" method="post" action="/sso/Dispatcher" autocomplete="off">
     <h2>Login</h2>
     {_toggle()}
-    <input type="hidden" name="forwardTo" value="22">
+    <input type="hidden" name="forwardTo" value="22"><input type="hidden" name="typedAgo" value="">
     <p><label for="xyz-field-username">Username</label>
     <input type="text" id="xyz-field-username" name="username" maxlength="64"></p>
     <p><label for="xyz-field-password">Password</label>
@@ -123,6 +195,7 @@ def _changed() -> str:
     return """
 <form class="sign-in" method="post" action="/sso/Dispatcher">
   <h2>Sign in</h2>
+  <input type="hidden" name="typedAgo" value="">
   <p><input type="text" id="login-id" name="login_id"></p>
   <p><input type="password" id="login-secret" name="login_secret"></p>
   <button type="submit" class="sign-in-button">Continue</button>

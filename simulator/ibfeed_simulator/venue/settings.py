@@ -32,4 +32,5 @@ class Settings:
     reset_seconds: float = 60.0  # of maintenance at each reset
     lock_after: int = 5  # wrong passwords in a row
     page_version: Literal[1, 2] = 2
+    typing_seconds: float = 4.0  # a form that is sent sooner after the last key is refused
     truth_file: Path | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
+from typing import Final
 
 from aiohttp import web
 
@@ -13,14 +15,24 @@ from ibfeed_simulator.venue.cookies import SSO_COOKIE, USER_COOKIE, session_of
 from ibfeed_simulator.venue.faults import Condition, number
 from ibfeed_simulator.venue.pages import LoginPage, Version
 from ibfeed_simulator.venue.sessions import SsoSession
+from ibfeed_simulator.venue.users import User
 from ibfeed_simulator.venue.venue import Venue
 
 _PAGE_SLOW_SECONDS = 20.0
 
 
+# In this order, after a password that was right.
+_BETWEEN: Final[tuple[tuple[Condition, Callable[[str], str]], ...]] = (
+    (Condition.IBKEY_PROMO, pages.ibkey_promo),
+    (Condition.NOTICE, pages.notice),
+    (Condition.AGREEMENT, pages.agreement),
+)
+
+
 class SsoHandlers:
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
+        self._waiting: dict[str, User] = {}  # logins behind a page, by the page's token
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -42,8 +54,10 @@ class SsoHandlers:
         return self._page()
 
     def _page(self, error: str = "") -> web.Response:
-        changed = self._venue.board.active(Condition.PAGE_CHANGED, None) is not None
-        return _html(LoginPage(self._version(), error, changed).html())
+        board = self._venue.board
+        changed = board.active(Condition.PAGE_CHANGED, None) is not None
+        banner = board.active(Condition.BANNER, None) is not None
+        return _html(LoginPage(self._version(), error, changed, banner).html())
 
     def _version(self) -> Version:
         board = self._venue.board
@@ -55,6 +69,9 @@ class SsoHandlers:
         """302 with cookies for a good login: only that counts for the gateway. Everything else is a page with 200."""
         venue = self._venue
         form = await request.post()
+        waiting = self._waiting.pop(str(form.get(pages.CONTINUE, "")), None)
+        if waiting is not None:
+            return self._lead_on(waiting)
         username = str(form.get("username") or form.get("user_name") or form.get("login_id") or "")
         password = str(form.get("password") or form.get("login_secret") or "")
         board = venue.board
@@ -64,7 +81,10 @@ class SsoHandlers:
             return self._page(pages.LOCKED)
         if user is None or record is None:
             return self._page(pages.WRONG_CREDENTIALS)
-        if not user.accepts(password) or board.take(Condition.WRONG_PASSWORD, username):
+        if refused := board.take(Condition.REFUSED, username):
+            return self._page(str(refused.value or pages.REFUSED))
+        too_soon = _typed_ago(str(form.get(pages.TYPED, ""))) < venue.settings.typing_seconds
+        if too_soon or not user.accepts(password) or board.take(Condition.WRONG_PASSWORD, username):
             record.failed_logins += 1
             record.total_failed_logins += 1
             record.locked = record.failed_logins >= venue.settings.lock_after
@@ -73,7 +93,16 @@ class SsoHandlers:
             return self._page(pages.WRONG_MODE)
         if board.take(Condition.SECOND_FACTOR, username):
             return _html(pages.second_factor())
-        return _redirect(venue.sessions.log_in(user, venue.clock.now()))
+        return self._lead_on(user)
+
+    def _lead_on(self, user: User) -> web.Response:
+        """The next page that stands between the user and the login, or the login."""
+        for condition, page in _BETWEEN:
+            if self._venue.board.take(condition, user.username):
+                token = secrets.token_hex(8)
+                self._waiting[token] = user
+                return _html(page(token))
+        return _redirect(self._venue.sessions.log_in(user, self._venue.clock.now()))
 
     async def second_factor(self, request: web.Request) -> web.StreamResponse:
         """No code is the right one, for no person owns the device. A gateway publishes its token here, too."""
@@ -132,6 +161,11 @@ def validation(venue: Venue, session: SsoSession, address: str) -> dict[str, obj
         },
         "region": "NJ",
     }
+
+
+def _typed_ago(text: str) -> float:
+    """Seconds; a form that was not sent from the page says nothing, and waits for nothing."""
+    return int(text) / 1000 if text.isascii() and text.isdigit() else float("inf")
 
 
 def _html(text: str) -> web.Response:

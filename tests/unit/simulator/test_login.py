@@ -89,3 +89,52 @@ async def test_a_changed_page_has_none_of_the_known_names(start: Start) -> None:
         page = await answer.text()
     assert "user" not in page.lower()
     assert "btn" not in page
+
+
+@pytest.mark.parametrize(("typed", "status"), [("3999", 200), ("4000", 302), ("", 302)])
+async def test_a_form_sent_at_once_after_typing_is_refused(start: Start, typed: str, status: int) -> None:
+    stand = await start(typing_seconds=4.0)
+    answered, page, _ = await stand.submit(typedAgo=typed)
+    assert answered == status
+    assert ("Invalid username password combination" in page) is (status == 200)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_the_page_tells_how_long_ago_somebody_typed(start: Start, version: int) -> None:
+    stand = await start(page_version=version)
+    async with stand.client.get("/sso/Login") as answer:
+        page = await answer.text()
+    assert 'name="typedAgo"' in page
+    assert "Date.now() - typed" in page
+
+
+async def test_a_login_is_refused_with_any_text_and_not_counted(start: Start) -> None:
+    stand = await start(lock_after=2)
+    await stand.fault("refused", username="paper1", count=3)
+    for _ in range(3):
+        assert "ERROR" in (await stand.submit())[1]
+    await stand.fault("refused", value="System maintenance", count=1)
+    assert "System maintenance" in (await stand.submit())[1]
+    assert (await stand.submit())[0] == 302
+
+
+@pytest.mark.parametrize(
+    ("fault", "button"),
+    [("ibkey_promo", "ibkey-promo-skip"), ("notice", "I understand"), ("agreement", "I agree and sign")],
+)
+async def test_a_page_between_password_and_login_leads_on(start: Start, fault: str, button: str) -> None:
+    stand = await start()
+    await stand.fault(fault, count=1)
+    status, page, _ = await stand.submit()
+    assert (status, button in page) == (200, True)
+    found = re.search(r'name="continue" value="(\w+)"', page)
+    assert found is not None
+    assert (await stand.submit("", "", **{"continue": found[1]}))[0] == 302
+    assert (await stand.submit("", "", **{"continue": found[1]}))[0] == 200, "it leads on once"
+
+
+async def test_a_banner_covers_the_page(start: Start) -> None:
+    stand = await start()
+    await stand.fault("banner")
+    async with stand.client.get("/sso/Login") as answer:
+        assert "position:fixed;inset:0" in await answer.text()
