@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import zlib
+from hashlib import sha256
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,6 +15,10 @@ from ibfeed_api.worker_pod import WorkerPod
 
 DEFAULT_LINES: Final = 100  # KB 3292: the default and the minimum of an account
 DEFAULT_FRONT_MONTHS: Final = 6
+_VAULT: Final = "kv-"
+_SECRET: Final = "secret-"
+_PUBLIC_CLOUD: Final = ".vault.azure.net"  # a vault's name is its own in the whole of a cloud
+_LONGEST_LABEL: Final = 40  # of a source's readable part: with the rest it is a label's value, of 63 characters at most
 
 
 class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -61,12 +67,16 @@ class Accounts(_Base, frozen=True, kw_only=True):
 
     @property
     def source(self) -> str:
-        """Name of the credential source: two feeds with the same source share its account indices."""
+        """Name of the credential source: two feeds with the same source share its account indices.
+
+        A vault is one for all namespaces, a Secret is its namespace's. The short names are those of vaults in the
+        public cloud with the usual prefix, and of Secrets that look like no other; the rest carry a digest.
+        """
         if self.key_vault is not None:
-            host = urlsplit(self.key_vault.url).hostname or ""
-            return "kv-" + re.sub(r"[^a-z0-9-]", "-", host.split(".")[0].lower())
+            return _vault_source(self.key_vault)
         assert self.secret_ref is not None, "the CRD demands one source"  # noqa: S101
-        return self.secret_ref.name
+        name = self.secret_ref.name
+        return _with_digest(_SECRET, name, name) if name.startswith((_VAULT, _SECRET)) else name
 
     def lease_name(self, index: int) -> str:
         return f"ib-account-{self.source}-{index}"
@@ -79,6 +89,25 @@ class Accounts(_Base, frozen=True, kw_only=True):
     @property
     def indices(self) -> range:
         return range(self.first, self.first + self.count)
+
+
+def is_vault(source: str) -> bool:
+    """Whether a source's accounts are the same ones in every namespace."""
+    return source.startswith(_VAULT)
+
+
+def _vault_source(vault: KeyVault) -> str:
+    where = urlsplit(vault.url)
+    host = (where.hostname or "").lower()
+    name = re.sub(r"[^a-z0-9-]", "-", host.split(".")[0])
+    usual = KeyVault(url=vault.url).username_prefix
+    if host == f"{name}{_PUBLIC_CLOUD}" and where.port in (None, 443) and vault.username_prefix == usual:
+        return _VAULT + name
+    return _with_digest(_VAULT, name, f"{host}:{where.port or 443}/{vault.username_prefix}")
+
+
+def _with_digest(kind: str, name: str, identity: str) -> str:
+    return f"{kind}{name[:_LONGEST_LABEL]}-{sha256(identity.encode()).hexdigest()[:8]}"
 
 
 class Topic(_Base, frozen=True, kw_only=True):
@@ -132,6 +161,12 @@ class WorkerSpec(_Base, frozen=True, kw_only=True):
     kafka: Kafka
     gateway: Gateway = msgspec.field(default_factory=Gateway)
     extra_ca: ConfigMapKey | None = msgspec.field(name="extraCA", default=None)
+
+    @property
+    def login_settings(self) -> str:
+        """What makes the logins of two workers comparable: what fails with other settings says nothing of ours."""
+        all_of_it = (self.gateway.upstream, self.gateway.login, self.accounts.allow_live)
+        return f"{zlib.crc32(msgspec.json.encode(all_of_it)):08x}"
 
 
 class FeedSpec(_Base, frozen=True, kw_only=True):

@@ -34,9 +34,14 @@ ANNOTATION_NEXT_LOGIN: Final = f"{GROUP}/next-login"
 ANNOTATION_LOST_TO_OTHERS: Final = f"{GROUP}/lost-to-others"
 ANNOTATION_PARKED: Final = f"{GROUP}/parked"
 ANNOTATION_SESSION_OPEN: Final = f"{GROUP}/session-open"  # since when; taken away by the logout
+ANNOTATION_HISTORY: Final = f"{GROUP}/history"  # logins.History
+# A digest of the account's user name, which one user name gives wherever it stands: no two workers may use one user.
+ANNOTATION_USER: Final = f"{GROUP}/user"
+ANNOTATION_USER_SINCE: Final = f"{GROUP}/user-since"  # since when the account has been this user's
 
-# On the Lease of the source's logins: JSON, address to the moment until which it is to be silent.
+# On the Lease of the source's logins. JSON: address to the moment until which it is to be silent; logins.PageTrouble.
 ANNOTATION_PENALTIES: Final = f"{GROUP}/penalties"
+ANNOTATION_PAGE_TROUBLE: Final = f"{GROUP}/page-trouble"
 
 # What people ask of the placement. On an IbShard: "true" moves its contracts away and gives it no others. On an IbFeed:
 # "CLZ6=1,NGF7=0", each a contract's symbol and the number of the worker that shall have it.
@@ -125,6 +130,8 @@ class Reason(StrEnum):
     ACCOUNT_HELD = "AccountHeldElsewhere"
     SECOND_FACTOR = "SecondFactorAsked"
     LOGIN_PAGE_CHANGED = "LoginPageChanged"
+    LOGIN_PAGE_UNKNOWN = "LoginPageUnknown"  # a page between password and login that only its owner may answer
+    LOGIN_PAGE_TROUBLE = "LoginPageTrouble"  # the page fails for several accounts alike: it is not one account
     LOGIN_TIMEOUT = "LoginTimeout"
     BROWSER_FAILED = "BrowserFailed"
     NOT_PAPER = "NotPaper"

@@ -43,6 +43,7 @@ class Account(_Base, frozen=True, kw_only=True):
     source: str
     index: int
     lease: str
+    used_by: str = ""  # namespace/name of a worker that uses the same user: this one must not log in
 
 
 class ShardSpec(_Base, frozen=True, kw_only=True):

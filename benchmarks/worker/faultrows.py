@@ -69,9 +69,12 @@ def _login(
     *,
     value: float | None = None,
     shows: Says | None = None,
+    count: int | None = None,
     whole: bool = False,
+    within_s: float = 75.0,
 ) -> Row:
-    return Row(name, (Fault(name, value, whole=whole),), Begins.LOGIN, shows=shows, ends=ends, within_s=75)
+    fault = Fault(name, value, count=count, whole=whole)
+    return Row(name, (fault,), Begins.LOGIN, shows=shows, ends=ends, within_s=within_s)
 
 
 def _asked(name: Condition, lasts_s: float = 6.0, *, value: float | None = None, within_s: float = 40.0) -> Row:
@@ -85,6 +88,12 @@ ROWS: Final = (
     _login(Condition.PAGE_VERSION_2, whole=True),
     _login(Condition.PAGE_SLOW, value=5, whole=True),
     _login(Condition.PAGE_CHANGED, shows=Says(Session.BACKING_OFF, Reason.LOGIN_PAGE_CHANGED), whole=True),
+    _login(Condition.BANNER, whole=True),
+    _login(Condition.IBKEY_PROMO, count=1),
+    _login(Condition.NOTICE, count=1),
+    _login(Condition.AGREEMENT, Says(Session.BACKING_OFF, Reason.LOGIN_PAGE_UNKNOWN)),
+    # What is not known is tried again after a minute.
+    _login(Condition.REFUSED, shows=Says(Session.BACKING_OFF, Reason.LOGIN_FAILED), within_s=100),
     _login(Condition.WRONG_PASSWORD, parks(Reason.WRONG_CREDENTIALS)),
     _login(Condition.WRONG_MODE),  # the page begins in live mode, and is switched
     _login(Condition.LOCKED, parks(Reason.ACCOUNT_LOCKED)),

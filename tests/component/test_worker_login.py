@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from ibfeed_worker.gateway.process import Gateway, GatewaySettings, start
 from ibfeed_worker.login.page import Outcome, Result
 from support.cluster import eventually, kubectl
 from support.ports import free_port
+from support.quick_forms import SUBMIT_WAIT_S
 from support.simulator import Venue, environment
 from support.worker import Stage
 
@@ -40,7 +42,19 @@ async def gateway(
     await gateway.stop()
 
 
-async def attempt(gateway: Gateway, venue: Venue, *, paper: bool = True, **settings: object) -> Result:
+async def granted() -> None:
+    pass
+
+
+async def attempt(
+    gateway: Gateway,
+    venue: Venue,
+    *,
+    paper: bool = True,
+    submit_wait_s: float = SUBMIT_WAIT_S,
+    may_submit: Callable[[], Awaitable[None]] = granted,
+    **settings: object,
+) -> Result:
     return await login.log_in(
         BROWSER,
         folder=Path(tempfile.gettempdir()),
@@ -50,6 +64,8 @@ async def attempt(gateway: Gateway, venue: Venue, *, paper: bool = True, **setti
         password=venue.credentials["password-1"],
         login=msgspec.convert({"timeoutSeconds": 20, **settings}, Login),
         paper=paper,
+        submit_wait_s=submit_wait_s,
+        may_submit=may_submit,
     )
 
 
@@ -80,6 +96,65 @@ async def test_refusals(gateway: Gateway, venue: Venue, page: str, fault: str, o
     result = await attempt(gateway, venue)
     assert result.outcome is outcome
     assert says in result.text
+
+
+@pytest.mark.parametrize("page", ["page_version_1", "page_version_2"])
+async def test_a_form_sent_too_soon_is_refused(gateway: Gateway, venue: Venue, page: str) -> None:
+    """IB answers so; the text is that of a wrong password, and only waiting helps."""
+    venue.fault(page)
+    result = await attempt(gateway, venue, submit_wait_s=0.0)
+    assert (result.outcome, result.text) == (Outcome.WRONG_CREDENTIALS, "Invalid username password combination")
+    assert (await attempt(gateway, venue)).outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize("said", ["ERROR", "The system is undergoing maintenance"])
+async def test_a_text_that_is_not_known_says_nothing(gateway: Gateway, venue: Venue, said: str) -> None:
+    venue.fault("refused", value=said)
+    result = await attempt(gateway, venue)
+    assert (result.outcome, result.text) == (Outcome.REFUSED, said)
+
+
+@pytest.mark.parametrize("page", ["ibkey_promo", "notice"])
+async def test_a_known_page_in_between_is_passed(gateway: Gateway, venue: Venue, page: str) -> None:
+    venue.fault(page, count=1)
+    result = await attempt(gateway, venue)
+    assert (result.outcome, result.text) == (Outcome.SUCCEEDED, "")
+    assert venue.user()["logged_in"]
+
+
+async def test_a_page_in_between_that_stays_is_named(gateway: Gateway, venue: Venue) -> None:
+    venue.fault("ibkey_promo")
+    result = await attempt(gateway, venue)
+    assert result.outcome is Outcome.UNKNOWN_PAGE
+    assert result.text.startswith("the IB Key advertisement came again after it was passed 2 times")
+    assert result.seconds < 20
+
+
+async def test_an_agreement_is_not_signed_but_named(gateway: Gateway, venue: Venue) -> None:
+    venue.fault("agreement", count=1)
+    result = await attempt(gateway, venue, timeoutSeconds=6)
+    assert result.outcome is Outcome.UNKNOWN_PAGE
+    assert '"Market Data Subscriber Agreement" [I agree and sign] [Decline]' in result.text
+    assert not venue.user()["logged_in"]
+
+
+@pytest.mark.parametrize("page", ["page_version_1", "page_version_2"])
+async def test_a_banner_over_the_button_stops_nothing(gateway: Gateway, venue: Venue, page: str) -> None:
+    venue.fault(page)
+    venue.fault("banner")
+    result = await attempt(gateway, venue)
+    assert (result.outcome, result.text) == (Outcome.SUCCEEDED, "")
+
+
+async def test_without_leave_the_form_is_not_sent(gateway: Gateway, venue: Venue) -> None:
+    async def refuse() -> None:
+        await asyncio.sleep(2)
+        raise RuntimeError("the account is lost")
+
+    before = venue.user()
+    with pytest.raises(RuntimeError, match="the account is lost"):
+        await attempt(gateway, venue, may_submit=refuse)
+    assert venue.user() == before
 
 
 @pytest.mark.parametrize("page", ["page_version_1", "page_version_2"])

@@ -14,5 +14,8 @@ from ibfeed_worker.session import schedule
 if __name__ == "__main__":
     life = timedelta(seconds=float(os.environ["SESSION_SECONDS"]))
     none = timedelta()
+    from quick_forms import hurry  # beside this file
+
+    hurry()
     vars(schedule).update(LONGEST=life, LEAD=life / 2, MARGIN=none, _NARROW=none, _YOUNGEST=none)
     raise SystemExit(main())

@@ -17,6 +17,8 @@ import httpx
 from support.cluster import ROOT
 from support.ports import free_port
 
+TYPING_S = 0.8  # the venue refuses a form that is sent sooner after typing: less than what quick_forms waits
+
 
 def environment() -> dict[str, str]:
     paths = (ROOT / name for name in ("api", "operator", "worker", "simulator"))
@@ -70,10 +72,11 @@ class Venue:
         files = ("--tls-cert", "tls.crt", "--tls-key", "tls.key", "--users", "users.json")
         paths = [word if word.startswith("-") else str(self._folder / word) for word in files]
         ports = ["--port", str(self.port), "--control-port", str(self.control_port)]
+        typing = ["--typing-seconds", str(TYPING_S)]
         log = (self._folder / "venue.log").open("wb")
         with log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ibfeed_simulator", "venue", *ports, *paths, *self._options],
+                [sys.executable, "-m", "ibfeed_simulator", "venue", *ports, *paths, *typing, *self._options],
                 env=environment(),
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -26,6 +26,7 @@ from confluent_kafka.admin import AdminClient
 
 from ibfeed_api.calls import Signer, universe_path
 from ibfeed_api.feed import Accounts, Gateway, Kafka, Login, SecretRef, Topic, Topics, WorkerSpec
+from support import quick_forms
 from support.cluster import KUBECONFIG, ROOT, eventually, kubectl, read
 from support.ports import free_port
 from support.simulator import Venue, environment
@@ -179,7 +180,7 @@ class Worker:
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *self._settings.get("program", ("-m", "ibfeed_worker"))],
+                [sys.executable, *self._settings.get("program", (quick_forms.__file__,))],
                 env={**environment(), **own, **self._settings.get("environment", {})},
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -15,23 +15,14 @@ from typing import Final, NoReturn
 from ibfeed_api.calls import ResolvedRoot
 from ibfeed_api.names import ContractState, Reason, Region, Session
 from ibfeed_api.shard import Account, Entry, KafkaStatus, Report, ShardStatus
-from ibfeed_worker import login
 from ibfeed_worker.account.fence import Fence, KernelSwitch
-from ibfeed_worker.account.hold import Hold, read_record, take
-from ibfeed_worker.account.record import (
-    COUNTED,
-    after_failure,
-    after_login,
-    after_logout,
-    after_loss_to_others,
-    before_login,
-)
+from ibfeed_worker.account.hold import Hold, take
+from ibfeed_worker.account.record import after_logout, after_loss_to_others
 from ibfeed_worker.account.silence import Silence
-from ibfeed_worker.account.turns import turn
 from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.board import Board
 from ibfeed_worker.config import Config
-from ibfeed_worker.credentials import Credentials, CredentialsError, source_of
+from ibfeed_worker.credentials import Credentials, source_of
 from ibfeed_worker.gateway.disk import keep_bounded
 from ibfeed_worker.gateway.keeper import GatewayKeeper
 from ibfeed_worker.gateway.process import Gateway, GatewaySettings
@@ -41,12 +32,12 @@ from ibfeed_worker.kube.client import ApiError, Kube, connect
 from ibfeed_worker.kube.secrets import read_secret
 from ibfeed_worker.kube.thread import in_thread
 from ibfeed_worker.log import Log, set_level
-from ibfeed_worker.login.page import REASONS, Outcome
+from ibfeed_worker.login.attempt import Logins
 from ibfeed_worker.metrics import Metrics
 from ibfeed_worker.race import bounded, cancel, first, to_the_end
 from ibfeed_worker.relogin import Relogin
 from ibfeed_worker.session.answers import Alive
-from ibfeed_worker.session.conversation import TAKEN, Conversation
+from ibfeed_worker.session.conversation import Conversation
 from ibfeed_worker.session.pacing import Budget
 from ibfeed_worker.session.rest import Rest
 from ibfeed_worker.session.schedule import Appointment, Lifetime, appointment, reset_window
@@ -58,7 +49,6 @@ from ibfeed_worker.stop import Stop
 from ibfeed_worker.stream import Feeder, Link, SessionFacts, StreamEnd
 from ibfeed_worker.universe.resolve import CantAsk, Universe
 
-_LOOK_AT_PARKED_S: Final = 5.0
 _GOOD_SESSION_S: Final = 120.0  # a session that streamed, and lasted so long, starts the back-off anew
 _LONGEST_PAUSE_S: Final = 300.0  # between logins that lead to nothing
 # Seconds for each step of the way out; together they stay below the pod's grace period of 45 s.
@@ -69,8 +59,6 @@ _STOP_GATEWAY_S: Final = 3.0
 _FREE_LEASE_S: Final = 3.0
 _CLOSE_S: Final = 5.0
 _STATUS_S: Final = 2.0
-# Of these it is not known what became of the form.
-_MAYBE_LOGGED_IN: Final = frozenset({Outcome.TIMED_OUT, Outcome.BROWSER_FAILED})
 _log: Final = Log(__name__)
 
 
@@ -97,7 +85,6 @@ class Worker:
         self._streamed = False  # since the latest try began
         self._lifetime: Lifetime | None = None
         self._budget = Budget()
-        self._silence = Silence(kube, config.spec.accounts.logins_lease_name, self._budget, config.node)
         self._universe = Universe()
         self._timetable = Timetable()
         self._writer = StatusWriter(kube, config.pod, self._status)
@@ -115,12 +102,15 @@ class Worker:
             ),
             metrics,
         )
-        self._credentials = source_of(
+        credentials = source_of(
             config.spec.accounts,
             namespace=config.namespace,
             read_secret=lambda name: read_secret(kube, name),
             extra_ca=config.extra_ca,
         )
+        self._logins = Logins(config, kube, self._board, metrics, credentials)
+        logins = config.spec.accounts.logins_lease_name
+        self._silence = Silence(kube, logins, self._budget, config.node, also=self._logins.pool.hear)
 
     async def run(self, stop: Stop) -> None:
         """Work until told to stop, then leave in order. Raises what no part of the worker foresaw."""
@@ -326,7 +316,7 @@ class Worker:
             await to_the_end(self._give_back(hold, sessions))
             await cancel(lost)
         if parked is not None:
-            await self._while_parked(account)
+            await self._logins.while_parked(account)
 
     async def _give_back(self, hold: Hold, sessions: asyncio.Task[NoReturn]) -> None:
         """Release what we stream and log out; then nobody is disturbed when somebody else takes the account."""
@@ -342,20 +332,12 @@ class Worker:
         await bounded(self._gateways.stop(), _STOP_GATEWAY_S, "stopping the gateway")
         await bounded(hold.release(), _FREE_LEASE_S, "freeing the account")
 
-    async def _while_parked(self, account: Account) -> None:
-        """Until a person has cleared the account; a new account from the operator ends this from outside."""
-        while True:
-            await asyncio.sleep(_LOOK_AT_PARKED_S)
-            try:
-                if not (await read_record(self._kube, account.lease)).parked:
-                    return
-            except ApiError as error:
-                _log.warning("parked account not read", lease=account.lease, error=str(error))
-
     # Sessions.
 
     async def _sessions(self, account: Account, hold: Hold) -> NoReturn:
         """One session after the other, with back-off. Raises Parked."""
+        if account.used_by:
+            await self._logins.while_used_elsewhere(account, hold)
         pause, loop = Backoff(0.5, _LONGEST_PAUSE_S), asyncio.get_running_loop()
         while True:
             begun, self._streamed = loop.time(), False
@@ -368,15 +350,9 @@ class Worker:
                     pause.reset()
                 if setback.restart_gateway:
                     await self._gateways.stop()
-                await self._back_off(setback, pause.next())
+                await self._back_off(account, setback, pause.next())
             except LogInAnew:
                 pause.reset()
-            except Parked as parked:
-                if not hold.record.parked:
-                    await hold.write(
-                        after_failure(hold.record, parked.reason, parked.message, now=datetime.now(UTC), most=1)
-                    )
-                raise
 
     async def _yield(self, setback: Setback, hold: Hold, *, lasted: float) -> Setback:
         """Stay away for a while, which the account's Lease remembers: a new process must not begin to fight."""
@@ -389,21 +365,24 @@ class Worker:
         await hold.write(record)
         return Setback(setback.reason, setback.message, until=record.next_login)
 
-    async def _back_off(self, setback: Setback, usual: float) -> None:
+    async def _back_off(self, account: Account, setback: Setback, usual: float) -> None:
         now = datetime.now(UTC)
         until = setback.until or now + timedelta(seconds=setback.delay if setback.delay is not None else usual)
         delay = max(0.0, (until - now).total_seconds())
         # Credentials, gateway and session are all gone for now: whatever the reason, nothing streams.
         message = setback.message if delay < 2 else f"{setback.message}; next try at {until:%H:%M:%S} UTC"
         self._board.say(Session.BACKING_OFF, setback.reason, message)
-        await asyncio.sleep(delay)
+        if setback.reason is Reason.WRONG_CREDENTIALS:
+            await first(asyncio.sleep(delay), self._logins.until_corrected(account))
+        else:
+            await asyncio.sleep(delay)
 
     async def _session(self, account: Account, hold: Hold) -> NoReturn:
         """From nothing to a streaming session, until it can't go on. Raises Setback or Parked."""
-        await self._until_login_is_due(hold)
+        await self._logins.until_due(account, hold)
         await self._silence.look()
         # A change of a password counts at the next login: credentials are read for one login each.
-        credentials = asyncio.create_task(self._credentials.read(account.index), name="credentials")
+        credentials = asyncio.create_task(self._logins.read(account, hold), name="credentials")
         try:
             if not self._gateways.is_up:
                 self._board.say(Session.STARTING_GATEWAY)
@@ -422,7 +401,7 @@ class Worker:
             rest,
             self._board,
             self._config.spec.accounts,
-            log_in=lambda: self._log_in(gateway, hold, credentials),
+            log_in=lambda: self._log_in(account, gateway, hold, credentials),
             stream=lambda session: self._stream(gateway, session),
             on_alive=self._on_alive,
             on_address=self._silence.learn,
@@ -436,10 +415,15 @@ class Worker:
                 gateway.sick.wait(),
                 self._log_in_anew(account),
                 self._timetable.keep(rest, self._entries_to_ask),
+                self._logins.note_stream(hold, self.is_streaming),
             )
             if gateway.sick.is_set():
                 raise Setback(Reason.GATEWAY_SICK, f"the gateway's log says: {gateway.complaint}", restart_gateway=True)
             raise Setback(Reason.GATEWAY_DIED, f"the gateway ended; it last said: {gateway.tail}")
+        except Parked as parked:
+            if hold.record.parked:
+                raise
+            await self._logins.failed(account, hold, parked.reason, parked.message)  # of the session, not of the login
         finally:
             self._rest = self._conversation = None
             await to_the_end(_end_conversation(rest, gateway, hold))
@@ -463,7 +447,9 @@ class Worker:
     def _appointment(self, region: Region, account: int) -> Appointment:
         if self._lifetime is None:  # a session that a login before ours has left in the gateway: of unknown age
             self._lifetime = Lifetime(datetime.now(UTC))
-        return appointment(self._lifetime, region, account)
+        found = appointment(self._lifetime, region, account)
+        # While the login page refuses everybody, a session that streams is not given up for a new one.
+        return found if self._logins.pool.trouble is None else Appointment(found.latest, found.latest)
 
     def _is_reset(self) -> bool:
         now = datetime.now(UTC)
@@ -477,75 +463,16 @@ class Worker:
         if self._lifetime is not None:
             self._lifetime = self._lifetime.heard(said.sso_expires_ms, datetime.now(UTC))
 
-    async def _until_login_is_due(self, hold: Hold) -> None:
-        record = hold.record
-        if record.parked:
-            reason = Reason(record.parked) if record.parked in set(Reason) else Reason.ACCOUNT_PARKED
-            raise Parked(
-                reason, f"account is parked: {record.last_failure or record.parked}; clear its Lease's annotation"
-            )
-        if record.next_login is None or record.next_login <= datetime.now(UTC):
-            return
-        if record.lost_to_others and not record.failed:
-            raise Setback(Reason.COMPETING, TAKEN, until=record.next_login)
-        raise Setback(
-            Reason.LOGIN_FAILED,
-            f"{record.failed} failed logins, the last: {record.last_failure}",
-            until=record.next_login,
-        )
-
-    async def _log_in(self, gateway: Gateway, hold: Hold, credentials: asyncio.Task[Credentials]) -> bool:
+    async def _log_in(
+        self, account: Account, gateway: Gateway, hold: Hold, credentials: asyncio.Task[Credentials]
+    ) -> bool:
         """One login by browser; whether a session of ours before it ended without a logout.
 
         Raises Setback or Parked.
         """
-        try:
-            found = await credentials
-        except CredentialsError as error:
-            raise Setback(error.reason, error.message) from None
-        accounts = self._config.spec.accounts
-        await self._await_turn(accounts.logins_lease_name)
-        before = hold.record
-        await hold.write(before_login(before, now=datetime.now(UTC)))
-        result = await login.log_in(
-            login.Browser(self._config.chromium, self._config.chromedriver),
-            folder=self._config.run_folder,
-            url=gateway.login_url,
-            spki=gateway.tls.spki,
-            username=found.username,
-            password=found.password,
-            login=self._config.spec.gateway.login,
-            paper=not accounts.allow_live,
-        )
-        self._metrics.logins.labels(outcome=result.outcome.value).inc()
-        self._metrics.login_seconds.observe(result.seconds)
-        _log.info("login", outcome=result.outcome.value, text=result.text, seconds=result.seconds)
-        if result.outcome is Outcome.SUCCEEDED:
-            self._lifetime = Lifetime(datetime.now(UTC))
-            if hold.record != (clean := after_login(hold.record)):
-                await hold.write(clean)
-            return before.session_open is not None
-        reason = REASONS[result.outcome]
-        if reason not in COUNTED:
-            if result.outcome not in _MAYBE_LOGGED_IN:
-                hold.note(before)
-            raise Setback(reason, result.text)
-        record = after_failure(before, reason, result.text, now=datetime.now(UTC), most=accounts.max_failed_logins)
-        await hold.write(record)
-        if record.parked:
-            raise Parked(reason, f"parked after {record.failed} failed logins: {result.text}")
-        raise Setback(reason, result.text, until=record.next_login)
-
-    async def _await_turn(self, lease: str) -> None:
-        """Not all of us at once, when all of us were lost together or are started together."""
-        moment = await turn(self._kube, lease)
-        delay = (moment - datetime.now(UTC)).total_seconds()
-        if delay > 0:
-            text = f"one worker after the other logs in: this one at {moment:%H:%M:%S} UTC"
-            self._board.say(Session.LOGGING_IN, None, text)
-            await asyncio.sleep(delay)
-            self._board.say(Session.LOGGING_IN)
-        _log.info("login begins", waited=max(0.0, delay))
+        left_open = await self._logins.log_in(account, gateway, hold, credentials)
+        self._lifetime = Lifetime(datetime.now(UTC))
+        return left_open
 
     async def _stream(self, gateway: Gateway, session: str) -> StreamEnd:
         """One websocket's life."""

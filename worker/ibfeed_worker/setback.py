@@ -33,7 +33,7 @@ class LogInAnew(Exception):
 
 
 class Parked(Exception):
-    """Only a person can help: the account must not be tried again until its Lease's annotation is cleared."""
+    """The account is parked, or is to be: it is not tried again for hours, unless somebody corrects something."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)

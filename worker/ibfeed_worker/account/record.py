@@ -1,65 +1,119 @@
 """The record of an account's logins, kept as annotations of its Lease so that it outlives the pod. Pure.
 
-IB locks a user out after a few wrong passwords, whoever typed them, so the count may not start anew with a process.
+IB locks a user out after a few wrong passwords, whoever typed them, so the count may not start again with a process.
+And it refuses right ones now and then: so only what a page says of credentials, at moments that lie apart, is evidence
+against an account. Whatever else it says is tried again, more and more rarely, and never parks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import msgspec
+
+from ibfeed_api.logins import History, Said, parse_history, whole_second, written
 from ibfeed_api.names import (
     ANNOTATION_FAILED_LOGINS,
+    ANNOTATION_HISTORY,
     ANNOTATION_LAST_FAILURE,
     ANNOTATION_LOST_TO_OTHERS,
     ANNOTATION_NEXT_LOGIN,
     ANNOTATION_PARKED,
     ANNOTATION_SESSION_OPEN,
+    ANNOTATION_USER,
+    ANNOTATION_USER_SINCE,
     Reason,
 )
 
-FIRST_DELAY: Final = timedelta(seconds=30)
-LONGEST_DELAY: Final = timedelta(minutes=15)
 LONGEST_YIELD: Final = timedelta(hours=6)
-# Whose session lasted so long before somebody took it is not fought over: the back-off starts anew.
+# A session that lasted so long before somebody took it is not fought over: the back-off starts again.
 UNDISPUTED: Final = timedelta(hours=1)
-# Another try can't help; it would only bring the lock-out nearer.
+# Another try soon can't help; it would only bring the lock-out nearer.
 PARKED_AT_ONCE: Final = frozenset({Reason.SECOND_FACTOR, Reason.ACCOUNT_LOCKED, Reason.WRONG_MODE, Reason.NOT_PAPER})
-COUNTED: Final = frozenset({Reason.WRONG_CREDENTIALS, Reason.LOGIN_FAILED}) | PARKED_AT_ONCE
-_TEXT_LIMIT: Final = 300
+COUNTED: Final = frozenset({Reason.WRONG_CREDENTIALS}) | PARKED_AT_ONCE
+PIECE: Final = timedelta(seconds=90)  # refusals within it are one piece of evidence
+DAY: Final = timedelta(days=1)
+MOST_TRIES: Final = 10  # forms sent within a day that led to no stream
+SUBMIT_WAIT_S: Final = 5.0  # as login.page has it: what a form waits at least
+LONGEST_SUBMIT_WAIT_S: Final = 30.0
+KEPT_SUBMIT_WAIT_S: Final = 10.0  # after a login that passed
+_SUBMIT_STEP_S: Final = 5.0
+_TEXT_LIMIT: Final = 200
+_TEXTS: Final = 3
+
+
+def _spans(*minutes: float) -> tuple[timedelta, ...]:
+    return tuple(timedelta(minutes=one) for one in minutes)
+
+
+# After so many failures with one reason in a row, the last of each for ever. The first refusal is often the page's race
+# (see submit_wait_s), so the second try comes soon; the fifth, at which IB is known to lock, not within two hours.
+AFTER_WRONG_CREDENTIALS: Final = _spans(0.5, 5, 30, 120, 240, 480, 720, 1440)
+AFTER_UNKNOWN: Final = _spans(1, 5, 15, 30, 60, 120, 240)
+# Of a parked account. A lock may pass, and a mode may be changed at IB; a live account is never tried by itself.
+WHILE_PARKED: Final[Mapping[str, Sequence[timedelta]]] = {
+    Reason.WRONG_CREDENTIALS: [max(one, timedelta(hours=2)) for one in AFTER_WRONG_CREDENTIALS],
+    Reason.SECOND_FACTOR: _spans(120, 240, 480, 720, 1440),
+    Reason.ACCOUNT_LOCKED: (DAY,),
+    Reason.WRONG_MODE: (DAY,),
+    Reason.NOT_PAPER: (),
+}
+# After the last of so many tries within a day that led to no stream, whatever became of each.
+_APART: Final = {3: 1, 4: 5, 5: 15, 6: 30, 7: 60, 8: 120, 9: 240}  # minutes
 
 
 @dataclass(frozen=True, slots=True)
 class LoginRecord:
-    failed: int = 0
+    failed: int = 0  # pieces of evidence against the account
     last_failure: str = ""
     next_login: datetime | None = None
-    parked: str = ""  # a Reason; only a person clears it
+    parked: str = ""  # a Reason
     lost_to_others: int = 0  # sessions in a row that somebody else took
     session_open: datetime | None = None  # when a login of ours began that no logout has followed
+    user: str = ""  # digest of the user name that all of this is about
+    user_since: datetime | None = None
+    history: History = field(default_factory=History)
+
+    @property
+    def submit_wait_s(self) -> float:
+        """Seconds that the form is to wait between the last key and the click."""
+        return max(SUBMIT_WAIT_S, self.history.submit_wait_s)
 
 
 def parse(annotations: Mapping[str, str]) -> LoginRecord:
     """The record in a Lease's annotations; what makes no sense there counts as absent."""
     failed, lost = (annotations.get(name, "0") for name in (ANNOTATION_FAILED_LOGINS, ANNOTATION_LOST_TO_OTHERS))
+    parked, history = annotations.get(ANNOTATION_PARKED, ""), parse_history(annotations.get(ANNOTATION_HISTORY, ""))
+    if history.parked_since is not None and not parked:  # a person has cleared it
+        history = History(submit_wait_s=history.submit_wait_s)
     return LoginRecord(
         failed=int(failed) if failed.isdecimal() else 0,
         last_failure=annotations.get(ANNOTATION_LAST_FAILURE, ""),
         next_login=_moment(annotations.get(ANNOTATION_NEXT_LOGIN, "")),
-        parked=annotations.get(ANNOTATION_PARKED, ""),
+        parked=parked,
         lost_to_others=int(lost) if lost.isdecimal() else 0,
         session_open=_moment(annotations.get(ANNOTATION_SESSION_OPEN, "")),
+        user=annotations.get(ANNOTATION_USER, ""),
+        user_since=_moment(annotations.get(ANNOTATION_USER_SINCE, "")),
+        history=history,
     )
 
 
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+def of_user(record: LoginRecord, user: str, now: datetime) -> LoginRecord:
+    """The record as it counts for the user name with this digest."""
+    if record.user == user:
+        return record
+    known = record if not record.user else LoginRecord()
+    return replace(known, user=user, user_since=whole_second(now))
+
+
+def submitted(record: LoginRecord, now: datetime) -> LoginRecord:
+    """The record when a form is about to be sent: until a session streams, that was for nothing."""
+    recent = [one for one in record.history.tries if timedelta() <= now - one < DAY]
+    return _with(record, tries=(*recent, whole_second(now))[-MOST_TRIES:])
 
 
 def before_login(record: LoginRecord, *, now: datetime) -> LoginRecord:
@@ -72,9 +126,23 @@ def after_logout(record: LoginRecord) -> LoginRecord:
     return replace(record, session_open=None)
 
 
+def streamed(record: LoginRecord) -> LoginRecord:
+    """The record once a session streams: no login that led to it was for nothing."""
+    return _with(record, tries=())
+
+
 def after_login(record: LoginRecord) -> LoginRecord:
-    """The record after a login that succeeded; whether somebody takes that session, too, is not known yet."""
-    return LoginRecord(lost_to_others=record.lost_to_others, session_open=record.session_open)
+    """The record after a login that passed; whether somebody takes that session, too, is not known yet.
+
+    What the form had to wait is kept in part: a wrong password, meanwhile corrected, looks the same.
+    """
+    wait = min(KEPT_SUBMIT_WAIT_S, record.history.submit_wait_s)
+    return _begun_again(record, History(submit_wait_s=wait, tries=record.history.tries))
+
+
+def with_other_credentials(record: LoginRecord) -> LoginRecord:
+    """The record once the credentials have changed: nothing that was held against the others counts."""
+    return _begun_again(record, History(tries=record.history.tries))
 
 
 def after_loss_to_others(record: LoginRecord, *, now: datetime, lasted: timedelta, first: timedelta) -> LoginRecord:
@@ -84,19 +152,73 @@ def after_loss_to_others(record: LoginRecord, *, now: datetime, lasted: timedelt
     return replace(record, next_login=now + delay, lost_to_others=before + 1)
 
 
-def after_failure(record: LoginRecord, reason: Reason, text: str, *, now: datetime, most: int) -> LoginRecord:
-    """The record after a login that IB counts; ``most`` failures park the account."""
-    failed = record.failed + 1
-    parked = reason in PARKED_AT_ONCE or failed >= most
-    delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(failed - 1, 16))
-    return LoginRecord(
+def after_failure(
+    record: LoginRecord, reason: Reason, text: str, *, now: datetime, most: int, excused: bool = False
+) -> LoginRecord:
+    """The record after a login that led to nothing; ``most`` pieces of evidence park the account.
+
+    ``excused``: it says nothing about the account, since it happens to others alike, or during IB's maintenance.
+    """
+    before = record.history
+    in_a_row = before.in_a_row + 1 if before.reason == reason else 1
+    # A clock that was set back must not make everything the same piece.
+    again = before.counted_at is not None and timedelta() <= now - before.counted_at < PIECE
+    new_piece = reason in COUNTED and not excused and not again
+    failed = record.failed + new_piece
+    parks = not excused and reason in COUNTED and (reason in PARKED_AT_ONCE or failed >= most)
+    parked = reason.value if parks else record.parked
+    delays = _delays(reason, parked=bool(parked))
+    at = now + delays[min(in_a_row, len(delays)) - 1] if delays else None
+    wait = before.submit_wait_s
+    if reason is Reason.WRONG_CREDENTIALS:
+        wait = min(LONGEST_SUBMIT_WAIT_S, record.submit_wait_s + _SUBMIT_STEP_S)
+    history = msgspec.structs.replace(
+        before,
+        reason=reason.value,
+        in_a_row=in_a_row,
+        counted_at=whole_second(now) if new_piece else before.counted_at,
+        said=_said(before.said, text[:_TEXT_LIMIT], now),
+        parked_since=(before.parked_since or whole_second(now)) if parked else None,
+        try_again_at=whole_second(at) if parked and at is not None else None,
+        submit_wait_s=wait,
+    )
+    return replace(
+        record,
         failed=failed,
         last_failure=text[:_TEXT_LIMIT],
-        next_login=None if parked else now + delay,
-        parked=reason.value if parked else "",
-        lost_to_others=record.lost_to_others,
-        session_open=record.session_open,
+        next_login=None if parked else at,
+        parked=parked,
+        history=history,
     )
+
+
+def scheduled(record: LoginRecord, now: datetime) -> LoginRecord:
+    """A parked record that names no moment: an earlier version, or a person, wrote it."""
+    delays = WHILE_PARKED.get(record.parked, AFTER_UNKNOWN[-1:])
+    history = msgspec.structs.replace(
+        record.history,
+        parked_since=whole_second(now),
+        try_again_at=whole_second(now + delays[0]) if delays else None,
+    )
+    return replace(record, history=history)
+
+
+def may_log_in(record: LoginRecord, now: datetime) -> datetime | None:
+    """When the next form may be sent, if that is later than ``now``; a parked account waits for more than that."""
+    tries = [one for one in record.history.tries if now - one < DAY]
+    bounds = [record.next_login] if record.next_login is not None else []
+    if len(tries) >= MOST_TRIES:
+        bounds.append(tries[-MOST_TRIES] + DAY)
+    elif len(tries) in _APART:
+        bounds.append(tries[-1] + timedelta(minutes=_APART[len(tries)]))
+    latest = max(bounds, default=now)
+    return latest if latest > now else None
+
+
+def may_try_parked(record: LoginRecord, now: datetime) -> bool:
+    """Whether a parked account is to be tried again by itself."""
+    again = record.history.try_again_at
+    return again is not None and again <= now
 
 
 def as_annotations(record: LoginRecord) -> dict[str, str | None]:
@@ -109,8 +231,39 @@ def as_annotations(record: LoginRecord) -> dict[str, str | None]:
         ANNOTATION_PARKED: record.parked or None,
         ANNOTATION_LOST_TO_OTHERS: str(lost) if lost else None,
         ANNOTATION_SESSION_OPEN: _text(record.session_open),
+        ANNOTATION_USER: record.user or None,
+        ANNOTATION_USER_SINCE: _text(record.user_since),
+        ANNOTATION_HISTORY: written(record.history) or None,
     }
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _text(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="seconds") if moment is not None else None
+
+
+def _begun_again(record: LoginRecord, history: History) -> LoginRecord:
+    """Nothing is held against the account; whose it is, and what became of its sessions, stays."""
+    return replace(record, failed=0, last_failure="", next_login=None, parked="", history=history)
+
+
+def _delays(reason: Reason, *, parked: bool) -> Sequence[timedelta]:
+    if parked:
+        return WHILE_PARKED.get(reason, AFTER_UNKNOWN[-1:])
+    return AFTER_WRONG_CREDENTIALS if reason is Reason.WRONG_CREDENTIALS else AFTER_UNKNOWN
+
+
+def _said(before: Sequence[Said], text: str, now: datetime) -> tuple[Said, ...]:
+    others = [one for one in before if one.text != text]
+    return (*others, Said(at=whole_second(now), text=text))[-_TEXTS:]
+
+
+def _with(record: LoginRecord, *, tries: tuple[datetime, ...]) -> LoginRecord:
+    return replace(record, history=msgspec.structs.replace(record.history, tries=tries))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
 
@@ -21,9 +21,18 @@ _log: Final = Log(__name__)
 
 
 class Silence:
-    """``budget`` is this worker's; a penalty of its own is told once, one that is heard silences it."""
+    """``budget`` is this worker's; a penalty of its own is told once, one that is heard silences it. ``also`` is shown
+    each Lease that is read: it tells of more than penalties."""
 
-    def __init__(self, store: LeaseStore, lease: str, budget: Budget, node: str) -> None:
+    def __init__(
+        self,
+        store: LeaseStore,
+        lease: str,
+        budget: Budget,
+        node: str,
+        also: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> None:
+        self._also = also
         self._store = store
         self._lease = lease
         self._budget = budget
@@ -60,6 +69,7 @@ class Silence:
             if not isinstance(error, NotFound):
                 _log.warning("penalties not read", lease=self._lease, error=str(error))
             return
+        self._also(lease)
         now = datetime.now(UTC)
         silent = penalties.left(self._penalties(lease, now), self._addresses(), now).total_seconds()
         if silent > 0 and self._budget.hear(asyncio.get_running_loop().time(), silent):

@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,10 +16,10 @@ from typing import Final
 import msgspec
 
 from ibfeed_api.feed import Login
-from ibfeed_worker.login.page import Order, Outcome, Result, selectors
+from ibfeed_worker.login.page import SUBMIT_WAIT_S, Order, Outcome, Result, selectors
 from ibfeed_worker.processes import kill_tree
 
-_GRACE: Final = 25.0  # seconds beyond the login's own limit for browser start and end
+_GRACE: Final = 25.0  # seconds beyond the login's own limit for browser start and end, and for the leave to submit
 _PASSED_ON: Final = ("PATH", "LANG", "PYTHONPATH", "TZ")
 
 
@@ -28,12 +29,27 @@ class Browser:
     chromedriver: Path
 
 
+async def _granted() -> None:
+    """Whoever asks for no leave has it."""
+
+
 async def log_in(
-    browser: Browser, *, folder: Path, url: str, spki: str, username: str, password: str, login: Login, paper: bool
+    browser: Browser,
+    *,
+    folder: Path,
+    url: str,
+    spki: str,
+    username: str,
+    password: str,
+    login: Login,
+    paper: bool,
+    submit_wait_s: float = SUBMIT_WAIT_S,
+    may_submit: Callable[[], Awaitable[None]] = _granted,
 ) -> Result:
     """One attempt to log in; the browser's files are in ``folder`` and gone afterwards.
 
-    The credentials go through a pipe: no argument, variable or file ever holds them.
+    The credentials go through a pipe: no argument, variable or file ever holds them. ``may_submit`` is awaited when the
+    form is filled in and has waited, just before it is sent; if it raises, the form is not sent, and that is raised.
     """
     begun = time.monotonic()
     home = Path(tempfile.mkdtemp(prefix="login-", dir=folder))
@@ -45,18 +61,19 @@ async def log_in(
         selectors=selectors(login),
         paper=paper,
         timeout_s=login.timeout_seconds,
+        submit_wait_s=submit_wait_s,
         chromium=str(browser.chromium),
         chromedriver=str(browser.chromedriver),
         profile=str(home / "profile"),
     )
     try:
-        result = await _run(order, home)
+        result = await _run(order, home, may_submit)
         return msgspec.structs.replace(result, seconds=result.seconds or round(time.monotonic() - begun, 3))
     finally:
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
 
 
-async def _run(order: Order, home: Path) -> Result:
+async def _run(order: Order, home: Path, may_submit: Callable[[], Awaitable[None]]) -> Result:
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     # Selenium must never look for a driver on the net: both paths are given.
     environment |= {"HOME": str(home), "TMPDIR": str(home), "SE_OFFLINE": "true", "SE_AVOID_STATS": "true"}
@@ -71,14 +88,16 @@ async def _run(order: Order, home: Path) -> Result:
         start_new_session=True,
     )
     assert process.stdin is not None and process.stdout is not None  # noqa: S101 - both are pipes
-    limit = order.timeout_s + _GRACE
+    limit = order.timeout_s + order.submit_wait_s + _GRACE
     last = Result(outcome=Outcome.BROWSER_FAILED, text=f"the browser hung and was ended after {limit:g} s")
     try:
         async with asyncio.timeout(limit):
-            process.stdin.write(msgspec.json.encode(order))
-            process.stdin.close()
+            process.stdin.write(msgspec.json.encode(order) + b"\n")
             async for line in process.stdout:
                 last = msgspec.json.decode(line, type=Result)
+                if last.typed:
+                    await may_submit()
+                    process.stdin.write(b"\n")
             code = await process.wait()
     except TimeoutError:
         return last

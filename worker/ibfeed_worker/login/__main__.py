@@ -1,6 +1,7 @@
 """``python -m ibfeed_worker.login``: an Order as JSON on stdin, Results on stdout, one line each: the last one counts.
 
-Nothing goes anywhere else.
+After a Result with ``typed`` it waits for a second line on stdin, which is leave to send the form. Nothing goes
+anywhere else.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from ibfeed_worker.processes import adopt_orphans, harden
 def main() -> int:
     harden()
     adopt_orphans()  # Chromium's helpers outlive their parents for a moment; whoever ends us finds them below us
-    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
 
     from ibfeed_worker.login.browser import log_in  # selenium takes a while to load: not before the order is safe
 
-    _tell(log_in(order, _tell))
+    _tell(log_in(order, _tell, _may_submit))
     return 0
+
+
+def _may_submit() -> bool:
+    return bool(sys.stdin.buffer.readline())
 
 
 def _tell(result: Result) -> None:

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
-from selenium.common.exceptions import TimeoutException, WebDriverException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    StaleElementReferenceException,
+    TimeoutException,
+    WebDriverException,
+)
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from ibfeed_worker.login.page import Order, Outcome, Result, Seen, judge
+from ibfeed_worker.login.page import (
+    INTERSTITIALS,
+    PASSED_AT_MOST,
+    Order,
+    Outcome,
+    Result,
+    Seen,
+    came_again,
+    judge,
+    unanswered,
+)
 
 _FIND_LIMIT: Final = 15.0  # seconds for the form to appear on a page that has loaded
 _LOOK_EVERY: Final = 0.1
+_PASS_WAIT: Final = 1.0  # seconds before the button of a page in between is clicked: it moves in
+_PASS_LIMIT: Final = 5.0  # seconds for that page to go
 _FLAGS: Final = (
     "--headless=new",
     "--no-sandbox",  # the pod's seccomp profile and user forbid what the sandbox needs
@@ -37,14 +56,23 @@ _FLAGS: Final = (
 )
 # One round trip for each look. Hidden templates of error blocks are on the page from the start: the visible count.
 _LOOK: Final = """
-const [error, factor] = arguments;
+const [error, factor, password, known] = arguments;
 const visible = (e) => e.getClientRects().length > 0 && getComputedStyle(e).visibility !== 'hidden';
 const outermost = (e, _, found) => !found.some((other) => other !== e && other.contains(e));
-const all = (css) => Array.from(document.querySelectorAll(css)).filter(visible).filter(outermost);
+const shown = (css) => Array.from(document.querySelectorAll(css)).filter(visible);
+const all = (css) => shown(css).filter(outermost);
+const label = (e) => (e.innerText || e.value || '').trim().replace(/\\s+/g, ' ');
+const leads = (one) => shown(one.css).find((e) => !one.label || label(e).toLowerCase() === one.label);
+const between = known.findIndex(leads);
+window.ibfeedLeadsOn = between < 0 ? null : leads(known[between]);
 return {
   body: (document.body ? document.body.innerText : '').slice(0, 4000),
   errors: all(error).map((e) => e.innerText.trim()).filter((t) => t),
   second_factor: all(factor).length > 0,
+  form: shown(password).length > 0,
+  between: between < 0 ? null : between,
+  heading: label(shown('h1, h2, h3')[0] || {}),
+  buttons: shown('button, a.btn, input[type=submit]').map(label).filter((t) => t).slice(0, 6),
 };
 """
 
@@ -53,9 +81,14 @@ class _Missing(Exception):
     """An element of the form is not on the page."""
 
 
-def log_in(order: Order, tell: Callable[[Result], None]) -> Result:
+class _Withdrawn(Exception):
+    """There is no leave to send the form any more."""
+
+
+def log_in(order: Order, tell: Callable[[Result], None], may_submit: Callable[[], bool]) -> Result:
     """One attempt; never raises what a page or a browser can cause, and never repeats what was typed.
 
+    ``may_submit`` waits for the leave to send the form; False: there will be none.
     ``tell`` hears what it comes to if nothing follows: the driver's own time limit is not always kept (Chromium of
     Debian 12, one page of about eight that never comes), and its call then never returns.
     """
@@ -65,7 +98,9 @@ def log_in(order: Order, tell: Callable[[Result], None]) -> Result:
     except WebDriverException as error:
         return Result(outcome=Outcome.BROWSER_FAILED, text=_first_line(error), seconds=time.monotonic() - begun)
     try:
-        result = _attempt(driver, order, tell, deadline=begun + order.timeout_s)
+        result = _attempt(driver, order, tell, may_submit, deadline=begun + order.timeout_s)
+    except _Withdrawn:
+        result = Result(outcome=Outcome.BROWSER_FAILED, text="the login was withdrawn before the form was sent")
     except WebDriverException as error:
         result = Result(outcome=Outcome.BROWSER_FAILED, text=_first_line(error))
     finally:
@@ -85,7 +120,9 @@ def _start(order: Order) -> Chrome:
     return Chrome(options=options, service=Service(order.chromedriver, log_output=subprocess.DEVNULL))
 
 
-def _attempt(driver: Chrome, order: Order, tell: Callable[[Result], None], *, deadline: float) -> Result:
+def _attempt(
+    driver: Chrome, order: Order, tell: Callable[[Result], None], may_submit: Callable[[], bool], *, deadline: float
+) -> Result:
     left = max(1.0, deadline - time.monotonic())
     driver.set_page_load_timeout(left)
     tell(Result(outcome=Outcome.PAGE_UNREACHABLE, text="the login page did not load, and the browser hung over it"))
@@ -103,17 +140,58 @@ def _attempt(driver: Chrome, order: Order, tell: Callable[[Result], None], *, de
         return Result(outcome=Outcome.PAGE_UNREACHABLE, text=f"the login page answered HTTP {status}")
     try:
         _fill(driver, order, deadline=min(deadline, time.monotonic() + _FIND_LIMIT))
+        filled = time.monotonic()
+        time.sleep(order.submit_wait_s)
+        tell(Result(outcome=Outcome.BROWSER_FAILED, text="the browser hung over the filled login form", typed=True))
+        if not may_submit():
+            raise _Withdrawn
+        _submit(driver, order)
     except _Missing as missing:
         return Result(
             outcome=Outcome.PAGE_CHANGED,
             text=f"found no {missing} on the login page ({driver.title.strip()[:60] or 'no title'})",
         )
+    tell(Result(outcome=Outcome.BROWSER_FAILED, text="the browser hung after the login form was sent"))
+    return _answer(driver, order, deadline=deadline + time.monotonic() - filled)
+
+
+def _answer(driver: Chrome, order: Order, *, deadline: float) -> Result:
+    """What the page says to the form; pages in between that are known are passed."""
+    passed: Counter[int] = Counter()
+    seen = Seen()
     while time.monotonic() < deadline:
-        result = judge(_look(driver, order))
-        if result is not None:
+        seen = _look(driver, order)
+        if (result := judge(seen)) is not None:
             return result
+        if seen.between is not None:
+            if passed[seen.between] == PASSED_AT_MOST:
+                return came_again(seen.between)
+            passed[seen.between] += 1
+            _pass(driver)
         time.sleep(_LOOK_EVERY)
-    return Result(outcome=Outcome.TIMED_OUT, text=f"no answer to the login form within {order.timeout_s:g} s")
+    return unanswered(seen, order.timeout_s)
+
+
+def _pass(driver: Chrome) -> None:
+    """Click the button that the last look has found to lead on, and wait until the page has gone."""
+    with contextlib.suppress(StaleElementReferenceException):  # it has gone by itself
+        button: WebElement | None = driver.execute_script("return window.ibfeedLeadsOn")
+        if button is None:
+            return
+        time.sleep(_PASS_WAIT)
+        _click(driver, button)
+        until = time.monotonic() + _PASS_LIMIT
+        while time.monotonic() < until:
+            button.is_enabled()  # raises once its page has gone
+            time.sleep(_LOOK_EVERY)
+
+
+def _click(driver: Chrome, element: WebElement) -> None:
+    """Click, through a banner that lies over it if need be: what the banner asks is not ours to answer."""
+    try:
+        element.click()
+    except ElementClickInterceptedException:
+        driver.execute_script("arguments[0].click()", element)
 
 
 def _http_status(driver: Chrome) -> int:
@@ -126,10 +204,16 @@ def _fill(driver: Chrome, order: Order, *, deadline: float) -> None:
     if order.paper:
         _switch_to_paper(driver, chosen.paper_toggle)
     password = _find(driver, "password field", chosen.password, deadline)
-    submit = _find(driver, "login button", chosen.submit, deadline)
+    _find(driver, "login button", chosen.submit, deadline)
     username.send_keys(order.username)
     password.send_keys(order.password)
-    submit.click()
+
+
+def _submit(driver: Chrome, order: Order) -> None:
+    """The button is looked for again: while the form waited, the page may have drawn it again."""
+    chosen, now = order.selectors, time.monotonic()
+    _find(driver, "password field", chosen.password, now)
+    _click(driver, _find(driver, "login button", chosen.submit, now))
 
 
 def _find(driver: Chrome, what: str, selector: str, deadline: float) -> WebElement:
@@ -146,13 +230,14 @@ def _switch_to_paper(driver: Chrome, selector: str) -> None:
     for label in driver.find_elements(By.CSS_SELECTOR, selector):
         box = driver.find_elements(By.ID, label.get_attribute("for") or "")
         if label.is_displayed() and not (box and box[0].is_selected()):
-            label.click()
+            _click(driver, label)
         return
 
 
 def _look(driver: Chrome, order: Order) -> Seen:
+    chosen, known = order.selectors, [msgspec.structs.asdict(one) for one in INTERSTITIALS]
     try:
-        found: Any = driver.execute_script(_LOOK, order.selectors.error, order.selectors.second_factor)
+        found: Any = driver.execute_script(_LOOK, chosen.error, chosen.second_factor, chosen.password, known)
     except WebDriverException:  # the page is being replaced; the next look sees the new one
         return Seen()
     return msgspec.convert(found, Seen)

@@ -15,10 +15,13 @@ from ibfeed_api.feed import Login
 from ibfeed_api.names import Reason
 
 SUCCESS: Final = "Client login succeeds"
+# A form that is sent at once after typing is answered like a wrong password (public reports; others wait as long).
+SUBMIT_WAIT_S: Final = 5.0
 _WRONG_CREDENTIALS: Final = ("invalid username password", "invalid username or password", "invalid credentials")
 _WRONG_MODE: Final = ("please select the correct login mode",)
 _LOCKED: Final = ("locked", "too many failed", "has been disabled")
 _TEXT_LIMIT: Final = 200
+_LABEL_LIMIT: Final = 60
 
 
 class Selectors(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +47,25 @@ def selectors(configured: Login) -> Selectors:
     return Selectors(**given)
 
 
+class Interstitial(msgspec.Struct, frozen=True, kw_only=True):
+    """A page that may come between the password and the login, and the button that leads on without harm.
+
+    The button is the first visible element of ``css``, with exactly this ``label`` (in small letters) if there is one.
+    """
+
+    name: str
+    css: str
+    label: str = ""
+
+
+# Nothing that agrees to anything in the owner's name belongs here.
+INTERSTITIALS: Final = (
+    Interstitial(name="the IB Key advertisement", css=".ibkey-promo-skip"),
+    Interstitial(name="the notice to be understood", css="button, a.btn, input[type='submit']", label="i understand"),
+)
+PASSED_AT_MOST: Final = 2  # times in one login; one that comes again is not the one that is known
+
+
 class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     WRONG_CREDENTIALS = "wrong credentials"
@@ -52,12 +74,12 @@ class Outcome(StrEnum):
     SECOND_FACTOR = "second factor"
     REFUSED = "refused"  # an error text that we don't know
     PAGE_CHANGED = "page changed"
+    UNKNOWN_PAGE = "unknown page"  # after the password, and not passed
     TIMED_OUT = "timed out"  # the page took the form and never answered
     PAGE_UNREACHABLE = "page unreachable"
     BROWSER_FAILED = "browser failed"
 
 
-# BROWSER_FAILED and TIMED_OUT say nothing about the account, nor do the page's troubles: none of them counts.
 REASONS: Final = {
     Outcome.WRONG_CREDENTIALS: Reason.WRONG_CREDENTIALS,
     Outcome.WRONG_MODE: Reason.WRONG_MODE,
@@ -65,6 +87,7 @@ REASONS: Final = {
     Outcome.SECOND_FACTOR: Reason.SECOND_FACTOR,
     Outcome.REFUSED: Reason.LOGIN_FAILED,
     Outcome.PAGE_CHANGED: Reason.LOGIN_PAGE_CHANGED,
+    Outcome.UNKNOWN_PAGE: Reason.LOGIN_PAGE_UNKNOWN,
     Outcome.TIMED_OUT: Reason.LOGIN_TIMEOUT,
     Outcome.PAGE_UNREACHABLE: Reason.UPSTREAM_UNREACHABLE,
     Outcome.BROWSER_FAILED: Reason.BROWSER_FAILED,
@@ -80,7 +103,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     password: str
     selectors: Selectors
     paper: bool  # switch the page to paper trading where it has the switch
-    timeout_s: float
+    timeout_s: float  # for the page and its answer
+    submit_wait_s: float = SUBMIT_WAIT_S  # between the last key and the click, beside that
     chromium: str
     chromedriver: str
     profile: str  # an empty folder
@@ -95,6 +119,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     text: str = ""
     seconds: float = 0.0
+    typed: bool = False  # the form is filled in, and waits for leave to be sent
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +128,10 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     body: str = ""  # visible text, at most some thousand characters
     errors: tuple[str, ...] = ()  # texts of the visible error elements
     second_factor: bool = False
+    form: bool = False  # a password can be typed in
+    between: int | None = None  # place in INTERSTITIALS of the page that this is
+    heading: str = ""
+    buttons: tuple[str, ...] = ()
 
 
 def judge(seen: Seen) -> Result | None:
@@ -114,6 +143,23 @@ def judge(seen: Seen) -> Result | None:
     if seen.second_factor:
         return Result(outcome=Outcome.SECOND_FACTOR, text="the login asks for a second factor")
     return None
+
+
+def unanswered(seen: Seen, limit_s: float) -> Result:
+    """What it comes to when the page has not answered in time. ``seen``: the last look."""
+    if seen.form or not (seen.heading or seen.buttons):
+        return Result(outcome=Outcome.TIMED_OUT, text=f"no answer to the login form within {limit_s:g} s")
+    heading = f'"{seen.heading[:_LABEL_LIMIT]}"' if seen.heading else "one without a heading"
+    buttons = "".join(f" [{label[:_LABEL_LIMIT]}]" for label in seen.buttons[:4])
+    text = f"after the password came a page that is not known here: {heading}{buttons}; log in by hand and answer it"
+    return Result(outcome=Outcome.UNKNOWN_PAGE, text=text)
+
+
+def came_again(between: int) -> Result:
+    """A page that is known was passed, and came again and again."""
+    name = INTERSTITIALS[between].name
+    text = f"{name} came again after it was passed {PASSED_AT_MOST} times; log in by hand and answer it"
+    return Result(outcome=Outcome.UNKNOWN_PAGE, text=text)
 
 
 def _kind(text: str) -> Outcome:

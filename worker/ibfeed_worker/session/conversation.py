@@ -34,8 +34,8 @@ _CALLS_AFTER_LOGIN: Final = 5
 _CALLS_TO_OPEN: Final = 4
 _UNKNOWN_AGAIN_S: Final = 60.0  # until the next login after one whose session IB did not come to know
 TAKEN: Final = (
-    "somebody else has logged in with this account's user (TWS, the phone, the portal) and has the market data; "
-    "staying logged out. Log out there, give the feed an account of its own, or set accounts.compete"
+    "another session has this account's user (TWS, the phone, the portal, or another installation) and its market data;"
+    " staying logged out. End it there, give the feed an account of its own, or set accounts.compete"
 )
 TAKING_BACK: Final = (
     "somebody else has logged in with this account's user (TWS, the phone, the portal); taking the session back, as "

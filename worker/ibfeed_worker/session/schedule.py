@@ -25,8 +25,12 @@ _WATCHED: Final = timedelta(minutes=10)  # before ``ssoExpires`` is believed to 
 # Sources say midnight, and 01:00: the window covers both.
 _BEGINS: Final = time(23, 45)
 _ENDS: Final = time(1, 15)
+_NEW_YORK: Final = ZoneInfo("America/New_York")
+# IB's weekend, for all regions: its status page has Friday 23:00 to Saturday 03:00, the Web API's documents Saturday
+# evening. Each by weekday (Monday is 0) and hour of its begin, and how long it lasts.
+_MAINTENANCE: Final = ((4, time(23), timedelta(hours=4)), (5, time(18), timedelta(hours=9)))
 _ZONES: Final = {
-    Region.AMERICA: ZoneInfo("America/New_York"),
+    Region.AMERICA: _NEW_YORK,
     Region.EUROPE: ZoneInfo("Europe/Zurich"),
     Region.ASIA: ZoneInfo("Asia/Hong_Kong"),
 }
@@ -84,6 +88,17 @@ def reset_window(region: Region, after: datetime) -> Window:
         if ends > after:
             return Window(begins, ends)
         day += timedelta(days=1)
+
+
+def refuses_all(region: Region, now: datetime) -> Window | None:
+    """IB's daily reset or weekend maintenance, if it goes on at ``now``: a refusal says nothing of an account then."""
+    today = now.astimezone(_NEW_YORK).date()
+    windows = [reset_window(region, now)]
+    for weekday, begins, lasts in _MAINTENANCE:
+        day = today - timedelta(days=(today.weekday() - weekday) % 7)
+        begun = datetime.combine(day, begins, _NEW_YORK).astimezone(UTC)
+        windows.append(Window(begun, begun + lasts))
+    return max((window for window in windows if now in window), key=lambda window: window.ends, default=None)
 
 
 def place(account: int) -> float:

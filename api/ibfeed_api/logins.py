@@ -1,0 +1,93 @@
+"""What the Leases remember of logins, beside the plain annotations: JSON that operator and workers both read.
+
+An account's Lease has a ``History``, that of a source's logins a list of ``PageTrouble``. What makes no sense there
+counts as absent: people edit annotations.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+COMMON_FROM: Final = 2  # accounts that fail with one reason, with no login in between that passed: it is the page
+
+
+class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    pass
+
+
+class Said(_Base, frozen=True, kw_only=True):
+    """What IB's page said, and when it said so last."""
+
+    at: datetime
+    text: str
+
+
+class History(_Base, frozen=True, kw_only=True):
+    """What is known of an account's logins. All times are the workers' own, with their zone.
+
+    It is about one user: another user name at the same index begins a new one.
+    """
+
+    reason: str = ""  # a Reason: of the latest failure
+    in_a_row: int = 0  # failures with that reason, with no login in between that passed
+    counted_at: datetime | None = None  # when the latest piece of evidence against the account began
+    said: tuple[Said, ...] = ()  # the latest texts that differ
+    parked_since: datetime | None = None
+    try_again_at: datetime | None = None  # of a parked account; None: only a person, or other credentials, can help
+    tries: tuple[datetime, ...] = ()  # forms sent within a day that led to no stream
+    submit_wait_s: float = 0.0  # that was needed, or is to be tried, between typing and sending; 0: the usual one
+
+
+class PageTrouble(_Base, frozen=True, kw_only=True):
+    """The login page failed with the same reason, and no login of the source has passed since.
+
+    Of one account it is a suspicion. ``settings``: of the login, as the workers had them that met it; a worker with
+    others is not meant. ``ended``: a login passed; what was held against the accounts meanwhile is void.
+    """
+
+    reason: str
+    text: str
+    since: datetime
+    accounts: dict[int, datetime]  # index: when it failed last
+    settings: str = ""
+    probes: int = 0
+    next_probe: datetime | None = None  # None: none is made until a person ends the trouble
+    ended: datetime | None = None
+
+    @property
+    def common(self) -> bool:
+        """Whether it is the page's, and still goes on."""
+        return len(self.accounts) >= COMMON_FROM and self.ended is None
+
+
+def parse_history(text: str) -> History:
+    try:
+        found = msgspec.json.decode(text or "{}", type=History)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return History()
+    times = (found.counted_at, found.parked_since, found.try_again_at, *found.tries, *(one.at for one in found.said))
+    return found if _zoned(*times) else History()
+
+
+def parse_troubles(text: str) -> tuple[PageTrouble, ...]:
+    try:
+        found = msgspec.json.decode(text or "[]", type=tuple[PageTrouble, ...])
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return ()
+    return tuple(one for one in found if _zoned(one.since, one.next_probe, one.ended, *one.accounts.values()))
+
+
+def written(value: History | tuple[PageTrouble, ...]) -> str:
+    """As an annotation; empty: there is nothing to write."""
+    return "" if value in (History(), ()) else msgspec.json.encode(value).decode()
+
+
+def whole_second(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def _zoned(*times: datetime | None) -> bool:
+    return all(time is None or time.tzinfo is not None for time in times)
