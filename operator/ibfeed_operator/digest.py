@@ -36,4 +36,5 @@ def of_shard(shard: Shard) -> object:
 
 
 def of_lease(lease: AccountLease) -> object:
-    return (lease.holder, lease.failed, lease.last_failure, lease.parked, lease.next_login)
+    told = (lease.failed, lease.last_failure, lease.parked, lease.next_login, lease.history.try_again_at)
+    return (lease.holder, *told, lease.user, lease.troubles)

@@ -15,6 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from ibfeed_api.feed import FeedSpec
+from ibfeed_api.logins import History, PageTrouble
 from ibfeed_api.shard import ShardSpec, ShardStatus
 from ibfeed_operator.feed_status import FeedStatus
 
@@ -127,7 +128,7 @@ class Pod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountLease:
-    """The Lease of one account.
+    """The Lease of one account, or (``index`` -1) of the source's logins.
 
     ``renew_seen_age_s``: seconds since the operator itself last saw the Lease change (its own monotonic clock, never
     the holder's timestamps); 0.0 when it is seen for the first time.
@@ -142,6 +143,10 @@ class AccountLease:
     last_failure: str = ""
     parked: str = ""  # the reason, empty: not parked
     next_login: datetime | None = None
+    history: History = field(default_factory=History)
+    user: str = ""  # digest of the user name; empty: no worker has told
+    user_since: datetime | None = None
+    troubles: tuple[PageTrouble, ...] = ()  # of the Lease of the source's logins
     resource_version: str = ""
 
 
@@ -181,6 +186,7 @@ class Worker:
     pod: Pod | None = None
     lease: AccountLease | None = None
     obstacle: str = ""
+    rival: str = ""  # namespace and name of another worker whose account has the same user
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +243,7 @@ class Situation:
     image: str = ""  # that the workers should run
     workers: tuple[Worker, ...] = ()
     leases: tuple[AccountLease, ...] = ()
+    elsewhere: Mapping[int, str] = field(default_factory=dict)  # index -> why another namespace keeps it from us
     unassigned: tuple[Unassigned, ...] = ()
     placement: Placement = field(default_factory=Placement)
     unmet: Mapping[int, PinTrouble] = field(default_factory=dict)  # conid -> why it is not where it is pinned to

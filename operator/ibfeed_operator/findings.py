@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from ibfeed_api.logins import PageTrouble
 from ibfeed_api.names import Condition, ContractState, Reason, shard_name
 from ibfeed_operator.conditions import FALSE, TRUE, UNKNOWN, Finding, Truth, listed, plural
 from ibfeed_operator.coverage import Coverage, why_not
 from ibfeed_operator.facts import Contract, PinTrouble, RootProblem, RootTrouble, Situation, UnassignedReason, Worker
-from ibfeed_operator.troubles import ACCOUNT_REASONS, Trouble, grouped, parked_text, trouble_of
+from ibfeed_operator.troubles import (
+    ACCOUNT_REASONS,
+    Trouble,
+    grouped,
+    page_trouble_text,
+    parked_text,
+    refused_text,
+    trouble_of,
+)
 
 
 def findings(situation: Situation, coverage: Coverage) -> tuple[Finding, ...]:
@@ -285,6 +294,11 @@ def _accounts(situation: Situation) -> Finding:
     if without and not feed.spec.suspend:
         return finding(Reason.TOO_FEW_ACCOUNTS, [_too_few_text(situation, without), *parked_texts])
     failing = [(name, trouble) for name, trouble in troubles(situation) if trouble.reason in ACCOUNT_REASONS]
+    common = _page_trouble(situation)
+    if failing and common is not None:
+        text = page_trouble_text(common, accounts, feed.namespace)
+        others = [one for one in failing if one[1].reason is not Reason.LOGIN_PAGE_TROUBLE]
+        return finding(Reason.LOGIN_PAGE_TROUBLE, [text, *grouped(others), *parked_texts])
     if failing:
         return finding(failing[0][1].reason, [*grouped(failing), *parked_texts])
     if parked_texts:
@@ -296,7 +310,17 @@ def _accounts(situation: Situation) -> Finding:
     message = f"{holding} of {plural(feed.spec.workers, 'worker')} hold an account"
     if holding < feed.spec.workers:
         return Finding(Condition.ACCOUNTS_AVAILABLE, UNKNOWN, Reason.PROGRESSING, message)
+    had = {worker.shard.spec.account.index for worker in workers if worker.shard and worker.shard.spec.account}
+    spare = [lease for lease in situation.leases if lease.index in accounts.indices and lease.index not in had]
+    message = "; ".join([message, *(refused_text(lease) for lease in spare if lease.failed and not lease.parked)])
     return Finding(Condition.ACCOUNTS_AVAILABLE, TRUE, Reason.ACCOUNTS_LEASED, message)
+
+
+def _page_trouble(situation: Situation) -> PageTrouble | None:
+    """What the login page does to several accounts alike, as far as this feed's logins are like theirs."""
+    settings = situation.feed.spec.for_worker.login_settings
+    found = (trouble for lease in situation.leases for trouble in lease.troubles)
+    return next((trouble for trouble in found if trouble.common and trouble.settings == settings), None)
 
 
 def _holds(worker: Worker) -> bool:
@@ -313,6 +337,7 @@ def _too_few_text(situation: Situation, without: Sequence[str]) -> str:
         for lease in situation.leases
         if lease.index in accounts.indices and lease.holder and lease.holder.rsplit("_", 1)[0] not in own
     ]
+    elsewhere += [f"account {index} is {where}" for index, where in sorted(situation.elsewhere.items())]
     used = f" ({listed(elsewhere)})" if elsewhere else ""
     return (
         f"no account is left for {listed(without)}: the source {accounts.source} offers"

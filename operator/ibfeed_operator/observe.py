@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from ibfeed_api import names
+from ibfeed_api.feed import is_vault
+from ibfeed_operator.claims import Claim, Claims
 from ibfeed_operator.cluster import Cluster, NotFound, collection
 from ibfeed_operator.facts import AccountLease, Feed, Pod, Shard
 from ibfeed_operator.feed_status import FeedStatus
 from ibfeed_operator.follow import Follower
-from ibfeed_operator.liveness import LeaseObserver
+from ibfeed_operator.liveness import LEASE_EXPIRY_S, LeaseObserver
 from ibfeed_operator.mirror import Change
 from ibfeed_operator.read import Invalid, Named, read_feed, read_lease, read_pod, read_shard
 from ibfeed_operator.status import manifest
@@ -30,7 +33,8 @@ _PODS_FRESH_S: Final = 5.0
 class World:
     """Everything of one feed at (almost) one moment.
 
-    ``taken``: account indices that other feeds' shards have on this feed's source. ``leases``: all of the source.
+    ``taken``: account indices that other feeds' shards have on this feed's source in its namespace. ``leases``: all of
+    the source, there. ``claims``: those of all namespaces on the same accounts.
     """
 
     feed: Feed
@@ -38,6 +42,7 @@ class World:
     pods: tuple[Pod, ...]
     leases: tuple[AccountLease, ...]
     taken: frozenset[int]
+    claims: Claims = field(default_factory=Claims)
 
 
 def feeds_path(namespace: str | None) -> str:
@@ -82,12 +87,15 @@ class Views:
             for follower in (self.shards, self.pods, self.leases):
                 group.create_task(follower.run())
 
-    def accounts(self, namespace: str | None = None) -> list[tuple[str, AccountLease]]:
-        """Every account's Lease with its namespace and its age."""
+    def accounts(
+        self, namespace: str | None = None, wanted: Callable[[AccountLease], bool] = lambda _: True
+    ) -> list[tuple[str, AccountLease]]:
+        """Every account's Lease that is wanted, with its namespace and its age."""
         now = min(time.monotonic(), self.leases.heard_at)
         return [
             (key[0], replace(lease, renew_seen_age_s=self.ages.age(*key, lease.resource_version, now)))
             for key, lease in self.leases.values(namespace)
+            if wanted(lease)
         ]
 
     def _age(self, change: Change[AccountLease]) -> None:
@@ -98,7 +106,7 @@ class Views:
             self.ages.age(*change.key, change.after.resource_version, time.monotonic())
 
 
-async def observe(cluster: Cluster, views: Views, namespace: str, name: str) -> World | Invalid | None:
+async def observe(cluster: Cluster, views: Views, namespace: str, name: str, now: datetime) -> World | Invalid | None:
     """Read a feed and all that belongs to it; None if there is no such feed (any more)."""
     try:
         raw_feed, _ = await asyncio.gather(cluster.get(feed_path(namespace, name)), views.fresh())
@@ -110,14 +118,66 @@ async def observe(cluster: Cluster, views: Views, namespace: str, name: str) -> 
     source = feed.spec.accounts.source
     shards = [shard for _, shard in views.shards.values(namespace)]
     pods = (pod for _, pod in views.pods.values(namespace) if pod.feed == name)
-    accounts = (account for _, account in views.accounts(namespace) if account.source == source)
+    accounts = [account for _, account in views.accounts(namespace, lambda account: account.source == source)]
     return World(
         feed=feed,
         shards=tuple(sorted((shard for shard in shards if shard.spec.feed == name), key=lambda shard: shard.worker)),
         pods=tuple(sorted(pods, key=lambda pod: pod.worker)),
         leases=tuple(sorted(accounts, key=lambda account: account.index)),
         taken=_taken(shards, source, but=name),
+        claims=claims_on(views, namespace, source, accounts, now),
     )
+
+
+def claims_on(views: Views, namespace: str, source: str, accounts: Iterable[AccountLease], now: datetime) -> Claims:
+    """What of all namespaces that are followed concerns the accounts of a source: see ``claims.py``."""
+    own = {account.index: account for account in accounts}
+    vault = source if is_vault(source) else ""
+    users = {account.user: account.index for account in own.values() if account.user}
+    found: list[Claim] = []
+    for (where, name), shard in views.shards.values():
+        if (account := shard.spec.account) is None:
+            continue
+        lease = views.leases.value((where, account.lease))
+        user = lease.user if lease is not None else ""
+        of_vault = account.source if is_vault(account.source) else ""
+        if not (vault and of_vault == vault) and user not in users:
+            continue
+        found.append(
+            Claim(
+                worker=f"{where}/{name}",
+                lease=f"{where}/{account.lease}",
+                index=account.index,
+                vault=of_vault,
+                user=user,
+                since=lease.user_since if lease is not None else None,
+                denied=bool(account.used_by),
+            )
+        )
+
+    def is_of_vault(lease: AccountLease) -> bool:
+        return bool(vault) and lease.source == vault and lease.index >= 0
+
+    claimed = {claim.lease for claim in found}
+    parked: dict[int, str] = {}
+    for where, lease in views.accounts(wanted=lambda lease: is_of_vault(lease) or lease.user in users):
+        key = f"{where}/{lease.name}"
+        # A worker that is on its way out has the account for as long as it holds the Lease.
+        if lease.holder and lease.renew_seen_age_s < LEASE_EXPIRY_S and key not in claimed:
+            found.append(
+                Claim(
+                    worker=f"{where}/{lease.holder.rsplit('_', 1)[0]}",
+                    lease=key,
+                    index=lease.index,
+                    vault=lease.source if is_vault(lease.source) else "",
+                    user=lease.user,
+                    since=lease.user_since,
+                )
+            )
+        again = lease.history.try_again_at
+        if where != namespace and lease.parked and (again is None or again > now):
+            parked[lease.index if is_of_vault(lease) else users[lease.user]] = where
+    return Claims(all=tuple(found), parked=parked)
 
 
 async def feed_names(cluster: Cluster, namespace: str) -> list[tuple[str, str]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 
 from ibfeed_api import names
 from ibfeed_api.feed import FeedSpec
+from ibfeed_api.logins import parse_history, parse_troubles
 from ibfeed_api.shard import ShardSpec, ShardStatus
 from ibfeed_operator.facts import AccountLease, Feed, Owner, Pod, Shard
 from ibfeed_operator.feed_status import FeedStatus
@@ -248,6 +249,10 @@ def read_lease(raw: bytes | msgspec.Raw) -> AccountLease:
         last_failure=meta.annotations.get(names.ANNOTATION_LAST_FAILURE, ""),
         parked=meta.annotations.get(names.ANNOTATION_PARKED, ""),
         next_login=_date(meta.annotations.get(names.ANNOTATION_NEXT_LOGIN)),
+        history=parse_history(meta.annotations.get(names.ANNOTATION_HISTORY, "")),
+        user=meta.annotations.get(names.ANNOTATION_USER, ""),
+        user_since=_date(meta.annotations.get(names.ANNOTATION_USER_SINCE)),
+        troubles=parse_troubles(meta.annotations.get(names.ANNOTATION_PAGE_TROUBLE, "")),
         resource_version=meta.resource_version,
     )
 
@@ -274,6 +279,7 @@ def _count(text: str | None) -> int:
 
 def _date(text: str | None) -> datetime | None:
     try:
-        return datetime.fromisoformat(text) if text else None
+        found = datetime.fromisoformat(text) if text else None
     except ValueError:
         return None
+    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found

@@ -47,7 +47,8 @@ class Reconciler:
         Raises Conflict or NotFound if somebody wrote or deleted meanwhile (look again), any other ClusterError if the
         API server refused; of the latter the status tells once it lasts.
         """
-        world = await observe(self._shared.cluster, self._shared.views, self._namespace, self._name)
+        shared = self._shared
+        world = await observe(shared.cluster, shared.views, self._namespace, self._name, shared.clock())
         if world is None:
             return None
         if isinstance(world, Invalid):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from ibfeed_api import names
 from ibfeed_api.feed import Accounts
+from ibfeed_api.logins import PageTrouble
 from ibfeed_api.names import Reason, Session
 from ibfeed_operator.conditions import listed
 from ibfeed_operator.facts import AccountLease, Feed, Health, Pod, Worker
@@ -23,6 +25,10 @@ ACCOUNT_REASONS: Final = frozenset(
         Reason.ACCOUNT_HELD,
         Reason.SECOND_FACTOR,
         Reason.NOT_PAPER,
+        Reason.LOGIN_TIMEOUT,
+        Reason.LOGIN_PAGE_CHANGED,
+        Reason.LOGIN_PAGE_UNKNOWN,
+        Reason.LOGIN_PAGE_TROUBLE,
         Reason.COMPETING,
         Reason.CREDENTIALS_MISSING,
         Reason.SECRET_MISSING,
@@ -103,6 +109,8 @@ def trouble_of(worker: Worker, feed: Feed) -> Trouble | None:
     reason = _REASONS.get(status.reason, Reason.PROGRESSING)
     text = status.message or _PROGRESS.get(status.session) or f"{status.session} ({status.reason or 'no reason given'})"
     severe = status.session in (Session.BACKING_OFF, Session.PARKED) or reason in ACCOUNT_REASONS
+    if reason is Reason.COMPETING and worker.rival:
+        text = f"{text}; worker {worker.rival} has an account with the same user: give one of them another"
     return Trouble(reason, text, severe=severe)
 
 
@@ -153,14 +161,42 @@ def credentials_place(accounts: Accounts, index: int) -> str:
     return f"username-{index} and password-{index} in Secret {accounts.source}"
 
 
+def page_trouble_text(trouble: PageTrouble, accounts: Accounts, namespace: str) -> str:
+    """What to do about a login page that fails for several accounts alike."""
+    when = f"; the next try is at {_moment(trouble.next_probe)}" if trouble.next_probe else ""
+    return (
+        f"IB's login page fails for accounts {', '.join(map(str, sorted(trouble.accounts)))} alike since"
+        f' {_moment(trouble.since)} ({trouble.reason}: "{trouble.text}"): no other account is used, and none is parked'
+        f"{when}. It ends by itself with the first login that passes; if these accounts alone are meant, check them,"
+        f" and have all tried at once: kubectl -n {namespace} annotate lease/{accounts.logins_lease_name}"
+        f" {names.ANNOTATION_PAGE_TROUBLE}-"
+    )
+
+
+def refused_text(lease: AccountLease) -> str:
+    """Of an account that was refused, is not parked, and that no worker has now."""
+    return f'account {lease.index} was refused ("{lease.last_failure}") and is tried again when a worker needs it'
+
+
 def parked_text(lease: AccountLease, accounts: Accounts, namespace: str) -> str:
     """What to do about a parked account."""
-    why = f"{lease.parked}: {lease.last_failure}" if lease.last_failure else lease.parked
+    history = lease.history
+    texts = ", ".join(f'"{one.text}"' for one in history.said) or lease.last_failure
+    why = f"{lease.parked}: {texts}" if texts else lease.parked
+    since = f" since {_moment(history.parked_since)}" if history.parked_since else ""
+    again = ""
+    if history.try_again_at is not None:
+        again = f"; a worker that needs it tries it again from {_moment(history.try_again_at)} on"
     annotations = " ".join(
         f"{annotation}-"
         for annotation in (names.ANNOTATION_PARKED, names.ANNOTATION_FAILED_LOGINS, names.ANNOTATION_NEXT_LOGIN)
     )
     return (
-        f"account {lease.index} is parked ({why}); check {credentials_place(accounts, lease.index)}, then clear it:"
+        f"account {lease.index} is parked{since} ({why}){again};"
+        f" check {credentials_place(accounts, lease.index)}, then clear it:"
         f" kubectl -n {namespace} annotate lease/{lease.name} {annotations}"
     )
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -5,38 +5,71 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
+from ibfeed_api import names
+from ibfeed_api.feed import is_vault
 from ibfeed_api.names import LogLevel
 from ibfeed_api.shard import Account, ShardSpec
 from ibfeed_operator import resources
-from ibfeed_operator.accounts import Choice, choose
+from ibfeed_operator.accounts import Choice, Rules, choose, wrongly_parked
+from ibfeed_operator.claims import Claims
 from ibfeed_operator.cluster import Conflict
-from ibfeed_operator.observe import indices_elsewhere
+from ibfeed_operator.facts import AccountLease
+from ibfeed_operator.observe import claims_on, indices_elsewhere, leases_path
 from ibfeed_operator.visit import Visit
+
+_HELD_AGAINST_IT: Final = (
+    names.ANNOTATION_PARKED,
+    names.ANNOTATION_FAILED_LOGINS,
+    names.ANNOTATION_LAST_FAILURE,
+    names.ANNOTATION_NEXT_LOGIN,
+)
 
 
 async def give_accounts(visit: Visit) -> None:
-    source = visit.feed.spec.accounts.source
-    if _settled(visit, _choose(visit, visit.world.taken)):
+    for lease in wrongly_parked(visit.world.leases):
+        await _take_back(visit, lease)
+    namespace, source, views = visit.feed.namespace, visit.feed.spec.accounts.source, visit.shared.views
+    if _settled(visit, _choose(visit, visit.world.taken, visit.world.claims)):
         return
     # Two feeds on one source must not choose the same account: one at a time, and each sees what the other has chosen.
-    async with visit.shared.choosing.setdefault((visit.feed.namespace, source), asyncio.Lock()):
-        taken = await indices_elsewhere(visit.shared.cluster, visit.feed.namespace, source, but=visit.feed.name)
-        choices = _choose(visit, taken)
+    where = "" if is_vault(source) else namespace
+    async with visit.shared.choosing.setdefault((where, source), asyncio.Lock()):
+        taken = await indices_elsewhere(visit.shared.cluster, namespace, source, but=visit.feed.name)
+        claims = claims_on(views, namespace, source, visit.world.leases, visit.shared.clock())
+        choices = _choose(visit, taken, claims)
         await _provide_turns(visit)
         for worker in range(visit.feed.spec.workers):
             await _provide(visit, worker, choices[visit.name_of(worker)])
 
 
-def _choose(visit: Visit, taken: Iterable[int]) -> Mapping[str, Choice]:
+async def _take_back(visit: Visit, lease: AccountLease) -> None:
+    """It was parked before another account met the same: it is the login page, and nothing is held against it."""
+    metadata = {
+        "resourceVersion": lease.resource_version,
+        "annotations": dict.fromkeys(_HELD_AGAINST_IT),
+    }
+    with contextlib.suppress(Conflict):  # somebody wrote to it: the next cycle sees what
+        await visit.shared.cluster.patch(f"{leases_path(visit.feed.namespace)}/{lease.name}", {"metadata": metadata})
+
+
+def _choose(visit: Visit, taken: Iterable[int], claims: Claims) -> Mapping[str, Choice]:
     spec = visit.feed.spec
     departing = {
         index for worker in visit.shards if worker >= spec.workers and (index := _present(visit, worker)) is not None
     }
     workers = {visit.name_of(worker): _present(visit, worker) for worker in range(spec.workers)}
-    return choose(workers, spec.accounts.indices, visit.world.leases, {*taken, *departing})
+    source = spec.accounts.source
+    rules = Rules(
+        namespace=visit.feed.namespace,
+        vault=source if is_vault(source) else "",
+        claims=claims,
+        now=visit.shared.clock(),
+    )
+    return choose(workers, spec.accounts.indices, visit.world.leases, {*taken, *departing}, rules)
 
 
 def _present(visit: Visit, worker: int) -> int | None:
@@ -52,8 +85,11 @@ def _settled(visit: Visit, choices: Mapping[str, Choice]) -> bool:
     if not _has_turns(visit):
         return False
     for worker in range(spec.workers):
-        shard, index = visit.shards.get(worker), choices[visit.name_of(worker)].index
+        shard, choice = visit.shards.get(worker), choices[visit.name_of(worker)]
+        index = choice.index
         if shard is None or _settings(shard.spec) != _wanted(visit) or _present(visit, worker) != index:
+            return False
+        if shard.spec.account is not None and shard.spec.account.used_by != choice.used_by:
             return False
         if index is not None and index not in known:
             return False
@@ -83,7 +119,12 @@ async def _provide(visit: Visit, worker: int, choice: Choice) -> None:
     feed, accounts = visit.feed, visit.feed.spec.accounts
     account = None
     if choice.index is not None:
-        account = Account(source=accounts.source, index=choice.index, lease=accounts.lease_name(choice.index))
+        account = Account(
+            source=accounts.source,
+            index=choice.index,
+            lease=accounts.lease_name(choice.index),
+            used_by=choice.used_by,
+        )
         if all(lease.index != choice.index for lease in visit.world.leases):
             with contextlib.suppress(Conflict):  # it was made after we looked
                 await visit.shared.cluster.create(resources.account_lease(feed.namespace, accounts, choice.index))
@@ -98,16 +139,19 @@ async def _provide(visit: Visit, worker: int, choice: Choice) -> None:
         )
         await visit.create_shard(fresh)
     elif shard.spec.account != account or _settings(shard.spec) != _wanted(visit):
-        plain = msgspec.to_builtins(account) if account is not None else None
+        # A merge patch: what the account no longer has must be told.
+        plain = {"usedBy": None, **msgspec.to_builtins(account)} if account is not None else None
         lines, level = _wanted(visit)
         await visit.patch_shard(shard, {"account": plain, "lines": lines, "logLevel": str(level)})
     if choice.parked is not None:
         name = visit.name_of(worker)
         instead = f"{name} uses account {choice.index} instead" if choice.index is not None else "no other one is free"
-        await visit.memory.announcer.post(
-            feed,
-            "Warning",
-            "AccountParked",
-            str(choice.parked),
-            f"Account {choice.parked} is parked after failed logins, until a person has seen to it; {instead}.",
+        lease = next((lease for lease in visit.world.leases if lease.index == choice.parked), None)
+        reason, what = ("AccountParked", "parked") if lease is None or lease.parked else ("AccountRefused", "refused")
+        text = f"Account {choice.parked} is {what} after failed logins: see condition AccountsAvailable; {instead}."
+        await visit.memory.announcer.post(feed, "Warning", reason, str(choice.parked), text)
+    if choice.used_by:
+        text = (
+            f"{visit.name_of(worker)} must not log in: worker {choice.used_by} uses the user of account {choice.index}."
         )
+        await visit.memory.announcer.post(feed, "Warning", "AccountInUse", visit.name_of(worker), text)

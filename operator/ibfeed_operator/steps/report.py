@@ -35,6 +35,7 @@ async def report(visit: Visit, *, trouble: str = "") -> None:
             pod=visit.pods.get(worker),
             lease=visit.sightings[worker].lease if worker in visit.sightings else None,
             obstacle=visit.memory.events.obstacle(worker),
+            rival=_rival(visit, worker),
         )
         for worker in sorted({*range(feed.spec.workers), *visit.shards})
     )
@@ -46,6 +47,7 @@ async def report(visit: Visit, *, trouble: str = "") -> None:
         image=feed.spec.worker.image or visit.shared.settings.worker_image,
         workers=workers,
         leases=visit.world.leases,
+        elsewhere=_elsewhere(visit),
         unassigned=unassigned(decision, visit.shards.values()) if decision is not None else (),
         placement=visit.placement,
         handing_s={conid: now - since for conid, since in visit.memory.handing.items()},
@@ -61,6 +63,29 @@ async def report(visit: Visit, *, trouble: str = "") -> None:
         await write_status(visit.shared.cluster, feed.namespace, feed.name, status, resource_version=version)
     _measure(visit, status)
     await _announce(visit)
+
+
+def _rival(visit: Visit, worker: int) -> str:
+    """Another worker, of any namespace, whose account has the same user."""
+    shard, sighting = visit.shards.get(worker), visit.sightings.get(worker)
+    if shard is None or sighting is None or sighting.lease is None or not sighting.lease.user:
+        return ""
+    me = f"{visit.feed.namespace}/{shard.name}"
+    found = (claim.worker for claim in visit.world.claims.all if claim.user == sighting.lease.user)
+    return next((other for other in found if other != me), "")
+
+
+def _elsewhere(visit: Visit) -> dict[int, str]:
+    """Accounts of the feed's vault that workers of other namespaces have, or that are parked there."""
+    feed, claims = visit.feed, visit.world.claims
+    own = f"{feed.namespace}/"
+    found = {
+        claim.index: f"in use by {claim.worker}"
+        for claim in claims.all
+        if claim.vault == feed.spec.accounts.source and not claim.worker.startswith(own)
+    }
+    found |= {index: f"parked in namespace {where}" for index, where in (claims.parked or {}).items()}
+    return {index: why for index, why in found.items() if index in feed.spec.accounts.indices}
 
 
 def _measure(visit: Visit, status: FeedStatus) -> None:
