@@ -45,7 +45,7 @@ class PageTrouble(_Base, frozen=True, kw_only=True):
     """The login page failed with the same reason, and no login of the source has passed since.
 
     Of one account it is a suspicion. ``settings``: of the login, as the workers had them that met it; a worker with
-    others is not meant. ``ended``: a login passed; what was held against the accounts meanwhile is void.
+    others is not meant. ``ended``: a login passed; what was held against the accounts until then is void.
     """
 
     reason: str

@@ -12,13 +12,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from ibfeed_api.logins import COMMON_FROM, PageTrouble
+import msgspec
+
+from ibfeed_api import names
+from ibfeed_api.logins import COMMON_FROM, PageTrouble, written
 from ibfeed_operator.claims import Claim, Claims
 from ibfeed_operator.facts import AccountLease
 from ibfeed_operator.liveness import LEASE_EXPIRY_S
 
 # A refused account whose next try is further away than this is left for another one, if there is a better one.
 WORTH_WAITING: Final = timedelta(minutes=1)
+_HELD_AGAINST_IT: Final = (
+    names.ANNOTATION_PARKED,
+    names.ANNOTATION_FAILED_LOGINS,
+    names.ANNOTATION_LAST_FAILURE,
+    names.ANNOTATION_NEXT_LOGIN,
+)
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _CLOCKS: Final = timedelta(minutes=1)  # by which those of two workers may differ
 
@@ -91,6 +100,12 @@ def wrongly_parked(leases: Iterable[AccountLease]) -> list[AccountLease]:
         for lease in known
         if lease.parked and any(_is_meant(trouble, lease) for trouble in troubles if trouble.reason == lease.parked)
     ]
+
+
+def taken_back(lease: AccountLease) -> dict[str, str | None]:
+    """Annotations for a Lease that was wrongly parked; how often the account was tried stays."""
+    history = msgspec.structs.replace(lease.history, parked_since=None, try_again_at=None)
+    return {**dict.fromkeys(_HELD_AGAINST_IT), names.ANNOTATION_HISTORY: written(history) or None}
 
 
 def _is_meant(trouble: PageTrouble, lease: AccountLease) -> bool:

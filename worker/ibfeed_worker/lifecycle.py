@@ -415,7 +415,7 @@ class Worker:
                 gateway.sick.wait(),
                 self._log_in_anew(account),
                 self._timetable.keep(rest, self._entries_to_ask),
-                self._logins.note_stream(hold, self.is_streaming),
+                self._logins.note_stream(account, hold, self.is_streaming),
             )
             if gateway.sick.is_set():
                 raise Setback(Reason.GATEWAY_SICK, f"the gateway's log says: {gateway.complaint}", restart_gateway=True)

@@ -5,28 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 import msgspec
 
-from ibfeed_api import names
 from ibfeed_api.feed import is_vault
 from ibfeed_api.names import LogLevel
 from ibfeed_api.shard import Account, ShardSpec
 from ibfeed_operator import resources
-from ibfeed_operator.accounts import Choice, Rules, choose, wrongly_parked
+from ibfeed_operator.accounts import Choice, Rules, choose, taken_back, wrongly_parked
 from ibfeed_operator.claims import Claims
 from ibfeed_operator.cluster import Conflict
 from ibfeed_operator.facts import AccountLease
 from ibfeed_operator.observe import claims_on, indices_elsewhere, leases_path
 from ibfeed_operator.visit import Visit
-
-_HELD_AGAINST_IT: Final = (
-    names.ANNOTATION_PARKED,
-    names.ANNOTATION_FAILED_LOGINS,
-    names.ANNOTATION_LAST_FAILURE,
-    names.ANNOTATION_NEXT_LOGIN,
-)
 
 
 async def give_accounts(visit: Visit) -> None:
@@ -48,10 +39,7 @@ async def give_accounts(visit: Visit) -> None:
 
 async def _take_back(visit: Visit, lease: AccountLease) -> None:
     """It was parked before another account met the same: it is the login page, and nothing is held against it."""
-    metadata = {
-        "resourceVersion": lease.resource_version,
-        "annotations": dict.fromkeys(_HELD_AGAINST_IT),
-    }
+    metadata = {"resourceVersion": lease.resource_version, "annotations": taken_back(lease)}
     with contextlib.suppress(Conflict):  # somebody wrote to it: the next cycle sees what
         await visit.shared.cluster.patch(f"{leases_path(visit.feed.namespace)}/{lease.name}", {"metadata": metadata})
 

@@ -3,7 +3,8 @@
 The workers of a source tell each other of failed logins in the Lease of its logins. One account that fails is that
 account; two of a kind within minutes, with no login in between that passed, are the page. Then all wait, nothing is
 held against an account, and one worker at a time probes: first with the accounts that have met it, later with any
-other, for two accounts may be ill at once. The first login that passes ends it for all.
+other, for two accounts may be ill at once. The first login that passes ends it for all; those that it met and that go
+on failing were ill by themselves, and together make one from then on.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Final
 
 import msgspec
 
-from ibfeed_api.logins import PageTrouble, whole_second
+from ibfeed_api.logins import COMMON_FROM, PageTrouble, whole_second
 from ibfeed_api.names import Reason
 
 TOGETHER: Final = timedelta(minutes=10)  # two failures so far apart, or less, are of a kind
-ENDED_KEPT: Final = timedelta(minutes=10)  # for the operator to take back what was held against the accounts
+ENDED_KEPT: Final = timedelta(days=1)  # whom it met, and has not logged in since
 OTHERS_AFTER: Final = 2  # probes with the accounts that met it
 PROBE_TAKES: Final = timedelta(minutes=4)  # a probe that has not told by then died with its worker
 
@@ -67,6 +68,9 @@ def noted(troubles: Troubles, reason: Reason, text: str, account: int, now: date
             others.append(one)
     met = known.accounts if known.common else {i: at for i, at in known.accounts.items() if now - at <= TOGETHER}
     found = msgspec.structs.replace(known, text=text, accounts={**met, account: now})
+    ill = {i for one in others if one.ended is not None and one.reason == reason for i in one.accounts}
+    if not known.common and len(found.accounts.keys() - ill) + bool(found.accounts.keys() & ill) < COMMON_FROM:
+        found = msgspec.structs.replace(found, accounts={account: now})
     before = [one for one in others if one.common and one.settings == settings]
     rest = [one for one in others if one not in before]
     if found.common:  # what the page said before is over with it
@@ -74,18 +78,20 @@ def noted(troubles: Troubles, reason: Reason, text: str, account: int, now: date
     return (*rest, *(_probed(one, now) for one in before), found)
 
 
-def passed(troubles: Troubles, now: datetime, *, sessions: bool = False) -> Troubles:
-    """After a login that passed: the page is well. What was common is kept as ended for a while.
+def passed(troubles: Troubles, account: int, now: datetime, *, sessions: bool = False) -> Troubles:
+    """After a login of ``account`` that passed: the page is well. What was common is kept as ended for a while.
 
     ``sessions``: the session that came of it streams, so IB takes the account, too.
     """
     now = whole_second(now)
     left = []
     for one in troubles:
-        if one.ended is not None or (one.reason == Reason.NOT_PAPER and not sessions):
+        if one.reason == Reason.NOT_PAPER and not sessions:
             left += [] if _over(one, now) else [one]
-        elif one.common:
-            left.append(msgspec.structs.replace(one, ended=now, next_probe=None))
+        elif one.common or one.ended is not None:
+            accounts = {index: at for index, at in one.accounts.items() if index != account}
+            found = msgspec.structs.replace(one, accounts=accounts, ended=one.ended or now, next_probe=None)
+            left += [found] if accounts and not _over(found, now) else []
     return tuple(left)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
 from ibfeed_api.logins import PageTrouble, parse_troubles, written
@@ -49,10 +48,12 @@ class Pool:
         )
         return page.of_account(found, reason, account)
 
-    async def passed(self, *, sessions: bool = False) -> None:
+    async def passed(self, account: int, *, sessions: bool = False) -> None:
         """Tell that a login has passed; ``sessions``: and that its session streams."""
         self._probing = False
-        await self._change(partial(page.passed, sessions=sessions), "a login that passed")
+        await self._change(
+            lambda known, now: page.passed(known, account, now, sessions=sessions), "a login that passed"
+        )
 
     async def look(self) -> PageTrouble | None:
         """What keeps logins from going on, as told by now; without an answer, what was heard last."""

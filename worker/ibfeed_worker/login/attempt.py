@@ -174,6 +174,8 @@ class Logins:
                 raise self._page_trouble(account)
             now = datetime.now(UTC)
             await hold.write(before_login(submitted(hold.record, now), now=now))
+            if hold.lost.is_set():  # nothing was written, and somebody else may log in with it
+                raise Setback(Reason.LEASE_LOST, hold.why_lost)
             sent = True
 
         result = await login.log_in(
@@ -193,7 +195,7 @@ class Logins:
         _log.info("login", outcome=result.outcome.value, text=result.text, seconds=result.seconds)
         if result.outcome is Outcome.SUCCEEDED:
             self._known.pop(account.lease, None)
-            await self.pool.passed()
+            await self.pool.passed(account.index)
             if hold.record != (clean := after_login(hold.record)):
                 await hold.write(clean)
             return before.session_open is not None
@@ -227,13 +229,13 @@ class Logins:
             raise self._page_trouble(account)
         raise Setback(reason, text, until=record.next_login)
 
-    async def note_stream(self, hold: Hold, is_streaming: Callable[[], bool]) -> NoReturn:
+    async def note_stream(self, account: Account, hold: Hold, is_streaming: Callable[[], bool]) -> NoReturn:
         """Remember that a session streams: its login was not for nothing, and IB takes this kind of account."""
         while not is_streaming():  # noqa: ASYNC110 - many things make it stream, and a second does not matter
             await asyncio.sleep(_LOOK_AT_STREAM_S)
         if hold.record.history.tries:
             await hold.write(streamed(hold.record))
-        await self.pool.passed(sessions=True)
+        await self.pool.passed(account.index, sessions=True)
         await asyncio.Event().wait()
         raise AssertionError("an event that nobody sets was set")
 
