@@ -314,6 +314,11 @@ def test_two_that_are_ill_by_themselves_do_not_stop_the_others(monkeypatch: pyte
 
     async def act(world: World) -> None:
         world.page.says |= {"paper1": FACTOR, "paper2": FACTOR}
+        for seat in world.seats[2:]:  # had they logged in before, nothing would have to be found out
+            await seat.end()
+        await asyncio.sleep(10)
+        for seat in world.seats[2:]:
+            seat.start()
         await world.until(lambda: world.streaming == [3, 4], within=timedelta(minutes=30))
         await asyncio.sleep(hours(0.5))
         assert world.parked == [1, 2]
