@@ -464,6 +464,45 @@ def test_a_gateway_that_never_makes_sense_is_given_up_after_two_minutes() -> Non
     play(act)
 
 
+@pytest.mark.parametrize(
+    ("fault", "hours"), [({"failing": 503}, 6), ({"failing": 500}, 6), ({"slow": True}, 0.04), ({"html": True}, 0.04)]
+)
+def test_a_login_is_not_given_up_while_ib_says_it_is_away(fault: dict[str, Any], hours: float) -> None:
+    """Maintenance: a new gateway would need a new login, which would lead to nothing either."""
+
+    async def act() -> None:
+        scene = Scene()
+        scene.stream_life = 20
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(15)
+        vars(scene.ib).update(fault)
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(Setback) as caught:
+            await talk
+        assert caught.value.reason is Reason.GATEWAY_SILENT
+        assert 0.8 < (asyncio.get_running_loop().time() - begun) / 3600 / hours < 1.5
+        assert scene.logins == 1
+
+    play(act)
+
+
+def test_a_session_goes_on_soon_after_hours_of_maintenance() -> None:
+    async def act() -> None:
+        scene = Scene()
+        scene.stream_life = 20
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(15)
+        scene.ib.failing = 503
+        await asyncio.sleep(5 * 3600)
+        scene.ib.failing, scene.stream_life = None, 1e9
+        streams = len(scene.streams)
+        await asyncio.sleep(30)
+        assert (len(scene.streams), scene.logins) == (streams + 1, 1)
+        talk.cancel()
+
+    play(act)
+
+
 def test_a_stream_that_keeps_breaking_is_tried_ever_more_slowly() -> None:
     async def act() -> None:
         scene = Scene()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 _TEXT_LIMIT: Final = 120
@@ -37,9 +37,13 @@ class NoSession:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """5xx, or no answer in time: the gateway's upstream is in trouble; says nothing about the session."""
+    """5xx, or no answer in time: the gateway's upstream is in trouble; says nothing about the session.
+
+    ``upstream``: the gateway has passed an answer on, so it is the upstream that is away.
+    """
 
     text: str
+    upstream: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,8 @@ def document(status: int, body: bytes) -> Any | Trouble:
     if status == 401:
         return NoSession()
     if status >= 500:
-        return Unavailable(f"HTTP {status}: {_short(body)}")
+        # 502 and 504 may be our own words for a gateway that does not answer.
+        return Unavailable(f"HTTP {status}: {_short(body)}", upstream=status not in (502, 504))
     try:
         found = json.loads(body)
     except ValueError:

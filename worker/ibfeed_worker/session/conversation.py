@@ -13,7 +13,16 @@ from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.board import Board
 from ibfeed_worker.log import Log
 from ibfeed_worker.race import first
-from ibfeed_worker.session.answers import Alive, AuthStatus, IbAccounts, NoSession, Tickle, Trouble, Unknown
+from ibfeed_worker.session.answers import (
+    Alive,
+    AuthStatus,
+    IbAccounts,
+    NoSession,
+    Tickle,
+    Trouble,
+    Unavailable,
+    Unknown,
+)
 from ibfeed_worker.session.rest import Rest, describe
 from ibfeed_worker.session.state import SETTLE_S, Step, next_step
 from ibfeed_worker.setback import Parked, Setback
@@ -23,6 +32,8 @@ TICKLE_EVERY_S: Final = 60.0
 _SETTLE_LOOK_S: Final = 0.4
 _STEADY_S: Final = 30.0  # a stream that lasted so long was a good one
 _GIVE_UP_S: Final = 120.0  # of an upstream or gateway that makes no sense: then a new gateway process is tried
+# A new process costs the login, and helps nobody while IB itself answers that it is away: a few times a day.
+_GIVE_UP_LOGIN_S: Final = 6 * 3600.0
 _ADDRESS_AFTER_S: Final = 90.0  # IB takes one /sso/validate a minute, and the gateway calls it at each login
 # A single 401 beside a stream that goes on was seen to pass. IB is asked again after these pauses; a session without
 # data is given up after the third refusal, one with data when the stream ends.
@@ -294,9 +305,10 @@ class Conversation:
         now = self._loop.time()
         if self._troubled_since is None:
             self._troubled_since = now
-        if now - self._troubled_since > _GIVE_UP_S:
+        limit = _GIVE_UP_LOGIN_S if self._logged_in_at is not None and _is_away(said) else _GIVE_UP_S
+        if now - self._troubled_since > limit:
             raise Setback(
-                Reason.GATEWAY_SILENT, f"no sense from the gateway for {_GIVE_UP_S:g} s: {text}", restart_gateway=True
+                Reason.GATEWAY_SILENT, f"no sense from the gateway for {limit:g} s: {text}", restart_gateway=True
             )
         self._board.say(Session.RECONNECTING, reason, f"IB can't be asked: {text}")
         await asyncio.sleep(self._retry.next())
@@ -305,6 +317,11 @@ class Conversation:
 def _penalty(left: float) -> str:
     until = datetime.now(UTC) + timedelta(seconds=left)
     return f"IB answered 429: nothing is asked of it until {until:%H:%M:%S} UTC"
+
+
+def _is_away(said: Alive | AuthStatus | Trouble) -> bool:
+    """Whether the gateway passes on that IB is away, and is not itself what says nothing."""
+    return isinstance(said, Unavailable) and said.upstream
 
 
 def _reason(trouble: Trouble) -> Reason:
