@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 
 from ibfeed_api import names
 from ibfeed_api.feed import FeedSpec
+from ibfeed_api.logins import History, PageTrouble, Said
 from ibfeed_api.names import Condition, ContractState, EntryState, Reason, Session
 from ibfeed_api.shard import Account, Entry, KafkaStatus, Report, ShardSpec, ShardStatus
 from ibfeed_operator import feed_status
@@ -634,6 +635,84 @@ class TestAccounts:
             " lease/ib-account-paper-3 ibfeed.dev/parked- ibfeed.dev/failed-logins- ibfeed.dev/next-login-"
         )
         assert said(good(leases=(parked,)))[0] == "True"
+
+    def test_a_parked_account_tells_since_when_after_what_and_what_next(self) -> None:
+        said_texts = (
+            Said(at=NOW, text="Invalid credentials"),
+            Said(at=NOW, text="Invalid username password combination"),
+        )
+        again = datetime(2026, 11, 21, 14, tzinfo=UTC)
+        history = History(parked_since=datetime(2026, 11, 21, 12, tzinfo=UTC), try_again_at=again, said=said_texts)
+        parked = AccountLease(
+            name="ib-account-paper-3", source="paper", index=3, failed=3, parked="WrongCredentials", history=history
+        )
+        assert said(good(leases=(parked,)), Condition.ACCOUNTS_AVAILABLE)[2] == (
+            'account 3 is parked since 2026-11-21 12:00 UTC (WrongCredentials: "Invalid credentials",'
+            ' "Invalid username password combination"); a worker that needs it tries it again from 2026-11-21 14:00 UTC'
+            " on; check username-3 and password-3 in Secret paper, then clear it: kubectl -n markets annotate"
+            " lease/ib-account-paper-3 ibfeed.dev/parked- ibfeed.dev/failed-logins- ibfeed.dev/next-login-"
+        )
+
+    def trouble(self, **more: Any) -> AccountLease:
+        settings = feed().spec.for_worker.login_settings
+        values: dict[str, Any] = {
+            "reason": "SecondFactorAsked",
+            "text": "the login asks for a second factor",
+            "since": datetime(2026, 11, 21, 12, 1, tzinfo=UTC),
+            "accounts": {5: NOW, 2: NOW},
+            "settings": settings,
+            "next_probe": datetime(2026, 11, 21, 12, 6, tzinfo=UTC),
+            **more,
+        }
+        return AccountLease(name="ib-account-paper-logins", source="paper", index=-1, troubles=(PageTrouble(**values),))
+
+    def test_a_page_that_fails_for_several_is_named_as_the_page(self) -> None:
+        waiting = [backing_off(index, Reason.LOGIN_PAGE_TROUBLE, "waiting for the page") for index in (0, 1)]
+        of = situation(*waiting, leases=(self.trouble(),))
+        truth, reason, message = said(of, Condition.ACCOUNTS_AVAILABLE)
+        assert (truth, reason) == ("False", "LoginPageTrouble")
+        assert message == (
+            "IB's login page fails for accounts 2, 5 alike since 2026-11-21 12:01 UTC (SecondFactorAsked: \"the login"
+            ' asks for a second factor"): no other account is used, and none is parked; the next try is at 2026-11-21'
+            " 12:06 UTC. It ends by itself with the first login that passes; if these accounts alone are meant, check"
+            " them, and have all tried at once: kubectl -n markets annotate lease/ib-account-paper-logins"
+            " ibfeed.dev/page-trouble-"
+        )
+        assert said(of)[1] == "LoginPageTrouble"
+
+    @pytest.mark.parametrize("change", [{"ended": NOW}, {"accounts": {2: NOW}}, {"settings": "other"}])
+    def test_a_trouble_that_is_over_single_or_of_others_is_none(self, change: dict[str, Any]) -> None:
+        of = situation(
+            worker(0, CONTRACTS), backing_off(1, Reason.SECOND_FACTOR, "do this"), leases=(self.trouble(**change),)
+        )
+        assert said(of, Condition.ACCOUNTS_AVAILABLE) == ("False", "SecondFactorAsked", "energy-1: do this")
+
+    def test_a_trouble_of_the_page_is_none_while_all_stream(self) -> None:
+        assert said(good(leases=(self.trouble(),)), Condition.ACCOUNTS_AVAILABLE)[0] == "True"
+
+    def test_another_session_of_our_own_is_named(self) -> None:
+        taken = replace(backing_off(1, Reason.COMPETING, "another session has it"), rival="desk-b/rates-0")
+        of = situation(worker(0, CONTRACTS), taken)
+        expected = (
+            "energy-1: another session has it; worker desk-b/rates-0 has an account with the same user: give one of"
+            " them another"
+        )
+        assert said(of, Condition.ACCOUNTS_AVAILABLE) == ("False", "Competing", expected)
+
+    def test_who_has_the_accounts_of_a_vault_elsewhere_is_named(self) -> None:
+        elsewhere = {1: "in use by desk-b/rates-0", 2: "parked in namespace desk-c"}
+        of = situation(worker(0, CONTRACTS), worker(1, account=False, health=STARTING), elsewhere=elsewhere)
+        message = said(of, Condition.ACCOUNTS_AVAILABLE)[2]
+        assert "(account 1 is in use by desk-b/rates-0, account 2 is parked in namespace desk-c)" in message
+
+    def test_a_spare_account_that_was_refused_is_mentioned(self) -> None:
+        refused = AccountLease(name="ib-account-paper-3", source="paper", index=3, failed=1, last_failure="Invalid")
+        truth, _, message = said(good(leases=(refused,)), Condition.ACCOUNTS_AVAILABLE)
+        assert truth == "True"
+        assert message == (
+            '2 of 2 workers hold an account; account 3 was refused ("Invalid")'
+            " and is tried again when a worker needs it"
+        )
 
     def test_a_parked_account_outside_the_range_is_another_feed_s(self) -> None:
         parked = AccountLease(name="ib-account-paper-9", source="paper", index=9, parked="WrongCredentials")
