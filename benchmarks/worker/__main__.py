@@ -20,7 +20,7 @@ from confluent_kafka import KafkaException
 from bars import RESULTS
 from ibfeed_local.progress import Progress, headline
 from support.cluster import ROOT
-from worker import faulttable, logins, pace, report, soak, stall, throughput
+from worker import faulttable, logins, maintenance, pace, report, soak, stall, throughput
 
 WHOLE, PARTIAL = "worker.json", "worker-partial.json"
 Say = Callable[[str], None]
@@ -31,6 +31,7 @@ PHASES: Final[Mapping[str, Callable[[Say], Mapping[str, Any]]]] = {
     "stall": stall.measure,
     "login": logins.measure,
     "faults": faulttable.measure,
+    "maintenance": maintenance.measure,
     "soak": soak.measure,
 }
 

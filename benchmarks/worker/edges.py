@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from functools import partial
+from html import unescape
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from unittest import mock
@@ -28,7 +30,7 @@ from ibfeed_worker import lifecycle, login
 from ibfeed_worker.gateway import keeper
 from ibfeed_worker.gateway.pin import PinnedTls, pin
 from ibfeed_worker.gateway.process import GatewaySettings
-from ibfeed_worker.login.page import SUCCESS, Outcome, Result, Seen, judge
+from ibfeed_worker.login.page import Outcome, Result, Seen, judge
 from ibfeed_worker.publish import broker, publisher
 from ibfeed_worker.publish.broker import Delivered, Full, Headers
 from worker.virtual_time import Clock, Outside
@@ -114,25 +116,48 @@ async def _start(
     return gateway
 
 
-async def _log_in(*_: Any, url: str, username: str, password: str, **__: Any) -> Result:
-    """What the browser does, without the browser."""
+async def _log_in(
+    on_form: Callable[[str], None],
+    *_: Any,
+    url: str,
+    username: str,
+    password: str,
+    submit_wait_s: float,
+    may_submit: Callable[[], Awaitable[None]],
+    **__: Any,
+) -> Result:
+    """What the browser does, without the browser. ``on_form`` hears whose form is sent."""
     await asyncio.sleep(LOGIN_S)
     trusting_itself = aiohttp.TCPConnector(ssl=False)  # it is the same process
     try:
         async with (
-            asyncio.timeout(_PAGE_LIMIT_S),
+            asyncio.timeout(_PAGE_LIMIT_S + submit_wait_s),
             aiohttp.ClientSession(connector=trusting_itself) as session,
         ):
             async with session.get(url) as page:
                 if page.status != 200 or 'type="password"' not in await page.text():
                     return Result(outcome=Outcome.PAGE_UNREACHABLE, text=f"the page answered {page.status}")
+            await asyncio.sleep(submit_wait_s)
+            await may_submit()
+            on_form(username)
             form = {"username": username, "password": password, "paperSwitch": "on"}
+            form["typedAgo"] = str(round(submit_wait_s * 1000))
             async with session.post(f"{url}sso/Dispatcher", data=form) as answer:
                 text = await answer.text()
     except (aiohttp.ClientError, TimeoutError) as error:
         return Result(outcome=Outcome.PAGE_UNREACHABLE, text=type(error).__name__)
-    errors = () if SUCCESS in text else (text,)
-    return judge(Seen(body=text, errors=errors)) or Result(outcome=Outcome.TIMED_OUT)
+    return judge(_seen(text)) or Result(outcome=Outcome.TIMED_OUT)
+
+
+def _seen(html: str) -> Seen:
+    """What a browser would see of the venue's pages."""
+    error = re.search(r'class="(?:xyz-errormessage|alert alert-danger margin-top-10)">([^<]*)<', html)
+    return Seen(
+        body=html,
+        errors=(unescape(error[1]),) if error and error[1] else (),
+        second_factor='id="twofactbase"' in html,
+        form='type="password"' in html,
+    )
 
 
 class _NoSwitch:
@@ -225,11 +250,21 @@ class _Record(NamedTuple):
     delivered: Delivered
 
 
+def _unheard(_: str) -> None:
+    """Nobody counts the forms."""
+
+
 @contextlib.contextmanager
-def in_place(edge: KafkaEdge, certificate: Path, fingerprint: str, upstream_tls: ssl.SSLContext) -> Iterator[None]:
+def in_place(
+    edge: KafkaEdge,
+    certificate: Path,
+    fingerprint: str,
+    upstream_tls: ssl.SSLContext,
+    on_form: Callable[[str], None] = _unheard,
+) -> Iterator[None]:
     replaced: list[tuple[object, str, object]] = [
         (keeper, "start", partial(_start, certificate, fingerprint, upstream_tls)),
-        (login, "log_in", _log_in),
+        (login, "log_in", partial(_log_in, on_form)),
         (lifecycle, "KernelSwitch", _NoSwitch),
         (publisher, "_POLL_S", _POLL_S),
         (publisher, "_IDLE_S", _IDLE_S),

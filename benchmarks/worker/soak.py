@@ -80,25 +80,35 @@ class Run:
 class Soak:
     """The world of one run."""
 
-    def __init__(self, clock: Clock, outside: Outside, length: timedelta, topics: Topics, folder: Path) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        outside: Outside,
+        length: timedelta,
+        topics: Topics,
+        folder: Path,
+        *,
+        workers: int = WORKERS,
+    ) -> None:
+        self._workers = workers
         self._clock = clock
         self._outside = outside
         self._length = length
         self._folder = folder
         self._objects = Objects()
         self._edge = KafkaEdge(clock, outside)
-        self._users = [User(f"paper{index}", f"secret-{uuid.uuid4().hex}") for index in range(1, WORKERS + 1)]
-        self._pods = [str(uuid.uuid4()) for _ in range(WORKERS)]
-        self._ports = [free_port() for _ in range(WORKERS)]
+        self._users = [User(f"paper{index}", f"secret-{uuid.uuid4().hex}") for index in range(1, workers + 1)]
+        self._pods = [str(uuid.uuid4()) for _ in range(workers)]
+        self._ports = [free_port() for _ in range(workers)]
         self._venue_port = free_port()
-        self._metrics = [Metrics() for _ in range(WORKERS)]
+        self._metrics = [Metrics() for _ in range(workers)]
         self._told: dict[str, str] = {}
         self._run = Run()
         self._spec = FeedSpec(
             roots=tuple(Root(symbol=root, front_months=months) for root, months in ROOTS.items()),
-            accounts=Accounts(secret_ref=SecretRef(name=SOURCE), count=WORKERS),
+            accounts=Accounts(secret_ref=SecretRef(name=SOURCE), count=workers),
             kafka=Kafka(bootstrap_servers=SERVERS, topics=topics, linger_ms=0),
-            workers=WORKERS,
+            workers=workers,
             gateway=Gateway(upstream=f"https://127.0.0.1:{self._venue_port}"),
         )
 
@@ -113,7 +123,7 @@ class Soak:
         settings = Settings(users=users, hours="exchange", interval=INTERVAL_S, replay=False)
         ports = {_address(number): port for number, port in enumerate(self._ports)}
         self._create_feed()
-        with in_place(self._edge, pem, gateway.sha256, trust):
+        with in_place(self._edge, pem, gateway.sha256, trust, self._on_form):
             async with (
                 near_venue.serving(settings, issued, self._venue_port, self._folder) as venue,
                 near_operator.operating(self._objects, NAMESPACE, ports),
@@ -171,6 +181,9 @@ class Soak:
 
     # What goes wrong.
 
+    def _on_form(self, username: str) -> None:
+        """A login form is sent."""
+
     async def _break(self, venue: Venue) -> None:
         for happening in happenings(START, self._length):
             await asyncio.sleep(max(0.0, happening.at.timestamp() - self._clock.time()))
@@ -219,7 +232,7 @@ class Soak:
         secret: dict[str, bytes] = {}
         for index, user in enumerate(self._users, start=1):
             secret |= {f"username-{index}": user.username.encode(), f"password-{index}": user.password.encode()}
-        kubes = [WorkersKube(self._objects, self._outside, NAMESPACE, {SOURCE: secret}) for _ in range(WORKERS)]
+        kubes = [WorkersKube(self._objects, self._outside, NAMESPACE, {SOURCE: secret}) for _ in range(self._workers)]
         stop = Stop()
         tasks = [
             asyncio.create_task(Worker(self._config(number), kube, self._metrics[number]).run(stop))
