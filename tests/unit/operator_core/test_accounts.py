@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibfeed_operator.accounts import Choice, choose
+from ibfeed_api.logins import History, PageTrouble, parse_history
+from ibfeed_operator.accounts import Choice, choose, taken_back, wrongly_parked
 from ibfeed_operator.facts import AccountLease
 
 RANGE = range(1, 5)
@@ -72,3 +77,42 @@ def test_never_one_account_twice(present: list[int | None], parked: set[int], el
     assert set(given_out) <= set(RANGE)
     again = choose({name: choice.index for name, choice in choices.items()}, RANGE, leases, elsewhere)
     assert {name: choice.index for name, choice in again.items()} == {n: c.index for n, c in choices.items()}
+
+
+NOW = datetime(2026, 11, 18, 15, tzinfo=UTC)
+
+
+def parked(index: int, *, minutes: float = 0, reason: str = "SecondFactorAsked") -> AccountLease:
+    since = NOW + timedelta(minutes=minutes)
+    return lease(index, parked=reason, failed=1, history=History(parked_since=since, tries=(NOW,)))
+
+
+def of_page(**more: Any) -> AccountLease:
+    values: dict[str, Any] = {"reason": "SecondFactorAsked", "text": "", "since": NOW, "accounts": {1: NOW, 2: NOW}}
+    return AccountLease(name="ib-account-s-logins", source="s", index=-1, troubles=(PageTrouble(**values | more),))
+
+
+@pytest.mark.parametrize(
+    ("account", "more", "back"),
+    [
+        (parked(1), {}, True),
+        (parked(1, minutes=-0.5), {}, True),  # the clocks of two workers
+        (parked(1, minutes=-5), {}, False),  # parked before
+        (parked(3), {}, False),  # it has not met it
+        (parked(1, reason="AccountLocked"), {}, False),
+        (parked(1), {"accounts": {1: NOW}}, False),  # alone
+        (parked(1), {"ended": NOW + timedelta(minutes=5)}, True),
+        (parked(1, minutes=6), {"ended": NOW + timedelta(minutes=5)}, False),  # after others had logged in again
+        (lease(1, failed=2), {}, False),
+        (lease(1, parked="SecondFactorAsked"), {}, False),  # by an earlier version: it is not known when
+    ],
+)
+def test_what_the_page_has_parked_is_taken_back(account: AccountLease, more: dict[str, Any], back: bool) -> None:
+    assert wrongly_parked([account, of_page(**more)]) == ([account] if back else [])
+
+
+def test_taking_back_forgets_no_try() -> None:
+    annotations = taken_back(parked(1))
+    assert annotations["ibfeed.dev/parked"] is annotations["ibfeed.dev/failed-logins"] is None
+    history = parse_history(annotations["ibfeed.dev/history"] or "")
+    assert history == History(tries=(NOW,))

@@ -171,7 +171,7 @@ def test_a_parked_account_stays_parked_when_the_try_says_nothing() -> None:
 
 def test_what_is_parked_tells_since_when_and_after_which_texts() -> None:
     record = LoginRecord()
-    for minutes, text in ((0, INVALID), (5, "Invalid credentials"), (10, INVALID), (60, "x" * 900)):
+    for minutes, text in ((0, INVALID), (5, "Invalid credentials"), (10, INVALID), (20, INVALID), (60, "x" * 900)):
         record = fail(record, now=NOW + timedelta(minutes=minutes), text=text)
     assert record.history.parked_since == NOW + timedelta(minutes=10)
     assert [one.text for one in record.history.said] == ["Invalid credentials", INVALID, "x" * 200]
