@@ -31,6 +31,7 @@ from ibfeed_worker.login.page import (
     came_again,
     judge,
     unanswered,
+    without_credentials,
 )
 
 _FIND_LIMIT: Final = 15.0  # seconds for the form to appear on a page that has loaded
@@ -105,6 +106,7 @@ def log_in(order: Order, tell: Callable[[Result], None], may_submit: Callable[[]
         result = Result(outcome=Outcome.BROWSER_FAILED, text=_first_line(error))
     finally:
         driver.quit()
+    result = without_credentials(result, order)
     return msgspec.structs.replace(result, seconds=round(time.monotonic() - begun, 3))
 
 

@@ -6,6 +6,7 @@ Two versions are in use; the element names are those that facts and other client
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Final
 
@@ -160,6 +161,15 @@ def came_again(between: int) -> Result:
     name = INTERSTITIALS[between].name
     text = f"{name} came again after it was passed {PASSED_AT_MOST} times; log in by hand and answer it"
     return Result(outcome=Outcome.UNKNOWN_PAGE, text=text)
+
+
+def without_credentials(result: Result, order: Order) -> Result:
+    """A page may greet the user by name: its words go into a status that others read."""
+    text = result.text
+    for secret in (order.username, order.password):
+        if secret.strip():
+            text = re.sub(re.escape(secret.strip()), "***", text, flags=re.IGNORECASE)
+    return msgspec.structs.replace(result, text=text)
 
 
 def _kind(text: str) -> Outcome:
