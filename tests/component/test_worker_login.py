@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -283,6 +285,80 @@ def test_a_missing_secret_is_named_and_its_creation_noticed(stage: Stage) -> Non
         assert f"Secret {stage.namespace}/paper does not exist" in status["message"]
         stage.secret(stage.venue.credentials)
         worker.until("Streaming", within=60)
+
+
+def test_a_parked_account_with_a_corrected_secret_is_tried_at_once(stage: Stage) -> None:
+    first = stage.venue.credentials["username-1"]
+    stage.venue.fault("wrong_password", username=first)
+    with stage.worker(accounts={"max_failed_logins": 1}) as worker:
+        status = worker.until("Parked", reason="WrongCredentials")
+        assert 'after IB said "Invalid username password combination"' in status["message"]
+        history = json.loads(stage.lease()["metadata"]["annotations"]["ibfeed.dev/history"])
+        assert history["tryAgainAt"] > history["parkedSince"]
+        assert history["submitWaitS"] > SUBMIT_WAIT_S, "the next form waits longer"
+        before = stage.lease()["metadata"]["annotations"]["ibfeed.dev/user"]
+        credentials = dict(stage.venue.credentials)
+        credentials["username-1"], credentials["password-1"] = credentials["username-2"], credentials["password-2"]
+        stage.secret(credentials)
+        worker.until("Streaming", within=60)
+        annotations = stage.lease()["metadata"]["annotations"]
+        assert "ibfeed.dev/parked" not in annotations
+        assert annotations["ibfeed.dev/user"] != before, "it is another user now"
+        assert stage.venue.user(1)["failed_logins"] > 0
+        assert stage.venue.user(2)["logged_in"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "says"),
+    [
+        ({"name": "refused", "value": "System maintenance"}, "LoginFailed", "System maintenance"),
+        ({"name": "agreement"}, "LoginPageUnknown", "Market Data Subscriber Agreement"),
+    ],
+)
+def test_what_is_no_evidence_is_waited_for(stage: Stage, fault: dict[str, str], reason: str, says: str) -> None:
+    stage.venue.fault(**fault)
+    with stage.worker(accounts={"max_failed_logins": 1}, login=Login(timeout_seconds=6)) as worker:
+        status = worker.until("BackingOff", reason=reason, within=60)
+        assert says in status["message"]
+        assert "next try at" in status["message"]
+        annotations = stage.lease()["metadata"]["annotations"]
+        assert not {"ibfeed.dev/parked", "ibfeed.dev/failed-logins"} & annotations.keys()
+
+
+def test_a_user_that_another_worker_uses_is_left_alone(stage: Stage) -> None:
+    logins = stage.venue.user()["logins"]
+    with stage.worker() as worker:
+        worker.give(1, used_by="desk-b/rates-0")
+        status = worker.until("WaitingForAccount", reason="AccountHeldElsewhere")
+        assert "the user of account 1 is in use by worker desk-b/rates-0" in status["message"]
+        worker.give(1, used_by="desk-b/rates-1")
+        eventually(lambda: "rates-1" in worker.status()["message"], within=15, what="it says who")
+        assert stage.venue.user()["logins"] == logins
+        worker.give(1)
+        worker.until("Streaming", within=60)
+
+
+def test_a_page_that_fails_for_all_is_told_from_an_account(stage: Stage) -> None:
+    """Two accounts meet it, the third waits; and whoever ends it by hand has all of them try."""
+    stage.add_turns()
+    stage.venue.fault("second_factor")
+    with contextlib.ExitStack() as stack:
+        workers = [stack.enter_context(stage.worker(index + 1, number=index)) for index in range(3)]
+        eventually(
+            lambda: [worker.status().get("reason") for worker in workers].count("LoginPageTrouble") >= 2,
+            within=90,
+            what="two say that it is the page",
+        )
+        workers[2].until("BackingOff", reason="LoginPageTrouble", within=60)
+        tried = [index for index in (1, 2, 3) if "tries" in str(stage.lease(index)["metadata"].get("annotations"))]
+        assert len(tried) == 2, "no third account was used"
+        # The first one was parked before the second met the same: that is the operator's to take back.
+        for index in tried:
+            kubectl("annotate", "lease", stage.lease_name(index), "-n", stage.namespace, "ibfeed.dev/parked-")
+        stage.venue.clear()
+        kubectl("annotate", "lease", stage.lease_name("logins"), "-n", stage.namespace, "ibfeed.dev/page-trouble-")
+        for worker in workers:
+            worker.until("Streaming", within=90)
 
 
 def test_a_broken_gateway_archive_is_named(stage: Stage, tmp_path: Path) -> None:

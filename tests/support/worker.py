@@ -132,8 +132,10 @@ class Worker:
 
     # What the operator would do.
 
-    def give(self, index: int | None, contracts: list[dict[str, Any]] | None = None) -> None:
-        """Write the IbShard's spec."""
+    def give(
+        self, index: int | None, contracts: list[dict[str, Any]] | None = None, *, used_by: str | None = None
+    ) -> None:
+        """Write the IbShard's spec. ``used_by``: a worker that uses the account's user."""
         spec: dict[str, Any] = {
             "feed": "energy",
             "worker": int(self.name.rpartition("-")[2]),
@@ -144,6 +146,7 @@ class Worker:
         if index is not None:
             self.stage.add_lease(index)
             spec["account"] = {"source": SOURCE, "index": index, "lease": self.stage.lease_name(index)}
+            spec["account"] |= {"usedBy": used_by} if used_by else {}
         kind = {"apiVersion": "ibfeed.dev/v1alpha1", "kind": "IbShard"}
         self.stage.apply({**kind, "metadata": {"name": self.name, "namespace": self.stage.namespace}, "spec": spec})
 
