@@ -8,7 +8,7 @@ from worker import maintenance
 
 
 @pytest.mark.parametrize(
-    ("kind", "minutes"), [("logins_lead_to_nothing", 15), ("unavailable", 15), ("page_refuses", 45)]
+    ("kind", "minutes"), [("logins_lead_to_nothing", 15), ("unavailable", 15), ("page_refuses", 50)]
 )
 def test_maintenance_parks_nobody_and_is_survived(kind: str, minutes: float) -> None:
     found = maintenance.simulate(lambda _: None, kind, 2.5)

@@ -269,7 +269,7 @@ def test_it_ends_by_itself_when_logins_pass_again(monkeypatch: pytest.MonkeyPatc
         await asyncio.sleep(hours(4))
         before = len(world.page.sent)
         world.page.everybody = None
-        took = await world.until(lambda: len(world.streaming) == 4, within=timedelta(minutes=45))
+        took = await world.until(lambda: len(world.streaming) == 4, within=timedelta(minutes=50))
         assert world.parked == []
         assert len(world.page.sent) - before == 4, "each logs in once"
         assert took > timedelta(seconds=PAGE_S)
@@ -290,6 +290,22 @@ def test_one_worker_at_a_time_probes(monkeypatch: pytest.MonkeyPatch, said: Resu
         if said is INVALID:  # IB is known to lock after five in a row
             assert max(counts.values()) <= 4
         assert world.parked == []
+
+    play(monkeypatch, act)
+
+
+def test_after_a_day_of_it_everybody_is_back_with_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes use up what an account may try in a day, but for one login."""
+
+    async def act(world: World) -> None:
+        world.page.everybody = ERROR
+        await asyncio.sleep(hours(27))
+        world.page.everybody = None
+        await world.until(lambda: bool(world.streaming), within=timedelta(minutes=50))
+        await world.until(lambda: len(world.streaming) == 4, within=timedelta(minutes=1.5))
+        for name in ("paper1", "paper2", "paper3", "paper4"):
+            minutes = world.page.forms(name)
+            assert max(sum(begin <= one < begin + 1440 for one in minutes) for begin in minutes) <= 9
 
     play(monkeypatch, act)
 

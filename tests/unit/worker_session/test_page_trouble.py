@@ -101,8 +101,8 @@ def test_others_probe_once_these_have_not_helped() -> None:
 @pytest.mark.parametrize(
     ("reason", "minutes"),
     [
-        (Reason.SECOND_FACTOR, [5, 5, 10, 15, 20, 30, 40, 40, 40]),
-        (Reason.LOGIN_FAILED, [5, 5, 10, 15, 20, 30, 40, 40, 40]),
+        (Reason.SECOND_FACTOR, [5, 5, 10, 15, 20, 30, 45, 45, 45]),
+        (Reason.LOGIN_FAILED, [5, 5, 10, 15, 20, 30, 45, 45, 45]),
         (Reason.WRONG_CREDENTIALS, [5, 30, 120, 240, 480, 720, 1440, 1440, 1440]),  # IB counts these
         (Reason.ACCOUNT_LOCKED, [30, 60, 120, 240, 240, 240, 240, 240, 240]),
     ],

@@ -49,7 +49,7 @@ _PROBES: Final[Mapping[str, Sequence[timedelta]]] = {
     Reason.ACCOUNT_LOCKED: _spans(30, 60, 120, 240),
     Reason.NOT_PAPER: (),
 }
-_USUAL: Final = _spans(5, 5, 10, 15, 20, 30, 40)
+_USUAL: Final = _spans(5, 5, 10, 15, 20, 30, 45)  # four accounts with eight probes a day each: one in 45 min
 
 Troubles = tuple[PageTrouble, ...]
 

@@ -68,16 +68,19 @@ class Pool:
         """Take over what a Lease says that somebody has just read."""
         self.trouble = page.meant(_troubles(lease), self._settings)
 
-    async def until_it_is_our_turn(self, account: int, tries: int, tell: Callable[[str], None]) -> None:
+    async def until_it_is_our_turn(
+        self, account: int, tries: int, may_probe: Callable[[datetime], bool], tell: Callable[[str], None]
+    ) -> None:
         """Return when a login may be tried: nothing is wrong with the page, or this account is to probe it.
 
-        ``tries``: how often this account has tried of late. ``tell`` hears what is being waited for.
+        ``tries``: how often this account has tried of late; ``may_probe``: whether it may once more. ``tell`` hears
+        what is being waited for.
         """
         self._probing = False
         while (trouble := await self.look()) is not None:
-            at = page.probe_at(trouble, account)
-            behind = timedelta(seconds=_TURN_S * tries)
             now = datetime.now(UTC)
+            at = page.probe_at(trouble, account) if may_probe(now) else None
+            behind = timedelta(seconds=_TURN_S * tries)
             if at is not None and at + behind <= now and await self._take_probe(trouble):
                 self._probing = self.trouble is not None
                 _log.info("this account probes the login page", reason=trouble.reason, account=account)

@@ -36,7 +36,10 @@ PARKED_AT_ONCE: Final = frozenset({Reason.SECOND_FACTOR, Reason.ACCOUNT_LOCKED, 
 COUNTED: Final = frozenset({Reason.WRONG_CREDENTIALS}) | PARKED_AT_ONCE
 PIECE: Final = timedelta(seconds=90)  # refusals within it are one piece of evidence
 DAY: Final = timedelta(days=1)
-MOST_TRIES: Final = 10  # forms sent within a day that led to no stream
+# Forms sent within a day that led to no stream. With one that did, an account logs in ten times a day at most. The last
+# is kept for when the page is well again.
+MOST_TRIES: Final = 9
+MOST_PROBES: Final = 8
 SUBMIT_WAIT_S: Final = 5.0  # as login.page has it: what a form waits at least
 LONGEST_SUBMIT_WAIT_S: Final = 30.0
 KEPT_SUBMIT_WAIT_S: Final = 10.0  # after a login that passed
@@ -62,7 +65,7 @@ WHILE_PARKED: Final[Mapping[str, Sequence[timedelta]]] = {
     Reason.NOT_PAPER: (),
 }
 # After the last of so many tries within a day that led to no stream, whatever became of each.
-_APART: Final = {3: 1, 4: 5, 5: 15, 6: 30, 7: 60, 8: 120, 9: 240}  # minutes
+_APART: Final = {3: 1, 4: 5, 5: 15, 6: 30, 7: 60, 8: 120}  # minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,15 @@ def may_log_in(record: LoginRecord, now: datetime) -> datetime | None:
         bounds.append(tries[-1] + timedelta(minutes=_APART[len(tries)]))
     latest = max(bounds, default=now)
     return latest if latest > now else None
+
+
+def may_probe(record: LoginRecord, now: datetime) -> bool:
+    """Whether a form may be sent to see whether the page is well again."""
+    return may_log_in(record, now) is None and tries_of_the_day(record, now) < MOST_PROBES
+
+
+def tries_of_the_day(record: LoginRecord, now: datetime) -> int:
+    return sum(now - one < DAY for one in record.history.tries)
 
 
 def may_try_parked(record: LoginRecord, now: datetime) -> bool:

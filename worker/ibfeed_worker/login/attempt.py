@@ -16,16 +16,19 @@ from ibfeed_worker import login
 from ibfeed_worker.account.hold import Hold, read_record
 from ibfeed_worker.account.pool import Pool, told
 from ibfeed_worker.account.record import (
+    MOST_TRIES,
     LoginRecord,
     after_failure,
     after_login,
     before_login,
     may_log_in,
+    may_probe,
     may_try_parked,
     of_user,
     scheduled,
     streamed,
     submitted,
+    tries_of_the_day,
     with_other_credentials,
 )
 from ibfeed_worker.account.turns import turn
@@ -84,13 +87,25 @@ class Logins:
             await hold.write(record)
         if record.parked and not may_try_parked(record, now):
             raise Parked(_reason(record.parked), _parked_text(record))
-        if (until := may_log_in(record, now)) is not None:
-            raise _not_before(until, record)
         if await self.pool.look() is not None:
-            turn_ = self.pool.until_it_is_our_turn(account.index, len(record.history.tries), self._tell_trouble)
-            await first(turn_, self.until_corrected(account))
-            if account.lease in self._corrected:
-                await self._insist(account, hold)
+            await self._until_the_page_is_well(account, hold)
+        elif (until := may_log_in(record, now)) is not None:
+            raise _not_before(until, record)
+
+    async def _until_the_page_is_well(self, account: Account, hold: Hold) -> None:
+        """Or until this account is to probe it, or its credentials are corrected.
+
+        Once it is well, no pause that the page's trouble has caused is kept, but for the day's limit.
+        """
+        tries = tries_of_the_day(hold.record, datetime.now(UTC))
+        our_turn = self.pool.until_it_is_our_turn(
+            account.index, tries, lambda now: may_probe(hold.record, now), self._tell_trouble
+        )
+        await first(our_turn, self.until_corrected(account))
+        if account.lease in self._corrected:
+            await self._insist(account, hold)
+        elif tries >= MOST_TRIES and (until := may_log_in(hold.record, datetime.now(UTC))) is not None:
+            raise _not_before(until, hold.record)
 
     async def _insist(self, account: Account, hold: Hold) -> None:
         """Somebody has corrected the credentials: they are tried at once, and nothing of before counts."""
