@@ -164,7 +164,7 @@ class WorkerSpec(_Base, frozen=True, kw_only=True):
 
     @property
     def login_settings(self) -> str:
-        """What makes the logins of two workers comparable: what fails with other settings says nothing of ours."""
+        """A digest of the login's settings: a login that fails with other settings says nothing of ours."""
         all_of_it = (self.gateway.upstream, self.gateway.login, self.accounts.allow_live)
         return f"{zlib.crc32(msgspec.json.encode(all_of_it)):08x}"
 

@@ -1,7 +1,7 @@
-"""What the Leases remember of logins, beside the plain annotations: JSON that operator and workers both read.
+"""The JSON in which Leases remember logins, beside the plain annotations; operator and workers both read it.
 
-An account's Lease has a ``History``, that of a source's logins a list of ``PageTrouble``. What makes no sense there
-counts as absent: people edit annotations.
+An account's Lease has a ``History``, that of a source's logins a list of ``PageTrouble``. Text that
+makes no sense counts as absent: people edit annotations.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
 
 
 class Said(_Base, frozen=True, kw_only=True):
-    """What IB's page said, and when it said so last."""
+    """A text of IB's page, and when the page last said it."""
 
     at: datetime
     text: str
 
 
 class History(_Base, frozen=True, kw_only=True):
-    """What is known of an account's logins. All times are the workers' own, with their zone.
+    """An account's logins so far. All times are the workers' own, with their zone.
 
     It is about one user: another user name at the same index begins a new one.
     """

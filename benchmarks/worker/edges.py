@@ -126,7 +126,7 @@ async def _log_in(
     may_submit: Callable[[], Awaitable[None]],
     **__: Any,
 ) -> Result:
-    """What the browser does, without the browser. ``on_form`` hears whose form is sent."""
+    """A login as the browser does it, without the browser. ``on_form`` hears whose form is sent."""
     await asyncio.sleep(LOGIN_S)
     trusting_itself = aiohttp.TCPConnector(ssl=False)  # it is the same process
     try:
@@ -150,7 +150,7 @@ async def _log_in(
 
 
 def _seen(html: str) -> Seen:
-    """What a browser would see of the venue's pages."""
+    """The venue's page as a browser would see it."""
     error = re.search(r'class="(?:xyz-errormessage|alert alert-danger margin-top-10)">([^<]*)<', html)
     return Seen(
         body=html,

@@ -154,7 +154,7 @@ def simulate(say: Callable[[str], None], name: str, hours: float = HOURS) -> dic
 
 
 def measure(say: Callable[[str], None], hours: float = HOURS) -> dict[str, Any]:
-    """The phase. What did not come back at all counts as an hour, which is how long it is waited for."""
+    """The phase. An account that did not come back counts as an hour, which is how long it is waited for."""
     kinds = {name: simulate(say, name, hours) for name in KINDS}
 
     def worst(*names: str) -> float:

@@ -44,7 +44,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What is known besides the Leases of the source in its namespace."""
+    """All that counts besides the Leases of the source in its namespace."""
 
     namespace: str = ""
     vault: str = ""  # the source, if it is a vault
@@ -62,7 +62,7 @@ def choose(
     """Choose an index of ``indices`` for each of ``workers`` (pod name to its present index).
 
     ``elsewhere``: indices that other feeds' workers have on this source in this namespace. Earlier entries of
-    ``workers`` choose first, but nobody takes what another one keeps.
+    ``workers`` choose first, but no worker takes what another one keeps.
     """
     market = _Market({lease.index: lease for lease in leases}, rules or Rules())
     taken = set(elsewhere)

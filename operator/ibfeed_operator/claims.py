@@ -1,4 +1,4 @@
-"""Who may use an account to which several workers, of any namespaces, lay claim. Pure.
+"""The one of several workers, of any namespaces, that may use an account. Pure.
 
 A worker claims the account that its shard names. Two claims are for one account if it is the same index of one vault,
 which is the same in every namespace, or if their Leases tell of one user: workers write a digest of the user name there
@@ -33,7 +33,7 @@ class Claim:
 
     @property
     def seniority(self) -> tuple[bool, datetime, str]:
-        """Who was denied stays behind, or a restart of the other one would turn things round."""
+        """A worker that was denied stays behind, or a restart of the other one would turn things round."""
         return (self.denied, self.since or _LATEST, self.lease)
 
 

@@ -317,7 +317,7 @@ def _accounts(situation: Situation) -> Finding:
 
 
 def _page_trouble(situation: Situation) -> PageTrouble | None:
-    """What the login page does to several accounts alike, as far as this feed's logins are like theirs."""
+    """The trouble of a login page that fails for several accounts alike, if it concerns this feed's logins."""
     settings = situation.feed.spec.for_worker.login_settings
     found = (trouble for lease in situation.leases for trouble in lease.troubles)
     return next((trouble for trouble in found if trouble.common and trouble.settings == settings), None)

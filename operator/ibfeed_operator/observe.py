@@ -130,7 +130,7 @@ async def observe(cluster: Cluster, views: Views, namespace: str, name: str, now
 
 
 def claims_on(views: Views, namespace: str, source: str, accounts: Iterable[AccountLease], now: datetime) -> Claims:
-    """What of all namespaces that are followed concerns the accounts of a source: see ``claims.py``."""
+    """Claims of all followed namespaces that concern the accounts of a source: see ``claims.py``."""
     own = {account.index: account for account in accounts}
     vault = source if is_vault(source) else ""
     users = {account.user: account.index for account in own.values() if account.user}

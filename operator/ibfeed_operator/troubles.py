@@ -162,7 +162,7 @@ def credentials_place(accounts: Accounts, index: int) -> str:
 
 
 def page_trouble_text(trouble: PageTrouble, accounts: Accounts, namespace: str) -> str:
-    """What to do about a login page that fails for several accounts alike."""
+    """Advice about a login page that fails for several accounts alike."""
     when = f"; the next try is at {_moment(trouble.next_probe)}" if trouble.next_probe else ""
     return (
         f"IB's login page fails for accounts {', '.join(map(str, sorted(trouble.accounts)))} alike since"

@@ -1,6 +1,6 @@
 """One account, two namespaces: a vault that both read, a Secret that was copied, and a login page that fails for all.
 
-Everything is real but IB and the vault. What counts is what the venue saw: one login of a user, and no session taken.
+Everything is real but IB and the vault. The venue is the judge: it saw one login of a user, and no session taken.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def test_two_namespaces_on_one_vault_share_its_accounts(apply: Apply, venue: Ven
     before = logins(venue)
     apply("metals", OTHER, **vault)
     assert streams("metals", OTHER) == [10]
-    assert logins(venue)["paper9"] == before["paper9"], "nobody logged in with the account of the other namespace"
+    assert logins(venue)["paper9"] == before["paper9"], "no worker logged in with the account of the other namespace"
     apply("late", OTHER, **vault)
     found = says("late", OTHER, "TooFewAccounts", f"account 9 is in use by {NAMESPACE}/metals-0")
     assert "account 10 is in use by metals-0" in found["message"]

@@ -287,7 +287,7 @@ def test_a_missing_secret_is_named_and_its_creation_noticed(stage: Stage) -> Non
         worker.until("Streaming", within=60)
 
 
-def test_a_parked_account_with_a_corrected_secret_is_tried_at_once(stage: Stage) -> None:
+def test_a_parked_account_whose_secret_is_corrected_is_tried(stage: Stage) -> None:
     first = stage.venue.credentials["username-1"]
     stage.venue.fault("wrong_password", username=first)
     with stage.worker(accounts={"max_failed_logins": 1}) as worker:

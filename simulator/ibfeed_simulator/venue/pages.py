@@ -28,7 +28,7 @@ body{font-family:sans-serif;margin:3em auto;max-width:26em}
 .hidden{display:none}.alert-danger,.xyz-errormessage,.xyzblock-error{color:#b00020}
 """
 
-# What stands behind "Invalid username password combination" for a form that is sent at once after typing: nobody knows.
+# Why a form that is sent at once after typing gets "Invalid username password combination" is not known.
 # Here the page tells how long ago that was, and the server refuses what came too soon.
 _TYPED: Final = """
 (function(){

@@ -636,7 +636,7 @@ class TestAccounts:
         )
         assert said(good(leases=(parked,)))[0] == "True"
 
-    def test_a_parked_account_tells_since_when_after_what_and_what_next(self) -> None:
+    def test_a_parked_account_tells_since_when_why_and_what_next(self) -> None:
         said_texts = (
             Said(at=NOW, text="Invalid credentials"),
             Said(at=NOW, text="Invalid username password combination"),

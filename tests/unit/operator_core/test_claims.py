@@ -126,7 +126,7 @@ def test_a_vault_s_account_that_another_has_is_not_waited_for() -> None:
 
 @pytest.mark.parametrize(("minutes", "index"), [(0.5, 1), (5, 2)])
 def test_a_refused_account_is_left_for_a_better_one(minutes: float, index: int) -> None:
-    """The second try comes within half a minute; for the third, five minutes later, nobody need wait."""
+    """The second try comes within half a minute; for the third, five minutes later, no worker need wait."""
     refused = lease(1, failed=1, last_failure="Invalid", next_login=NOW + timedelta(minutes=minutes))
     found = choose({"y-0": 1}, RANGE, [refused], (), rules())
     assert found["y-0"].index == index
@@ -187,7 +187,7 @@ class World:
         return tuple(found)
 
     def visit(self, feed: Feed) -> None:
-        """What the operator does in a cycle of one feed; feeds on one Secret see each other's choices."""
+        """A cycle of one feed, as the operator does it; feeds on one Secret see each other's choices."""
         leases = []
         for index in feed.indices:
             user, since = self.told.get(f"{feed.namespace}/{lease_name(feed.source, index)}", ("", None))

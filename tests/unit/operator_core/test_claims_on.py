@@ -1,4 +1,4 @@
-"""What the operator sees of the claims of all namespaces, from the objects that it follows."""
+"""The claims of all namespaces, as the operator sees them in the objects that it follows."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_secret_is_its_namespaces_but_its_users_are_not() -> None:
     assert seen(of, "a", "paper") == {"a/x-0": "a/ib-account-paper-1", "b/y-1": "b/ib-account-other-7"}
 
 
-def test_a_worker_on_its_way_out_has_the_account_while_it_holds_it() -> None:
+def test_a_leaving_worker_has_its_account_while_it_holds_it() -> None:
     held = {"user": "u1", "holder": "gone-0_uid"}
     of = world(("a", "x-0", "paper", 1, {"user": "u1"}), ("b", "", "paper", 1, held))
     assert seen(of, "a", "paper") == {"a/x-0": "a/ib-account-paper-1", "b/gone-0": "b/ib-account-paper-1"}

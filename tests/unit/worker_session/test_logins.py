@@ -219,7 +219,7 @@ class World:
         return self.clock.now() - begun
 
     async def _take_back(self) -> None:
-        """What the operator does about accounts that were parked for the page's fault."""
+        """The operator's part: it takes back what was held against accounts for the page's fault."""
         while True:
             await asyncio.sleep(20)
             found = [read_lease(msgspec.json.encode(one)) for one in self.leases.objects.values()]

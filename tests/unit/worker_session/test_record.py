@@ -1,4 +1,4 @@
-"""What the Lease of an account remembers of its logins, and when the next one may be tried."""
+"""An account's Lease remembers its logins; when the next one may be tried."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_refused_credentials_are_tried_after_minutes_then_hours() -> None:
 
 
 def test_the_fifth_refusal_is_hours_away() -> None:
-    """IB locks a user after five (others' defaults say so), and nobody knows within which time."""
+    """IB locks a user after five (others' defaults say so), and it is not known within which time."""
     fifth, _ = tried(Reason.WRONG_CREDENTIALS)[4]
     assert fifth > timedelta(hours=2)
 

@@ -55,7 +55,7 @@ Troubles = tuple[PageTrouble, ...]
 
 
 def noted(troubles: Troubles, reason: Reason, text: str, account: int, now: datetime, settings: str) -> Troubles:
-    """After a failed login of ``account``. What is over is left out."""
+    """After a failed login of ``account``; trouble that is over is left out."""
     now = whole_second(now)
     fresh = PageTrouble(reason=reason, text=text, since=now, accounts={}, settings=settings)
     known, others = fresh, list[PageTrouble]()
@@ -79,7 +79,7 @@ def noted(troubles: Troubles, reason: Reason, text: str, account: int, now: date
 
 
 def passed(troubles: Troubles, account: int, now: datetime, *, sessions: bool = False) -> Troubles:
-    """After a login of ``account`` that passed: the page is well. What was common is kept as ended for a while.
+    """After a login of ``account`` that passed: the page is well. Common trouble is kept as ended for a while.
 
     ``sessions``: the session that came of it streams, so IB takes the account, too.
     """
@@ -96,7 +96,7 @@ def passed(troubles: Troubles, account: int, now: datetime, *, sessions: bool = 
 
 
 def meant(troubles: Troubles, settings: str) -> PageTrouble | None:
-    """What keeps the logins with these settings from going on; None if nothing does."""
+    """The trouble that keeps the logins with these settings from going on; None: there is none."""
     return next((one for one in troubles if one.common and one.settings == settings), None)
 
 
@@ -106,7 +106,7 @@ def of_account(troubles: Troubles, reason: Reason, account: int) -> bool:
 
 
 def probe_at(trouble: PageTrouble, account: int) -> datetime | None:
-    """When ``account`` may probe, if nobody does before; None: it is not its turn for now."""
+    """When ``account`` may probe, if no other one does before; None: it is not its turn for now."""
     if trouble.next_probe is None or (account not in trouble.accounts and trouble.probes < OTHERS_AFTER):
         return None
     return trouble.next_probe

@@ -56,7 +56,7 @@ class Pool:
         )
 
     async def look(self) -> PageTrouble | None:
-        """What keeps logins from going on, as told by now; without an answer, what was heard last."""
+        """The trouble that keeps logins from going on, as told by now; without an answer, as heard last."""
         try:
             self.hear(await self._store.read_lease(self._lease))
         except ApiError as error:

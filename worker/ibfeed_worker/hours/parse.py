@@ -100,7 +100,7 @@ def _of_wall(times: Any, when: date) -> Times:
 
 
 def _spans(when: date, times_of: Callable[[date], list[Times]], zone: ZoneInfo) -> list[Span]:
-    """What belongs to trading day ``when``; in Asia the night that begins on its evening in place of its own night."""
+    """The spans of trading day ``when``; in Asia the night that begins on its evening in place of its own night."""
     times = times_of(when)
     nights = _nights(times) if _is_in_asia(zone, when) else set()
     spans = []

@@ -252,7 +252,7 @@ class Logins:
             await hold.write(streamed(hold.record))
         await self.pool.passed(account.index, sessions=True)
         await asyncio.Event().wait()
-        raise AssertionError("an event that nobody sets was set")
+        raise AssertionError("an event without a setter was set")
 
     async def _await_turn(self, lease: str) -> None:
         """Not all of us at once, when all of us were lost together or are started together."""
@@ -269,7 +269,7 @@ class Logins:
         self._board.say(Session.BACKING_OFF, Reason.LOGIN_PAGE_TROUBLE, text)
 
     def _page_trouble(self, account: Account) -> Setback:
-        """What it waits for is seen to before the next login: see ``until_due``."""
+        """The wait for its end comes before the next login: see ``until_due``."""
         trouble = self.pool.trouble
         text = told(trouble, account.index) if trouble is not None else "IB's login page fails for several accounts"
         return Setback(Reason.LOGIN_PAGE_TROUBLE, text, delay=0.0)

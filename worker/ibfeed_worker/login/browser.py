@@ -158,7 +158,7 @@ def _attempt(
 
 
 def _answer(driver: Chrome, order: Order, *, deadline: float) -> Result:
-    """What the page says to the form; pages in between that are known are passed."""
+    """The page's answer to the form; known pages in between are passed."""
     passed: Counter[int] = Counter()
     seen = Seen()
     while time.monotonic() < deadline:

@@ -147,7 +147,7 @@ def judge(seen: Seen) -> Result | None:
 
 
 def unanswered(seen: Seen, limit_s: float) -> Result:
-    """What it comes to when the page has not answered in time. ``seen``: the last look."""
+    """The result when the page has not answered in time. ``seen``: the last look."""
     if seen.form or not (seen.heading or seen.buttons):
         return Result(outcome=Outcome.TIMED_OUT, text=f"no answer to the login form within {limit_s:g} s")
     heading = f'"{seen.heading[:_LABEL_LIMIT]}"' if seen.heading else "one without a heading"

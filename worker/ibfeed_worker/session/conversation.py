@@ -32,7 +32,7 @@ TICKLE_EVERY_S: Final = 60.0
 _SETTLE_LOOK_S: Final = 0.4
 _STEADY_S: Final = 30.0  # a stream that lasted so long was a good one
 _GIVE_UP_S: Final = 120.0  # of an upstream or gateway that makes no sense: then a new gateway process is tried
-# A new process costs the login, and helps nobody while IB itself answers that it is away: a few times a day.
+# A new process costs the login, and is of no use while IB itself answers that it is away: a few times a day.
 _GIVE_UP_LOGIN_S: Final = 6 * 3600.0
 _ADDRESS_AFTER_S: Final = 90.0  # IB takes one /sso/validate a minute, and the gateway calls it at each login
 # A single 401 beside a stream that goes on was seen to pass. IB is asked again after these pauses; a session without
@@ -49,8 +49,8 @@ TAKEN: Final = (
     " staying logged out. End it there, give the feed an account of its own, or set accounts.compete"
 )
 TAKING_BACK: Final = (
-    "somebody else has logged in with this account's user (TWS, the phone, the portal); taking the session back, as "
-    "accounts.compete says"
+    "another session has this account's user (TWS, the phone, the portal, or another installation); taking its place, "
+    "as accounts.compete says"
 )
 _log: Final = Log(__name__)
 
