@@ -65,6 +65,9 @@ class Report(_Base, frozen=True, kw_only=True, gc=False):
     seq: int | None = None
     last_tick_time: str | None = None
     message: str = ""  # why it does not publish, or has no order book: for a person, 256 characters at most
+    # Kafka has records of the contract up to this epoch, which is not below the entry's: nothing is published under
+    # that, and the worker waits for a higher one.
+    kafka_epoch: int | None = None
 
 
 class KafkaStatus(_Base, frozen=True, kw_only=True):

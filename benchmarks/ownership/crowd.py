@@ -23,6 +23,7 @@ from aiohttp import web
 
 from ibfeed_api import calls, names, symbology
 from ibfeed_api.names import ContractState, EntryState, Session
+from ibfeed_api.records import seq_of
 from ibfeed_api.shard import Entry, KafkaStatus, Report, ShardStatus
 from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.hold import Hold, take
@@ -117,7 +118,7 @@ class Line:
             epoch=self.entry.epoch,
             state=self.state,
             event_time=int(now * 1000) if self.framed else None,
-            seq=(self.entry.epoch << 32) + int(now) if self.framed else None,
+            seq=seq_of(self.entry.epoch, 1) if self.framed else None,
             last_tick_time=stamp(now) if self.framed else None,
         )
 

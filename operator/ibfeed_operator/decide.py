@@ -51,6 +51,7 @@ def decide(
     gathering: bool = False,
     refused: Mapping[int, frozenset[int]] | None = None,
     full: Collection[int] = (),
+    epoch_floor: int = 0,
 ) -> Decision:
     """Give each contract of ``universe`` a worker, or a reason why it has none.
 
@@ -58,6 +59,7 @@ def decide(
     was lost too often of late, while the others have lines enough. While nobody streams, or the feed is suspended,
     everyone keeps what he has: there is nobody to move it to. ``gathering``: the feed's first workers are about to
     stream, and nothing is given to anybody yet. ``accountless``: workers for which there is no account.
+    ``epoch_floor``: no new epoch is below it (``records.epoch_at``).
 
     A drained worker is given nothing, and keeps what nobody else has a line for. A pin holds while its worker streams
     and is not drained. Who is relieved to log in anew is drained for that long, and then has its contracts back,
@@ -105,6 +107,8 @@ def decide(
             contracts=contracts,
             owners=owners,
             ladders=result.ladders | (_books(holdings) & kept.keys()),
+            floor=epoch_floor,
+            epochs={contract.conid: contract.epoch for contract in feed.status.contracts if contract.epoch},
             highest_epoch=feed.status.highest_epoch,
             fresh=_fresh(feed, contracts),
         ),

@@ -6,7 +6,10 @@ Invariants, whatever crashes between any two writes:
 - a contract becomes ``Active`` elsewhere only after its old worker reported ``released`` with the entry's epoch, or can
   no longer be publishing (``Holding.silent``);
 - its epochs only grow and none is given twice, so that no old report speaks for a new entry: the newest entry goes only
-  when the feed's status remembers its epoch, and each new one is above all that are there or remembered.
+  when the feed's status remembers its epoch, and each new one is above all that are there or remembered;
+- they grow for the readers of Kafka, too, whatever became of the resource and its status: a new one is not below the
+  clock's (``Targets.floor``), and above all that a worker has found on Kafka. A worker that finds there that its epoch
+  is used up publishes nothing, says so (``Report.kafka_epoch``) and is given another one.
 
 ``step`` looks at what is written *now* and returns shards to rewrite. Its rewrites may be made in any order, and any
 of them may fail: calling ``step`` again with what is then there goes on from that point. ``step`` returns nothing when
@@ -83,7 +86,9 @@ class Targets:
     contracts: Mapping[int, Contract]
     owners: Mapping[int, int]  # conid -> worker
     ladders: frozenset[int] = frozenset()  # conids whose order books are granted
-    highest_epoch: int = 0  # of any contract that the feed ever had, as IbFeed.status remembers it
+    floor: int = 0  # no new epoch is below it
+    epochs: Mapping[int, int] = field(default_factory=dict)  # conid -> its latest, as IbFeed.status remembers it
+    highest_epoch: int = 0  # of any contract that the feed ever had: it counts for those without an epoch of their own
     fresh: frozenset[int] = frozenset()  # conids of which the status remembers no epoch
     warming_at_once: int = WARMING_AT_ONCE
 
@@ -134,6 +139,11 @@ class _Step:
         self._targets = targets
         self._holdings = {holding.worker: holding for holding in holdings}
         self._reports = {(holding.worker, report.conid): report for holding in holdings for report in holding.reports}
+        self._kafka_epochs: dict[int, int] = {}
+        for report in self._reports.values():
+            if report.kafka_epoch is not None:
+                known = self._kafka_epochs.get(report.conid, 0)
+                self._kafka_epochs[report.conid] = max(known, report.kafka_epoch)
         self._next = {holding.worker: {entry.conid: entry for entry in holding.entries} for holding in holdings}
         # What retires keeps its line until its entry goes; only a dead process has none.
         self._used = {
@@ -192,7 +202,8 @@ class _Step:
         if active:
             worker, entry = active[-1]
             self._clear(retiring, worker, entry, target)
-            if worker == target and not self._ends(worker):
+            stays = worker == target or (target is not None and self._waits_for_an_epoch(worker, entry))
+            if stays and not self._ends(worker):
                 self._stay(worker, entry)
             elif self._may_retire(worker, entry, target):
                 self._put(worker, entry, state=EntryState.RETIRING)
@@ -249,7 +260,8 @@ class _Step:
             if self._let_go(target, there):
                 self._stand_by(target, entry.conid)
             return False
-        if there.epoch <= entry.epoch:  # the old worker's entry got a new one meanwhile
+        # The old worker's entry got a new one meanwhile, or Kafka has a higher one.
+        if there.epoch <= max(entry.epoch, self._on_kafka(entry.conid)):
             self._stand_by(target, entry.conid)
             return False
         # What the old worker has buffered, from before this entry, it publishes when it obeys it; nobody else has that.
@@ -291,6 +303,9 @@ class _Step:
         if over or holding.ended.get(entry.conid) == entry.epoch:
             mark = _mark(report) if report is not None else None
             kept = _entry(contract, epoch=self._fresh(entry.conid), depth=entry.depth, mark=mark)
+        elif self._waits_for_an_epoch(worker, entry):
+            # Whoever holds the contract's mark does not know of those records: Kafka is asked once more.
+            kept = _entry(contract, epoch=self._fresh(entry.conid), depth=entry.depth, fresh=entry.fresh)
         self._next[worker][entry.conid] = kept
 
     def _stand_by(self, worker: int, conid: int) -> None:
@@ -303,7 +318,7 @@ class _Step:
         there = placed.get(worker)
         if there is None:
             self._used[worker] += 1
-        others = [entry.epoch for old, entry in placed.items() if old != worker]
+        others = [self._on_kafka(conid), *(entry.epoch for old, entry in placed.items() if old != worker)]
         if retiring and there is not None and there.state is EntryState.STANDBY and there.epoch > max(others):
             epoch = there.epoch
         else:
@@ -336,12 +351,24 @@ class _Step:
     def _drop(self, worker: int, entry: Entry) -> None:
         """Let an entry go, if its epoch is not forgotten by that: else a later entry would get the same one."""
         newest = max(other.epoch for other in self._placed[entry.conid].values())
-        if entry.epoch < newest or entry.epoch <= self._targets.highest_epoch:
+        if entry.epoch < newest or entry.epoch <= self._remembered(entry.conid):
             del self._next[worker][entry.conid]
 
     def _fresh(self, conid: int) -> int:
-        """An epoch that no entry of this contract ever had."""
-        return max([self._targets.highest_epoch, *(entry.epoch for entry in self._placed.get(conid, {}).values())]) + 1
+        """An epoch that no entry of this contract ever had, nor any record of it on Kafka."""
+        had = [entry.epoch for entry in self._placed.get(conid, {}).values()]
+        return max(self._targets.floor, max([self._remembered(conid), self._on_kafka(conid), *had]) + 1)
+
+    def _remembered(self, conid: int) -> int:
+        return self._targets.epochs.get(conid, self._targets.highest_epoch)
+
+    def _waits_for_an_epoch(self, worker: int, entry: Entry) -> bool:
+        """Whether a worker publishes nothing since Kafka has records of this epoch, or of a higher one."""
+        return entry.epoch <= self._on_kafka(entry.conid) and self._up(worker, entry)
+
+    def _on_kafka(self, conid: int) -> int:
+        """The contract's latest epoch on Kafka, if any worker was surprised by it; whatever became of that worker."""
+        return self._kafka_epochs.get(conid, 0)
 
     def _soon_warm(self, worker: int, standby: Entry) -> bool:
         """Whether it is a matter of moments: IB sends a contract's present state at once, if anybody hears of it."""

@@ -209,7 +209,7 @@ def grounds(shard: Shard) -> object:
     status = shard.status
     told = status and (status.started_at, status.session, status.account)
     reports = status.contracts if status else ()
-    marks = ((report.conid, report.epoch, report.state, _mark_of(report)) for report in reports)
+    marks = ((report.conid, report.epoch, report.state, report.kafka_epoch, _mark_of(report)) for report in reports)
     return (shard.uid, shard.deleting, shard.spec, told, tuple(marks))
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from ibfeed_api.feed import Kafka
 from ibfeed_api.names import EntryState
 from ibfeed_api.shard import Entry
+from ibfeed_worker.publish import Tail
 from ibfeed_worker.stream import Feeder, Timing
 from ibfeed_worker.stream.connection import Connection
 from ibfeed_worker.stream.ladder import Asked, Target
@@ -311,8 +312,8 @@ class Broker:
     def create(self, topics: Any) -> None:
         raise AssertionError("all topics are there")
 
-    def tails(self, topic: str, wanted: Any) -> Mapping[bytes, Any]:
-        raise AssertionError("nothing is taken over")
+    def tails(self, ticks: Any, books: Any, questions: Any) -> Mapping[bytes, Any]:
+        return {question.key: Tail(None) for question in questions}
 
     def abandon(self) -> None:
         pass
@@ -336,6 +337,8 @@ async def fire(count: int, seed: int) -> tuple[Oracle, float]:
         await asyncio.sleep(0.01)
     feeder.obey(())
     feeder.obey(tuple(_entry(conid, slot) for slot, conid in enumerate(OURS)))
+    while not all(contract.flows for contract in feeder._contracts.values()):  # noqa: ASYNC110 - there is no event of it
+        await asyncio.sleep(0.01)
     connection = Connection(feeder, feeder._counters, Timing())
     connection._allow_live = True
     connection._asked = Asked("DU123", Target(ES, "CME"), 1, None)
@@ -364,7 +367,7 @@ async def fire(count: int, seed: int) -> tuple[Oracle, float]:
 def _entry(conid: int, slot: int) -> Entry:
     return Entry(
         conid=conid, symbol="ESZ6", root="ES", exchange="CME", contract_month=f"20261{slot}", slot=slot, epoch=1,
-        state=EntryState.ACTIVE, depth=conid == ES,
+        state=EntryState.ACTIVE, depth=conid == ES, fresh=True,
     )  # fmt: skip
 
 

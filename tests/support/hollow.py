@@ -22,6 +22,7 @@ from typing import Any
 from aiohttp import web
 
 from ibfeed_api import calls, names, symbology
+from ibfeed_api.records import seq_of
 from ibfeed_operator.cluster import Cluster, ClusterError, Conflict, NotFound
 
 NAMESPACE = "default"
@@ -62,6 +63,7 @@ class Line:
 
     epoch: int = 0
     state: str = ""
+    behind: int = 0  # the epoch that the topic has, and this one is not above: it publishes nothing
     upto: int = 0
     buffer: deque[int] = field(default_factory=lambda: deque(maxlen=200))
 
@@ -103,6 +105,7 @@ class Hollow:
     ready_since: str = ""  # since when the pod's condition Ready is what it is
     told_to_stop: float | None = None  # when, on the loop's clock
     lines: dict[int, Line] = field(default_factory=dict)
+    own: dict[int, int] = field(default_factory=dict)  # conid -> epoch that this process published under last
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -143,6 +146,9 @@ class Crew:
         self.witnesses: dict[tuple[str, int], dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
         self.dead: set[str] = set()
         self.taken: dict[tuple[str, int], int] = defaultdict(int)  # the highest epoch that was reported ``publishing``
+        self.topics: dict[str, str] = {}  # feed -> its topic, if it is not one of its own
+        self.on_topic: dict[tuple[str, int], int] = defaultdict(int)  # by topic and conid the highest epoch of a record
+        self.dropped: list[str] = []  # by a reader that drops what has a lower epoch than it has seen of the conid
         self._beat = 0
         self._restarts: dict[str, int] = defaultdict(int)
         self._addresses: dict[str, str] = {}  # a name's address is for life, and so is its server
@@ -347,6 +353,14 @@ class Crew:
                 continue
             line = worker.lines.setdefault(conid, Line())
             if entry["state"] == "Active" and (line.state, line.epoch) != ("Active", entry["epoch"]):
+                if line.state != "Active" and "mark" not in entry:
+                    latest = self.on_topic[self._topic(worker), conid]
+                    goes_on = entry["epoch"] == latest == worker.own.get(conid)
+                    line.behind = latest if entry["epoch"] <= latest and not goes_on else 0
+                if line.behind:
+                    line.epoch, line.state = entry["epoch"], "Standby"
+                    continue
+                line.epoch = entry["epoch"]
                 record = self.records[worker.feed, conid]
                 known = entry["mark"]["eventTime"] if "mark" in entry else max(record, default=0)
                 line.upto = max(line.upto, known)
@@ -358,8 +372,16 @@ class Crew:
         """Whether an earlier process published under this very epoch."""
         return (worker.left_behind or {}).get(entry["conid"]) == entry["epoch"]
 
+    def _topic(self, worker: Hollow) -> str:
+        return self.topics.get(worker.feed, worker.feed)
+
     def _publish(self, worker: Hollow, conid: int, line: Line, update: int) -> None:
         if update > line.upto:
+            topic = self._topic(worker)
+            if line.epoch < self.on_topic[topic, conid]:
+                self.dropped.append(f"{worker.pod} publishes {conid} under {line.epoch} on {topic}")
+            self.on_topic[topic, conid] = max(line.epoch, self.on_topic[topic, conid])
+            worker.own[conid] = line.epoch
             record = self.records[worker.feed, conid]
             if record and update <= record[-1]:
                 self.doubles.append(f"{worker.pod} publishes {update} of {conid} after {record[-1]}")
@@ -399,8 +421,11 @@ class Crew:
             going = "warm" if entry["state"] == "Standby" else "publishing"
             state = "released" if retiring else going if ready else "subscribing"
             upto = line.upto if line is not None else 0
-            mark = {"eventTime": upto, "seq": (entry["epoch"] << 32) + upto} if retiring and upto else {}
-            reports.append({"conid": entry["conid"], "epoch": entry["epoch"], "state": state, **mark})
+            mark = {"eventTime": upto, "seq": seq_of(entry["epoch"], upto)} if retiring and upto else {}
+            behind = line.behind if line is not None and not retiring else 0
+            more = {"kafkaEpoch": behind} if behind else mark
+            state = "subscribing" if behind else state
+            reports.append({"conid": entry["conid"], "epoch": entry["epoch"], "state": state, **more})
         held = worker.held if not releasing else ""
         status = {
             "startedAt": worker.started_at,

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from ibfeed_api.names import LOGIN_SPACING_S
+from ibfeed_api.records import epoch_at
 from ibfeed_operator import metrics
 from ibfeed_operator.conditions import listed, plural
 from ibfeed_operator.decide import decide
@@ -40,6 +41,7 @@ async def hand_over(visit: Visit) -> None:
         gathering=gathering,
         refused=refusals.by_contract(),
         full=refusals.full(),
+        epoch_floor=epoch_at(visit.shared.clock().timestamp()),
     )
     for worker, home in visit.decision.homes.items():  # before anything that is lent leaves
         await visit.patch_shard(visit.shards[worker], {"home": list(home)})

@@ -81,6 +81,22 @@ class TestWho:
         )
         assert decision.targets.fresh == fresh
 
+    def test_each_contract_goes_on_above_its_own_epoch(self) -> None:
+        listed = tuple(
+            ContractStatus(conid=conid, symbol="CLF7", root="CL", slot=conid, epoch=epoch)
+            for conid, epoch in ((1, 4), (2, 0))
+        )
+        known = replace(feed(), status=FeedStatus(contracts=listed, contract_count=2, highest_epoch=9))
+        found = decide(
+            known,
+            universe(*SIX),
+            holdings((), (), ()),
+            verdicts(w0=Health.STREAMING, w1=Health.ABSENT, w2=Health.ABSENT),
+            epoch_floor=1_790_000_000,
+        ).targets
+        # What has none may have had one before it left and came back: that is remembered as the highest only.
+        assert (found.floor, found.epochs, found.highest_epoch) == (1_790_000_000, {1: 4}, 9)
+
     def test_suspended_feed_moves_nothing(self) -> None:
         held = holdings((entry(1, day="20270120"),), (), ())
         found = owners(feed(suspend=True), held, w0=Health.LOST, w1=Health.STREAMING, w2=Health.STREAMING)

@@ -56,6 +56,7 @@ def test_ticks_wake_nobody(path: tuple[Any, ...]) -> None:
         (("status", "startedAt"), "now"),
         (("status", "contracts", 0, "state"), "released"),
         (("status", "contracts", 0, "epoch"), 2),
+        (("status", "contracts", 0, "kafkaEpoch"), 2),
     ],
 )
 def test_what_a_worker_reports_does(path: tuple[Any, ...], to: Any) -> None:

@@ -38,6 +38,7 @@ def test_how_far_a_publishing_worker_is_changes_no_decision() -> None:
         shard(PUBLISHED, msgspec.structs.replace(RELEASED, event_time=2000, seq=9)),  # the next one's mark
         shard(msgspec.structs.replace(PUBLISHED, state=ContractState.SUBSCRIBING), RELEASED),
         shard(msgspec.structs.replace(PUBLISHED, epoch=4), RELEASED),
+        shard(msgspec.structs.replace(PUBLISHED, kafka_epoch=4), RELEASED),
         shard(PUBLISHED, RELEASED, session=Session.RECONNECTING),
         shard(PUBLISHED, RELEASED, started_at="b"),
         shard(PUBLISHED, RELEASED, epoch=4),  # another operator has written

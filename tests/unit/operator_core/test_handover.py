@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -100,6 +101,9 @@ class World:
     highest_epoch: int = 0  # as the feed's status remembers it
     # conid, the newest epoch it was published under, and the process (worker, life) that did: none is used twice.
     used: tuple[tuple[int, int, int, int], ...] = ()
+    floor: int = 0  # the operator's clock
+    strangers: tuple[tuple[int, int], ...] = ()  # conid and the highest epoch that somebody else put on the topic
+    surprises: int = 0  # strangers that came, statuses that were wiped, resources that were made again
 
     def holdings(self) -> list[Holding]:
         return [
@@ -119,7 +123,9 @@ class World:
 
     def operator(self) -> Iterator[World]:
         """Each of the step's writes alone: any order and any crash in between is a path over these."""
-        want = targets(dict(self.where), highest_epoch=self.highest_epoch, warming_at_once=self.warming)
+        want = targets(
+            dict(self.where), highest_epoch=self.highest_epoch, warming_at_once=self.warming, floor=self.floor
+        )
         for rewrite in step(self.holdings(), want):
             worker = self.workers[rewrite.worker]
             yield self.with_worker(rewrite.worker, replace(worker, spec=rewrite.entries))
@@ -129,10 +135,22 @@ class World:
         return replace(self, highest_epoch=max([self.highest_epoch, *epochs]))
 
     def obey(self, index: int) -> World:
-        """The worker sees its shard as it is now, acts, and reports."""
+        """The worker sees its shard as it is now, acts, and reports. What is used up on Kafka it does not publish."""
         worker = self.workers[index]
+        used = {conid: (epoch, process) for conid, epoch, *process in self.used}
+        strangers = dict(self.strangers)
         sees, reports = [], []
         for item in worker.spec:
+            newest, process = used.get(item.conid, (0, []))
+            latest = max(newest, strangers.get(item.conid, 0))
+            goes_on = (newest, process) == (item.epoch, [index, worker.life])
+            if item.state is EntryState.ACTIVE and item.epoch <= latest and not goes_on:
+                assert self.surprises, f"{item.conid} under {item.epoch} after {latest}: {self}"
+                sees.append((item.conid, item.epoch, EntryState.STANDBY))
+                state = ContractState.REFUSED if worker.refused else ContractState.SUBSCRIBING
+                said = report(item.conid, item.epoch, state)
+                reports.append(msgspec.structs.replace(said, kafka_epoch=latest))
+                continue
             sees.append((item.conid, item.epoch, item.state))
             if item.state is EntryState.RETIRING:
                 reports.append(report(item.conid, item.epoch, ContractState.RELEASED))
@@ -147,7 +165,6 @@ class World:
         )
         obeyed = replace(worker, sees=tuple(sees), reports=tuple(reports), lines=lines, ended=())
         world = self.with_worker(index, obeyed)
-        used = {conid: (epoch, process) for conid, epoch, *process in self.used}
         for conid, epoch in obeyed.publishing.items():
             process = [index, worker.life]
             newest, publisher = used.get(conid, (0, process))
@@ -172,6 +189,20 @@ class World:
         return self.with_worker(
             index, Worker(spec=worker.spec, ended=tuple(sorted(ended.items())), life=worker.life + 1)
         )
+
+    def wipe_status(self) -> World:
+        return replace(self, highest_epoch=0, surprises=self.surprises + 1)
+
+    def make_again(self) -> World:
+        """The resource is deleted and applied: nothing is remembered but what is on Kafka."""
+        workers = tuple(Worker(life=worker.life + 1) for worker in self.workers)
+        return replace(self, workers=workers, highest_epoch=0, surprises=self.surprises + 1)
+
+    def stranger(self, conid: int) -> World:
+        """Another feed, or an operator whose clock was ahead, has published the contract."""
+        newest = max((epoch for item, epoch, *_ in self.used if item == conid), default=0)
+        strangers = {**dict(self.strangers), conid: max(dict(self.strangers).get(conid, 0), newest) + 1}
+        return replace(self, strangers=tuple(sorted(strangers.items())), surprises=self.surprises + 1)
 
     def check(self) -> None:
         for conid, _ in self.where:
@@ -201,8 +232,18 @@ class World:
         raise AssertionError(f"never settles: {self}")
 
 
-def explore(start: World, conids: range, *, lives: int, refusals: bool = False) -> int:
-    """Visit every world that can be reached; returns how many there are."""
+def explore(
+    start: World,
+    conids: range,
+    *,
+    lives: int,
+    refusals: bool = False,
+    mortal: bool = True,
+    surprises: int = 0,
+    epochs: int = MAX_EPOCH,
+) -> int:
+    """Visit every world that can be reached; returns how many there are. Unless ``mortal`` no
+    worker dies, and no contract expires."""
     seen, todo = {start}, deque([start])
     while todo:
         world = todo.popleft()
@@ -211,13 +252,15 @@ def explore(start: World, conids: range, *, lives: int, refusals: bool = False) 
             if worker.alive:
                 if not worker.ended:
                     nexts.append(world.obey(index))
-                nexts.append(world.die(index))
+                nexts += [world.die(index)] * mortal
             elif worker.life < lives:
                 nexts.append(world.restart(index))
             if refusals:
                 nexts.append(world.refuse(index))
+        if world.surprises < surprises:
+            nexts += [world.wipe_status(), world.make_again(), *(world.stranger(conid) for conid in conids)]
         for conid in conids:
-            for target in (None, *range(len(world.workers))):
+            for target in (*([None] * mortal), *range(len(world.workers))):
                 nexts.append(replace(world, where=tuple(sorted((dict(world.where) | {conid: target}).items()))))
         # A process that waits for its epochs goes on once the operator has nothing to write to its shard any more.
         if not list(world.operator()):
@@ -227,7 +270,7 @@ def explore(start: World, conids: range, *, lives: int, refusals: bool = False) 
                 if worker.ended
             )
         for candidate in nexts:
-            if candidate in seen or any(e.epoch > MAX_EPOCH for w in candidate.workers for e in w.spec):
+            if candidate in seen or any(e.epoch > epochs for w in candidate.workers for e in w.spec):
                 continue
             candidate.check()
             seen.add(candidate)
@@ -254,6 +297,18 @@ class TestExhaustively:
         start = World(workers=(Worker(), Worker()), where=((1, 0),), lines=5)
         assert explore(start, range(1, 2), lives=0, refusals=True) > 1000
 
+    @pytest.mark.parametrize(("mortal", "surprises", "epochs"), [(True, 1, 2), (False, 2, 3)])
+    def test_epochs_grow_on_kafka_whatever_is_forgotten(self, mortal: bool, surprises: int, epochs: int) -> None:
+        """The clock stands still, so only what workers find on Kafka makes them grow."""
+        start = World(workers=(Worker(), Worker()), where=((1, 0),), lines=5)
+        assert explore(start, range(1, 2), lives=0, mortal=mortal, surprises=surprises, epochs=epochs) > 1000
+
+
+EVENTS = [
+    *("operator", "operator", "obey", "obey", "status", "die", "restart", "plan", "refuse"),
+    *("clock", "wipe", "make again", "stranger"),
+]
+
 
 @given(
     st.integers(2, 4),
@@ -262,7 +317,7 @@ class TestExhaustively:
     st.integers(1, 2),
     st.lists(
         st.tuples(
-            st.sampled_from(["operator", "operator", "obey", "obey", "status", "die", "restart", "plan", "refuse"]),
+            st.sampled_from(EVENTS),
             st.integers(0, 20),
             st.integers(0, 20),
         ),
@@ -289,6 +344,14 @@ def test_at_random(workers: int, conids: int, lines: int, warming: int, events: 
             world = world.restart(index)
         elif kind == "refuse":
             world = world.refuse(index)
+        elif kind == "clock":  # it may be set back
+            world = replace(world, floor=a)
+        elif kind == "wipe":
+            world = world.wipe_status()
+        elif kind == "make again":
+            world = world.make_again()
+        elif kind == "stranger":
+            world = world.stranger(b % conids)
         elif kind == "plan":
             where = dict(world.where) | {b % conids: (None, *range(workers))[a % (workers + 1)]}
             full = any(list(where.values()).count(w) > lines for w in range(workers))
@@ -327,6 +390,46 @@ class TestMove:
         here = Holding(worker=0, entries=(entry(7, 3, EntryState.RETIRING),), silent=True)
         (rewrite,) = step([here, Holding(worker=1)], targets({7: 1}, fresh=frozenset({7})))
         assert rewrite.entries == (entry(7, 4),)
+
+    def test_a_new_epoch_is_not_below_the_clock(self) -> None:
+        (rewrite,) = step([Holding(worker=0)], targets({7: 0}, highest_epoch=11, floor=1_790_000_000))
+        assert rewrite.entries[0].epoch == 1_790_000_000
+        (rewrite,) = step([Holding(worker=0)], targets({7: 0}, highest_epoch=1_790_000_000, floor=1_790_000_000))
+        assert rewrite.entries[0].epoch == 1_790_000_001
+
+    def test_epochs_of_other_contracts_do_not_run_ahead_of_it(self) -> None:
+        """One goes on above its own; what is remembered of none of its own is above that of all."""
+        want = targets({7: 0, 8: 0}, epochs={7: 3}, highest_epoch=40, floor=20)
+        (rewrite,) = step([Holding(worker=0)], want)
+        assert {item.conid: item.epoch for item in rewrite.entries} == {7: 20, 8: 41}
+        (rewrite,) = step([Holding(worker=0)], replace(want, floor=2))
+        assert {item.conid: item.epoch for item in rewrite.entries} == {7: 4, 8: 41}
+
+    def test_an_epoch_of_its_own_keeps_an_entry_until_it_is_remembered(self) -> None:
+        here = Holding(worker=0, entries=(entry(7, 5, EntryState.RETIRING),), silent=True)
+        assert step([here], targets({}, epochs={7: 4}, highest_epoch=9)) == ()
+        (rewrite,) = step([here], targets({}, epochs={7: 5}, highest_epoch=9))
+        assert rewrite.entries == ()
+
+    def test_who_finds_its_epoch_used_up_is_given_another_once(self) -> None:
+        behind = msgspec.structs.replace(report(7, 3, ContractState.SUBSCRIBING), kafka_epoch=50)
+        first = msgspec.structs.replace(entry(7, 3), fresh=True, mark=Mark(event_time=9, seq=8))
+        here = Holding(worker=0, entries=(first,), reports=(behind,))
+        (rewrite,) = step([here], targets({7: 0}, floor=20))
+        assert rewrite.entries == (msgspec.structs.replace(entry(7, 51), fresh=True),)  # it asks Kafka once more
+        assert step([replace(here, entries=rewrite.entries)], targets({7: 0}, floor=20)) == ()
+
+    def test_what_a_dead_worker_found_on_kafka_counts_for_its_heir(self) -> None:
+        behind = msgspec.structs.replace(report(7, 3, ContractState.SUBSCRIBING), kafka_epoch=50)
+        here = Holding(worker=0, entries=(entry(7, 3, EntryState.RETIRING),), reports=(behind,), silent=True)
+        (rewrite,) = step([here, Holding(worker=1)], targets({7: 1}))
+        assert (rewrite.worker, rewrite.entries[0].epoch) == (1, 51)
+
+    def test_an_expired_contract_that_waits_for_an_epoch_is_let_go(self) -> None:
+        behind = msgspec.structs.replace(report(7, 3, ContractState.SUBSCRIBING), kafka_epoch=50)
+        here = Holding(worker=0, entries=(entry(7, 3),), reports=(behind,))
+        (rewrite,) = step([here], targets({}))
+        assert rewrite.entries == (entry(7, 3, EntryState.RETIRING),)
 
     def test_report_of_another_epoch_is_not_believed(self) -> None:
         here = Holding(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import msgspec
 import pytest
 
 from ibfeed_api.names import ContractState, EntryState
@@ -76,6 +77,8 @@ EVENTS = (
     "B leaving",
     "B without session",
     "B full",
+    "A behind Kafka",
+    "B behind Kafka",
     "epoch not remembered",
 )
 
@@ -104,6 +107,11 @@ def meets(at: State, event: str) -> tuple[dict[int, Holding], dict[int, int | No
             "cold": said(old, own, SUBSCRIBING),
             "refused": said(old, own, ContractState.REFUSED),
             "silent": said(old, own, ContractState.SILENT),
+            # Its entry is Active to it, and Kafka has records of the contract up to epoch 20.
+            "behind Kafka": replace(
+                old,
+                reports=(msgspec.structs.replace(report(7, own.epoch, SUBSCRIBING), kafka_epoch=20),) if own else (),
+            ),
             "full": replace(old, lines=1 if worker in at.entries else 0),
         }[what]
     given_up = {"turned back": A, "A leaving alone": A, "to C": C, "B lost": C, "expired": None}
@@ -155,6 +163,8 @@ TABLE = {
         "B leaving": "B Active 10",
         "B without session": "B Active 10",
         "B full": "-",
+        "A behind Kafka": "B Active 10",
+        "B behind Kafka": "B Active 10",
         "epoch not remembered": "B Active 4",
     },
     "begun": {
@@ -176,6 +186,8 @@ TABLE = {
         "B leaving": "A Active 3",
         "B without session": "A Active 3, B Standby 10",
         "B full": "A Active 3",
+        "A behind Kafka": "A Active 21",
+        "B behind Kafka": "A Active 3, B Standby 10",
         "epoch not remembered": "A Active 3, B Standby 4",
     },
     "not begun": {
@@ -197,6 +209,8 @@ TABLE = {
         "B leaving": "A Active 3",
         "B without session": "A Active 3, B Standby 10",
         "B full": "A Active 3",
+        "A behind Kafka": "A Active 21",
+        "B behind Kafka": "A Active 3, B Standby 10",
         "epoch not remembered": "A Active 3, B Standby 4",
     },
     "warming": {
@@ -218,6 +232,8 @@ TABLE = {
         "B leaving": "A Active 3, B Standby 4",
         "B without session": "A Active 3, B Standby 4",
         "B full": "A Active 3, B Standby 4",
+        "A behind Kafka": "A Active 21, B Standby 4",
+        "B behind Kafka": "A Active 21, B Standby 4",
         "epoch not remembered": "A Active 3, B Standby 4",
     },
     "warm": {
@@ -239,6 +255,8 @@ TABLE = {
         "B leaving": "A Active 3, B Standby 4",
         "B without session": "A Active 3, B Standby 4",
         "B full": "A Retiring 3, B Standby 4",
+        "A behind Kafka": "A Active 21, B Standby 4",
+        "B behind Kafka": "A Active 21, B Standby 4",
         "epoch not remembered": "A Retiring 3, B Standby 4",
     },
     "warm too early": {
@@ -260,6 +278,8 @@ TABLE = {
         "B leaving": "A Active 3, B Standby 4",
         "B without session": "A Active 3, B Standby 4",
         "B full": "A Active 3, B Standby 4",
+        "A behind Kafka": "A Active 21, B Standby 4",
+        "B behind Kafka": "A Active 21, B Standby 4",
         "epoch not remembered": "A Active 3, B Standby 4",
     },
     "retiring": {
@@ -281,6 +301,8 @@ TABLE = {
         "B leaving": "A Retiring 3, B Standby 4",
         "B without session": "A Retiring 3, B Standby 4",
         "B full": "A Retiring 3, B Standby 4",
+        "A behind Kafka": "A Retiring 3, B Standby 4",
+        "B behind Kafka": "A Retiring 3, B Standby 4",
         "epoch not remembered": "A Retiring 3, B Standby 4",
     },
     "released": {
@@ -302,6 +324,8 @@ TABLE = {
         "B leaving": "A Retiring 3, B Standby 4",
         "B without session": "A Active 10!, B Standby 4",
         "B full": "A Retiring 3, B Active 4!",
+        "A behind Kafka": "A Retiring 3, B Standby 4",
+        "B behind Kafka": "A Active 21!, B Standby 4",
         "epoch not remembered": "A Retiring 3, B Active 4!",
     },
     "given": {
@@ -323,6 +347,8 @@ TABLE = {
         "B leaving": "A Retiring 3, B Retiring 4",
         "B without session": "A Retiring 3, B Active 4",
         "B full": "A Retiring 3, B Active 4",
+        "A behind Kafka": "A Retiring 3, B Active 21",
+        "B behind Kafka": "A Retiring 3, B Active 21",
         "epoch not remembered": "A Retiring 3, B Active 4",
     },
     "taken": {
@@ -344,6 +370,8 @@ TABLE = {
         "B leaving": "B Retiring 4",
         "B without session": "B Active 4",
         "B full": "B Active 4",
+        "A behind Kafka": "A Retiring 3, B Active 21",
+        "B behind Kafka": "A Retiring 3, B Active 21",
         "epoch not remembered": "B Active 4",
     },
     "turned back": {
@@ -365,6 +393,8 @@ TABLE = {
         "B leaving": "A Active 5, B Standby 4",
         "B without session": "A Active 5, B Standby 10",
         "B full": "A Active 5, B Standby 10",
+        "A behind Kafka": "A Active 21, B Standby 4",
+        "B behind Kafka": "A Active 21, B Standby 4",
         "epoch not remembered": "A Active 5, B Standby 6",
     },
     "breaking": {
@@ -386,6 +416,8 @@ TABLE = {
         "B leaving": "A Retiring 3",
         "B without session": "A Retiring 3",
         "B full": "A Retiring 3",
+        "A behind Kafka": "A Retiring 3",
+        "B behind Kafka": "A Retiring 3",
         "epoch not remembered": "A Retiring 3",
     },
     "broken": {
@@ -407,6 +439,8 @@ TABLE = {
         "B leaving": "A Retiring 3",
         "B without session": "A Active 10!",
         "B full": "-",
+        "A behind Kafka": "A Retiring 3",
+        "B behind Kafka": "A Active 10!",
         "epoch not remembered": "A Active 4!",
     },
     "both retired": {
@@ -428,6 +462,8 @@ TABLE = {
         "B leaving": "A Retiring 3, B Retiring 4",
         "B without session": "A Retiring 3, B Active 10",
         "B full": "A Retiring 3, B Retiring 4",
+        "A behind Kafka": "A Retiring 3, B Retiring 4",
+        "B behind Kafka": "A Retiring 3, B Retiring 4",
         "epoch not remembered": "A Retiring 3, B Retiring 4",
     },
     "on to C": {
@@ -449,6 +485,8 @@ TABLE = {
         "B leaving": "B Retiring 4",
         "B without session": "B Active 4",
         "B full": "B Active 4",
+        "A behind Kafka": "A Retiring 3, B Active 21",
+        "B behind Kafka": "A Retiring 3, B Active 21",
         "epoch not remembered": "B Active 4, C Standby 5",
     },
 }

@@ -152,6 +152,14 @@ def test_whatever_a_session_says_is_awaited(change: dict[str, Any]) -> None:
     assert is_awaited(ShardStatus(), ShardStatus(**change))
 
 
+def test_an_epoch_that_is_waited_for_is_awaited_once() -> None:
+    come = Report(conid=1, epoch=5, state=SUBSCRIBING)
+    behind = Report(conid=1, epoch=5, state=SUBSCRIBING, kafka_epoch=5)
+    for before in ((), (come,)):
+        assert is_awaited(ShardStatus(contracts=before), ShardStatus(contracts=(behind,)))
+    assert not is_awaited(ShardStatus(contracts=(behind,)), ShardStatus(contracts=(behind,)))
+
+
 def test_what_moves_is_not_awaited() -> None:
     old = Report(conid=1, epoch=5, state=PUBLISHING, event_time=1, seq=1, last_tick_time="a")
     new = Report(conid=1, epoch=5, state=PUBLISHING, event_time=2, seq=2, last_tick_time="b")

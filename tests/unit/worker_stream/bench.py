@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from ibfeed_api.feed import Kafka
 from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.shard import Entry, Mark
@@ -40,6 +42,14 @@ def entry(
     )
 
 
+async def begin(feeder: Feeder, *entries: Entry) -> None:
+    """Give contracts that nobody had before, and wait until Kafka has been asked."""
+    feeder.obey(tuple(msgspec.structs.replace(entry, fresh=True) for entry in entries))
+    async with asyncio.timeout(20):
+        while any(contract.taking_over for contract in feeder._contracts.values()):  # noqa: ASYNC110 - no event of it
+            await asyncio.sleep(0.005)
+
+
 class Bench:
     def __init__(self, broker: FakeBroker, left_behind: dict[int, int] | None = None) -> None:
         self.broker = broker
@@ -61,6 +71,9 @@ class Bench:
 
     def _changed(self) -> None:
         self.changes += 1
+
+    async def begin(self, *entries: Entry) -> None:
+        await begin(self.feeder, *entries)
 
     def frame(self, fields: dict[str, Any], after_ms: int = 500, conid: int = 7, ago_s: float = 0.0) -> int:
         """``ago_s``: how long ago it came."""

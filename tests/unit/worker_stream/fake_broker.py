@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ibfeed_api.feed import Kafka, Topic
 from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_EVENT, SCHEMA_TICK
 from ibfeed_worker.publish import BrokerError, Full, Tail
 from ibfeed_worker.publish.broker import Delivered, Headers, Trouble
-from ibfeed_worker.publish.tail import Wanted
+from ibfeed_worker.publish.tail import Question
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 VALIDATORS = {
@@ -47,7 +47,7 @@ class FakeBroker:
     open: list[Produced] = field(default_factory=list)
     created: list[str] = field(default_factory=list)
     connections: int = 0
-    searches: int = 0
+    questions: list[list[tuple[str, bool]]] = field(default_factory=list)  # of each search: key, and whether anywhere
     tail: Tail = field(default_factory=lambda: Tail(None))  # how far Kafka has whatever contract is asked for
     unreadable: str = ""
     trouble: Trouble | None = None
@@ -94,14 +94,18 @@ class FakeBroker:
         self.created += [topic.name for topic in topics]
         self.topics.update({topic.name: topic.partitions for topic in topics})
 
-    def tails(self, topic: str, wanted: Wanted) -> Mapping[bytes, Tail]:
-        self.searches += 1
+    def tails(self, ticks: Topic, books: Topic, questions: Collection[Question]) -> Mapping[bytes, Tail]:
+        self.questions.append([(question.key.decode(), question.anywhere) for question in questions])
         if self.unreadable:
             raise BrokerError(self.unreadable)
-        return {key: self.tail for keys in wanted.values() for key in keys}
+        return {question.key: self.tail for question in questions}
 
     def abandon(self) -> None:
         self.answer("purged")
+
+    @property
+    def searches(self) -> int:
+        return len(self.questions)
 
     def ticks(self) -> list[dict[str, Any]]:
         return [record.value for record in self.produced if record.topic == "ticklast"]

@@ -16,10 +16,12 @@ from ibfeed_api.feed import Kafka
 from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.records import epoch_of, seq_of
 from ibfeed_api.shard import Entry, Mark
+from ibfeed_worker.publish import Tail
 from ibfeed_worker.stream import Feeder
 from ibfeed_worker.stream.frame import decode
 from ibfeed_worker.stream.ladder import Target
 from support.book import Reader
+from unit.worker_stream.bench import begin
 from unit.worker_stream.fake_broker import FakeBroker, Produced
 
 ES, NQ = 7, 8
@@ -93,6 +95,9 @@ class Bench:
             reader.take(json.loads(json.dumps(value), parse_float=Decimal))
         return reader
 
+    async def begin(self, *entries: Entry) -> None:
+        await begin(self.feeder, *entries)
+
     async def until(self, ask: Callable[[], Any]) -> None:
         async with asyncio.timeout(20):
             while not ask():  # noqa: ASYNC110 - what a test waits for has no event of its own
@@ -111,7 +116,7 @@ async def bench(broker: FakeBroker) -> AsyncIterator[Bench]:
 
 
 async def test_a_book_goes_out_as_clear_snapshot_and_deltas(bench: Bench) -> None:
-    bench.feeder.obey((entry(epoch=4),))
+    await bench.begin(entry(epoch=4))
     bench.feeder.on_ladder()
     assert bench.rows(*LADDER)
     bench.rows(level(1, "101.25", bid="11"))
@@ -129,7 +134,7 @@ async def test_a_book_goes_out_as_clear_snapshot_and_deltas(bench: Bench) -> Non
 
 async def test_time_is_the_frames_if_it_has_one_else_that_of_its_arrival(bench: Bench) -> None:
     now = time.time_ns() // 1_000_000 + 60_000
-    bench.feeder.obey((entry(),))
+    await bench.begin(entry())
     bench.rows(*LADDER, received_ns=now * 1_000_000)
     bench.rows(level(1, "101.25", bid="11"), received_ns=(now + 500) * 1_000_000, _updated=now + 400)
     bench.rows(level(1, "101.25", bid="10"), received_ns=(now + 900) * 1_000_000, _updated=now + 10**9)
@@ -147,13 +152,13 @@ async def test_one_ladder_for_the_nearest_month_that_is_active(bench: Bench) -> 
 
 
 async def test_a_contract_without_depth_has_no_book(bench: Bench) -> None:
-    bench.feeder.obey((entry(depth=False),))
+    await bench.begin(entry(depth=False))
     bench.rows(*LADDER)
     assert bench.books() == []
 
 
 async def test_a_lost_connection_clears_the_book_and_the_next_one_begins_with_a_snapshot(bench: Bench) -> None:
-    bench.feeder.obey((entry(),))
+    await bench.begin(entry())
     bench.rows(*LADDER)
     bench.feeder.on_ladder()  # gone, and asked for again
     bench.feeder.on_ladder()
@@ -165,7 +170,7 @@ async def test_a_lost_connection_clears_the_book_and_the_next_one_begins_with_a_
 
 
 async def test_depth_taken_away_clears_the_book_and_given_back_begins_anew(bench: Bench) -> None:
-    bench.feeder.obey((entry(),))
+    await bench.begin(entry())
     bench.rows(*LADDER)
     bench.feeder.obey((entry(depth=False),))
     assert bench.feeder.desired_ladder() is None
@@ -180,7 +185,7 @@ async def test_depth_taken_away_clears_the_book_and_given_back_begins_anew(bench
 async def test_a_retiring_contract_is_released_only_when_kafka_has_the_end_of_its_book(
     bench: Bench, broker: FakeBroker
 ) -> None:
-    bench.feeder.obey((entry(),))
+    await bench.begin(entry())
     bench.rows(*LADDER)
     await bench.until(lambda: bench.metric("ibfeed_books_acknowledged_total") == 2)
     broker.acknowledges = False
@@ -194,7 +199,7 @@ async def test_a_retiring_contract_is_released_only_when_kafka_has_the_end_of_it
 
 
 async def test_release_on_the_way_out_clears_the_book_first(bench: Bench) -> None:
-    bench.feeder.obey((entry(),))
+    await bench.begin(entry())
     bench.rows(*LADDER)
     await bench.feeder.release(2.0)
     assert bench.kinds() == ["clear", "snapshot", "clear"]
@@ -203,7 +208,7 @@ async def test_release_on_the_way_out_clears_the_book_first(bench: Bench) -> Non
 
 
 async def test_what_the_operator_takes_away_is_somebody_elses_to_clear(bench: Bench) -> None:
-    bench.feeder.obey((entry(),))
+    await bench.begin(entry())
     bench.rows(*LADDER)
     bench.feeder.obey(())
     bench.rows(*LADDER)
@@ -212,7 +217,7 @@ async def test_what_the_operator_takes_away_is_somebody_elses_to_clear(bench: Be
 
 @pytest.mark.parametrize("warm", [False, True])
 async def test_a_dead_workers_book_is_cleared_by_its_heir_even_without_a_ladder(bench: Bench, warm: bool) -> None:
-    bench.feeder.obey((entry(NQ),))
+    await bench.begin(entry(NQ))
     if warm:
         bench.feeder.obey((entry(NQ), entry(ES, epoch=3, state=EntryState.STANDBY, depth=False)))
         assert bench.books() == []
@@ -231,14 +236,16 @@ async def test_a_dead_workers_book_is_cleared_by_its_heir_even_without_a_ladder(
 async def test_a_released_contracts_book_needs_no_second_end(bench: Bench) -> None:
     mark = Mark(event_time=1_790_000_000_000, seq=seq_of(2, 40))
     bench.feeder.obey((msgspec.structs.replace(entry(ES, epoch=3, depth=False), mark=mark),))
-    bench.feeder.obey((entry(NQ, depth=False), msgspec.structs.replace(entry(9, epoch=2, depth=False), fresh=True)))
+    bench.feeder.obey(
+        tuple(msgspec.structs.replace(entry(conid, epoch=2, depth=False), fresh=True) for conid in (NQ, 9))
+    )
     await asyncio.sleep(0.1)
     assert bench.produced() == []
 
 
 @pytest.mark.parametrize(("depth", "kind"), [(True, "snapshot"), (False, "clear")])
 async def test_a_new_epoch_at_the_same_worker_speaks_for_itself(bench: Bench, depth: bool, kind: str) -> None:
-    bench.feeder.obey((entry(),))
+    await bench.begin(entry())
     bench.rows(*LADDER)
     bench.feeder.obey((entry(epoch=2, depth=depth),))
     assert bench.kinds()[-1] == kind
@@ -250,14 +257,16 @@ async def test_a_new_process_never_reuses_a_number_of_its_epoch(broker: FakeBrok
     bench = Bench(broker)
     await bench.feeder.start()
     await bench.until(lambda: bench.feeder.kafka_status().reachable)
-    bench.feeder.obey((entry(epoch=5),))
-    assert epoch_of(bench.books()[0]["seq"]) == 5
-    assert bench.books()[0]["seq"] > seq_of(5, 100_000_000)
+    epoch = int(time.time()) - 60
+    bench.feeder.obey((entry(epoch=epoch),))
+    await bench.until(bench.books)
+    assert epoch_of(bench.books()[0]["seq"]) == epoch
+    assert bench.books()[0]["seq"] > seq_of(epoch, 60 * 15)
     await bench.feeder.close()
 
 
 async def test_while_kafka_does_not_keep_up_deltas_give_way_to_a_snapshot(bench: Bench, broker: FakeBroker) -> None:
-    bench.feeder.obey((entry(),))
+    await bench.begin(entry())
     bench.rows(*LADDER)
     await bench.until(lambda: not broker.open)
     broker.acknowledges, broker.room = False, 2
@@ -293,7 +302,7 @@ async def test_before_kafka_is_there_only_the_latest_book_waits(broker: FakeBrok
 
 
 async def test_after_a_refused_record_comes_a_snapshot(bench: Bench, broker: FakeBroker) -> None:
-    bench.feeder.obey((entry(),))
+    await bench.begin(entry())
     bench.rows(*LADDER)
     await bench.until(lambda: bench.metric("ibfeed_books_acknowledged_total") == 2)
     broker.acknowledges = False
@@ -307,7 +316,7 @@ async def test_after_a_refused_record_comes_a_snapshot(bench: Bench, broker: Fak
 
 
 async def test_a_ladder_that_is_silent_while_the_quote_moves_is_cleared_as_stale(bench: Bench) -> None:
-    bench.feeder.obey((entry(),))
+    await bench.begin(entry())
     bench.rows(*LADDER)
     now = time.time()
     for second in range(31):
@@ -320,7 +329,7 @@ async def test_a_ladder_that_is_silent_while_the_quote_moves_is_cleared_as_stale
 
 
 async def test_crossed_books_and_unreadable_rows_are_flagged_and_counted(bench: Bench) -> None:
-    bench.feeder.obey((entry(),))
+    await bench.begin(entry())
     bench.rows(level(0, "101.00", ask="1"), level(1, "101.25", bid="2"), level(2, "n/a", bid="2"), {"row": None})
     assert bench.books()[-1]["flags"] == ["crossed", "incomplete"]
     assert bench.metric("ibfeed_books_crossed_total") == 1
@@ -330,3 +339,25 @@ async def test_crossed_books_and_unreadable_rows_are_flagged_and_counted(bench: 
 async def test_rows_of_no_contract_of_ours_are_counted(bench: Bench) -> None:
     assert not bench.rows(*LADDER, conid=99)
     assert bench.metric("ibfeed_frames_unassigned_total") == 1
+
+
+async def test_no_book_goes_out_before_kafka_was_asked_for_the_contract(bench: Bench, broker: FakeBroker) -> None:
+    broker.tail = Tail(None, epoch=9)
+    bench.feeder.obey((msgspec.structs.replace(entry(epoch=9), fresh=True),))
+    bench.rows(*LADDER)
+    await bench.until(lambda: bench.feeder.reports()[0].kafka_epoch)
+    assert bench.books() == []
+    bench.feeder.obey((msgspec.structs.replace(entry(epoch=10), fresh=True),))
+    await bench.until(bench.books)
+    assert [(value["kind"], epoch_of(value["seq"])) for value in bench.books()] == [("snapshot", 10)]
+
+
+async def test_a_books_seq_grows_over_an_epoch_of_very_many_records(bench: Bench) -> None:
+    await bench.begin(entry(epoch=5))
+    bench.feeder._contracts[ES].depth._count = 3 * 2**20
+    bench.rows(*LADDER)
+    bench.feeder.obey((entry(epoch=6),))
+    bench.rows(level(1, "101.25", bid="11"))
+    numbers = [value["seq"] for value in bench.books()]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -12,7 +12,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from ibfeed_api.feed import Kafka, Topic
 from ibfeed_worker.publish import tail
-from ibfeed_worker.publish.tail import Tail, Wanted
+from ibfeed_worker.publish.tail import Question, Tail
 
 _METADATA_S: Final = 2.0  # the connection is made in the background: a slow one is there at the next try
 _CREATE_S: Final = 5.0
@@ -50,8 +50,8 @@ class Broker(Protocol):
     def create(self, topics: Sequence[Topic]) -> None:
         """Create topics; one that is there by now is fine. Blocks for at most 5 s. Raises BrokerError."""
 
-    def tails(self, topic: str, wanted: Wanted) -> Mapping[bytes, Tail]:
-        """The latest record of each key. Blocks for little more than 2 s. Raises BrokerError."""
+    def tails(self, ticks: Topic, books: Topic, questions: Collection[Question]) -> Mapping[bytes, Tail]:
+        """What Kafka has of contracts, by key. Blocks for little more than 2 s, or 4. Raises BrokerError."""
 
     def abandon(self) -> None:
         """Give up what is queued and in flight; their ``delivered`` are still called by ``poll``."""
@@ -160,9 +160,9 @@ class _Confluent:
             except TimeoutError:
                 raise BrokerError(f"topic {name} can't be created: no answer from {self._servers}") from None
 
-    def tails(self, topic: str, wanted: Wanted) -> Mapping[bytes, Tail]:
+    def tails(self, ticks: Topic, books: Topic, questions: Collection[Question]) -> Mapping[bytes, Tail]:
         try:
-            return tail.read(self._settings, topic, wanted)
+            return tail.read(self._settings, ticks, books, questions)
         except KafkaException as error:
             raise BrokerError(self._describe(error)) from None
 

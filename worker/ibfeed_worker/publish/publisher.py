@@ -18,7 +18,7 @@ from ibfeed_worker.log import Log
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, connect
 from ibfeed_worker.publish.channel import Channel
 from ibfeed_worker.publish.outbox import Outbox
-from ibfeed_worker.publish.tail import Tail
+from ibfeed_worker.publish.tail import Question, Tail
 from ibfeed_worker.publish.topics import judge
 
 _log: Final = Log(__name__)
@@ -127,17 +127,18 @@ class Publisher:
             deliveries=deliveries,
         )
 
-    async def tails(self, channels: Sequence[Channel]) -> dict[Channel, Tail]:
-        """How far Kafka has them, whoever published them; never raises for Kafka's sake, the doubt says why not."""
-        topic, _ = self._routes[SCHEMA_TICK]
-        wanted: dict[int, set[bytes]] = {}
-        for channel in channels:
-            wanted.setdefault(channel.slot % topic.partitions, set()).add(channel.key)
+    async def tails(self, channels: Sequence[Channel], *, anywhere: bool) -> dict[Channel, Tail]:
+        """How far Kafka has them, whoever published them; never raises for Kafka's sake, the doubt says why not.
+
+        ``anywhere``: nothing is remembered of them, not even the partition.
+        """
+        questions = [Question(channel.key, channel.partition, anywhere) for channel in channels]
         broker = self._broker
         if broker is None:
             return dict.fromkeys(channels, Tail(None, "there is no connection to Kafka"))
         try:
-            found = await asyncio.to_thread(broker.tails, topic.name, wanted)
+            topics = self._kafka.topics
+            found = await asyncio.to_thread(broker.tails, topics.ticklast, topics.l2_data, questions)
         except BrokerError as error:
             return dict.fromkeys(channels, Tail(None, str(error)))
         return {channel: found[channel.key] for channel in channels}

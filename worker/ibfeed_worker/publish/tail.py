@@ -1,33 +1,58 @@
-"""How far contracts are on Kafka: the latest record of each, found in the tails of their partitions.
+"""How far contracts are on Kafka: the latest record of each, found in the tails of partitions.
 
-This is asked when the worker that published last can't say any more.
+This is asked when the worker that published last can't say any more, and when nobody vouches for an epoch: what Kafka
+has of a contract counts, whatever became of the resource that it was published for.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from ibfeed_api.feed import Topic
+from ibfeed_api.names import HEADER_EPOCH
+from ibfeed_api.records import epoch_of
 from ibfeed_api.shard import Mark
 
 LOOK_BACK: Final = 5000  # records of a partition
 LIMIT_S: Final = 2.0
+EVERYWHERE_LIMIT_S: Final = 4.0
 _BATCH: Final = 1000
 _WAIT_S: Final = 0.1
 
-Wanted = Mapping[int, Collection[bytes]]  # partition -> keys
+Headers = Callable[[], Any]  # a list of names and values, or None; made only where it is needed
+
+
+class Question(NamedTuple):
+    """About one contract."""
+
+    key: bytes
+    partition: int  # of the ticks, where it is published from now on
+    # Nothing is remembered of it. Another resource may have published it, with another slot: so all partitions are
+    # looked into, and those of the order books, too.
+    anywhere: bool = False
 
 
 class Tail(NamedTuple):
-    """The latest record. Without one and without a ``doubt``, the contract was never published."""
+    """What Kafka has of a contract.
+
+    ``mark``: its latest tick. Without one and without a ``doubt`` the contract was never published. ``doubt``: why that
+    is not known. ``epoch``: the contract's next epoch must be above it.
+    """
 
     mark: Mark | None
-    doubt: str = ""  # why it is not known
+    doubt: str = ""
+    epoch: int = 0
+
+
+class Place(NamedTuple):
+    topic: str
+    partition: int
 
 
 class Window(NamedTuple):
@@ -41,59 +66,151 @@ class Window(NamedTuple):
         return max(self.low, self.high - LOOK_BACK)
 
 
-class _Place(msgspec.Struct):
+class _Written(NamedTuple):
+    epoch: int
+    value: bytes
+
+
+class _Numbers(msgspec.Struct):
     event_time: int
     seq: int
 
 
-_decoder: Final = msgspec.json.Decoder(_Place)
+_decoder: Final = msgspec.json.Decoder(_Numbers)
+_LATE: Final = "Kafka did not give all of the partition's tail in time"
+_NO_EPOCH: Final = 2**33  # what is so high is not ours
+
+
+def places(ticks: Topic, books: Topic, questions: Iterable[Question]) -> dict[Place, set[bytes]]:
+    """Where to look, and for which keys."""
+    found: dict[Place, set[bytes]] = {}
+    for question in questions:
+        partitions = range(ticks.partitions) if question.anywhere else (question.partition,)
+        wanted = [Place(ticks.name, number) for number in partitions]
+        wanted += [Place(books.name, number) for number in range(books.partitions) if question.anywhere]
+        for place in wanted:
+            found.setdefault(place, set()).add(question.key)
+    return found
 
 
 class Search:
     """Pure: records go in, in each partition's order."""
 
-    def __init__(self, wanted: Wanted, windows: Mapping[int, Window]) -> None:
-        """A partition without a window counts as not read."""
-        self._wanted: Final = wanted
+    def __init__(
+        self,
+        ticks: Topic,
+        books: Topic,
+        questions: Collection[Question],
+        windows: Mapping[Place, Window],
+        refused: Mapping[Place, str] | None = None,
+    ) -> None:
+        """A place without a window counts as not read; ``refused`` says why not."""
+        self._ticks: Final = ticks.name
+        self._questions: Final = questions
+        self._wanted: Final = places(ticks, books, questions)
         self._windows: Final = windows
-        empty = {partition for partition, window in windows.items() if window.start >= window.high}
-        self._open: Final = set(wanted) - empty
-        self._latest: Final[dict[tuple[int, bytes], bytes]] = {}
+        self._refused: Final = refused or {}
+        empty = {place for place, window in windows.items() if window.start >= window.high}
+        self._open: Final = set(self._wanted) - empty
+        self._latest: Final[dict[tuple[Place, bytes], _Written]] = {}
+        self._highest: Final[dict[tuple[Place, bytes], _Written]] = {}  # that of the highest epoch
+        self._others: Final[
+            dict[tuple[Place, bytes], Headers]
+        ] = {}  # headers of the latest record of whom nobody asks for
 
     @property
     def done(self) -> bool:
-        return not self._open
+        """Whether all is read that can be."""
+        return not self._open - self._refused.keys()
 
-    def take(self, partition: int, offset: int, key: bytes, value: bytes) -> None:
-        if key in self._wanted[partition]:
-            self._latest[partition, key] = value
-        if offset >= self._windows[partition].high - 1:
-            self._open.discard(partition)
+    def take(self, place: Place, offset: int, key: bytes, value: bytes, headers: Headers) -> None:
+        if key in self._wanted[place]:
+            written = _Written(_epoch(headers), value)
+            self._latest[place, key] = written
+            highest = self._highest.get((place, key))
+            if highest is None or written.epoch >= highest.epoch:
+                self._highest[place, key] = written
+        else:
+            self._others[place, key] = headers
+        if offset >= self._windows[place].high - 1:
+            self._open.discard(place)
 
-    def end(self, partition: int) -> None:
+    def end(self, place: Place) -> None:
         """Kafka has no more: the last offsets need not be records."""
-        self._open.discard(partition)
+        self._open.discard(place)
 
     def tails(self) -> dict[bytes, Tail]:
-        return {key: self._tail(partition, key) for partition, keys in self._wanted.items() for key in keys}
+        return {question.key: self._tail(question) for question in self._questions}
 
-    def _tail(self, partition: int, key: bytes) -> Tail:
-        if partition in self._open:
-            return Tail(None, f"Kafka did not give all of the partition's tail within {LIMIT_S:g} s")
-        value = self._latest.get((partition, key))
-        if value is None:
-            start = self._windows[partition].start
-            return Tail(None, "the partition's latest records hold none of the contract" if start else "")
-        try:
-            place = _decoder.decode(value)
-        except msgspec.DecodeError:
-            return Tail(None, "the contract's latest record can't be read")
-        return Tail(Mark(event_time=place.event_time, seq=place.seq))
+    def _tail(self, question: Question) -> Tail:
+        key = question.key
+        wanted = [place for place, keys in self._wanted.items() if key in keys]
+        ticks = [place for place in wanted if place.topic == self._ticks]
+        doubt = next((self._refused.get(place) or _LATE for place in ticks if place in self._open), "")
+        marks: list[Mark] = []
+        for place in ticks:
+            written = self._latest.get((place, key))
+            mark = _mark(written) if written is not None else None
+            if mark is not None:
+                marks.append(mark)
+            elif written is not None and not doubt:
+                doubt = "the contract's latest record can't be read"
+        mark = max(marks, key=lambda mark: (mark.event_time, mark.seq), default=None)
+        if not marks and not doubt and any(self._is_cut(place) for place in ticks):
+            doubt = "the partition's latest records hold none of the contract"
+        if doubt and not question.anywhere:
+            mark = None
+        return Tail(mark, doubt, self._used_up(key, wanted))
+
+    def _used_up(self, key: bytes, wanted: Iterable[Place]) -> int:
+        """The highest epoch that the contract's records are of, or are numbered in.
+
+        Of one that ticks so seldom that busier ones have filled the window: an epoch below the highest in there. Who
+        gave that one gave the contract's, too, and the later one is the higher one.
+        """
+        used_up = 0
+        for place in wanted:
+            found = [self._latest.get((place, key)), self._highest.get((place, key))]
+            records = [written for written in found if written is not None]
+            if records:
+                numbered = (epoch_of(mark.seq) for written in records if (mark := _mark(written)) is not None)
+                used_up = max([used_up, *(written.epoch for written in records), *filter(_NO_EPOCH.__gt__, numbered)])
+            elif self._is_cut(place):
+                around = [_epoch(headers) for (where, _), headers in self._others.items() if where == place]
+                used_up = max([used_up, *(epoch - 1 for epoch in around)])
+        return used_up
+
+    def _is_cut(self, place: Place) -> bool:
+        """Whether the partition holds more than was looked at."""
+        window = self._windows.get(place)
+        return window is not None and window.start > 0
 
 
-def read(settings: Mapping[str, Any], topic: str, wanted: Wanted) -> dict[bytes, Tail]:
-    """Look it up. Blocks for little more than ``LIMIT_S``. Raises KafkaException."""
-    deadline = time.monotonic() + LIMIT_S
+def _epoch(headers: Headers) -> int:
+    """0 if there is none: such a record is not ours."""
+    for name, value in headers() or ():
+        if name == HEADER_EPOCH:
+            text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+            epoch = int(text) if text.isascii() and text.isdecimal() else 0
+            return epoch if epoch < _NO_EPOCH else 0
+    return 0
+
+
+def _mark(written: _Written) -> Mark | None:
+    try:
+        numbers = _decoder.decode(written.value)
+    except msgspec.DecodeError:
+        return None
+    return Mark(event_time=numbers.event_time, seq=numbers.seq)
+
+
+def read(settings: Mapping[str, Any], ticks: Topic, books: Topic, questions: Collection[Question]) -> dict[bytes, Tail]:
+    """Look it up. Blocks for little more than ``LIMIT_S``, or ``EVERYWHERE_LIMIT_S`` where a question asks for that.
+
+    Raises KafkaException.
+    """
+    limit = EVERYWHERE_LIMIT_S if any(question.anywhere for question in questions) else LIMIT_S
+    deadline = time.monotonic() + limit
     consumer = Consumer(
         {
             **settings,
@@ -106,23 +223,48 @@ def read(settings: Mapping[str, Any], topic: str, wanted: Wanted) -> dict[bytes,
         logger=logging.getLogger("librdkafka"),
     )
     try:
-        windows = {}
-        for number in wanted:
-            left = max(_WAIT_S, deadline - time.monotonic())
-            offsets = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=left)
-            if offsets is not None:
-                windows[number] = Window(*offsets)
-        search = Search(wanted, windows)
-        consumer.assign([TopicPartition(topic, number, window.start) for number, window in windows.items()])
+        windows, refused = _windows(consumer, places(ticks, books, questions), deadline)
+        search = Search(ticks, books, questions, windows, refused)
+        consumer.assign([TopicPartition(*place, window.start) for place, window in windows.items()])
         while not search.done and time.monotonic() < deadline:
             for message in consumer.consume(_BATCH, timeout=_WAIT_S):
-                error, partition, offset = message.error(), message.partition(), message.offset()
-                if partition is None or offset is None:
-                    continue
-                if error is None:
-                    search.take(partition, offset, message.key() or b"", message.value() or b"")
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    search.end(partition)
+                _take(search, message)
         return search.tails()
     finally:
         consumer.close()
+
+
+def _windows(
+    consumer: Consumer, wanted: Iterable[Place], deadline: float
+) -> tuple[dict[Place, Window], dict[Place, str]]:
+    windows: dict[Place, Window] = {}
+    refused: dict[Place, str] = {}
+    topics: dict[str, str] = {}  # what is wrong with one: its other partitions are not asked for
+    for place in wanted:
+        left = max(_WAIT_S, deadline - time.monotonic())
+        if place.topic not in topics:
+            try:
+                offsets = consumer.get_watermark_offsets(TopicPartition(*place), timeout=left)
+            except KafkaException as error:
+                topics[place.topic] = f"topic {place.topic} can't be read: {_text(error)}"
+            else:
+                if offsets is not None:
+                    windows[place] = Window(*offsets)
+                continue
+        refused[place] = topics[place.topic]
+    return windows, refused
+
+
+def _take(search: Search, message: Message) -> None:
+    error, topic, partition, offset = message.error(), message.topic(), message.partition(), message.offset()
+    if topic is None or partition is None or offset is None:
+        return
+    if error is None:
+        search.take(Place(topic, partition), offset, message.key() or b"", message.value() or b"", message.headers)
+    elif error.code() == KafkaError._PARTITION_EOF:
+        search.end(Place(topic, partition))
+
+
+def _text(error: KafkaException) -> str:
+    inner = error.args[0] if error.args else error
+    return inner.str() if isinstance(inner, KafkaError) else str(inner)

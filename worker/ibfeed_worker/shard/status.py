@@ -35,7 +35,7 @@ def is_awaited(before: ShardStatus, after: ShardStatus) -> bool:
     """
     if _session(before) != _session(after):
         return True
-    known = {report.conid: (report.epoch, report.state) for report in before.contracts}
+    known = {report.conid: report for report in before.contracts}
     return any(_is_news(known.get(report.conid), report) for report in after.contracts)
 
 
@@ -44,10 +44,11 @@ def _session(status: ShardStatus) -> object:
     return (*told, status.market_data_live, status.kafka)
 
 
-def _is_news(known: tuple[int, ContractState] | None, report: Report) -> bool:
-    if report.state is ContractState.SUBSCRIBING:  # of one that was further it is bad news
-        return known is not None and known[0] == report.epoch and known[1] is not ContractState.SUBSCRIBING
-    return known != (report.epoch, report.state)
+def _is_news(known: Report | None, report: Report) -> bool:
+    if known is None or known.epoch != report.epoch:
+        return report.state is not ContractState.SUBSCRIBING or report.kafka_epoch is not None
+    # Of one that was further it is bad news to be subscribing; and who waits for another epoch says so.
+    return (known.state, known.kafka_epoch) != (report.state, report.kafka_epoch)
 
 
 def stamp(moment: float | None) -> str | None:

@@ -15,17 +15,18 @@ from ibfeed_worker.ticks import Normaliser
 
 _ACTIVE: Final = EntryState.ACTIVE  # each look at a member of an enumeration costs as much as a call
 _FIRST_FRAME_S: Final = 5.0  # IB answers a subscription at once
-_EPOCH_START_S: Final = 1_767_225_600  # 2026-01-01
 COUNTS_PER_S: Final = 8  # four times what IB sends of a contract at most (500 ms snapshots)
 BOOK_COUNTS_PER_S: Final = 16  # a frame of a ladder is two records at most, and its pace is not documented
 
 
-def count_after_restart(now_s: float, per_s: int = COUNTS_PER_S) -> int:
+def count_after_restart(now_s: float, epoch: int, per_s: int = COUNTS_PER_S) -> int:
     """Where to go on counting an epoch that an earlier process of this worker may have begun.
 
-    It grows faster than a contract's records do, so ``seq`` cannot come twice; the hole says that something is lost.
+    An epoch is the second in which it was given, and this grows faster from there than a contract's records do. So
+    ``seq`` does not come twice, if the clocks of operator and worker agree; if they do not, Kafka's tail tells. The hole
+    says that something is lost.
     """
-    return max(0, int(now_s) - _EPOCH_START_S) * per_s
+    return max(0, int(now_s) - epoch) * per_s
 
 
 class Contract:
@@ -71,11 +72,14 @@ class Contract:
         self.told: ContractState | None = None  # the state in the latest report that anybody was told of
         self.former: Channel | None = None  # of an earlier epoch, whose records Kafka may not have answered for
         self.fresh: Final = fresh
+        self.kafka_epoch: int | None = None  # what Kafka has, if that is not below ours: nothing is published
         self._seq_before_first: Final = seq_of(entry.epoch, 0)
         self._mark = mark
         self._own = own
         if own is not None:
             normaliser.published_elsewhere(own)
+        if mark is not None:
+            self.begin_behind(mark.seq)
 
     @property
     def publishes(self) -> bool:
@@ -128,6 +132,17 @@ class Contract:
     def learn(self, mark: Mark | None) -> None:
         """Kafka has at least this much of the contract."""
         self._mark = later_mark(self._mark, mark)
+        if mark is not None:
+            self.begin_behind(mark.seq)
+
+    def begin_behind(self, seq: int) -> None:
+        """No record has a lower number: an earlier epoch may have had more records than there are numbers between."""
+        self.count = max(self.count, seq - self._seq_before_first)
+
+    def wait_for_epoch(self, kafka_epoch: int) -> None:
+        """Kafka has records of this epoch, or a higher one: readers would drop what is published under ours."""
+        self.kafka_epoch = kafka_epoch
+        self.unsure, self.taking_over = True, False
 
     def go_on(self, doubt: str = "") -> list[HeldTick]:
         """From now on ticks flow; what was held and Kafka has not comes first.
@@ -206,6 +221,10 @@ class Contract:
             return f"IB sends nothing of it since {_clock(self.silent_since)}, although it trades; it is asked again"
         if state is not ContractState.SUBSCRIBING:
             return f"IB refuses its order book: {self.depth.refusal}" if self.depth.refusal else ""
+        if self.kafka_epoch is not None:
+            return (
+                f"Kafka has it under epoch {self.kafka_epoch} already: it waits for a later one than {self.entry.epoch}"
+            )
         if self.subscribed_s is not None and now_s - self.subscribed_s > _FIRST_FRAME_S:
             return f"IB has sent nothing of it since it was subscribed at {_clock(self.subscribed_s)}"
         if self.confirmed and self.taking_over:
@@ -224,6 +243,7 @@ class Contract:
             seq=mark.seq if mark else None,
             last_tick_time=_rfc3339(self.last_frame_s),
             message=self.why(now_s),
+            kafka_epoch=self.kafka_epoch,
         )
 
 

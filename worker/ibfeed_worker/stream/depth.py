@@ -75,6 +75,15 @@ class Depth:
         return record
 
     @property
+    def last_seq(self) -> int:
+        """Of the latest record."""
+        return self._next_seq - 1
+
+    def begin_behind(self, seq: int) -> None:
+        """No record has a lower number."""
+        self._count = max(self._count, seq - seq_of(self.channel.epoch, 0))
+
+    @property
     def _next_seq(self) -> int:
         return seq_of(self.channel.epoch, self._count + 1)
 

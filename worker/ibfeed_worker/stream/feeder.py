@@ -403,19 +403,19 @@ class Feeder:
         elif not self._obeyed:
             interrupted = "this worker's process started"
         else:
-            interrupted = "the contract came to this worker" if entry.epoch > 1 else ""
+            interrupted = "the contract came to this worker"
         if former is not None:
             self._abandon(former)
         contract = Contract(
             entry,
             channel=self._channel(entry, SCHEMA_TICK),
             normaliser=former.normaliser if former else Normaliser(entry.conid, entry.symbol),
-            count=count_after_restart(now_s) if began_before else 0,
+            count=count_after_restart(now_s, entry.epoch) if began_before else 0,
             interrupted=interrupted,
             depth=Depth(
                 former.depth.book if former else Book(entry.conid, entry.symbol),
                 channel=self._channel(entry, SCHEMA_DEPTH),
-                count=count_after_restart(now_s, BOOK_COUNTS_PER_S) if began_before else 0,
+                count=count_after_restart(now_s, entry.epoch, BOOK_COUNTS_PER_S) if began_before else 0,
             ),
             held=former.held if former else Held(),
             mark=later_mark(entry.mark, former.mark if former else None),
@@ -431,6 +431,8 @@ class Feeder:
             contract.data_type = former.data_type
             contract.former = former.channel if former.channel.used else former.former
             contract.channel.follow(former.channel)
+            contract.begin_behind(former.next_seq - 1)
+            contract.depth.begin_behind(former.depth.last_seq)
         elif self._connection is not None:
             self._connection.renew(entry.conid)
         self._contracts[entry.conid] = contract
@@ -439,9 +441,8 @@ class Feeder:
             contract.retiring = True
         if contract.publishes:
             went_on = former is not None and former.flows
-            first = entry.epoch == 1 and not began_before
-            self._take_over(contract, knows=first or went_on or (entry.mark is not None and not began_before))
-            if former is not None and former.depth.on:
+            self._take_over(contract, knows=went_on or (entry.mark is not None and not began_before))
+            if contract.flows and former is not None and former.depth.on:
                 self._publish_book(contract.depth, contract.depth.begin(_now_ms()))
         else:
             standby = entry.state is EntryState.STANDBY
@@ -467,23 +468,35 @@ class Feeder:
         self._outbox.publish(contract.channel, tick)
 
     def _look(self) -> None:
-        """Ask Kafka for all contracts that wait for it, in one go."""
+        """Ask Kafka for all contracts that wait for it, in one go; new ones after the others, it takes longer."""
         waiting = [contract for contract in self._contracts.values() if contract.taking_over]
+        known = [contract for contract in waiting if not contract.fresh]
         if waiting and self._search is None and self._publisher.status.reachable:
-            self._search = asyncio.create_task(self._find(waiting), name="tail")
+            self._search = asyncio.create_task(self._find(known or waiting, anywhere=not known), name="tail")
 
-    async def _find(self, contracts: Sequence[Contract]) -> None:
-        tails = await self._publisher.tails([contract.channel for contract in contracts])
+    async def _find(self, contracts: Sequence[Contract], *, anywhere: bool) -> None:
+        """``anywhere``: nobody remembers anything of them."""
+        tails = await self._publisher.tails([contract.channel for contract in contracts], anywhere=anywhere)
         self._search = None
         for contract in contracts:
             if contract.taking_over and self._contracts.get(contract.entry.conid) is contract:
                 self._found(contract, tails[contract.channel])
                 self._release_if_idle(contract)
+        self._settle_books()
         self._look()
         self._changed()
 
     def _found(self, contract: Contract, tail: Tail) -> None:
         contract.learn(tail.mark)
+        if tail.epoch >= contract.entry.epoch:
+            contract.wait_for_epoch(tail.epoch)
+            _log.warning(
+                "Kafka has a contract under an epoch that is not below ours: waiting for a higher one",
+                symbol=contract.entry.symbol,
+                epoch=contract.entry.epoch,
+                on_kafka=tail.epoch,
+            )
+            return
         doubt = ""
         if tail.doubt and not contract.fresh:
             doubt = f"what was published last is not known: {tail.doubt}"
@@ -491,9 +504,10 @@ class Feeder:
         elif tail.mark is None:
             contract.never_published()
         self._go_on(contract, doubt)
-        depth = contract.depth
-        if not depth.on and not contract.fresh:  # who released it has ended its book before, who died has not
-            self._publish_book(depth, depth.renounce(_now_ms()))
+        wanted = self.desired_ladder()
+        begins = wanted is not None and wanted.conid == contract.entry.conid
+        if not begins and not contract.fresh:  # who released it has ended its book before, who died has not
+            self._publish_book(contract.depth, contract.depth.renounce(_now_ms()))
 
     def _drop(self, contract: Contract) -> None:
         self._abandon(contract)
@@ -528,7 +542,7 @@ class Feeder:
         for conid, contract in self._contracts.items():
             depth = contract.depth
             if wanted is not None and conid == wanted.conid:
-                if not depth.on:
+                if not depth.on and contract.flows:
                     self._publish_book(depth, depth.begin(now_ms))
             elif depth.on:
                 self._publish_book(depth, depth.stop(now_ms))
