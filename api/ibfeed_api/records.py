@@ -95,7 +95,7 @@ def epoch_at(now_s: float) -> int:
     """The least epoch that may be given at a moment (seconds since 1970): that second's number.
 
     So a contract that nothing is remembered of, since its resource was deleted, begins above all that was given
-    before. Epochs that only counted assignments, each with 2**32 numbers of its own, are below: their ``seq`` as long as
-    they are below 400,000, and the epochs themselves in any case.
+    before. Epochs that only counted assignments, each with 2**32 numbers of its own, are below: their ``seq`` as long
+    as they are below 400,000, and the epochs themselves in any case.
     """
     return max(0, min(int(now_s), LATEST_EPOCH))

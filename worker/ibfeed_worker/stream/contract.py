@@ -23,8 +23,8 @@ def count_after_restart(now_s: float, epoch: int, per_s: int = COUNTS_PER_S) -> 
     """Where to go on counting an epoch that an earlier process of this worker may have begun.
 
     An epoch is the second in which it was given, and this grows faster from there than a contract's records do. So
-    ``seq`` does not come twice, if the clocks of operator and worker agree; if they do not, Kafka's tail tells. The hole
-    says that something is lost.
+    ``seq`` does not come twice if the clocks of operator and worker agree; if they do not, Kafka's tail tells. The
+    hole says that something is lost.
     """
     return max(0, int(now_s) - epoch) * per_s
 
