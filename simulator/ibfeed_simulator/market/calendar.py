@@ -138,6 +138,11 @@ def currency(year: int, month: int) -> date:
     return business_day_before(nth_weekday(year, month, _WEDNESDAY, 3), 2)
 
 
+def weekly_volatility(week: int) -> date:
+    """CFE: the Wednesday of a week, counted from 1990."""
+    return _on_or_before(date(1990, 1, 3) + timedelta(weeks=week))
+
+
 def volatility(year: int, month: int) -> date:
     """CFE: the Wednesday thirty days before the third Friday of the following month."""
     following = _month_start(year, month, 1)

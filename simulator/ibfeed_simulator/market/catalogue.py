@@ -9,15 +9,21 @@ from ibfeed_simulator.market import calendar
 
 ALL: Final = "FGHJKMNQUVXZ"
 QUARTERS: Final = "HMUZ"
+_NEW_YORK: Final = "America/New_York"
 _ZONES: Final = {
     **dict.fromkeys(("CME", "CBOT", "CFE"), "America/Chicago"),
+    "EUREX": "Europe/Berlin",
     "HKFE": "Asia/Hong_Kong",
 }
 
 
 @dataclass(frozen=True)
 class Product:
-    """A futures root. ``tick`` and ``price`` are decimal strings, ``months`` the codes of its months."""
+    """A futures product. IB lists several under one root where they have the underlying in common.
+
+    ``tick`` and ``price`` are decimal strings, ``months`` the codes of its months. ``trading_class``: the exchange's own
+    name for it, if that is not the root. ``weekly``: one contract expires each week; the class has the week's number.
+    """
 
     root: str
     name: str
@@ -29,15 +35,67 @@ class Product:
     last_trading_day: calendar.Rule
     listed: int = 24
     physical: bool = True
+    trading_class: str = ""
+    currency: str = "USD"
+    weekly: bool = False
 
     @property
     def timezone(self) -> str:
-        return _ZONES.get(self.exchange, "America/New_York")
+        return _ZONES.get(self.exchange, _NEW_YORK)
 
 
 def _index(root: str, name: str, exchange: str, multiplier: str, tick: str, price: str) -> Product:
     return Product(
         root, name, exchange, multiplier, tick, price, QUARTERS, calendar.third_friday, listed=24, physical=False
+    )
+
+
+def _dax(trading_class: str, multiplier: str) -> Product:
+    return Product(
+        "DAX",
+        "DAX 40 Index",
+        "EUREX",
+        multiplier,
+        "1",
+        "16740",
+        QUARTERS,
+        calendar.third_friday,
+        listed=9,
+        physical=False,
+        trading_class=trading_class,
+        currency="EUR",
+    )
+
+
+def _vix(listed: int, *, weekly: bool = False) -> Product:
+    return Product(
+        "VIX",
+        "CBOE Volatility Index",
+        "CFE",
+        "1000",
+        "0.05",
+        "13.60",
+        ALL,
+        calendar.volatility,
+        listed,
+        physical=False,
+        trading_class="VX",
+        weekly=weekly,
+    )
+
+
+def _euro_in_australian_dollars(exchange: str) -> Product:
+    return Product(
+        "EAD",
+        "Euro in Australian dollars",
+        exchange,
+        "125000",
+        "0.0001",
+        "1.6250",
+        QUARTERS,
+        calendar.currency,
+        listed=6,
+        currency="AUD",
     )
 
 
@@ -81,7 +139,44 @@ PRODUCTS: Final[tuple[Product, ...]] = (
     Product("6J", "Japanese yen", "CME", "12500000", "0.0000005", "0.0070950", QUARTERS, calendar.currency),
     Product("VX", "CBOE Volatility Index", "CFE", "1000", "0.05", "13.60", ALL, calendar.volatility, 24, False),
     Product("MBT", "Micro Bitcoin", "CME", "0.1", "5", "43250", ALL, calendar.last_friday, 24, False),
-    Product("HSI", "Hang Seng Index", "HKFE", "50", "1", "17450", ALL, calendar.hang_seng, 24, False),
+    Product("HSI", "Hang Seng Index", "HKFE", "50", "1", "17450", ALL, calendar.hang_seng, 24, False, currency="HKD"),
+    # Roots with more than one product, and one with a dot.
+    Product(
+        "SI",
+        "NYMEX Silver Index",
+        "COMEX",
+        "1000",
+        "0.005",
+        "24.400",
+        "FHKNUZ",
+        calendar.metal,
+        18,
+        trading_class="SIL",
+    ),
+    _dax("FDAX", "25"),
+    _dax("FDXM", "5"),
+    _dax("FDXS", "1"),
+    _vix(9),
+    _vix(5, weekly=True),
+    _euro_in_australian_dollars("CME"),
+    _euro_in_australian_dollars("ICEUS"),
+    Product(
+        "HHI.HK",
+        "Hang Seng China Enterprises Index",
+        "HKFE",
+        "50",
+        "1",
+        "5720",
+        ALL,
+        calendar.hang_seng,
+        12,
+        False,
+        trading_class="HHI",
+        currency="HKD",
+    ),
 )
 
-BY_ROOT: Final[dict[str, Product]] = {product.root: product for product in PRODUCTS}
+BY_ROOT: Final[dict[str, tuple[Product, ...]]] = {
+    root: tuple(product for product in PRODUCTS if product.root == root)
+    for root in dict.fromkeys(product.root for product in PRODUCTS)
+}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import date
 from functools import lru_cache
+from itertools import count, islice
 from typing import Final
 
-from ibfeed_simulator.market.calendar import business_day_before
+from ibfeed_simulator.market.calendar import business_day_before, weekly_volatility
 from ibfeed_simulator.market.catalogue import BY_ROOT, PRODUCTS, Product
 
 # The venue spells months by itself: the product's tests compare their own spelling with it.
@@ -34,9 +36,17 @@ class Contract:
     last_trading_day: date
 
     @property
+    def trading_class(self) -> str:
+        """The exchange's name of the product; a weekly contract is one of its own, such as VX48."""
+        usual = self.product.trading_class or self.product.root
+        return f"{usual}{self.last_trading_day.isocalendar().week:02d}" if self.product.weekly else usual
+
+    @property
     def symbol(self) -> str:
-        """Local symbol, such as CLZ6."""
-        return f"{self.product.root}{MONTH_CODES[int(self.month[4:]) - 1]}{self.month[3]}"
+        """Local symbol, such as CLZ6 or, at EUREX, ``FDAX 20261218 M``."""
+        if self.product.exchange == "EUREX":
+            return f"{self.trading_class} {self.last_trading_day:%Y%m%d} M"
+        return f"{self.trading_class}{MONTH_CODES[int(self.month[4:]) - 1]}{self.month[3]}"
 
     @property
     def ltd(self) -> date:
@@ -62,6 +72,11 @@ def contract_of(product: Product, year: int, month: int) -> Contract:
     return Contract(_conid(product, slot), product, f"{year}{month:02d}", product.last_trading_day(year, month))
 
 
+def weekly_contract_of(product: Product, week: int) -> Contract:
+    day = weekly_volatility(week)
+    return Contract(_conid(product, week), product, f"{day:%Y%m}", day)
+
+
 def product_of_underlying(conid: int) -> Product | None:
     index, slot = divmod((conid - _BASE) * _GATHER % _MODULUS, _SLOTS)
     return PRODUCTS[index] if 0 <= conid - _BASE < _MODULUS and slot == 0 and index < len(PRODUCTS) else None
@@ -75,23 +90,34 @@ def find(conid: int) -> Contract | None:
     if index >= len(PRODUCTS) or not 0 < slot < _SLOTS:
         return None
     product = PRODUCTS[index]
+    if product.weekly:
+        return weekly_contract_of(product, slot)
     year, month = _FIRST_YEAR + (slot - 1) // 12, (slot - 1) % 12 + 1
     return contract_of(product, year, month) if MONTH_CODES[month - 1] in product.months else None
 
 
 @lru_cache(maxsize=512)
 def listed(root: str, today: date) -> tuple[Contract, ...]:
-    """Contracts of ``root`` that trade on ``today`` or later, nearest first; empty for an unknown root."""
-    product = BY_ROOT.get(root)
-    if product is None:
-        return ()
-    found: list[Contract] = []
-    index = today.year * 12 + today.month - 2
-    while len(found) < product.listed:
+    """Contracts of ``root`` that trade on ``today`` or later, of all its products, nearest first; empty for an unknown
+    root."""
+    found = [contract for product in BY_ROOT.get(root, ()) for contract in listed_of(product, today)]
+    return tuple(sorted(found, key=lambda contract: contract.last_trading_day))
+
+
+@lru_cache(maxsize=512)
+def listed_of(product: Product, today: date) -> tuple[Contract, ...]:
+    """One product's contracts that trade on ``today`` or later, nearest first."""
+    alive = (contract for contract in _from(product, today) if contract.last_trading_day >= today)
+    return tuple(islice(alive, product.listed))
+
+
+def _from(product: Product, today: date) -> Iterator[Contract]:
+    """From one that may have expired on, without an end."""
+    if product.weekly:
+        monthly = {product.last_trading_day(today.year + add, month) for add in (0, 1) for month in range(1, 13)}
+        weeks = map(lambda week: weekly_contract_of(product, week), count((today - date(1990, 1, 3)).days // 7))
+        yield from (contract for contract in weeks if contract.last_trading_day not in monthly)
+    for index in count(today.year * 12 + today.month - 2):
         year, month = index // 12, index % 12 + 1
         if MONTH_CODES[month - 1] in product.months:
-            contract = contract_of(product, year, month)
-            if contract.last_trading_day >= today:
-                found.append(contract)
-        index += 1
-    return tuple(found)
+            yield contract_of(product, year, month)

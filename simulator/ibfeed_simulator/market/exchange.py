@@ -100,7 +100,7 @@ class Exchange:
 
     def _source(self, contract: Contract) -> Source:
         now = self._now()
-        front = self.listed(contract.product.root)
+        front = contracts.listed_of(contract.product, trading_date(self._now()))
         rank = front.index(contract) if contract in front else len(front)
         if self._recording is not None and rank == 0 and contract.product.root == self._recorded_root:
             return Replay(contract, self._recording, now, self._interval, self._replay_speed)

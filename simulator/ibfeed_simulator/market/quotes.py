@@ -8,7 +8,9 @@ from ibfeed_simulator.market.contracts import Contract
 from ibfeed_simulator.market.forms import PriceForm, rounded, signed, size
 from ibfeed_simulator.market.source import Changes
 
-_EXCHANGE_CODES = {"NYMEX": "N", "COMEX": "C", "CME": "M", "CBOT": "B", "CFE": "F"}
+_EXCHANGE_CODES = {
+    "NYMEX": "N", "COMEX": "C", "CME": "M", "CBOT": "B", "CFE": "F", "EUREX": "E", "ICEUS": "I", "HKFE": "H"
+}  # fmt: skip
 
 
 @dataclass

@@ -67,14 +67,14 @@ def information(contract: Contract) -> dict[str, object]:
         "maturity_date": f"{contract.last_trading_day:%Y%m%d}",
         "industry": None,
         "instrument_type": "FUT",
-        "trading_class": product.root,
+        "trading_class": contract.trading_class,
         "valid_exchanges": f"{product.exchange},QBALGO",
         "allow_sell_long": False,
         "is_zero_commission_security": False,
         "local_symbol": contract.symbol,
         "contract_clarification_type": None,
         "classifier": None,
-        "currency": "USD",
+        "currency": product.currency,
         "text": None,
         "underlying_con_id": contracts.underlying_conid(product),
         "r_t_h": True,
@@ -85,6 +85,31 @@ def information(contract: Contract) -> dict[str, object]:
         "smart_available": False,
         "exchange": product.exchange,
         "category": None,
+    }
+
+
+def rules(contract: Contract) -> dict[str, object]:
+    """``rules`` in ``/iserver/contract/{conid}/info-and-rules``, of what an order may be."""
+    form = PriceForm.of(contract.product.tick)
+    price = float(contract.product.price)
+    return {
+        "algoEligible": False,
+        "overnightEligible": False,
+        "costReport": False,
+        "canTradeAcctIds": [],
+        "error": None,
+        "orderTypes": ["limit", "market", "stop", "stop_limit"],
+        "tifTypes": ["IOC/MARKET,LIMIT,STOP_LIMIT", "GTC/o,a", "DAY/o,a"],
+        "defaultSize": 1,
+        "cashSize": 0.0,
+        "sizeIncrement": 1,
+        "cashCcy": contract.product.currency,
+        "limitPrice": price,
+        "stopprice": price,
+        "preview": True,
+        "increment": float(contract.product.tick),
+        "incrementDigits": form.decimals,
+        "negativeCapable": False,
     }
 
 
@@ -99,14 +124,14 @@ def definition(contract: Contract) -> dict[str, object]:
         "listingExchange": product.exchange,
         "right": "?",
         "strike": 0.0,
-        "currency": "USD",
+        "currency": product.currency,
         "cusip": None,
         "coupon": "No Coupon",
         "desc1": product.root,
         "desc2": f"{month_name(contract)[:3]} {contract.last_trading_day:%d'%y} ({product.multiplier})",
         "maturityDate": f"{contract.last_trading_day:%Y%m%d}",
         "multiplier": product.multiplier,
-        "tradingClass": product.root,
+        "tradingClass": contract.trading_class,
         "validExchanges": f"{product.exchange},QBALGO",
     }
 
@@ -122,6 +147,7 @@ class InstrumentHandlers:
             ("GET", "/trsrv/secdef/schedule", self.schedule),
             ("GET", "/contract/trading-schedule", self.trading_schedule),
             ("GET", "/iserver/contract/{conid}/info", self.contract_info),
+            ("GET", "/iserver/contract/{conid}/info-and-rules", self.info_and_rules),
             ("GET", "/iserver/secdef/search", self.search),
             ("POST", "/iserver/secdef/search", self.search),
             ("GET", "/iserver/secdef/info", self.definitions),
@@ -171,16 +197,32 @@ class InstrumentHandlers:
         if not session.authenticated:
             return no_bridge()
         contract = _contract(request.match_info["conid"])
-        return error("no contract found", 404) if contract is None else answer(information(contract))
+        return error("no contract found", 404) if contract is None else answer(self._information(contract, session))
+
+    async def info_and_rules(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
+        if not session.authenticated:
+            return no_bridge()
+        contract = _contract(request.match_info["conid"])
+        if contract is None:
+            return error("no contract found", 404)
+        return answer({**self._information(contract, session), "rules": rules(contract)})
+
+    def _information(self, contract: Contract, session: SsoSession) -> dict[str, object]:
+        found = information(contract)
+        spoilt = self._venue.board.active(Condition.NO_MONTH, session.user.username)
+        if spoilt is not None and spoilt.value in (None, contract.conid):
+            found |= {"contract_month": None, "expiry_full": None, "local_symbol": contract.product.name}
+        return found
 
     async def search(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
         if not session.authenticated:
             return no_bridge()
         symbol = str((await json_body(request)).get("symbol") or request.query.get("symbol", ""))
-        product = BY_ROOT.get(symbol)
-        if product is None:
+        products = BY_ROOT.get(symbol)
+        if products is None:
             return error(f"No symbol found for: {symbol[:12]}", 400)
-        months = ";".join(month_name(contract) for contract in self._venue.exchange.listed(symbol))
+        product = products[0]
+        months = ";".join(dict.fromkeys(month_name(contract) for contract in self._venue.exchange.listed(symbol)))
         conid = contracts.underlying_conid(product)
         return answer(
             [
@@ -307,9 +349,10 @@ class InstrumentHandlers:
         """``/trsrv/secdef/schedule``: wall times of any Saturday to any Friday, in its zone; holidays by date."""
         if self._schedules_refused(session, "venue"):
             return error("schedule is not available", 500)
-        product = BY_ROOT.get(request.query.get("symbol", ""))
-        if product is None:
+        products = BY_ROOT.get(request.query.get("symbol", ""))
+        if products is None:
             return answer([])
+        product = products[0]
         zone = ZoneInfo(product.timezone)
         # A week without holidays, as a pattern: its Saturday is 20000101.
         pattern = [date(2026, 9, 12) + timedelta(days=offset) for offset in range(7)]

@@ -72,7 +72,7 @@ class Venue:
         if not self.settings.replay:
             return None
         folder: Path = self.settings.data or replay.DATA
-        return replay.load(folder, BY_ROOT["ES"].tick)
+        return replay.load(folder, BY_ROOT["ES"][0].tick)
 
     async def run(self) -> None:
         """Until cancelled."""

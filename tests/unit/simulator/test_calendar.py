@@ -30,7 +30,7 @@ from ibfeed_simulator.market.catalogue import BY_ROOT
     ],
 )
 def test_last_trading_day(root: str, year: int, month: int, day: date) -> None:
-    assert BY_ROOT[root].last_trading_day(year, month) == day
+    assert BY_ROOT[root][0].last_trading_day(year, month) == day
 
 
 @pytest.mark.parametrize("day", [date(2026, 4, 3), date(2026, 11, 26), date(2026, 7, 3), date(2026, 6, 19)])

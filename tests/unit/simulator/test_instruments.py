@@ -47,6 +47,38 @@ async def test_the_month_in_the_contract_s_information(start: Start) -> None:
     assert {key: information[key] for key in expected} == expected
 
 
+async def test_each_contract_of_a_root_tells_its_product(start: Start) -> None:
+    stand = await start()
+    session = await (await stand.log_in()).open()
+    await stand.control.post("/control/clock", json=ONE_DAY)
+    _, found = await session.get("/trsrv/futures", symbols="SI,HHI.HK")
+    nearest = found["SI"][:2] + found["HHI.HK"][:1]
+    keys = ("symbol", "exchange", "trading_class", "multiplier", "currency", "contract_month", "maturity_date")
+    told = [(await session.get(f"/iserver/contract/{row['conid']}/info"))[1] for row in nearest]
+    assert [tuple(information[key] for key in keys) for information in told] == [
+        ("SI", "COMEX", "SI", "5000", "USD", "202612", "20261229"),
+        ("SI", "COMEX", "SIL", "1000", "USD", "202612", "20261229"),
+        ("HHI.HK", "HKFE", "HHI", "50", "HKD", "202611", "20261127"),
+    ]
+
+
+async def test_rules_tell_the_price_increment(start: Start) -> None:
+    session = await (await (await start()).log_in()).open()
+    conid = await session.conid("SI")
+    _, found = await session.get(f"/iserver/contract/{conid}/info-and-rules")
+    assert (found["con_id"], found["rules"]["increment"], found["rules"]["incrementDigits"]) == (conid, 0.005, 3)
+    assert (await session.get("/iserver/contract/1/info-and-rules"))[0] == 404
+
+
+async def test_a_contract_whose_month_is_not_told(start: Start) -> None:
+    stand = await start()
+    session = await (await stand.log_in()).open()
+    first, second = await session.conid("CL"), await session.conid("CL", 1)
+    await stand.fault("no_month", value=first)
+    assert (await session.get(f"/iserver/contract/{first}/info"))[1]["contract_month"] is None
+    assert (await session.get(f"/iserver/contract/{second}/info"))[1]["contract_month"]
+
+
 async def test_months_roll_with_the_venue_s_clock(start: Start) -> None:
     stand = await start()
     session = await stand.log_in()
