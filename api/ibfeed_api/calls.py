@@ -10,11 +10,14 @@ from __future__ import annotations
 import base64
 import time
 from typing import Final
+from urllib.parse import quote
 
 import jwt
 import msgspec
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from ibfeed_api.instrument import Product
 
 _ALGORITHM: Final = "EdDSA"
 _LIFETIME_S: Final = 30
@@ -63,11 +66,38 @@ class ResolvedContract(msgspec.Struct, frozen=True, rename="camel"):
     exchange: str
     contract_month: str  # YYYYMM
     last_trading_day: str  # YYYYMMDD: on this day it may still trade
+    trading_class: str = ""
+    multiplier: str = ""
+    currency: str = ""
+
+    @property
+    def product(self) -> Product:
+        return Product(self.exchange, self.trading_class, self.multiplier, self.currency)
+
+
+class ResolvedProduct(msgspec.Struct, frozen=True, rename="camel"):
+    """One product of a root: how many contracts IB lists of it, and the symbol of the nearest."""
+
+    exchange: str
+    trading_class: str
+    multiplier: str
+    currency: str
+    months: int
+    example: str
+
+    @property
+    def product(self) -> Product:
+        return Product(self.exchange, self.trading_class, self.multiplier, self.currency)
 
 
 class ResolvedRoot(msgspec.Struct, frozen=True, rename="camel"):
     """Answer of ``GET /v1/universe/{root}?months=N&since=YYYYMMDD``: of the contracts that trade on that day or later
-    the N nearest by expiry, nearest first. The day is the asker's, so that both agree on what has expired.
+    the N nearest of each product by expiry, nearest first. The day is the asker's, so that both agree on what has
+    expired. ``exchange``, ``tradingClass``, ``multiplier`` and ``currency`` in the query leave other products out.
+
+    ``products``: all that IB lists of the root, asked for or not. ``unusable``: a sentence for each contract that would
+    be among the nearest if IB told its month. ``unread``: contracts that IB was not asked about yet; another product
+    may be among them.
 
     404 with ``{"error": …}``: IB does not know the root. 503: this worker can't ask now. 502: IB's answer makes no
     sense. 401: the call's signature is refused.
@@ -75,7 +105,10 @@ class ResolvedRoot(msgspec.Struct, frozen=True, rename="camel"):
 
     root: str
     contracts: tuple[ResolvedContract, ...]
+    products: tuple[ResolvedProduct, ...] = ()
+    unusable: tuple[str, ...] = ()
+    unread: int = 0
 
 
 def universe_path(root: str) -> str:
-    return f"/v1/universe/{root}"
+    return f"/v1/universe/{quote(root, safe='')}"

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ibfeed_api.instrument import Product, multiplier_text
 from ibfeed_api.names import Rebalance, Region
 from ibfeed_api.worker_pod import WorkerPod
 
@@ -19,6 +20,7 @@ _VAULT: Final = "kv-"
 _SECRET: Final = "secret-"
 _PUBLIC_CLOUD: Final = ".vault.azure.net"  # a vault's name is its own in the whole of a cloud
 _LONGEST_LABEL: Final = 40  # of a source's readable part: with the rest it is a label's value, of 63 characters at most
+FILTERS: Final = ("exchange", "tradingClass", "multiplier", "currency")  # of a root, in the order of Product
 
 
 class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -30,9 +32,28 @@ class Depth(_Base, frozen=True, kw_only=True):
 
 
 class Root(_Base, frozen=True, kw_only=True):
+    """One product of a root. What IB lists several of under ``symbol`` is told apart by the next four."""
+
     symbol: str
+    exchange: str | None = None
+    trading_class: str | None = None
+    multiplier: int | str | None = None
+    currency: str | None = None
     front_months: int | None = None
     depth: Depth | None = None
+
+    @property
+    def product(self) -> Product:
+        """What is asked for; empty: any."""
+        multiplier = "" if self.multiplier is None else multiplier_text(self.multiplier)
+        return Product(self.exchange or "", self.trading_class or "", multiplier, self.currency or "")
+
+    @property
+    def label(self) -> str:
+        """``SI``, or with what it is told apart by: ``SI (tradingClass SIL)``. No two of a feed are alike."""
+        asked = zip(FILTERS, self.product, strict=True)
+        words = ", ".join(f"{name} {value}" for name, value in asked if value)
+        return f"{self.symbol} ({words})" if words else self.symbol
 
 
 class KeyVault(_Base, frozen=True, kw_only=True):

@@ -89,6 +89,8 @@ class Reason(StrEnum):
     NOT_SUSPENDED = "NotSuspended"
     RESOLVED = "Resolved"
     UNKNOWN_ROOT = "UnknownRoot"
+    AMBIGUOUS_ROOT = "AmbiguousRoot"
+    UNUSABLE_CONTRACT = "UnusableContract"
     UNIVERSE_SHRANK = "UniverseShrank"
     RESOLVE_FAILED = "ResolveFailed"
     WAITING_FOR_WORKER = "WaitingForWorker"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ibfeed_api.instrument import Product
 from ibfeed_api.names import ContractState, EntryState, LogLevel, Session
 
 
@@ -29,6 +30,9 @@ class Entry(_Base, frozen=True, kw_only=True, gc=False):
     symbol: str  # CLZ6
     root: str
     exchange: str = ""
+    trading_class: str = ""
+    multiplier: str = ""
+    currency: str = ""
     contract_month: str = ""  # YYYYMM
     last_trading_day: str = ""  # YYYYMMDD
     slot: int  # for life; partition = slot % partitions(topic)
@@ -37,6 +41,10 @@ class Entry(_Base, frozen=True, kw_only=True, gc=False):
     depth: bool = False
     fresh: bool = False  # nobody had it before: what Kafka's tail does not hold was never published
     mark: Mark | None = None  # of the worker that published last; None: not known, the worker looks into Kafka
+
+    @property
+    def product(self) -> Product:
+        return Product(self.exchange, self.trading_class, self.multiplier, self.currency)
 
 
 class Account(_Base, frozen=True, kw_only=True):

@@ -1,4 +1,7 @@
-"""Futures symbols: root + month code + last digit of the year, such as CLZ6.
+"""Futures symbols: trading class + month code + last digit of the year, such as CLZ6.
+
+The trading class is the exchange's own name of the product, and for most roots it is the root. Where it is not, it
+tells the root's products apart: SILZ6 is silver of 1,000 ounces and SIZ6 that of 5,000, FDXMZ6 the DAX of 5 euros.
 
 The month code comes from the *contract month*, never from the expiry date: CL and NG stop trading in the month before
 delivery, so a code built from the expiry of CLZ6 (20 November 2026) would name the wrong contract.
@@ -8,6 +11,8 @@ from __future__ import annotations
 
 import re
 from typing import Final
+
+from ibfeed_api.instrument import LONGEST_TRADING_CLASS, is_word
 
 MONTH_CODES: Final = "FGHJKMNQUVXZ"  # January to December
 MONTH_NAMES: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -31,9 +36,22 @@ def contract_month(text: str) -> str:
     raise ValueError(f"not a contract month: {text!r}")
 
 
-def symbol(root: str, month: str) -> str:
-    """Return the symbol of ``root``'s contract of ``month`` (``YYYYMM``): ``symbol("CL", "202612") == "CLZ6"``."""
+def is_month(text: str) -> bool:
+    """Whether it is a contract month as ``contract_month`` writes it."""
+    return _YYYYMM.match(text) is not None
+
+
+def symbol(prefix: str, month: str, *, digits: int = 1) -> str:
+    """Return the symbol of a product's contract of ``month`` (``YYYYMM``): ``symbol("CL", "202612") == "CLZ6"``.
+
+    ``digits``: of the year. Raises ValueError for what is no month.
+    """
     match = _YYYYMM.match(month)
     if match is None:
         raise ValueError(f"not a contract month: {month!r}")
-    return f"{root}{MONTH_CODES[int(match[2]) - 1]}{match[1][-1]}"
+    return f"{prefix}{MONTH_CODES[int(match[2]) - 1]}{match[1][-digits:]}"
+
+
+def prefix(root: str, trading_class: str) -> str:
+    """What a product's symbols begin with: its trading class, or the root where IB tells none that can be used."""
+    return trading_class if is_word(trading_class) and len(trading_class) <= LONGEST_TRADING_CLASS else root

@@ -10,7 +10,7 @@ FEED: Final = "bench"
 VENUE_HOST: Final = f"ib-api.{NAMESPACE}.svc.cluster.local"
 
 WORKERS: Final = 4
-ROOTS: Final = ("CL", "NG", "ES", "GC", "SI", "HG", "RB", "HO", "BZ")
+ROOTS: Final = ("CL", "NG", "ES", "GC", "PL", "HG", "RB", "HO", "BZ")
 MONTHS: Final = 12
 CONTRACTS: Final = len(ROOTS) * MONTHS
 UPDATES_PER_S: Final = 2.0  # of each contract: IB's most

@@ -15,6 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from ibfeed_api.feed import FeedSpec
+from ibfeed_api.instrument import Product
 from ibfeed_api.logins import History, PageTrouble
 from ibfeed_api.shard import ShardSpec, ShardStatus
 from ibfeed_operator.feed_status import FeedStatus
@@ -49,20 +50,29 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     last_trading_day: str  # YYYYMMDD
     slot: int
     depth: bool = False
+    trading_class: str = ""
+    multiplier: str = ""
+    currency: str = ""
+
+    @property
+    def product(self) -> Product:
+        return Product(self.exchange, self.trading_class, self.multiplier, self.currency)
 
 
 class RootTrouble(StrEnum):
     """Why a root is not, or not freshly, resolved."""
 
-    UNKNOWN = "unknown"  # IB does not know it
+    UNKNOWN = "unknown"  # IB does not know it, or lists no product of it that is asked for
+    AMBIGUOUS = "ambiguous"  # IB lists several products of it; only what is streamed already goes on
     SHRANK = "shrank"  # the answer lost contracts that have not expired; the last good answer is kept
     FAILED = "failed"  # could not be asked, or the answer makes no sense
+    UNUSABLE = "unusable"  # one of its front months cannot be told; the others are streamed
     WAITING = "waiting"  # no streaming worker to ask yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootProblem:
-    root: str
+    root: str  # ``Root.label``
     trouble: RootTrouble
     message: str = ""  # one sentence for a person; empty: the default text of ``trouble``
 
@@ -71,7 +81,7 @@ class RootProblem:
 class Universe:
     """All contracts that the feed should stream, ``problems`` at most one per root.
 
-    ``resolved`` is False until each root of the spec either has contracts or has been refused by IB as unknown.
+    ``resolved`` is False until each root of the spec either has contracts or has been refused as unknown or ambiguous.
     """
 
     contracts: tuple[Contract, ...] = ()

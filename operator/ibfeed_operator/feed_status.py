@@ -55,6 +55,9 @@ class ContractStatus(_Base, frozen=True, kw_only=True):
     symbol: str
     root: str
     exchange: str = ""
+    trading_class: str = ""
+    multiplier: str = ""
+    currency: str = ""
     contract_month: str = ""
     last_trading_day: str = ""
     slot: int

@@ -54,24 +54,28 @@ def troubles(situation: Situation) -> list[tuple[str, Trouble]]:
 
 # Is each root known?
 
-_ROOT_REASONS: Final = (
-    (RootTrouble.UNKNOWN, Reason.UNKNOWN_ROOT),
-    (RootTrouble.SHRANK, Reason.UNIVERSE_SHRANK),
-    (RootTrouble.FAILED, Reason.RESOLVE_FAILED),
-)
+ROOT_REASONS: Final = {  # the worst first
+    RootTrouble.UNKNOWN: Reason.UNKNOWN_ROOT,
+    RootTrouble.AMBIGUOUS: Reason.AMBIGUOUS_ROOT,
+    RootTrouble.SHRANK: Reason.UNIVERSE_SHRANK,
+    RootTrouble.FAILED: Reason.RESOLVE_FAILED,
+    RootTrouble.UNUSABLE: Reason.UNUSABLE_CONTRACT,
+}
 
 _ROOT_TEXTS: Final = {
     RootTrouble.UNKNOWN: "IB does not know root {root}: correct its symbol in spec.roots",
+    RootTrouble.AMBIGUOUS: "IB lists several products of {root}: name one in spec.roots",
     RootTrouble.SHRANK: "IB's answer for {root} lacks contracts that have not expired; the last good ones are kept",
     RootTrouble.FAILED: "IB could not be asked for {root}; the last good contracts are kept and it is asked again",
+    RootTrouble.UNUSABLE: "a contract of {root} is left out, since IB does not tell its month",
     RootTrouble.WAITING: "{root} waits for a worker that can ask IB",
 }
 
 
 def _universe(situation: Situation) -> Finding:
     universe = situation.universe
-    texts = [_root_text(problem) for problem in universe.problems]
-    for trouble, reason in _ROOT_REASONS:
+    texts = [root_text(problem) for problem in universe.problems]
+    for trouble, reason in ROOT_REASONS.items():
         if any(problem.trouble is trouble for problem in universe.problems):
             return Finding(Condition.UNIVERSE_RESOLVED, FALSE, reason, "; ".join(texts))
     if texts or not universe.resolved:
@@ -82,7 +86,8 @@ def _universe(situation: Situation) -> Finding:
     return Finding(Condition.UNIVERSE_RESOLVED, TRUE, Reason.RESOLVED, message)
 
 
-def _root_text(problem: RootProblem) -> str:
+def root_text(problem: RootProblem) -> str:
+    """What is wrong with a root and what to do, as a sentence without its full stop."""
     return (problem.message or _ROOT_TEXTS[problem.trouble].format(root=problem.root)).rstrip(".")
 
 

@@ -17,7 +17,7 @@ import aiohttp
 import msgspec
 
 from ibfeed_api.calls import ResolvedRoot, Signer, universe_path
-from ibfeed_api.feed import Root
+from ibfeed_api.feed import FILTERS, Root
 from ibfeed_api.names import WORKER_PORT
 from ibfeed_operator.cluster import Cluster, ClusterError
 from ibfeed_operator.facts import Contract, Feed, RootTrouble
@@ -53,10 +53,11 @@ class _Asked:
     failures: int = 0
 
     def due(self, months: int, *, whole: bool, doubtful: bool, today: str, now: float) -> bool:
-        """``whole``: all contracts wanted are known. ``doubtful``: the answer was not believed."""
+        """``whole``: all contracts wanted are known. ``doubtful``: the answer was not believed, or is not complete."""
         age = now - self.at
         if self.answer.months != months and not whole:
             return True
+        doubtful = doubtful or bool(self.answer.unread or self.answer.unusable)
         if doubtful and age >= _LAST_RETRY_S:
             return True
         if self.answer.trouble is RootTrouble.UNKNOWN:
@@ -100,10 +101,10 @@ class Resolver:
     ) -> None:
         """Start asking if an answer is due, a worker can be asked, and none is being asked now.
 
-        ``doubtful``: roots whose latest answer was not believed. ``today``: the trading day, YYYYMMDD.
+        ``doubtful``: roots (``label``) whose latest answer was not believed. ``today``: the trading day, YYYYMMDD.
         """
-        symbols = {root.symbol for root in feed.spec.roots}
-        for gone in self._asked.keys() - symbols:
+        labels = {root.label for root in feed.spec.roots}
+        for gone in self._asked.keys() - labels:
             del self._asked[gone]
         if not candidates or (self._task is not None and not self._task.done()):
             return
@@ -119,38 +120,40 @@ class Resolver:
     def _due(
         self, feed: Feed, known: Mapping[int, Contract], doubtful: Collection[str], *, today: str, now: float
     ) -> Iterable[Root]:
-        alive = alive_by_root(known, today=today)
+        alive = alive_by_root(feed.spec.roots, known, today=today)
         for root in feed.spec.roots:
-            contracts, months = alive.get(root.symbol, []), _months(feed, root)
+            contracts, months = alive[root.label], _months(feed, root)
             whole = len(contracts) >= feed.spec.front_months_of(root)
-            asked = self._asked.get(root.symbol)
+            asked = self._asked.get(root.label)
             if asked is None:
                 # All that the spec wants is known from before this operator's life: asking is a matter of hours, unless
                 # a successor is wanted at the end of this day.
-                since = self._first_sight.setdefault(root.symbol, now)
+                since = self._first_sight.setdefault(root.label, now)
                 if not whole or now - since >= REFRESH_S or contracts[0].last_trading_day <= today:
                     yield root
-            elif asked.due(months, whole=whole, doubtful=root.symbol in doubtful, today=today, now=now):
+            elif asked.due(months, whole=whole, doubtful=root.label in doubtful, today=today, now=now):
                 yield root
 
     async def _ask_all(self, feed: Feed, roots: Sequence[Root], candidates: Sequence[Candidate], today: str) -> None:
         for root in roots:
-            before = self._asked.get(root.symbol)
+            before = self._asked.get(root.label)
             failures = before.failures if before is not None else 0
             candidate = candidates[failures % len(candidates)]  # another one, if the last one could not say
-            answer = await self._ask(feed, root.symbol, _months(feed, root), candidate, today)
+            answer = await self._ask(feed, root, _months(feed, root), candidate, today)
             failed = answer.trouble is RootTrouble.FAILED
-            self._asked[root.symbol] = _Asked(answer, time.monotonic(), today, failures + 1 if failed else 0)
+            self._asked[root.label] = _Asked(answer, time.monotonic(), today, failures + 1 if failed else 0)
             self._wake()
 
-    async def _ask(self, feed: Feed, root: str, months: int, candidate: Candidate, today: str) -> Answer:
+    async def _ask(self, feed: Feed, wanted: Root, months: int, candidate: Candidate, today: str) -> Answer:
+        root = wanted.label
+
         def trouble(kind: RootTrouble, message: str) -> Answer:
             logger.warning("root %s of %s/%s: %s", root, feed.namespace, feed.name, message or kind)
             return Answer(root=root, months=months, trouble=kind, message=message)
 
         try:
             await self._publish_key(feed, candidate)
-            reply = await self._call(feed, root, months, candidate, today)
+            reply = await self._call(feed, wanted, months, candidate, today)
         except ClusterError as error:
             return trouble(RootTrouble.FAILED, f"The operator's key could not be given to {candidate.shard}: {error}")
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -167,24 +170,32 @@ class Resolver:
             resolved = msgspec.json.decode(reply.body, type=ResolvedRoot)
         except msgspec.MsgspecError as error:
             return trouble(RootTrouble.FAILED, f"Worker {candidate.shard} answered nonsense for {root}: {error}")
-        if not resolved.contracts:
+        if not resolved.contracts and not resolved.products:
             return trouble(RootTrouble.FAILED, f"IB lists no contract of {root} at present.")
-        return Answer(root=root, months=months, contracts=resolved.contracts)
+        return Answer(
+            root=root,
+            months=months,
+            contracts=resolved.contracts,
+            products=resolved.products,
+            unusable=resolved.unusable,
+            unread=resolved.unread,
+        )
 
     async def _publish_key(self, feed: Feed, candidate: Candidate) -> None:
         if candidate.operator_key != self._signer.public_key:
             path = f"{shards_path(feed.namespace)}/{candidate.shard}"
             await self._cluster.patch(path, {"spec": {"operatorKey": self._signer.public_key}})
 
-    async def _call(self, feed: Feed, root: str, months: int, candidate: Candidate, today: str) -> _Reply:
-        path = universe_path(root)
+    async def _call(self, feed: Feed, wanted: Root, months: int, candidate: Candidate, today: str) -> _Reply:
+        path = universe_path(wanted.symbol)
+        filters = {name: value for name, value in zip(FILTERS, wanted.product, strict=True) if value}
         host = f"[{candidate.ip}]" if ":" in candidate.ip else candidate.ip
         waits = iter(_REFUSED_WAITS_S)
         while True:
             token = self._signer.token(shard=f"{feed.namespace}/{candidate.shard}", path=path)
             async with self._http.get(
                 f"http://{host}:{WORKER_PORT}{path}",
-                params={"months": months, "since": today},
+                params={"months": months, "since": today, **filters},
                 headers={"Authorization": f"Bearer {token}"},
                 timeout=_TIMEOUT,
                 allow_redirects=False,

@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from cluster.conftest import NAMESPACE, remove_all_feeds, wait_ready
-from support.cluster import ROOT, eventually, items, kubectl, owners, read
+from support.cluster import ROOT, eventually, items, kubectl, read
 from support.figures import Figures
 from support.reader import RuledReader
 from support.stream import KAFKA, Tap, topic_exists
@@ -87,9 +87,16 @@ CL, NG = {"symbol": "CL", "depth": {"frontMonths": 1}}, {"symbol": "NG"}
 
 
 def apply(text: str) -> set[int]:
-    """Apply a feed, wait until it streams; its conids."""
+    """Apply a feed, wait until it streams all of its roots; its conids."""
     kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=text)
-    return set(owners(wait_ready(json.loads(text)["metadata"]["name"])))
+    feed = json.loads(text)
+    name, roots = feed["metadata"]["name"], {root["symbol"] for root in feed["spec"]["roots"]}
+
+    def streamed() -> set[int]:
+        contracts = wait_ready(name)["status"]["contracts"]
+        return {c["conid"] for c in contracts} if {c["root"] for c in contracts} == roots else set()
+
+    return eventually(streamed, within=60, what=f"{name} streams {roots}")
 
 
 def delete(name: str) -> None:
@@ -140,7 +147,7 @@ def test_two_feeds_in_turn_on_one_topic(readers: Readers) -> None:
 
 def test_a_root_moved_to_an_older_feed(readers: Readers) -> None:
     apply(manifest("older", NG))
-    conids = apply(manifest("newer", CL, {"symbol": "RB"}, first=3)) - set(owners(read("ibfeed", "older", NAMESPACE)))
+    conids = apply(manifest("newer", CL, {"symbol": "RB"}, first=3))
     moved = {c["conid"] for c in read("ibfeed", "newer", NAMESPACE)["status"]["contracts"] if c["root"] == "CL"}
     new_records(readers, conids, RuledReader())
     before = readers.read(TICKS)

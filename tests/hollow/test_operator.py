@@ -98,6 +98,32 @@ class TestUniverse:
         await eventually(named, within=10, what="the unknown root is named")
         assert feed.published() == before
 
+    async def test_a_root_with_two_products_is_refused_until_one_is_named(self, feed: Feed) -> None:
+        before = feed.published()
+        await feed.patch(roots=[{"symbol": "CL"}, {"symbol": "NG"}, {"symbol": "SI"}])
+
+        async def named() -> bool:
+            found = await feed.condition("UniverseResolved")
+            return found["reason"] == "AmbiguousRoot" and '{symbol: "SI", tradingClass: "SIL"}' in found["message"]
+
+        await eventually(named, within=10, what="the products of SI are named")
+        assert feed.published() == before
+        silver = [{"symbol": "SI", "tradingClass": "SIL"}, {"symbol": "SI", "multiplier": 5000, "frontMonths": 1}]
+        await feed.patch(roots=[{"symbol": "CL"}, {"symbol": "NG"}, *silver])
+        await feed.ready(12 + 6 + 1)
+        contracts = (await feed.read())["status"]["contracts"]
+        found = {
+            c["symbol"]: (c["tradingClass"], c["multiplier"], c["currency"]) for c in contracts if c["root"] == "SI"
+        }
+        assert found["SIF1"] == ("SI", "5000", "USD")
+        assert found["SILM1"] == ("SIL", "1000", "USD")
+        assert len({c["symbol"] for c in contracts}) == 19
+
+    async def test_a_root_with_a_dot(self, feed: Feed) -> None:
+        await feed.patch(roots=[{"symbol": "CL"}, {"symbol": "HHI.HK"}])
+        await feed.ready(12)
+        assert "HHI.HKF1" in {c["symbol"] for c in (await feed.read())["status"]["contracts"]}
+
 
 @on_one_loop
 class TestScale:

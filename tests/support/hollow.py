@@ -22,6 +22,7 @@ from typing import Any
 from aiohttp import web
 
 from ibfeed_api import calls, names, symbology
+from ibfeed_api.feed import FILTERS
 from ibfeed_api.records import seq_of
 from ibfeed_operator.cluster import Cluster, ClusterError, Conflict, NotFound
 
@@ -33,28 +34,42 @@ TICK_S = 0.05
 LEAVE_S = 15  # as in ibfeed_worker.lifecycle
 
 # What IB lists: by root, the conids of twelve months, and their year: far in the future, on the 20th of each month.
-ROOTS = {"CL": 1000, "NG": 2000, "ES": 3000, "GC": 4000, "RB": 5000, "HO": 6000}
+ROOTS = {"CL": 1000, "NG": 2000, "ES": 3000, "GC": 4000, "RB": 5000, "HO": 6000, "SI": 7000, "HHI.HK": 9000}
 YEARS = {"RB": 2029, "HO": 2029}
+# Products of a root: trading class and multiplier, a thousand conids apart.
+PRODUCTS = {"SI": (("SI", "5000"), ("SIL", "1000"))}
 
 
 def _now() -> str:
     return dt.datetime.now(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def listed(root: str, months: int, since: str) -> list[dict[str, Any]]:
+def listed(root: str, months: int, since: str) -> dict[str, list[dict[str, Any]]]:
+    """By trading class, the nearest contracts."""
     year = YEARS.get(root, 2031)
-    every = [
-        {
-            "conid": ROOTS[root] + month,
-            "root": root,
-            "symbol": symbology.symbol(root, f"{year}{month:02d}"),
-            "exchange": "NYMEX",
-            "contractMonth": f"{year}{month:02d}",
-            "lastTradingDay": f"{year}{month:02d}20",
-        }
-        for month in range(1, 13)
-    ]
-    return [contract for contract in every if contract["lastTradingDay"] >= since][:months]
+    found = {}
+    for place, (trading_class, multiplier) in enumerate(PRODUCTS.get(root, ((root, "1000"),))):
+        every = [
+            {
+                "conid": ROOTS[root] + 1000 * place + month,
+                "root": root,
+                "symbol": symbology.symbol(trading_class, f"{year}{month:02d}"),
+                "exchange": "NYMEX",
+                "tradingClass": trading_class,
+                "multiplier": multiplier,
+                "currency": "USD",
+                "contractMonth": f"{year}{month:02d}",
+                "lastTradingDay": f"{year}{month:02d}20",
+            }
+            for month in range(1, 13)
+        ]
+        found[trading_class] = [contract for contract in every if contract["lastTradingDay"] >= since][:months]
+    return found
+
+
+def product_of(contract: dict[str, Any]) -> dict[str, Any]:
+    words = {name: contract[name] for name in FILTERS}
+    return {**words, "months": 12, "example": contract["symbol"]}
 
 
 @dataclass
@@ -470,16 +485,23 @@ class Crew:
                     request.headers.get("Authorization", "").removeprefix("Bearer "),
                     public_key=worker.spec.get("operatorKey"),
                     shard=f"{NAMESPACE}/{worker.pod}",
-                    path=request.path,
+                    path=request.rel_url.raw_path,
                 )
             except calls.CallRefused as error:
                 return web.json_response({"error": str(error)}, status=401)
             self.asked.append((worker.pod, root))
             if root not in ROOTS or root in self.unknown:
                 return web.json_response({"error": f"IB does not know {root}"}, status=404)
-            contracts = listed(root, int(request.query["months"]), request.query["since"])
-            contracts = [contract for contract in contracts if contract["conid"] not in self.forgotten]
-            return web.json_response({"root": root, "contracts": contracts})
+            found = listed(root, int(request.query["months"]), request.query["since"])
+            wanted = {name: request.query[name] for name in FILTERS if name in request.query}
+            contracts = [
+                contract
+                for chain in found.values()
+                for contract in chain
+                if contract["conid"] not in self.forgotten and all(contract[name] == wanted[name] for name in wanted)
+            ]
+            products = [product_of(chain[0]) for chain in found.values() if chain]
+            return web.json_response({"root": root, "contracts": contracts, "products": products})
 
         app = web.Application()
         app.add_routes([web.get("/v1/universe/{root}", universe)])

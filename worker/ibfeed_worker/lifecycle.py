@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final, NoReturn
 
 from ibfeed_api.calls import ResolvedRoot
+from ibfeed_api.instrument import Product
 from ibfeed_api.names import ContractState, Reason, Region, Session
 from ibfeed_api.shard import Account, Entry, KafkaStatus, Report, ShardStatus
 from ibfeed_worker.account.fence import Fence, KernelSwitch
@@ -416,6 +417,7 @@ class Worker:
                 self._log_in_anew(account),
                 self._timetable.keep(rest, self._entries_to_ask),
                 self._logins.note_stream(account, hold, self.is_streaming),
+                self._universe.read_on(rest),
             )
             if gateway.sick.is_set():
                 raise Setback(Reason.GATEWAY_SICK, f"the gateway's log says: {gateway.complaint}", restart_gateway=True)
@@ -502,10 +504,10 @@ class Worker:
     def operator_key(self) -> str | None:
         return self._shard.spec.operator_key if self._shard else None
 
-    async def resolve(self, root: str, months: int, since: date) -> ResolvedRoot:
+    async def resolve(self, root: str, months: int, since: date, wanted: Product) -> ResolvedRoot:
         if self._rest is None or not self.is_streaming():
             raise CantAsk(f"this worker has no session now: {self._board.session.value}")
-        return await self._universe.resolve(self._rest, root, months, since)
+        return await self._universe.resolve(self._rest, root, months, since, wanted)
 
 
 async def work(config: Config, stop: Stop) -> None:

@@ -12,6 +12,7 @@ from ibfeed_operator.coverage import handed_over
 from ibfeed_operator.decide import balanced, unassigned
 from ibfeed_operator.facts import Health, RootTrouble, Situation, Worker, WorkerHealth
 from ibfeed_operator.feed_status import FeedStatus
+from ibfeed_operator.findings import ROOT_REASONS, root_text
 from ibfeed_operator.observe import write_status
 from ibfeed_operator.status import status_of
 from ibfeed_operator.visit import Visit
@@ -127,8 +128,6 @@ async def _announce(visit: Visit) -> None:
     for name, reason, message in _new_remarks(visit):
         await post(feed, "Warning", _REMARKS[reason], name, f"{name}: {message}")
     for problem in visit.universe.problems:
-        if problem.trouble is RootTrouble.UNKNOWN:
-            text = f"IB does not know root {problem.root}: correct its symbol in spec.roots"
-            await post(feed, "Warning", "UnknownRoot", problem.root, text)
-        elif problem.trouble is RootTrouble.SHRANK:
-            await post(feed, "Warning", "UniverseShrank", problem.root, problem.message)
+        root_reason = ROOT_REASONS.get(problem.trouble)
+        if root_reason is not None and problem.trouble is not RootTrouble.FAILED:  # that passes
+            await post(feed, "Warning", root_reason, problem.root, root_text(problem))

@@ -21,8 +21,8 @@ _ZONES: Final = {
 class Product:
     """A futures product. IB lists several under one root where they have the underlying in common.
 
-    ``tick`` and ``price`` are decimal strings, ``months`` the codes of its months. ``trading_class``: the exchange's own
-    name for it, if that is not the root. ``weekly``: one contract expires each week; the class has the week's number.
+    ``tick`` and ``price`` are decimal strings, ``months`` the codes of its months. ``trading_class``: the exchange's
+    own name for it, if that is not the root. ``weekly``: one contract expires each week; the class has its number.
     """
 
     root: str

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from itertools import count, islice
@@ -115,7 +115,7 @@ def _from(product: Product, today: date) -> Iterator[Contract]:
     """From one that may have expired on, without an end."""
     if product.weekly:
         monthly = {product.last_trading_day(today.year + add, month) for add in (0, 1) for month in range(1, 13)}
-        weeks = map(lambda week: weekly_contract_of(product, week), count((today - date(1990, 1, 3)).days // 7))
+        weeks = (weekly_contract_of(product, week) for week in count((today - date(1990, 1, 3)).days // 7))
         yield from (contract for contract in weeks if contract.last_trading_day not in monthly)
     for index in count(today.year * 12 + today.month - 2):
         year, month = index // 12, index % 12 + 1

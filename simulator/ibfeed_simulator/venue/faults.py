@@ -108,7 +108,7 @@ CATALOGUE: Final[dict[str, str]] = {
     Condition.NOT_PAPER: "the session says isPaper false",
     Condition.UNKNOWN_ROOTS: "trsrv/futures knows no root",
     Condition.FEWER_CONTRACTS: "trsrv/futures leaves out all but the first `value` contracts",
-    Condition.NO_MONTH: "the information of contract `value` (a conid) names no month; without `value` that of none does",
+    Condition.NO_MONTH: "the information of contract `value` (a conid), or of all of them, names no month",
     Condition.NO_SCHEDULE: "trading schedules are refused with 500; `value`: only those by contract, or by venue",
     Condition.SILENT_FEED: "heartbeats go on, market data does not; `value`: only this conid",
     Condition.NO_HEARTBEAT: "market data goes on, heartbeats do not",

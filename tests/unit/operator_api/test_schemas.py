@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import yaml
 
+from ibfeed_api import instrument
 from ibfeed_api.feed import Accounts, FeedSpec, KeyVault
 from ibfeed_api.names import (
     FEED_PLURAL,
@@ -82,7 +83,7 @@ def test_schema_and_type_have_the_same_fields_of_the_same_types(plural: str, par
 def differences(node: dict[str, Any], kind: Any, where: str) -> list[str]:
     kind = without_none(kind)
     if kind == Quantity:
-        return [] if node.get("x-kubernetes-int-or-string") else [f"{where}: no quantity"]
+        return [] if node.get("x-kubernetes-int-or-string") else [f"{where}: no number or string"]
     if get_origin(kind) is dict:
         found = [] if node.get("type") == "object" else [f"{where}: {node.get('type')} for a mapping"]
         # A mapping of anything is Kubernetes' own, and only passed on.
@@ -261,6 +262,10 @@ def test_what_is_bounded_twice_is_bounded_alike() -> None:
     feed, shard = schema(FEED_PLURAL, "spec"), schema(SHARD_PLURAL, "spec")
     for theirs, ours in [
         (at(feed, "roots.[].symbol"), at(shard, "contracts.[].root")),
+        (at(feed, "roots.[].exchange"), at(shard, "contracts.[].exchange")),
+        (at(feed, "roots.[].tradingClass"), at(shard, "contracts.[].tradingClass")),
+        (at(feed, "roots.[].multiplier"), at(shard, "contracts.[].multiplier")),
+        (at(feed, "roots.[].currency"), at(shard, "contracts.[].currency")),
         (at(feed, "accounts.linesPerAccount"), at(shard, "lines")),
     ]:
         assert theirs.get("maxLength") == ours.get("maxLength")
@@ -273,6 +278,21 @@ def test_what_is_bounded_twice_is_bounded_alike() -> None:
     assert at(shard, "account.index")["maximum"] == (
         at(feed, "accounts.first")["maximum"] + at(feed, "accounts.count")["maximum"] - 1
     )
+
+
+def test_names_of_products_are_bounded_where_workers_read_them() -> None:
+    shard, feed = schema(SHARD_PLURAL, "spec"), schema(FEED_PLURAL, "status")
+    limits = {
+        "exchange": instrument.LONGEST_EXCHANGE,
+        "tradingClass": instrument.LONGEST_TRADING_CLASS,
+        "multiplier": instrument.LONGEST_MULTIPLIER,
+        "currency": instrument.LONGEST_CURRENCY,
+    }
+    for name, limit in limits.items():
+        assert at(shard, f"contracts.[].{name}")["maxLength"] == at(feed, f"contracts.[].{name}")["maxLength"] == limit
+    assert at(shard, "contracts.[].symbol")["maxLength"] == instrument.LONGEST_SYMBOL
+    for place in ("contracts.[].symbol", "unassigned.[].symbol", "shards.[].symbols.[]"):
+        assert at(feed, place)["maxLength"] == at(shard, "contracts.[].symbol")["maxLength"]
 
 
 def test_a_source_fits_a_label_and_a_lease_name() -> None:

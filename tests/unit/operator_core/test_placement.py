@@ -74,6 +74,22 @@ class TestReading:
         of = replace(feed(), pin=f"{text},CL1=1")
         assert placement(of, UNIVERSE, ()) == Placement(pins={1: 1}, invalid=(sentence,))
 
+    def test_a_pin_by_root_and_month_is_never_taken_silently(self) -> None:
+        dax = [
+            msgspec.structs.replace(contract(conid, root="DAX", day="20270319"), symbol=f"{name}H7", trading_class=name)
+            for conid, name in ((11, "FDAX"), (12, "FDXM"))
+        ]
+        euro = msgspec.structs.replace(contract(13, root="EUR", day="20270315"), symbol="6EH7", trading_class="6E")
+        several = Universe(contracts=(*dax, euro), resolved=True)
+        of = replace(feed(), pin="DAXH7=1,FDXMH7=0,EURH7=2")
+        asked = placement(of, several, ())
+        assert asked.pins == {12: 0, 13: 2}
+        assert asked.invalid == ("DAXH7 is pinned, but may be each of FDAXH7, FDXMH7: pin one of these",)
+
+    def test_a_contract_without_a_month_can_be_pinned_by_its_symbol(self) -> None:
+        odd = msgspec.structs.replace(contract(11), symbol="CLOLD", contract_month="")
+        assert placement(replace(feed(), pin="CLOLD=1"), Universe(contracts=(odd,), resolved=True), ()).pins == {11: 1}
+
     def test_however_long_it_is_the_sentence_is_short(self) -> None:
         (sentence,) = placement(replace(feed(), pin="X" * 10_000), UNIVERSE, ()).invalid
         assert len(sentence) < 100

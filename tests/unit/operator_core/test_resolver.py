@@ -14,9 +14,11 @@ from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 
 from ibfeed_api.calls import CallRefused, Signer, verify
+from ibfeed_api.feed import Root
+from ibfeed_operator import universe
 from ibfeed_operator.cluster import Cluster
-from ibfeed_operator.facts import Contract, RootTrouble
-from ibfeed_operator.resolver import Candidate, Resolver
+from ibfeed_operator.facts import Contract, Feed, RootTrouble
+from ibfeed_operator.resolver import Candidate, Resolver, _Asked
 from unit.operator_core.facts import contract, feed
 
 ONE = feed(front_months=1)
@@ -59,10 +61,10 @@ class Asking:
         self.requests.append(request)
         return self.answer()
 
-    def refresh(self, known: dict[int, Contract] | None = None, **more: object) -> None:
+    def refresh(self, known: dict[int, Contract] | None = None, *, of: Feed = ONE, **more: object) -> None:
         candidates = [Candidate(shard="energy-0", ip="10.0.0.1", operator_key=self.signer.public_key)]
         settings: dict[str, object] = {"doubtful": (), "today": "20270101"}
-        self.resolver.refresh(ONE, known or {}, candidates, **(settings | more))  # type: ignore[arg-type]
+        self.resolver.refresh(of, known or {}, candidates, **(settings | more))  # type: ignore[arg-type]
 
     async def done(self) -> None:
         if self.resolver._task is not None:
@@ -96,6 +98,36 @@ async def test_signed_question_and_answer(asking: Asking) -> None:
         verify(token, public_key=asking.signer.public_key, shard="default/energy-1", path="/v1/universe/CL")
     assert asking.resolver.answers["CL"].contracts[0].symbol == "CLF7"
     assert asking.woken == 1
+
+
+async def test_one_product_of_a_root_is_asked_for(asking: Asking) -> None:
+    root = Root(symbol="HHI.HK", exchange="HKFE", trading_class="MCH.HK", multiplier="10.0", currency="HKD")
+    asking.refresh(of=feed(roots=(root,), front_months=1))
+    await asking.done()
+    (request,) = asking.requests
+    assert request.path == "/v1/universe/HHI.HK"
+    assert dict(request.query) == {
+        "months": "2",
+        "since": "20270101",
+        "exchange": "HKFE",
+        "tradingClass": "MCH.HK",
+        "multiplier": "10",
+        "currency": "HKD",
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "due"),
+    [
+        (universe.Answer(root="SI", months=2), False),
+        (universe.Answer(root="SI", months=2, unread=3), True),
+        (universe.Answer(root="SI", months=2, unusable=("no month",)), True),
+    ],
+)
+def test_an_answer_that_is_not_complete_is_asked_for_again(answer: universe.Answer, due: bool) -> None:
+    asked = _Asked(answer, at=0.0, day="20270101")
+    for now, expected in ((30.0, False), (61.0, due)):
+        assert asked.due(2, whole=True, doubtful=False, today="20270101", now=now) is expected
 
 
 async def test_asked_once_until_something_changes(asking: Asking) -> None:

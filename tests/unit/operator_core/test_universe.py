@@ -144,5 +144,6 @@ def _fields(value: object) -> dict[str, object]:
 
 
 def test_alive_by_root() -> None:
-    alive = alive_by_root(known_of(3, 1, 2) | {9: contract(9, root="NG", day="20270101")}, today="20270121")
+    roots = (Root(symbol="CL"), Root(symbol="NG"))
+    alive = alive_by_root(roots, known_of(3, 1, 2) | {9: contract(9, root="NG", day="20270101")}, today="20270121")
     assert {root: [contract.conid for contract in found] for root, found in alive.items()} == {"CL": [2, 3], "NG": []}

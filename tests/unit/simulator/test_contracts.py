@@ -35,7 +35,9 @@ def test_two_dozen_months_of_a_root_with_one_product_are_listed() -> None:
     assert all(len(contracts.listed(product.root, TODAY)) >= 24 for product in single if product.exchange != "HKFE")
 
 
-@pytest.mark.parametrize(("root", "conid"), [("CL", 303608316), ("SI", 304566780), ("VX", 312531019), ("6E", 302457340)])
+@pytest.mark.parametrize(
+    ("root", "conid"), [("CL", 303608316), ("SI", 304566780), ("VX", 312531019), ("6E", 302457340)]
+)
 def test_conids_are_for_life(root: str, conid: int) -> None:
     assert contracts.listed(root, TODAY)[0].conid == conid
 

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ibfeed_api.calls import ResolvedContract, ResolvedRoot, Signer, universe_path
+from ibfeed_api.instrument import Product
 from ibfeed_worker.http.server import HttpServer
 from ibfeed_worker.universe.parse import BadAnswer
 from ibfeed_worker.universe.resolve import CantAsk, UnknownRoot
@@ -15,7 +16,15 @@ from support.ports import free_port
 
 SHARD = "default/energy-0"
 CLZ6 = ResolvedContract(
-    conid=1, root="CL", symbol="CLZ6", exchange="NYMEX", contract_month="202612", last_trading_day="20261120"
+    conid=1,
+    root="CL",
+    symbol="CLZ6",
+    exchange="NYMEX",
+    contract_month="202612",
+    last_trading_day="20261120",
+    trading_class="CL",
+    multiplier="1000",
+    currency="USD",
 )
 
 
@@ -25,7 +34,9 @@ class Answers:
         self.wrong = ""
         self.streaming = True
         self.error: Exception | None = None
+        self.root = ""
         self.since: date | None = None
+        self.wanted: Product | None = None
         self.key: str | None = self.signer.public_key
 
     def health(self) -> str:
@@ -37,10 +48,10 @@ class Answers:
     def operator_key(self) -> str | None:
         return self.key
 
-    async def resolve(self, root: str, months: int, since: date) -> ResolvedRoot:
+    async def resolve(self, root: str, months: int, since: date, wanted: Product) -> ResolvedRoot:
         if self.error:
             raise self.error
-        self.since = since
+        self.root, self.since, self.wanted = root, since, wanted
         return ResolvedRoot(root=root, contracts=(CLZ6,) * months)
 
 
@@ -84,7 +95,24 @@ async def test_the_operators_question(client: httpx.AsyncClient, answers: Answer
         "exchange": "NYMEX",
         "contractMonth": "202612",
         "lastTradingDay": "20261120",
+        "tradingClass": "CL",
+        "multiplier": "1000",
+        "currency": "USD",
     }
+    assert answers.wanted == Product()
+
+
+async def test_one_product_of_a_root_is_asked_for(client: httpx.AsyncClient, answers: Answers) -> None:
+    query = "months=2&since=20261119&exchange=COMEX&tradingClass=SIL&multiplier=1000&currency=USD"
+    assert (await client.get(f"/v1/universe/SI?{query}", headers=signed(answers, "SI"))).status_code == 200
+    assert answers.wanted == Product("COMEX", "SIL", "1000", "USD")
+
+
+@pytest.mark.parametrize("root", ["HHI.HK", "M-GD", "6E", "M&M", "A/B"])
+async def test_roots_that_need_a_quoted_path(client: httpx.AsyncClient, answers: Answers, root: str) -> None:
+    path = f"{universe_path(root)}?months=1&since=20261119"
+    assert (await client.get(path, headers=signed(answers, root))).status_code == 200
+    assert answers.root == root
 
 
 async def test_only_the_operator_may_ask(client: httpx.AsyncClient, answers: Answers) -> None:

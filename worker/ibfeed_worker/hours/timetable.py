@@ -1,4 +1,4 @@
-"""Asks IB when the shard's contracts trade: once for each root, exchange and day, within the pacing budget."""
+"""Asks IB when the shard's contracts trade: once for each product and day, within the pacing budget."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
+from ibfeed_api.instrument import Product
 from ibfeed_api.shard import Entry
 from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.hours import parse
@@ -23,7 +24,7 @@ _FIRST_PAUSE_S: Final = 60.0
 _LONGEST_PAUSE_S: Final = 1800.0
 _DAY_ENDS_S: Final = 22 * 3600  # UTC: by then the day's sessions are over (docs/architecture.md)
 
-Key = tuple[str, str]
+Key = tuple[str, Product]
 
 
 @dataclass(slots=True)
@@ -63,11 +64,13 @@ class Timetable:
             found = await _ask(rest, entry)
         except parse.BadHours as problem:
             known.next_at = now + known.pause.next()
-            _log.warning("trading hours are not known", root=entry.root, exchange=entry.exchange, problem=str(problem))
+            _log.warning(
+                "trading hours are not known", root=entry.root, product=str(entry.product), problem=str(problem)
+            )
             return
         known.pause.reset()
         known.hours, known.day = found, today
-        _log.info("trading hours", root=entry.root, exchange=entry.exchange, spans=len(found.spans))
+        _log.info("trading hours", root=entry.root, product=str(entry.product), spans=len(found.spans))
 
 
 async def _ask(rest: Rest, entry: Entry) -> Hours:
@@ -92,7 +95,7 @@ def _checked(found: Any) -> Any:
 
 
 def _key(entry: Entry) -> Key:
-    return entry.root, entry.exchange
+    return entry.root, entry.product
 
 
 def _session_day(now_s: float) -> int:

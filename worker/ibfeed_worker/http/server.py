@@ -12,6 +12,8 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from ibfeed_api.calls import CallRefused, ResolvedRoot, universe_path, verify
+from ibfeed_api.feed import FILTERS
+from ibfeed_api.instrument import Product
 from ibfeed_worker.log import Log
 from ibfeed_worker.universe.parse import BadAnswer, day
 from ibfeed_worker.universe.resolve import CantAsk, UnknownRoot
@@ -31,7 +33,7 @@ class Answers(Protocol):
 
     def operator_key(self) -> str | None: ...
 
-    async def resolve(self, root: str, months: int, since: date) -> ResolvedRoot:
+    async def resolve(self, root: str, months: int, since: date, wanted: Product) -> ResolvedRoot:
         """Raises UnknownRoot, CantAsk or BadAnswer."""
 
 
@@ -76,7 +78,8 @@ class HttpServer:
             return _error(400, "since must be a day, YYYYMMDD")
         try:
             async with asyncio.timeout(_RESOLVE_LIMIT):
-                found = await self._answers.resolve(request.match_info["root"], int(months), since)
+                wanted = Product(*(request.query.get(name, "") for name in FILTERS))
+                found = await self._answers.resolve(request.match_info["root"], int(months), since, wanted)
         except UnknownRoot as error:
             return _error(404, str(error))
         except BadAnswer as error:

@@ -1,17 +1,26 @@
-"""IB's answers about futures as contracts. Pure and lenient: a row that makes no sense is left out and named."""
+"""IB's answers about futures as contracts. Pure and lenient: what makes no sense is left out and named."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from ibfeed_api.calls import ResolvedContract
-from ibfeed_api.symbology import MONTH_CODES, contract_month, symbol
+from ibfeed_api.calls import ResolvedContract, ResolvedProduct, ResolvedRoot
+from ibfeed_api.instrument import (
+    LONGEST_CURRENCY,
+    LONGEST_EXCHANGE,
+    LONGEST_TRADING_CLASS,
+    Product,
+    multiplier_text,
+)
+from ibfeed_api.symbology import MONTH_CODES, MONTH_NAMES, contract_month, prefix, symbol
 
-_LOCAL: Final = re.compile(r"^(?P<root>[A-Z0-9]+?)(?P<code>[FGHJKMNQUVXZ])(?P<year>\d{1,2})$")
+_CODE_AND_YEAR: Final = re.compile(r" *(?P<code>[FGHJKMNQUVXZ])(?P<year>\d{1,2})", re.ASCII)  # CLF7, CL F27
+_NAME_AND_YEAR: Final = re.compile(r" +(?P<name>[A-Z]{3}) (?P<year>\d{2})", re.ASCII)  # FDAX JUN 21, YM  JUN 19
+_DATE: Final = re.compile(r" (?P<month>\d{6})\d{2} M", re.ASCII)  # FESX 20230616 M
 
 
 class BadAnswer(Exception):
@@ -49,29 +58,78 @@ def futures(found: Any, root: str) -> tuple[Listed, ...]:
     return tuple(sorted(listed.values(), key=lambda one: (one.expiry, one.conid)))
 
 
-def nearest(listed: tuple[Listed, ...], count: int, since: date) -> tuple[Listed, ...]:
-    """The ``count`` nearest whose last trading day is ``since`` or later."""
-    return tuple(one for one in listed if one.last_trading_day >= since)[:count]
+def alive(listed: Iterable[Listed], since: date) -> tuple[Listed, ...]:
+    """Those whose last trading day is ``since`` or later."""
+    return tuple(one for one in listed if one.last_trading_day >= since)
 
 
 def contract(one: Listed, root: str, info: Any) -> ResolvedContract:
-    """The contract with its month from /iserver/contract/{conid}/info. Raises BadAnswer if no month can be had.
+    """The contract with its product and its month from /iserver/contract/{conid}/info. Raises BadAnswer if no month can
+    be had, or the product has a name that no exchange gives.
 
     Never from the expiry: CL and NG expire in the month before the contract's.
     """
     if not isinstance(info, Mapping):
-        raise BadAnswer(f"contract {one.conid}: info is {type(info).__name__}")
-    month = _month(info, root, one.expiry)
+        raise BadAnswer(f"its information is {type(info).__name__} instead of an object")
+    product = Product(
+        exchange=_word(info, "exchange", LONGEST_EXCHANGE),
+        trading_class=_word(info, "trading_class", LONGEST_TRADING_CLASS),
+        multiplier=multiplier_text(info.get("multiplier")),
+        currency=_word(info, "currency", LONGEST_CURRENCY),
+    )
+    month = _month(info, root, product.trading_class, one.expiry)
     if month is None:
-        raise BadAnswer(f"contract {one.conid} of {root}: neither contract_month nor local_symbol names its month")
-    exchange = info.get("exchange")
+        raise BadAnswer("neither contract_month nor local_symbol of its information names its month")
     return ResolvedContract(
         conid=one.conid,
         root=root,
-        symbol=symbol(root, month),
-        exchange=exchange if isinstance(exchange, str) else "",
+        symbol=symbol(prefix(root, product.trading_class), month),
+        exchange=product.exchange,
         contract_month=month,
         last_trading_day=one.last_trading_day.strftime("%Y%m%d"),
+        trading_class=product.trading_class,
+        multiplier=product.multiplier,
+        currency=product.currency,
+    )
+
+
+def is_enough(read: Iterable[ResolvedContract], months: int, wanted: Product) -> bool:
+    """Whether each product that is ``wanted`` has so many months among what was read, and there is one."""
+    counts: dict[Product, int] = {}
+    for one in read:
+        if wanted.includes(one.product):
+            counts[one.product] = counts.get(one.product, 0) + 1
+    return bool(counts) and min(counts.values()) >= months
+
+
+def answer(
+    root: str,
+    rows: Sequence[Listed],
+    read: Mapping[Listed, ResolvedContract],
+    unusable: Mapping[Listed, str],
+    *,
+    months: int,
+    wanted: Product,
+) -> ResolvedRoot:
+    """``rows``: those that have not expired, nearest first. Of an unusable one is told if it might be among the nearest
+    ``months`` of a product that is wanted."""
+    products: dict[Product, list[ResolvedContract]] = {}
+    for row in rows:
+        if row in read:
+            products.setdefault(read[row].product, []).append(read[row])
+    chosen = [one for product, mine in products.items() if wanted.includes(product) for one in mine[:months]]
+    full = chosen and all(len(mine) >= months for product, mine in products.items() if wanted.includes(product))
+    horizon = max(one.last_trading_day for one in chosen) if full else "99999999"
+    return ResolvedRoot(
+        root=root,
+        contracts=tuple(sorted(chosen, key=lambda one: (one.last_trading_day, one.contract_month, one.conid))),
+        products=tuple(
+            ResolvedProduct(*product, months=len(mine), example=mine[0].symbol) for product, mine in products.items()
+        ),
+        unusable=tuple(
+            why for row, why in unusable.items() if row in rows and f"{row.last_trading_day:%Y%m%d}" <= horizon
+        ),
+        unread=sum(row not in read and row not in unusable for row in rows),
     )
 
 
@@ -100,16 +158,39 @@ def day(value: Any) -> date | None:
         return None
 
 
-def _month(info: Mapping[str, Any], root: str, expiry: date) -> str | None:
+def _word(info: Mapping[str, Any], name: str, longest: int) -> str:
+    """A name of an exchange, a class or a currency; empty if IB tells none."""
+    value = info.get(name)
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    if len(text) > longest or not (text.isascii() and text.isprintable()):
+        raise BadAnswer(f"{name} of its information is {text[:40]!r}, which is longer than any, or no plain text")
+    return text
+
+
+def _month(info: Mapping[str, Any], root: str, trading_class: str, expiry: date) -> str | None:
     try:
         return contract_month(str(info.get("contract_month") or ""))
     except ValueError:
         pass
-    local = _LOCAL.match(str(info.get("local_symbol") or "").replace(" ", "").upper())
-    if local is None or local["root"] != root:
-        return None
-    month = MONTH_CODES.index(local["code"]) + 1
-    # The year's last digits, in the decade (or century) around the expiry.
-    span = 10 ** len(local["year"])
-    year = min(y for y in range(expiry.year - 1, expiry.year + span) if y % span == int(local["year"]))
+    local = str(info.get("local_symbol") or "").strip().upper()
+    # Local symbols begin with the class, and the older ones of some exchanges with the root.
+    begins = sorted(filter(local.startswith, {root, trading_class} - {""}), key=len, reverse=True)
+    for begin in begins:
+        rest = local[len(begin) :]
+        if match := _CODE_AND_YEAR.fullmatch(rest):
+            return _near(match["year"], MONTH_CODES.index(match["code"]) + 1, expiry)
+        if (match := _NAME_AND_YEAR.fullmatch(rest)) and match["name"] in MONTH_NAMES:
+            return _near(match["year"], MONTH_NAMES.index(match["name"]) + 1, expiry)
+        if match := _DATE.fullmatch(rest):
+            try:
+                return contract_month(match["month"])
+            except ValueError:
+                return None
+    return None
+
+
+def _near(digits: str, month: int, expiry: date) -> str:
+    """The year's last digits, in the decade (or century) around the expiry."""
+    span = 10 ** len(digits)
+    year = min(y for y in range(expiry.year - 1, expiry.year + span) if y % span == int(digits))
     return f"{year}{month:02d}"

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from ibfeed_api.calls import ResolvedContract, ResolvedRoot
+from ibfeed_api.instrument import Product
+from ibfeed_worker.log import Log
 from ibfeed_worker.session.answers import AuthStatus, NoSession, Throttled, Unavailable, Unknown
 from ibfeed_worker.session.rest import Rest, describe
-from ibfeed_worker.universe.parse import BadAnswer, Listed, contract, futures, nearest
+from ibfeed_worker.universe.parse import BadAnswer, Listed, alive, answer, contract, futures, is_enough
 
 _AT_ONCE: Final = 5  # requests in flight; the pacing budget decides how fast they start
+_PACE_S: Final = 1.0  # between questions that nobody waits for: a seventh of the budget
+_IDLE_S: Final = 10.0
+_log: Final = Log(__name__)
 
 
 class UnknownRoot(Exception):
@@ -23,13 +29,19 @@ class CantAsk(Exception):
 
 
 class Universe:
-    """Remembers what IB said of each row for the process's life; a row whose dates change is asked for anew."""
+    """Remembers what IB said of each row for the process's life; a row whose dates change is asked for again.
+
+    A row of ``/trsrv/futures`` does not tell its product, so each costs a question. The nearest are asked first, until
+    there are enough; ``read_on`` asks for the others in its own time.
+    """
 
     def __init__(self) -> None:
         self._known: dict[Listed, ResolvedContract] = {}
+        self._unusable: dict[Listed, str] = {}
+        self._rows: dict[str, tuple[Listed, ...]] = {}  # of each root that was asked for
 
-    async def resolve(self, rest: Rest, root: str, months: int, since: date) -> ResolvedRoot:
-        """The ``months`` nearest contracts that trade on ``since`` or later.
+    async def resolve(self, rest: Rest, root: str, months: int, since: date, wanted: Product) -> ResolvedRoot:
+        """The ``months`` nearest contracts of each product that is ``wanted``, which trade on ``since`` or later.
 
         Raises UnknownRoot, CantAsk or BadAnswer.
         """
@@ -37,23 +49,54 @@ class Universe:
         listed = futures(found, root)
         if not listed:
             raise UnknownRoot(f"IB lists no futures of root {root}")
-        wanted = nearest(listed, months, since)
-        gate = asyncio.Semaphore(_AT_ONCE)
+        rows = alive(listed, since)
+        self._rows[root] = rows
+        for row in rows:
+            self._unusable.pop(row, None)  # IB may know better by now
+        unread = [row for row in rows if row not in self._known]
+        while unread and not is_enough(self._known_of(rows[: rows.index(unread[0])]), months, wanted):
+            await self._read(rest, root, unread[:_AT_ONCE])
+            del unread[:_AT_ONCE]
+        if rows and not any(row in self._known for row in rows):
+            raise BadAnswer("; ".join(self._unusable[row] for row in rows[:3] if row in self._unusable))
+        return answer(root, rows, self._known, self._unusable, months=months, wanted=wanted)
 
-        async def one(row: Listed) -> ResolvedContract:
-            if row not in self._known:
-                async with gate:
-                    info = _checked(await rest.get(f"/iserver/contract/{row.conid}/info", {}))
-                self._known[row] = contract(row, root, info)
-            return self._known[row]
+    async def read_on(self, rest: Rest) -> NoReturn:
+        """Ask for the rows that no answer has needed so far, one after the other, for as long as there is a session."""
+        while True:
+            row = self._next()
+            if row is not None:
+                try:
+                    await self._read(rest, row[0], [row[1]])
+                except CantAsk as problem:
+                    _log.info("IB is not asked for more contracts now", root=row[0], problem=str(problem))
+                    await asyncio.sleep(_IDLE_S)
+            await asyncio.sleep(_IDLE_S if row is None else _PACE_S)
 
-        answers = await asyncio.gather(*(one(row) for row in wanted), return_exceptions=True)
-        contracts = []
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-            contracts.append(answer)
-        return ResolvedRoot(root=root, contracts=tuple(contracts))
+    def _next(self) -> tuple[str, Listed] | None:
+        for root, rows in self._rows.items():
+            for row in rows:
+                if row not in self._known and row not in self._unusable:
+                    return root, row
+        return None
+
+    def _known_of(self, rows: Sequence[Listed]) -> list[ResolvedContract]:
+        return [self._known[row] for row in rows if row in self._known]
+
+    async def _read(self, rest: Rest, root: str, rows: Sequence[Listed]) -> None:
+        """Raises CantAsk. A row that IB tells nothing sensible of is unusable, which harms no other."""
+        answers = await asyncio.gather(*(self._ask(rest, root, row) for row in rows), return_exceptions=True)
+        for found in answers:
+            if isinstance(found, BaseException):
+                raise found
+
+    async def _ask(self, rest: Rest, root: str, row: Listed) -> None:
+        try:
+            info = _checked(await rest.get(f"/iserver/contract/{row.conid}/info", {}))
+            self._known[row] = contract(row, root, info)
+        except BadAnswer as problem:
+            self._unusable[row] = f"contract {row.conid} of {root}, which expires on {row.expiry}: {problem}"
+            _log.warning("a contract is left out", root=root, conid=row.conid, problem=str(problem))
 
 
 def _checked(found: Any) -> Any:
