@@ -10,9 +10,9 @@ from typing import Final, Literal
 
 import msgspec
 
-SCHEMA_TICK: Final = "ticklast/1"
-SCHEMA_DEPTH: Final = "l2-data/1"
-SCHEMA_EVENT: Final = "feed-events/1"
+SCHEMA_TICK: Final = "ticklast/2"
+SCHEMA_DEPTH: Final = "l2-data/2"
+SCHEMA_EVENT: Final = "feed-events/2"
 
 # ``msgspec.Raw`` is copied into the output as it is: the text of a JSON number such as b"71.90".
 Number = msgspec.Raw

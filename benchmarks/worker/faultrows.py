@@ -126,6 +126,7 @@ ROWS: Final = (
     ),
     Row(Condition.UNKNOWN_ROOTS, (Fault(Condition.UNKNOWN_ROOTS),), lasts_s=3),
     Row(Condition.FEWER_CONTRACTS, (Fault(Condition.FEWER_CONTRACTS, 1),), lasts_s=3),
+    Row(Condition.NO_MONTH, (Fault(Condition.NO_MONTH),), lasts_s=3),
     Row(Condition.NO_SCHEDULE, (Fault(Condition.NO_SCHEDULE),), lasts_s=3),
     # Of the websocket.
     Row(Condition.SILENT_FEED, (Fault(Condition.SILENT_FEED),), calm_s=_PACE_S, lasts_s=60, within_s=60),

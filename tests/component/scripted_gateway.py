@@ -148,7 +148,17 @@ async def serving(script: Callable[[Gateway, web.WebSocketResponse], Any]) -> As
 
 
 def entry(conid: int, slot: int, epoch: int = 1, state: EntryState = EntryState.ACTIVE) -> Entry:
-    return Entry(conid=conid, symbol="CLZ6", root="CL", contract_month="202612", slot=slot, epoch=epoch, state=state)
+    """Nobody had it before its first epoch."""
+    return Entry(
+        conid=conid,
+        symbol="CLZ6",
+        root="CL",
+        contract_month="202612",
+        slot=slot,
+        epoch=epoch,
+        state=state,
+        fresh=epoch == 1,
+    )
 
 
 @contextlib.contextmanager

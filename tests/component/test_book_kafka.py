@@ -152,7 +152,7 @@ async def test_the_book_on_kafka_is_the_venues_at_every_moment(venue: Venue, gat
         _, reader = rebuilt(records, conid)
         assert reader.kinds[0] == reader.kinds[-1] == "clear"
         assert reader.kinds.count("delta") > 20
-    assert {record.headers["schema"] for record in records} == {"l2-data/1"}
+    assert {record.headers["schema"] for record in records} == {"l2-data/2"}
     assert all(isinstance(price, Decimal | int) for record in records for price, _ in record.value["bids"])
 
 

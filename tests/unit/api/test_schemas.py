@@ -49,7 +49,7 @@ TICK = Tick(
     ask_size=raw("9"),
     volume=raw("87250"),
     received_ns=1795244400171000000,
-    seq=seq_of(2_000_000, 4_000_000_000),
+    seq=seq_of(1_795_244_400, 7),
     flags=["price", "snapshot"],
 )
 DEPTH = DepthRecord(
@@ -76,8 +76,41 @@ GAP = FeedEvent(
 SESSION = FeedEvent(kind="session", feed="energy", worker="energy-1", at_ms=1795244403500)
 
 
+# What older records on the topics are of: a reader of the newest version reads them, too.
+FORMER = {SCHEMA_TICK: ["ticklast/1"], SCHEMA_DEPTH: ["l2-data/1"], SCHEMA_EVENT: ["feed-events/1"]}
+
+
 def test_every_file_is_a_schema_of_a_record() -> None:
-    assert {path.stem for path in FOLDER.glob("*.json")} == {name.replace("/", "-") for name in TYPES}
+    names = [*TYPES, *(name for names in FORMER.values() for name in names)]
+    assert {path.stem for path in FOLDER.glob("*.json")} == {name.replace("/", "-") for name in names}
+
+
+@pytest.mark.parametrize(("newest", "former"), [(newest, one) for newest, all_ in FORMER.items() for one in all_])
+def test_records_of_former_versions_are_valid_ones(newest: str, former: str) -> None:
+    for example in schema_of(former)["examples"]:
+        validator(former).validate(example)
+        validator(newest).validate(example)
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "CLZ6",
+        "6EZ6",
+        "SILZ6",
+        "VX48X6",
+        "HHI.HKZ6",
+        "M-GDZ6",
+        "EADZ6.ICEUS",
+        "VXZ6-18",
+        "SR3Z36",
+        "FIBZ6.0.2",
+        "NGF7.OSE.JPN",
+    ],
+)
+@pytest.mark.parametrize(("name", "record"), [(SCHEMA_TICK, TICK), (SCHEMA_DEPTH, DEPTH), (SCHEMA_EVENT, GAP)])
+def test_symbols_of_all_kinds(name: str, record: msgspec.Struct, symbol: str) -> None:
+    validator(name).validate({**written(record), "symbol": symbol})
 
 
 @pytest.mark.parametrize("name", TYPES)

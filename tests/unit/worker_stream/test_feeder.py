@@ -31,7 +31,7 @@ async def test_a_contract_goes_from_subscribing_to_publishing_when_kafka_has_its
     assert (report.epoch, report.event_time, report.seq) == (4, at, seq_of(4, 1))
     record = next(record for record in broker.produced if record.topic == "ticklast")
     assert (record.key, record.partition) == ("7", (7 + 12) % 12)
-    assert record.headers == {"epoch": "4", "worker": "energy-0", "schema": "ticklast/1"}
+    assert record.headers == {"epoch": "4", "worker": "energy-0", "schema": "ticklast/2"}
 
 
 async def test_a_contract_without_a_trade_counts_as_publishing_once_its_subscription_is_confirmed(bench: Bench) -> None:

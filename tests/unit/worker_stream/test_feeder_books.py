@@ -127,7 +127,7 @@ async def test_a_book_goes_out_as_clear_snapshot_and_deltas(bench: Bench) -> Non
     assert [value["seq"] for value in bench.books()] == [seq_of(4, count) for count in (1, 2, 3)]
     record = bench.produced()[1]
     assert (record.key, record.partition) == ("7", (ES + 12) % 12)
-    assert record.headers == {"epoch": "4", "worker": "equity-0", "schema": "l2-data/1"}
+    assert record.headers == {"epoch": "4", "worker": "equity-0", "schema": "l2-data/2"}
     await bench.until(lambda: bench.metric("ibfeed_books_acknowledged_total") == 3)
     assert bench.metric("ibfeed_ticks_acknowledged_total") == 0
 
