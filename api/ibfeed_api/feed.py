@@ -141,6 +141,7 @@ class Topics(_Base, frozen=True, kw_only=True):
     ticklast: Topic = msgspec.field(default_factory=lambda: Topic(name="ticklast"))
     l2_data: Topic = msgspec.field(name="l2Data", default_factory=lambda: Topic(name="l2-data"))
     feed_events: Topic = msgspec.field(default_factory=lambda: Topic(name="feed-events", partitions=1))
+    contracts: Topic = msgspec.field(default_factory=lambda: Topic(name="contracts", partitions=1))  # compacted
 
 
 class Kafka(_Base, frozen=True, kw_only=True):

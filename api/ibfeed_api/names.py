@@ -59,6 +59,7 @@ LOGIN_SPACING_S: Final = 2.0  # between the logins of workers that are lost, or 
 TOPIC_TICKS: Final = "ticklast"
 TOPIC_DEPTH: Final = "l2-data"
 TOPIC_EVENTS: Final = "feed-events"
+TOPIC_CONTRACTS: Final = "contracts"
 HEADER_EPOCH: Final = "epoch"
 HEADER_WORKER: Final = "worker"
 HEADER_SCHEMA: Final = "schema"

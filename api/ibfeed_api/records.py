@@ -13,6 +13,7 @@ import msgspec
 SCHEMA_TICK: Final = "ticklast/2"
 SCHEMA_DEPTH: Final = "l2-data/2"
 SCHEMA_EVENT: Final = "feed-events/2"
+SCHEMA_CONTRACT: Final = "contracts/1"
 
 # ``msgspec.Raw`` is copied into the output as it is: the text of a JSON number such as b"71.90".
 Number = msgspec.Raw
@@ -69,6 +70,32 @@ class FeedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     from_ms: int | None = None
     to_ms: int | None = None
     detail: str = ""
+
+
+class ContractRecord(msgspec.Struct, frozen=True, gc=False):
+    """Value of ``contracts``: what is known of one contract. None, or empty: not known.
+
+    Where Databento's ``definition`` has the same, it has the same name.
+    """
+
+    conid: int
+    symbol: str
+    root: str
+    exchange: str | None
+    trading_class: str | None
+    multiplier: Number | None
+    currency: str | None
+    min_price_increment: Number | None
+    contract_month: str | None  # YYYYMM
+    first_notice_day: str | None  # YYYYMMDD
+    last_trading_day: str | None  # YYYYMMDD
+    trading_hours: list[tuple[int, int]] | None  # opening and closing in ms since 1970 (UTC), in order
+    slot: int
+    feed: str
+    market_data_type: str | None  # 6509, raw
+    timeliness: str | None  # the same in words
+    market_data_marks: list[str]
+    at_ms: int  # the worker's clock when it was written
 
 
 COUNT_BITS: Final = 20

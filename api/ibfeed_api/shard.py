@@ -95,6 +95,7 @@ class ShardStatus(_Base, frozen=True, kw_only=True):
     account: int | None = None
     market_data_live: bool | None = None
     kafka: KafkaStatus | None = None
+    reference: str = ""  # what keeps it from writing records of its contracts; ticks go on all the same
     contract_count: int = 0
     lines: str = ""  # "6/100", for the printer column
     last_tick_time: str | None = None

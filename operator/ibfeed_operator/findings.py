@@ -370,8 +370,19 @@ def _kafka(situation: Situation) -> Finding:
         )
         return Finding(Condition.KAFKA_REACHABLE, FALSE, Reason.KAFKA_UNREACHABLE, message)
     if any(kafka is not None for _, kafka in said):
-        return Finding(Condition.KAFKA_REACHABLE, TRUE, Reason.KAFKA_OK, f"records are acknowledged by {servers}")
+        message = f"records are acknowledged by {servers}{_reference_text(situation)}"
+        return Finding(Condition.KAFKA_REACHABLE, TRUE, Reason.KAFKA_OK, message)
     return Finding(Condition.KAFKA_REACHABLE, UNKNOWN, Reason.WAITING_FOR_WORKER, "no worker has tried yet")
+
+
+def _reference_text(situation: Situation) -> str:
+    """Why records of contracts are missing, which stops no ticks; empty if they are written."""
+    said = [
+        (shard_name(situation.feed.name, worker.index), worker.shard.status.reference)
+        for worker in _reporting(situation)
+        if worker.shard is not None and worker.shard.status is not None and worker.shard.status.reference
+    ]
+    return f"; but {listed(name for name, _ in said)} says: {said[0][1]}" if said else ""
 
 
 def _market_data(situation: Situation) -> Finding:

@@ -88,10 +88,37 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "a root twice",
         {"roots": [{"symbol": "CL"}, {"symbol": "CL"}]},
-        "spec.roots[1]",
-        'Duplicate value: {"symbol":"CL"}',
+        "spec.roots",
+        "a root stands twice with the same exchange, tradingClass, multiplier and currency",
+    ),
+    (
+        "a product twice",
+        {"roots": [{"symbol": "SI", "multiplier": 1000}, {"symbol": "CL"}, {"symbol": "SI", "multiplier": "1000"}]},
+        "spec.roots",
+        "a root stands twice with the same exchange, tradingClass, multiplier and currency",
     ),
     ("a root in lower case", {"roots": [{"symbol": "cl"}]}, "spec.roots[0].symbol", "in capitals and digits"),
+    ("a root that starts with a dot", {"roots": [{"symbol": ".HK"}]}, "spec.roots[0].symbol", "or HHI.HK"),
+    ("a root with a slash", {"roots": [{"symbol": "A/B"}]}, "spec.roots[0].symbol", "or HHI.HK"),
+    (
+        "an exchange in lower case",
+        {"roots": [{"symbol": "CL", "exchange": "nymex"}]},
+        "spec.roots[0].exchange",
+        "exchange, tradingClass and currency are written as IB writes them",
+    ),
+    (
+        "a trading class with a blank",
+        {"roots": [{"symbol": "DAX", "tradingClass": "FDX M"}]},
+        "spec.roots[0].tradingClass",
+        "exchange, tradingClass and currency are written as IB writes them",
+    ),
+    ("no multiplier", {"roots": [{"symbol": "SI", "multiplier": 0}]}, "spec.roots[0].multiplier", "a positive number"),
+    (
+        "a multiplier with a unit",
+        {"roots": [{"symbol": "SI", "multiplier": "5000oz"}]},
+        "spec.roots[0].multiplier",
+        "a positive number as IB writes it",
+    ),
     ("a root without symbol", {"roots": [{"frontMonths": 3}]}, "spec.roots[0].symbol", "Required value"),
     ("a long root", {"roots": [{"symbol": "C" * 13}]}, "spec.roots[0].symbol", "may not be more than 12 bytes"),
     (
@@ -173,6 +200,12 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "one topic for two kinds",
         kafka(topics={"ticklast": {"name": "t"}, "feedEvents": {"name": "t"}}),
+        "spec.kafka.topics",
+        "topic names must differ",
+    ),
+    (
+        "contracts among the ticks",
+        kafka(topics={"contracts": {"name": "ticklast"}}),
         "spec.kafka.topics",
         "topic names must differ",
     ),
@@ -286,6 +319,25 @@ RIGHT: list[tuple[str, dict[str, Any]]] = [
     (
         "a root by months and depth",
         {"roots": [{"symbol": "M2K", "frontMonths": 2, "depth": {}}]},
+    ),
+    ("a root that starts with a digit", {"roots": [{"symbol": "6E"}]}),
+    ("a root with a dot", {"roots": [{"symbol": "HHI.HK"}]}),
+    (
+        "two products of a root",
+        {
+            "roots": [
+                {"symbol": "SI", "multiplier": 5000},
+                {"symbol": "SI", "tradingClass": "SIL", "multiplier": "1000"},
+            ]
+        },
+    ),
+    (
+        "a product by all that it has",
+        {
+            "roots": [
+                {"symbol": "X", "exchange": "CME", "tradingClass": "X2", "multiplier": "0.2", "currency": "USD"},
+            ]
+        },
     ),
     ("a vault", vault(tenantId="example.onmicrosoft.com", clientId="11111111-2222-3333-4444-555555555555")),
     ("a vault at a port", vault(url="https://vault.ibfeed-simulator.svc.cluster.local:8444/")),
@@ -412,6 +464,7 @@ def test_defaults_are_filled_in(api: pykube.HTTPClient) -> None:
                 "ticklast": topic | {"name": "ticklast", "partitions": 24},
                 "l2Data": topic | {"name": "l2-data", "partitions": 12},
                 "feedEvents": topic | {"name": "feed-events", "partitions": 1},
+                "contracts": topic | {"name": "contracts", "partitions": 1},
             },
             "createTopics": True,
             "lingerMs": 0,
@@ -443,7 +496,7 @@ class TestAFeedThatIsThere:
     def patch(self, api: pykube.HTTPClient, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         return call(api, "patch", "ibfeeds/there", {"spec": spec}, SCRATCH)
 
-    @pytest.mark.parametrize("topic", ["ticklast", "l2Data", "feedEvents"])
+    @pytest.mark.parametrize("topic", ["ticklast", "l2Data", "feedEvents", "contracts"])
     def test_partitions_of_a_topic_stay(self, api: pykube.HTTPClient, topic: str) -> None:
         code, answer = self.patch(api, {"kafka": {"topics": {topic: {"partitions": 13}}}})
         assert code == 422, answer

@@ -17,7 +17,8 @@ JARS = STATE / "kafka" / "jars"
 class Broker:
     """One Kafka that is its own controller, as a process; its data outlive it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *more: str) -> None:
+        """``more``: lines of its settings, such as who may do what."""
         self._home = home
         self._process: subprocess.Popen[bytes] | None = None
         port, controller = free_port(), free_port()
@@ -38,6 +39,7 @@ transaction.state.log.num.partitions=1
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
 """
+            + "".join(f"{line}\n" for line in more)
         )
         self._run(["kafka.tools.StorageTool", "format", "--standalone", "-t", "kafkaOutageTestIdAAAAA", "-c"]).wait(60)
 

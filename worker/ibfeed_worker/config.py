@@ -46,6 +46,12 @@ class Config:
         return f"{self.pod}_{self.pod_uid}"
 
     @property
+    def number(self) -> int:
+        """Of the worker within its feed."""
+        ordinal = self.pod.rpartition("-")[2]
+        return int(ordinal) if ordinal.isdecimal() else 0
+
+    @property
     def shard(self) -> str:
         return f"{self.namespace}/{self.pod}"
 

@@ -36,6 +36,7 @@ from ibfeed_worker.log import Log, set_level
 from ibfeed_worker.login.attempt import Logins
 from ibfeed_worker.metrics import Metrics
 from ibfeed_worker.race import bounded, cancel, first, to_the_end
+from ibfeed_worker.reference import Reference
 from ibfeed_worker.relogin import Relogin
 from ibfeed_worker.session.answers import Alive
 from ibfeed_worker.session.conversation import Conversation
@@ -60,6 +61,7 @@ _STOP_GATEWAY_S: Final = 3.0
 _FREE_LEASE_S: Final = 3.0
 _CLOSE_S: Final = 5.0
 _STATUS_S: Final = 2.0
+_LONGEST_TROUBLE: Final = 1024  # characters that an IbShard's status takes
 _log: Final = Log(__name__)
 
 
@@ -88,6 +90,19 @@ class Worker:
         self._budget = Budget()
         self._universe = Universe()
         self._timetable = Timetable()
+        topics = config.spec.kafka.topics
+        self._reference = Reference(
+            feed=config.feed,
+            worker=config.number,
+            topic=topics.contracts,
+            create=config.spec.kafka.create_topics,
+            broker=lambda: self._feeder.broker if self._feeder is not None else None,
+            entries=self._entries_to_ask,
+            hours=self._timetable.hours,
+            kinds=lambda: self._feeder.market_data_types() if self._feeder is not None else {},
+            may_write=self._fence.is_open,
+            on_change=self._on_news,
+        )
         self._writer = StatusWriter(kube, config.pod, self._status)
         self._board = Board(metrics, self._on_news, self._is_reset)
         self._watcher = ShardWatcher(kube, config.pod, self._on_shard)
@@ -217,6 +232,7 @@ class Worker:
             account=board.account,
             market_data_live=feeder.market_data_live if feeder else None,
             kafka=feeder.kafka_status() if feeder else self._kafka_trouble,
+            reference=self._reference.trouble[:_LONGEST_TROUBLE],
             contract_count=sum(report.state is ContractState.PUBLISHING for report in reports),
             lines=f"{feeder.lines_used if feeder else 0}/{shard.spec.lines if shard else 0}",
             last_tick_time=stamp(feeder.last_tick) if feeder else None,
@@ -418,6 +434,7 @@ class Worker:
                 self._timetable.keep(rest, self._entries_to_ask),
                 self._logins.note_stream(account, hold, self.is_streaming),
                 self._universe.read_on(rest),
+                self._reference.keep(rest),
             )
             if gateway.sick.is_set():
                 raise Setback(Reason.GATEWAY_SICK, f"the gateway's log says: {gateway.complaint}", restart_gateway=True)

@@ -11,10 +11,25 @@ import jsonschema
 import msgspec
 import pytest
 
-from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_EVENT, SCHEMA_TICK, DepthRecord, FeedEvent, Tick, seq_of
+from ibfeed_api.records import (
+    SCHEMA_CONTRACT,
+    SCHEMA_DEPTH,
+    SCHEMA_EVENT,
+    SCHEMA_TICK,
+    ContractRecord,
+    DepthRecord,
+    FeedEvent,
+    Tick,
+    seq_of,
+)
 
 FOLDER = Path(__file__).resolve().parents[3] / "schemas"
-TYPES: dict[str, type[msgspec.Struct]] = {SCHEMA_TICK: Tick, SCHEMA_DEPTH: DepthRecord, SCHEMA_EVENT: FeedEvent}
+TYPES: dict[str, type[msgspec.Struct]] = {
+    SCHEMA_TICK: Tick,
+    SCHEMA_DEPTH: DepthRecord,
+    SCHEMA_EVENT: FeedEvent,
+    SCHEMA_CONTRACT: ContractRecord,
+}
 
 
 def schema_of(name: str) -> dict[str, Any]:
@@ -74,6 +89,26 @@ GAP = FeedEvent(
     detail="worker energy-0 was lost",
 )
 SESSION = FeedEvent(kind="session", feed="energy", worker="energy-1", at_ms=1795244403500)
+CONTRACT = ContractRecord(
+    conid=212921504,
+    symbol="CLZ6",
+    root="CL",
+    exchange="NYMEX",
+    trading_class="CL",
+    multiplier=raw("1000"),
+    currency="USD",
+    min_price_increment=raw("0.01"),
+    contract_month="202612",
+    first_notice_day=None,
+    last_trading_day="20261120",
+    trading_hours=[(1795129200000, 1795212000000)],
+    slot=0,
+    feed="energy",
+    market_data_type="RpB",
+    timeliness="real_time",
+    market_data_marks=["consolidated", "book"],
+    at_ms=1795244400123,
+)
 
 
 # What older records on the topics are of: a reader of the newest version reads them, too.
@@ -157,7 +192,14 @@ def test_examples_are_valid_and_in_the_order_of_what_is_written(name: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "record"), [(SCHEMA_TICK, TICK), (SCHEMA_DEPTH, DEPTH), (SCHEMA_EVENT, GAP), (SCHEMA_EVENT, SESSION)]
+    ("name", "record"),
+    [
+        (SCHEMA_TICK, TICK),
+        (SCHEMA_DEPTH, DEPTH),
+        (SCHEMA_EVENT, GAP),
+        (SCHEMA_EVENT, SESSION),
+        (SCHEMA_CONTRACT, CONTRACT),
+    ],
 )
 def test_what_is_written_is_valid(name: str, record: msgspec.Struct) -> None:
     validator(name).validate(written(record))
@@ -187,12 +229,20 @@ def test_digits_come_through_as_ib_wrote_them() -> None:
         (SCHEMA_EVENT, GAP, {"kind": "rumour"}),
         (SCHEMA_EVENT, GAP, {"from_ms": None}),
         (SCHEMA_EVENT, SESSION, {"kind": "assigned"}),
+        (SCHEMA_CONTRACT, CONTRACT, {"multiplier": "1000"}),
+        (SCHEMA_CONTRACT, CONTRACT, {"min_price_increment": 0}),
+        (SCHEMA_CONTRACT, CONTRACT, {"trading_hours": [[1795129200000]]}),
+        (SCHEMA_CONTRACT, CONTRACT, {"last_trading_day": "2026-11-20"}),
+        (SCHEMA_CONTRACT, CONTRACT, {"timeliness": "live"}),
     ],
 )
 def test_what_no_consumer_should_meet_is_refused(name: str, record: msgspec.Struct, changes: dict[str, Any]) -> None:
     assert not validator(name).is_valid({**written(record), **changes})
 
 
-@pytest.mark.parametrize(("name", "record"), [(SCHEMA_TICK, TICK), (SCHEMA_DEPTH, DEPTH), (SCHEMA_EVENT, SESSION)])
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [(SCHEMA_TICK, TICK), (SCHEMA_DEPTH, DEPTH), (SCHEMA_EVENT, SESSION), (SCHEMA_CONTRACT, CONTRACT)],
+)
 def test_keys_of_a_later_release_do_no_harm(name: str, record: msgspec.Struct) -> None:
     validator(name).validate({**written(record), "added_later": 1})

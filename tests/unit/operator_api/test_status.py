@@ -737,6 +737,16 @@ class TestKafkaAndData:
         assert message.startswith("energy-0 cannot reach Kafka at kafka:9092: connection refused; check spec.kafka")
         assert said(of)[1] == "Unreachable"
 
+    def test_records_of_contracts_that_fail_are_told_but_stop_nothing(self) -> None:
+        trouble = "records of contracts cannot be written to topic contracts: denied"
+        of = situation(worker(0, CONTRACTS[:2]), worker(1, CONTRACTS[2:], reference=trouble))
+        assert said(of, Condition.KAFKA_REACHABLE) == (
+            "True",
+            "Reachable",
+            f"records are acknowledged by kafka:9092; but energy-1 says: {trouble}",
+        )
+        assert said(of)[0] == "True"
+
     def test_a_dead_worker_s_word_does_not_count(self) -> None:
         down = KafkaStatus(reachable=False)
         dead = replace(worker(0, kafka=down, health=WorkerHealth(state=Health.LOST, reason="gone")), pod=None)

@@ -57,6 +57,7 @@ def test_ticks_wake_nobody(path: tuple[Any, ...]) -> None:
         (("status", "contracts", 0, "state"), "released"),
         (("status", "contracts", 0, "epoch"), 2),
         (("status", "contracts", 0, "kafkaEpoch"), 2),
+        (("status", "reference"), "no right"),
     ],
 )
 def test_what_a_worker_reports_does(path: tuple[Any, ...], to: Any) -> None:

@@ -20,6 +20,7 @@ def test_every_field_is_named_so_that_old_values_go() -> None:
     assert body["lastTickTime"] is None
     assert len(body["contracts"]) == 0
     assert body["kafka"] == {"reachable": True, "message": ""}
+    assert body["reference"] == ""
     assert body["session"] == "Starting"
     assert body["observedGeneration"] == 0
 
@@ -145,6 +146,7 @@ def test_nobody_waits_to_hear_that_a_contract_has_come_or_gone(
         {"started_at": "later"},
         {"market_data_live": False},
         {"kafka": KafkaStatus(reachable=False)},
+        {"reference": "no right"},
     ],
     ids=str,
 )

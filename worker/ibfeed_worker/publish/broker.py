@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -11,7 +12,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from ibfeed_api.feed import Kafka, Topic
-from ibfeed_worker.publish import tail
+from ibfeed_api.names import HEADER_SCHEMA, HEADER_WORKER
+from ibfeed_api.records import SCHEMA_CONTRACT
+from ibfeed_worker.publish import table, tail
+from ibfeed_worker.publish.table import Row
 from ibfeed_worker.publish.tail import Question, Tail
 
 _METADATA_S: Final = 2.0  # the connection is made in the background: a slow one is there at the next try
@@ -52,6 +56,15 @@ class Broker(Protocol):
 
     def tails(self, ticks: Topic, books: Topic, questions: Collection[Question]) -> Mapping[bytes, Tail]:
         """What Kafka has of contracts, by key. Blocks for little more than 2 s, or 4. Raises BrokerError."""
+
+    def provide_table(self, topic: Topic, *, create: bool) -> None:
+        """See that a compacted topic is there. Blocks for some seconds at most. Raises BrokerError."""
+
+    def read_table(self, topic: Topic) -> Mapping[bytes, bytes]:
+        """The latest value of each key of a compacted topic. Blocks for at most 20 s. Raises BrokerError."""
+
+    def write_table(self, topic: Topic, rows: Sequence[Row]) -> None:
+        """Wait until Kafka has acknowledged rows of a compacted topic, 16 s at most. Raises BrokerError."""
 
     def abandon(self) -> None:
         """Give up what is queued and in flight; their ``delivered`` are still called by ``poll``."""
@@ -165,6 +178,30 @@ class _Confluent:
             return tail.read(self._settings, ticks, books, questions)
         except KafkaException as error:
             raise BrokerError(self._describe(error)) from None
+
+    def provide_table(self, topic: Topic, *, create: bool) -> None:
+        with self._table_errors():
+            table.provide(self._settings, topic, create=create)
+
+    def read_table(self, topic: Topic) -> Mapping[bytes, bytes]:
+        with self._table_errors():
+            return table.read(self._settings, topic)
+
+    def write_table(self, topic: Topic, rows: Sequence[Row]) -> None:
+        worker = str(self._settings["client.id"])
+        headers: Headers = [(HEADER_WORKER, worker.encode()), (HEADER_SCHEMA, SCHEMA_CONTRACT.encode())]
+        with self._table_errors():
+            table.write(self._settings, topic, rows, headers)
+
+    @contextlib.contextmanager
+    def _table_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except table.TableError as error:
+            raise BrokerError(str(error)) from None
+        except KafkaException as error:
+            denied = error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+            raise BrokerError(f"{self._describe(error)}{f'; {table.RIGHTS}' if denied else ''}") from None
 
     def abandon(self) -> None:
         self._producer.purge()

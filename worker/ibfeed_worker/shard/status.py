@@ -41,7 +41,7 @@ def is_awaited(before: ShardStatus, after: ShardStatus) -> bool:
 
 def _session(status: ShardStatus) -> object:
     told = (status.started_at, status.session, status.reason, status.message, status.account)
-    return (*told, status.market_data_live, status.kafka)
+    return (*told, status.market_data_live, status.kafka, status.reference)
 
 
 def _is_news(known: Report | None, report: Report) -> bool:

@@ -17,7 +17,7 @@ from ibfeed_api.shard import Entry, KafkaStatus, Report
 from ibfeed_worker.book import CROSSED, Book, conid_of, rows_of
 from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.log import Log
-from ibfeed_worker.publish import Channel, Connect, Publisher, Tail, connect
+from ibfeed_worker.publish import Broker, Channel, Connect, Publisher, Tail, connect
 from ibfeed_worker.publish import Counters as Published
 from ibfeed_worker.stream import metrics
 from ibfeed_worker.stream.connection import Connection, Link, StreamEnd, Timing
@@ -217,6 +217,15 @@ class Feeder:
     def published(self) -> Published:
         """What was given to Kafka so far, and what became of it."""
         return self._outbox.counters
+
+    @property
+    def broker(self) -> Broker | None:
+        """Kafka, while it takes records."""
+        return self._outbox.broker
+
+    def market_data_types(self) -> dict[int, str]:
+        """By conid the latest 6509, of those of which IB has sent one."""
+        return {conid: c.data_type for conid, c in self._contracts.items() if c.data_type is not None}
 
     @property
     def mute(self) -> bool:
