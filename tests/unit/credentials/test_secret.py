@@ -59,3 +59,23 @@ async def test_what_the_api_says(raised: Exception, hint: str, retryable: bool) 
 async def test_not_text() -> None:
     error = await failure(source(lambda _name: {"username-3": b"a", "password-3": b"\xff\xfe"}))
     assert "password-3" in error.message and "UTF-8" in error.message
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"\xef\xbb\xbfpaperuser3\r\n",
+        " paperuser3\t\n".encode(),
+        "paperuser3\n".encode("utf-16"),
+        "\u00a0paperuser3\u200b".encode(),
+    ],
+)
+async def test_what_editors_leave_is_taken_away(written: bytes) -> None:
+    credentials = await source(lambda _name: {"username-3": written, "password-3": written}).read(3)
+    assert (credentials.username, credentials.password) == ("paperuser3", "paperuser3")
+
+
+@pytest.mark.parametrize("written", [b"a\0b", b"\x80abc"])
+async def test_bytes_that_are_no_text_are_named(written: bytes) -> None:
+    error = await failure(source(lambda _name: {"username-3": b"a", "password-3": written}))
+    assert "password-3" in error.message and "UTF-8" in error.message

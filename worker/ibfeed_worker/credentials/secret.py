@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ibfeed_api.names import Reason
-from ibfeed_worker.credentials.values import Credentials, CredentialsError, tidy
+from ibfeed_worker.credentials.values import Credentials, CredentialsError, NotText, text_of, tidy
 
 # The API client has its own time limits; this one keeps the promise of CredentialSource whatever they are.
 _TIMEOUT_S: Final = 30.0
@@ -40,14 +40,14 @@ class KubernetesSecret:
     async def read(self, index: int) -> Credentials:
         data = await self._data()
         keys = (f"username-{index}", f"password-{index}")
-        missing = [key for key in keys if not data.get(key, b"").strip()]
+        texts = {key: self._text(key, data[key]) for key in keys if key in data}
+        missing = [key for key in keys if not texts.get(key)]
         if missing:
             raise self._error(
                 f"{_where(self)} has no {' and no '.join(missing)}, or it is empty; account {index} needs the keys "
                 f"{keys[0]} and {keys[1]}"
             )
-        username, password = (self._text(key, data[key]) for key in keys)
-        return Credentials(username, password)
+        return Credentials(*(texts[key] for key in keys))
 
     async def _data(self) -> Mapping[str, bytes]:
         try:
@@ -66,9 +66,9 @@ class KubernetesSecret:
 
     def _text(self, key: str, value: bytes) -> str:
         try:
-            return tidy(value.decode())
-        except UnicodeDecodeError:
-            raise self._error(f"{key} of {_where(self)} is not text in UTF-8") from None
+            return tidy(text_of(value))
+        except NotText:
+            raise self._error(f"{key} of {_where(self)} is not text in UTF-8: write it again") from None
 
     @staticmethod
     def _error(message: str, *, retryable: bool = False) -> CredentialsError:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import string
 from typing import Final, NoReturn, Protocol
 
 from ibfeed_api.names import Reason
+
+_INVISIBLE: Final = string.whitespace + "\ufeff\u00a0\u200b\u2028\u2029"
 
 
 class Credentials:
@@ -65,6 +69,24 @@ class CredentialSource(Protocol):
         ...
 
 
+class NotText(Exception):
+    """Bytes of a Secret that are no text. The text of this says nothing of them."""
+
+
+def text_of(value: bytes) -> str:
+    """The text of a Secret's value, without the byte order mark that an editor or PowerShell left. Raises NotText."""
+    encoding = "utf-8-sig"
+    if value.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    try:
+        text = value.decode(encoding)
+    except UnicodeDecodeError:
+        raise NotText from None
+    if "\0" in text or (value and not text):
+        raise NotText
+    return text
+
+
 def tidy(text: str) -> str:
-    """Without the line end that ``echo`` or an editor left behind; IB takes no such character in either."""
-    return text.strip("\r\n")
+    """Without what ``echo``, an editor or the clipboard left around it; IB takes no such character in either."""
+    return text.strip(_INVISIBLE)
