@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ibfeed_api.instrument import Product, multiplier_text
-from ibfeed_api.names import Rebalance, Region
+from ibfeed_api.names import Compression, Rebalance, Region
 from ibfeed_api.worker_pod import WorkerPod
 
 DEFAULT_LINES: Final = 100  # KB 3292: the default and the minimum of an account
@@ -21,6 +21,18 @@ _SECRET: Final = "secret-"
 _PUBLIC_CLOUD: Final = ".vault.azure.net"  # a vault's name is its own in the whole of a cloud
 _LONGEST_LABEL: Final = 40  # of a source's readable part: with the rest it is a label's value, of 63 characters at most
 FILTERS: Final = ("exchange", "tradingClass", "multiplier", "currency")  # of a root, in the order of Product
+
+
+# Properties that ``kafka.config`` may not set: what another field says, and what would lose, double or reorder records.
+DENIED_CONFIG: Final = (
+    "^(bootstrap[.]servers|metadata[.]broker[.]list|client[.]id|security[.]protocol|sasl[.](mechanisms?|username|password)"
+    "|sasl[.]oauthbearer[.](method|config|scope|client[.].+|token[.]endpoint[.]url)"
+    "|ssl[._](ca|certificate|key|keystore|engine|providers)([._].+)?|https[.]ca[.].+"
+    "|linger[.]ms|queue[.]buffering[.]max[.](ms|messages|kbytes)|batch[.]size|compression[.](codec|type)"
+    "|enable[.]idempotence|enable[.]gapless[.]guarantee|acks|request[.]required[.]acks|max[.]in[.]flight([.].+)?"
+    "|retries|message[.]send[.]max[.]retries|(message|delivery)[.]timeout[.]ms|transaction(al)?[.].+"
+    "|allow[.]auto[.]create[.]topics|plugin[.].+|log_level|enabled_events|opaque|.+_cb)$"
+)
 
 
 class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -143,16 +155,44 @@ class Topics(_Base, frozen=True, kw_only=True):
     feed_events: Topic = msgspec.field(default_factory=lambda: Topic(name="feed-events", partitions=1))
     contracts: Topic = msgspec.field(default_factory=lambda: Topic(name="contracts", partitions=1))  # compacted
 
+    @property
+    def every(self) -> tuple[Topic, ...]:
+        return (self.ticklast, self.l2_data, self.feed_events)
+
+
+class CaSecret(_Base, frozen=True, kw_only=True):
+    """A Secret of the feed's namespace that holds the brokers' CA, such as Strimzi's ``<cluster>-cluster-ca-cert``."""
+
+    name: str
+    key: str = "ca.crt"
+
+
+class OAuth(_Base, frozen=True, kw_only=True):
+    """OpenID Connect, client credentials: keys ``client-id`` and ``client-secret`` of the Secret."""
+
+    token_endpoint: str
+    scope: str | None = None
+
 
 class Kafka(_Base, frozen=True, kw_only=True):
     bootstrap_servers: str
     security_protocol: str = "PLAINTEXT"
     sasl_mechanism: str | None = None
-    secret_ref: SecretRef | None = None  # keys ``username``, ``password`` and, optionally, ``ca.crt``
+    secret_ref: SecretRef | None = None  # who the workers are at Kafka; for its keys see the CRD
+    ca_secret_ref: CaSecret | None = None
+    oauth: OAuth | None = None
     topics: Topics = msgspec.field(default_factory=Topics)
     create_topics: bool = True
     linger_ms: int = 0
     batch_size: int = 1_000_000
+    compression: Compression = Compression.NONE
+    config: dict[str, str] = msgspec.field(default_factory=dict)  # further properties of librdkafka's producer
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Names of the Secrets that the workers read."""
+        references = (self.secret_ref, self.ca_secret_ref)
+        return tuple(reference.name for reference in references if reference is not None)
 
 
 class Login(_Base, frozen=True, kw_only=True):

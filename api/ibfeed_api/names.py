@@ -55,6 +55,8 @@ WORKER_CONTAINER: Final = "worker"
 WORKER_PORT: Final = 8080
 GATEWAY_PORT: Final = 5000
 LOGIN_SPACING_S: Final = 2.0  # between the logins of workers that are lost, or started, together
+KAFKA_ANSWER_S: Final = 3.0  # a worker whose record has waited for so long says that it cannot publish
+KAFKA_LOOK_S: Final = 4.5  # within so much one that has nothing to publish finds out that it could not
 
 TOPIC_TICKS: Final = "ticklast"
 TOPIC_DEPTH: Final = "l2-data"
@@ -115,6 +117,20 @@ class Reason(StrEnum):
     CAPACITY = "Capacity"
     KAFKA_OK = "Reachable"
     KAFKA_UNREACHABLE = "Unreachable"
+    # Why a worker cannot publish: of IbShard.status.kafka, and of KafkaReachable.
+    KAFKA_ADVERTISED = "AdvertisedAddressUnreachable"  # bootstrap answers; where a broker says it is does not
+    KAFKA_BOOTSTRAP = "BootstrapUnreachable"
+    KAFKA_CONFIG = "KafkaConfigRefused"
+    KAFKA_CREDENTIALS = "CredentialsRefused"
+    KAFKA_LISTENER = "SecurityProtocolMismatch"  # the listener speaks another protocol than securityProtocol says
+    KAFKA_NO_LEADER = "LeaderNotAvailable"
+    KAFKA_REPLICAS = "NotEnoughReplicas"
+    KAFKA_RIGHTS = "NotAuthorized"
+    KAFKA_SECRET = "KafkaSecretUnusable"
+    KAFKA_TLS = "TlsFailed"
+    KAFKA_TOO_LARGE = "MessageTooLarge"
+    KAFKA_TOPIC = "TopicMismatch"  # missing, or of another number of partitions
+    KAFKA_UNANSWERED = "NotAcknowledged"  # the brokers answer, and records wait too long all the same
     LIVE = "Live"
     DELAYED = "NotLive"
     INVALID_SPEC = "InvalidSpec"
@@ -159,6 +175,7 @@ class Reason(StrEnum):
     DAILY_RESET = "DailyReset"  # lost, or not to be had, within IB's daily reset
     RELOGIN_DUE = "ReloginDue"  # streaming until relieved, to log in anew on schedule; then logging in
     LEAVING = "Leaving"  # told to stop, and streaming until its contracts are handed over
+    WORKER_FAILED = "WorkerFailed"  # a part of the worker ended that should not have: a fault of ours
     STOPPED = "Stopped"
 
 
@@ -209,6 +226,16 @@ class Region(StrEnum):
     AMERICA = "America"
     EUROPE = "Europe"
     ASIA = "Asia"
+
+
+class Compression(StrEnum):
+    """``IbFeed.spec.kafka.compression``."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    SNAPPY = "snappy"
+    LZ4 = "lz4"
+    ZSTD = "zstd"
 
 
 class EntryState(StrEnum):

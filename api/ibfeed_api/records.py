@@ -59,7 +59,7 @@ class DepthRecord(msgspec.Struct, frozen=True):
 class FeedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """Value of ``feed-events``: what a consumer must know to tell a quiet market from a dead feed."""
 
-    kind: Literal["assigned", "released", "gap", "session", "market_data_type"]
+    kind: Literal["assigned", "released", "gap", "session", "market_data_type", "alive"]
     feed: str
     worker: str
     at_ms: int

@@ -79,7 +79,11 @@ class Report(_Base, frozen=True, kw_only=True, gc=False):
 
 
 class KafkaStatus(_Base, frozen=True, kw_only=True):
-    reachable: bool
+    """Whether records are acknowledged. ``reachable`` is None until something was tried; ``reason`` is one of
+    ``names.Reason``, empty if nothing is wrong; ``message`` says cause, address and what to do."""
+
+    reachable: bool | None = None
+    reason: str = ""
     message: str = ""
 
 

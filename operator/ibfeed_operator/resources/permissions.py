@@ -72,5 +72,5 @@ def _rule(group: str, resource: str, resource_names: list[str], *verbs: str) -> 
 
 
 def _secrets(spec: FeedSpec) -> list[str]:
-    references = (spec.accounts.secret_ref, spec.kafka.secret_ref)
-    return sorted({reference.name for reference in references if reference is not None})
+    accounts = spec.accounts.secret_ref
+    return sorted({*spec.kafka.secrets, *([accounts.name] if accounts is not None else [])})

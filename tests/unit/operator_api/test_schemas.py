@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from ibfeed_api import instrument
-from ibfeed_api.feed import Accounts, FeedSpec, KeyVault
+from ibfeed_api.feed import DENIED_CONFIG, Accounts, FeedSpec, KeyVault
 from ibfeed_api.names import (
     FEED_PLURAL,
     GROUP,
@@ -312,6 +312,11 @@ def test_scale_and_columns_point_to_fields_that_exist() -> None:
             at(root, path.lstrip("."))
 
 
+def test_denied_kafka_config_is_spelt_alike() -> None:
+    (rule,) = at(schema(FEED_PLURAL, "spec"), "kafka.config")["x-kubernetes-validations"]
+    assert rule["rule"] == f"self.all(name, !name.matches('{DENIED_CONFIG}'))"
+
+
 def test_states_are_spelt_alike() -> None:
     assert at(schema(SHARD_PLURAL, "spec"), "contracts.[].state")["enum"] == [str(state) for state in EntryState]
     assert at(schema(SHARD_PLURAL, "status"), "contracts.[].state")["enum"] == [str(state) for state in ContractState]
@@ -344,3 +349,14 @@ def test_labels_that_the_operator_sets_are_refused_in_the_spec() -> None:
     spec = msgspec.convert(WITH_VAULT, FeedSpec)
     ours = pod_template(Feed(namespace="n", name="f", uid="u", generation=1, spec=spec), "image")["metadata"]["labels"]
     assert {name for name in ours if name not in names and not name.startswith(tuple(prefixes))} == set()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_examples_are_feeds_as_the_type_has_them(path: Path) -> None:
+    for document in yaml.safe_load_all(path.read_text()):
+        given = document["spec"]
+        spec = msgspec.convert(filled(schema(FEED_PLURAL, "spec"), given), FeedSpec, strict=True)
+        assert spec.roots
+        unknown = sorted(set(given["kafka"]) - set(at(schema(FEED_PLURAL, "spec"), "kafka")["properties"]))
+        assert unknown == []
+        assert not [name for name in spec.kafka.config if re.match(DENIED_CONFIG, name)]
