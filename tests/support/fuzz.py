@@ -21,6 +21,7 @@ from ibfeed_api.feed import Kafka
 from ibfeed_api.names import EntryState
 from ibfeed_api.shard import Entry
 from ibfeed_worker.publish import Tail
+from ibfeed_worker.publish.survey import Partition, Survey
 from ibfeed_worker.stream import Feeder, Timing
 from ibfeed_worker.stream.connection import Connection
 from ibfeed_worker.stream.ladder import Asked, Target
@@ -306,8 +307,16 @@ class Broker:
         while self._open:
             self._open.popleft()(None, None)
 
-    def partitions(self) -> Mapping[str, int]:
-        return {"ticklast": 12, "l2-data": 12, "feed-events": 1}
+    def survey(self, topics: Any) -> Survey:
+        partition = Partition(leader=1, replicas=1, in_sync=1)
+        counts = {"ticklast": 12, "l2-data": 12, "feed-events": 1}
+        return Survey(topics={name: (partition,) * counts[name] for name in topics}, brokers={1: "kafka:9092"})
+
+    def limits(self, topics: Any) -> Mapping[str, Any]:
+        return {}
+
+    def denied(self, topics: Any) -> frozenset[str]:
+        return frozenset()
 
     def create(self, topics: Any) -> None:
         raise AssertionError("all topics are there")
@@ -326,7 +335,6 @@ async def fire(count: int, seed: int) -> tuple[Oracle, float]:
         worker="energy-0",
         feed="energy",
         kafka=Kafka(bootstrap_servers="kafka:9092"),
-        kafka_secret=None,
         lines=100,
         on_change=lambda: None,
         may_write=lambda: True,

@@ -16,6 +16,7 @@ from ibfeed_api.calls import ResolvedRoot
 from ibfeed_api.instrument import Product
 from ibfeed_api.names import ContractState, Reason, Region, Session
 from ibfeed_api.shard import Account, Entry, KafkaStatus, Report, ShardStatus
+from ibfeed_worker import publish
 from ibfeed_worker.account.fence import Fence, KernelSwitch
 from ibfeed_worker.account.hold import Hold, take
 from ibfeed_worker.account.record import after_logout, after_loss_to_others
@@ -24,17 +25,18 @@ from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.board import Board
 from ibfeed_worker.config import Config
 from ibfeed_worker.credentials import Credentials, source_of
+from ibfeed_worker.failures import Failures, PartFailed, describe
 from ibfeed_worker.gateway.disk import keep_bounded
 from ibfeed_worker.gateway.keeper import GatewayKeeper
 from ibfeed_worker.gateway.process import Gateway, GatewaySettings
 from ibfeed_worker.hours.timetable import Timetable
 from ibfeed_worker.http.server import HttpServer
-from ibfeed_worker.kube.client import ApiError, Kube, connect
+from ibfeed_worker.kube.client import Kube, connect
 from ibfeed_worker.kube.secrets import read_secret
-from ibfeed_worker.kube.thread import in_thread
 from ibfeed_worker.log import Log, set_level
 from ibfeed_worker.login.attempt import Logins
 from ibfeed_worker.metrics import Metrics
+from ibfeed_worker.publish.secrets import KafkaSecrets, trusted_pem
 from ibfeed_worker.race import bounded, cancel, first, to_the_end
 from ibfeed_worker.reference import Reference
 from ibfeed_worker.relogin import Relogin
@@ -82,7 +84,6 @@ class Worker:
         self._feeder: Feeder | None = None
         self._feeder_ready = asyncio.Event()
         self._fence = Fence(KernelSwitch(), self._on_account_lost)
-        self._kafka_trouble = KafkaStatus(reachable=False, message="not connected yet")
         self._rest: Rest | None = None
         self._conversation: Conversation | None = None
         self._streamed = False  # since the latest try began
@@ -103,9 +104,12 @@ class Worker:
             may_write=self._fence.is_open,
             on_change=self._on_news,
         )
+        self._failures = Failures()
         self._writer = StatusWriter(kube, config.pod, self._status)
         self._board = Board(metrics, self._on_news, self._is_reset)
-        self._watcher = ShardWatcher(kube, config.pod, self._on_shard)
+        self._watcher = ShardWatcher(
+            kube, config.pod, self._on_shard, lambda error: self._failures.of_thread("shard", error)
+        )
         self._http = HttpServer(self, metrics.registry, shard=config.shard, port=config.http_port)
         self._gateways = GatewayKeeper(
             GatewaySettings(
@@ -129,7 +133,8 @@ class Worker:
         self._silence = Silence(kube, logins, self._budget, config.node, also=self._logins.pool.hear)
 
     async def run(self, stop: Stop) -> None:
-        """Work until told to stop, then leave in order. Raises what no part of the worker foresaw."""
+        """Work until told to stop, then leave in order. Raises PartFailed, which the last status tells."""
+        self._failures.listen()
         self._writer.poke()
         self._watcher.start()
         await self._http.start()
@@ -139,16 +144,21 @@ class Worker:
             asyncio.create_task(self._serve(), name="serve"),
             asyncio.create_task(self._silence.run(), name="silence"),
             asyncio.create_task(keep_bounded(self._config.run_folder / "gateway"), name="disk"),
+            asyncio.create_task(self._failures.first(), name="failures"),
         ]
         stopped = asyncio.create_task(self._until_relieved(stop), name="stop")
+        failure = ""
         try:
             waiting = {stopped, *parts}
             while not stopped.done():
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    task.result()
+                    _raise_failure(task)
+        except PartFailed as error:
+            failure = str(error)
+            raise
         finally:
-            await self._leave(parts[0], parts[1:], stopped)
+            await self._leave(parts[0], parts[1:], stopped, failure)
 
     async def _tell_status(self) -> None:
         await self._shard_known.wait()  # what an earlier process said is read before it is written over
@@ -173,16 +183,18 @@ class Worker:
             await self._news.wait()
 
     async def _leave(
-        self, status: asyncio.Task[None], parts: list[asyncio.Task[None]], stopped: asyncio.Task[None]
+        self, status: asyncio.Task[None], parts: list[asyncio.Task[None]], stopped: asyncio.Task[None], failure: str
     ) -> None:
-        self._board.say(Session.STOPPING, Reason.STOPPED)
+        """``failure``: what ended us, if it was not an order."""
+        reason = Reason.WORKER_FAILED if failure else Reason.STOPPED
+        self._board.say(Session.STOPPING, reason, failure)
         await cancel(*parts, stopped)  # _serve releases, logs out and frees its account on the way
         self._watcher.stop()
         await bounded(self._gateways.close(), _STOP_GATEWAY_S, "stopping the gateway")
         if self._feeder is not None:
             await bounded(self._feeder.close(), _CLOSE_S, "closing Kafka's producer")
         await cancel(status)
-        self._board.say(Session.STOPPED, Reason.STOPPED)
+        self._board.say(Session.STOPPED, reason, failure)
         if self._shard_known.is_set():
             await bounded(self._writer.write(), _STATUS_S, "writing the last status")
         await bounded(self._http.stop(), 1.0, "closing the HTTP server")
@@ -231,7 +243,7 @@ class Worker:
             message=message,
             account=board.account,
             market_data_live=feeder.market_data_live if feeder else None,
-            kafka=feeder.kafka_status() if feeder else self._kafka_trouble,
+            kafka=feeder.kafka_status() if feeder else KafkaStatus(),
             reference=self._reference.trouble[:_LONGEST_TROUBLE],
             contract_count=sum(report.state is ContractState.PUBLISHING for report in reports),
             lines=f"{feeder.lines_used if feeder else 0}/{shard.spec.lines if shard else 0}",
@@ -247,26 +259,15 @@ class Worker:
     # Kafka.
 
     async def _prepare_feeder(self) -> None:
-        """Make the data path as soon as Kafka's Secret, if there is one, can be read. Returns when it runs."""
+        """Make the data path, as soon as it is known what an earlier process published. Returns when it runs."""
         await self._shard_known.wait()
-        pause = Backoff(0.5, 30.0)
-        secret: Mapping[str, bytes] | None = None
-        while (reference := self._config.spec.kafka.secret_ref) is not None:
-            try:
-                secret = await in_thread(
-                    partial(self._kube.read_secret, reference.name), limit=5.0, name="kafka secret"
-                )
-                break
-            except (ApiError, TimeoutError) as error:
-                text = f"Secret {reference.name} of kafka.secretRef can't be read: {error or 'no answer'}"
-                self._kafka_trouble = KafkaStatus(reachable=False, message=text)
-                self._writer.poke()
-                await asyncio.sleep(pause.next())
+        kafka = self._config.spec.kafka
         feeder = Feeder(
             worker=self._config.pod,
             feed=self._config.feed,
-            kafka=self._config.spec.kafka,
-            kafka_secret=secret,
+            kafka=kafka,
+            read_secrets=KafkaSecrets(kafka, self._kube.read_secret).read,
+            connect=partial(publish.connect, trusted=await asyncio.to_thread(trusted_pem, self._config.extra_ca)),
             lines=self._config.spec.accounts.lines_per_account,
             on_change=self._on_news,
             may_write=self._fence.is_open,
@@ -276,6 +277,7 @@ class Worker:
         )
         await feeder.start()
         self._metrics.registry.register(feeder.collector)
+        self._metrics.registry.register(feeder.kafka_collector)
         self._feeder = feeder
         if self._shard is not None:
             feeder.obey(self._shard.spec.contracts, self._shard.spec.lines)
@@ -318,7 +320,9 @@ class Worker:
         def wait(why: str) -> None:
             self._board.say(Session.WAITING_FOR_ACCOUNT, Reason.ACCOUNT_HELD, why)
 
-        hold = await take(self._kube, account.lease, self._config.holder, self._fence, wait)
+        hold = await take(
+            self._kube, account.lease, self._config.holder, self._fence, wait, on_end=self._failures.of_task
+        )
         sessions = asyncio.create_task(self._sessions(account, hold), name="sessions")
         lost = asyncio.create_task(hold.lost.wait(), name="lease lost")
         parked: Parked | None = None
@@ -518,6 +522,10 @@ class Worker:
     def is_streaming(self) -> bool:
         return self._board.session is Session.STREAMING
 
+    def is_ready(self) -> bool:
+        """Whether contracts can be given to this worker: it has a session, and Kafka acknowledges its records."""
+        return self.is_streaming() and self._feeder is not None and self._feeder.kafka_status().reachable is True
+
     def operator_key(self) -> str | None:
         return self._shard.spec.operator_key if self._shard else None
 
@@ -536,6 +544,16 @@ async def work(config: Config, stop: Stop) -> None:
         await Worker(config, Kube(connect(), config.namespace), Metrics()).run(stop)
     finally:
         shutil.rmtree(config.run_folder, ignore_errors=True)
+
+
+def _raise_failure(task: asyncio.Task[None]) -> None:
+    """Raises PartFailed if the task has failed."""
+    try:
+        task.result()
+    except PartFailed:
+        raise
+    except Exception as error:
+        raise PartFailed(describe(task.get_name(), error)) from error
 
 
 async def _end_conversation(rest: Rest, gateway: Gateway, hold: Hold) -> None:

@@ -65,7 +65,7 @@ async def test_not_text() -> None:
     "written",
     [
         b"\xef\xbb\xbfpaperuser3\r\n",
-        " paperuser3\t\n".encode(),
+        b" paperuser3\t\n",
         "paperuser3\n".encode("utf-16"),
         "\u00a0paperuser3\u200b".encode(),
     ],

@@ -32,7 +32,7 @@ class Answers:
     def __init__(self) -> None:
         self.signer = Signer()
         self.wrong = ""
-        self.streaming = True
+        self.ready = True
         self.error: Exception | None = None
         self.root = ""
         self.since: date | None = None
@@ -42,8 +42,8 @@ class Answers:
     def health(self) -> str:
         return self.wrong
 
-    def is_streaming(self) -> bool:
-        return self.streaming
+    def is_ready(self) -> bool:
+        return self.ready
 
     def operator_key(self) -> str | None:
         return self.key
@@ -78,7 +78,7 @@ async def test_probes_and_metrics(client: httpx.AsyncClient, answers: Answers) -
     assert (await client.get("/healthz")).status_code == 200
     assert (await client.get("/readyz")).status_code == 200
     assert (await client.get("/metrics")).status_code == 200
-    answers.wrong, answers.streaming = "stuck", False
+    answers.wrong, answers.ready = "stuck", False
     assert (await client.get("/healthz")).status_code == 503
     assert (await client.get("/readyz")).status_code == 503
 

@@ -19,7 +19,7 @@ def test_every_field_is_named_so_that_old_values_go() -> None:
     assert body["reason"] == ""
     assert body["lastTickTime"] is None
     assert len(body["contracts"]) == 0
-    assert body["kafka"] == {"reachable": True, "message": ""}
+    assert body["kafka"] == {"reachable": True, "reason": "", "message": ""}
     assert body["reference"] == ""
     assert body["session"] == "Starting"
     assert body["observedGeneration"] == 0

@@ -13,6 +13,7 @@ import msgspec
 from ibfeed_api.feed import Kafka
 from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.shard import Entry, Mark
+from ibfeed_worker.publish import ReadSecrets, no_secrets
 from ibfeed_worker.stream import Feeder, Timing
 from ibfeed_worker.stream.frame import decode
 from unit.worker_stream.fake_broker import FakeBroker
@@ -51,7 +52,12 @@ async def begin(feeder: Feeder, *entries: Entry) -> None:
 
 
 class Bench:
-    def __init__(self, broker: FakeBroker, left_behind: dict[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        broker: FakeBroker,
+        left_behind: dict[int, int] | None = None,
+        read_secrets: ReadSecrets = no_secrets,
+    ) -> None:
         self.broker = broker
         self.changes = 0
         self.ours = True  # the account
@@ -60,12 +66,12 @@ class Bench:
             worker="energy-0",
             feed="energy",
             kafka=Kafka(bootstrap_servers="kafka:9092"),
-            kafka_secret=None,
             lines=100,
             on_change=self._changed,
             may_write=lambda: self.ours,
             left_behind=left_behind,
             timing=Timing(overlap=OVERLAP_S),
+            read_secrets=read_secrets,
             connect=broker.connect,
         )
 
@@ -94,6 +100,11 @@ class Bench:
 
     async def warm(self) -> None:
         await self.until(lambda: self.state() is ContractState.WARM)
+
+    def metric(self, name: str) -> float:
+        """A sample without labels."""
+        families = (*self.feeder.collector.collect(), *self.feeder.kafka_collector.collect())
+        return next(sample.value for family in families for sample in family.samples if sample.name == name)
 
     async def until(self, ask: Callable[[], Any]) -> None:
         async with asyncio.timeout(20):

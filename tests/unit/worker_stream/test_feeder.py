@@ -6,14 +6,18 @@ import asyncio
 import time
 
 import pytest
+from confluent_kafka import KafkaError
 
 from ibfeed_api.feed import Kafka
 from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.records import epoch_of, seq_of
 from ibfeed_api.shard import Entry, Mark
+from ibfeed_worker.publish import Tail
+from ibfeed_worker.publish import broker as edge
+from ibfeed_worker.publish.survey import Limits
 from ibfeed_worker.stream import Feeder
 from unit.worker_stream.bench import FULL, Bench, entry
-from unit.worker_stream.fake_broker import FakeBroker
+from unit.worker_stream.fake_broker import FakeBroker, Produced, Refused
 
 
 async def test_a_contract_goes_from_subscribing_to_publishing_when_kafka_has_its_first_record(
@@ -214,79 +218,227 @@ async def test_while_kafka_does_not_keep_up_the_latest_wins_and_the_loss_is_told
     assert broker.ticks()[-1]["seq"] - broker.ticks()[-2]["seq"] == 8  # the hole shows the loss
 
 
-async def test_a_record_that_kafka_refuses_is_told_as_a_gap(bench: Bench, broker: FakeBroker) -> None:
+async def test_a_record_that_kafka_never_takes_is_told_as_a_gap(bench: Bench, broker: FakeBroker) -> None:
+    await bench.begin(entry())
+    bench.subscribe()
+    first = bench.frame(FULL)
+    await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
+    broker.tail = Tail(Mark(event_time=first, seq=seq_of(1, 1)))
+    broker.refuses = lambda record: Refused("too old", KafkaError.INVALID_TIMESTAMP) if is_price(record, 72) else None
+    bench.frame({"31": "72.00"})
+    await bench.until(lambda: bench.metric("ibfeed_ticks_failed_total") == 1)
+    third = bench.frame({"31": "73.00"})
+    await bench.until(lambda: broker.events("gap"))
+    (gap,) = broker.events("gap")
+    assert (gap["from_ms"], gap["to_ms"]) == (first, third)
+    assert "too old" in gap["detail"]
+
+
+def is_price(record: Produced, price: int) -> bool:
+    return record.topic == "ticklast" and record.value["price"] == price
+
+
+async def test_what_is_refused_is_sent_again_in_order(bench: Bench, broker: FakeBroker) -> None:
+    """By a new producer, for the old one could put what comes later before it."""
+    await bench.begin(entry())
+    bench.subscribe()
+    first = bench.frame(FULL)
+    await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
+    broker.tail = Tail(Mark(event_time=first, seq=seq_of(1, 1)))
+    broker.acknowledges = False
+    bench.frame({"31": "72.00"})
+    bench.frame({"31": "73.00"})
+    broker.answer("not authorized", number=KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    await bench.until(lambda: bench.metric("ibfeed_kafka_kept") == 2)
+    bench.frame({"31": "74.00"})  # waits behind them
+    broker.acknowledges = True
+    await bench.until(lambda: bench.metric("ibfeed_ticks_acknowledged_total") == 4)
+    assert broker.connections == 2
+    assert [value["price"] for value in broker.ticks()[-3:]] == [72, 73, 74]
+    assert [value["seq"] for value in broker.ticks()[-3:]] == [seq_of(1, count) for count in (2, 3, 4)]
+    assert broker.events("gap") == []
+    assert bench.metric("ibfeed_kafka_records_again_total") == 2
+
+
+async def test_what_kafka_has_of_a_lost_producer_is_not_sent_again(bench: Bench, broker: FakeBroker) -> None:
+    await bench.begin(entry())
+    bench.subscribe()
+    bench.frame(FULL)
+    await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
+    broker.acknowledges = False
+    second = bench.frame({"31": "72.00"})
+    bench.frame({"31": "73.00"})
+    broker.tail = Tail(Mark(event_time=second, seq=seq_of(1, 2)))  # it arrived, and its answer did not
+    broker.fail("fatal: out of order")
+    await bench.until(lambda: len(broker.ticks()) == 4)
+    broker.acknowledges = True
+    broker.answer()
+    await bench.until(lambda: bench.metric("ibfeed_ticks_acknowledged_total") == 3)
+    assert [value["price"] for value in broker.ticks()] == [71.9, 72, 73, 73]
+    assert broker.events("gap") == []
+
+
+async def test_what_nobody_knows_to_be_on_kafka_is_told_as_a_gap(bench: Bench, broker: FakeBroker) -> None:
     await bench.begin(entry())
     bench.subscribe()
     first = bench.frame(FULL)
     await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
     broker.acknowledges = False
     bench.frame({"31": "72.00"})
-    broker.answer("message too large")
+    broker.unreadable = "kafka:9092: not authorized"
+    broker.fail("fatal: out of order")
+    await bench.until(lambda: bench.metric("ibfeed_ticks_failed_total") == 1)
     broker.acknowledges = True
-    await asyncio.sleep(0.05)
-    third = bench.frame({"31": "73.00"})
-    await bench.until(lambda: broker.events("gap"))
-    (gap,) = broker.events("gap")
-    assert (gap["from_ms"], gap["to_ms"]) == (first, third)
-    assert "message too large" in gap["detail"]
-
-
-async def test_what_is_refused_after_later_ones_gave_way_lies_in_the_gap_too(bench: Bench, broker: FakeBroker) -> None:
-    await bench.begin(entry())
-    bench.subscribe()
-    first = bench.frame(FULL)
-    broker.acknowledges, broker.room = False, 2
-    await bench.until(lambda: not broker.open)
-    for cents in range(4):  # two wait for Kafka, one gives way to the last
-        bench.frame({"31": f"72.{cents:02d}"})
-    assert len(broker.ticks()) == 3
-    broker.answer("topic is gone")
-    broker.acknowledges, broker.room = True, 10**6
-    await bench.until(lambda: len(broker.ticks()) == 4)
-    last = bench.frame({"31": "73.00"})
-    await bench.until(lambda: broker.events("gap"))
-    (gap,) = broker.events("gap")
-    assert (gap["from_ms"], gap["to_ms"]) == (first, last - 500)
-    assert gap["detail"].startswith("3 updates lost")
-
-
-async def test_refusals_that_are_told_in_the_wrong_order_leave_one_gap_around_all(
-    bench: Bench, broker: FakeBroker
-) -> None:
-    await bench.begin(entry())
-    bench.subscribe()
-    first = bench.frame(FULL)
-    await bench.until(lambda: not broker.open)
-    broker.acknowledges = False
-    for cents in range(3):
-        bench.frame({"31": f"72.{cents:02d}"})
-    broker.open.insert(0, broker.open.pop())
-    broker.answer(records=1)  # Kafka has the third
-    broker.open.reverse()
-    broker.answer("not authorized")
-    broker.acknowledges = True
-    await bench.until(lambda: not broker.open)
     last = bench.frame({"31": "73.00"})
     await bench.until(lambda: broker.events("gap"))
     (gap,) = broker.events("gap")
     assert (gap["from_ms"], gap["to_ms"]) == (first, last)
+    assert "could not be found out" in gap["detail"]
 
 
-async def test_frames_that_come_before_kafka_is_there_are_not_lost(broker: FakeBroker) -> None:
+@pytest.mark.parametrize(
+    ("count", "mark_epoch", "again"),
+    [(2**20 + 5, 1, True), (2**20 + 5, 2, False)],
+    ids=["our own, in an epoch of very many records", "somebody else's"],
+)
+async def test_the_epoch_of_what_is_on_kafka_tells_whose_it_is(
+    bench: Bench, broker: FakeBroker, count: int, mark_epoch: int, again: bool
+) -> None:
+    """A number alone does not: those of an epoch of very many records are as high as those of the next epochs."""
+    await bench.begin(entry())
+    bench.subscribe()
+    first = bench.frame(FULL)
+    await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
+    bench.feeder._contracts[7].begin_behind(seq_of(1, count))
+    broker.tail = Tail(Mark(event_time=first, seq=seq_of(1, count)), epoch=2, mark_epoch=mark_epoch)
+    broker.acknowledges = False
+    bench.frame({"31": "72.00"})
+    broker.fail("fatal: out of order")
+    broker.acknowledges = True
+    done = "ibfeed_ticks_acknowledged_total" if again else "ibfeed_ticks_failed_total"
+    await bench.until(lambda: bench.metric(done) == (2 if again else 1))
+    assert [value["price"] for value in broker.ticks()] == ([71.9, 72, 72] if again else [71.9, 72])
+
+
+async def test_events_of_a_lost_producer_are_sent_again(bench: Bench, broker: FakeBroker) -> None:
+    broker.acknowledges = False
+    await bench.begin(entry())
+    assert len(broker.events("assigned")) == 1
+    broker.fail("fatal: out of order")
+    await bench.until(lambda: broker.connections == 2)
+    broker.acknowledges = True
+    await bench.until(lambda: len(broker.events("assigned")) == 2)
+    assert bench.metric("ibfeed_events_lost_total") == 0
+
+
+async def test_a_batch_above_the_topics_limit_loses_nothing(bench: Bench, broker: FakeBroker) -> None:
+    """What Kafka takes is not known to us: it refuses the batch as a whole."""
+    await bench.begin(entry())
+    bench.subscribe()
+    first = bench.frame(FULL)
+    await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
+    broker.tail = Tail(Mark(event_time=first, seq=seq_of(1, 1)))
+    broker.acknowledges = False
+    for price in range(72, 80):
+        bench.frame({"31": f"{price}.00"})
+    size = sum(len(record.raw) for record in broker.open)
+    broker.answer("Broker: Message size too large", number=KafkaError.MSG_SIZE_TOO_LARGE)
+    broker.acknowledges = True
+    await bench.until(lambda: bench.metric("ibfeed_ticks_acknowledged_total") == 9)
+    assert broker.batch_sizes == [1_000_000, size // 2]
+    assert [value["price"] for value in broker.ticks()[-8:]] == list(range(72, 80))
+    assert broker.events("gap") == []
+
+
+async def test_a_record_above_the_topics_limit_is_lost_alone(bench: Bench, broker: FakeBroker) -> None:
+    await bench.begin(entry())
+    bench.subscribe()
+    first = bench.frame(FULL)
+    await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
+    broker.tail = Tail(Mark(event_time=first, seq=seq_of(1, 1)))
+    large = Refused("Broker: Message size too large", KafkaError.MSG_SIZE_TOO_LARGE)
+    broker.refuses = lambda record: large if is_price(record, 72) else None
+    bench.frame({"31": "72.00"})
+    last = bench.frame({"31": "73.00"})
+    await bench.until(lambda: broker.events("gap"))
+    (gap,) = broker.events("gap")
+    assert (gap["from_ms"], gap["to_ms"]) == (first, last)
+    assert gap["detail"] == "1 updates lost: larger than the topic takes"
+    await bench.until(lambda: bench.feeder.kafka_status().reason == "MessageTooLarge")
+    status = bench.feeder.kafka_status()
+    assert status.reachable
+    assert "topic ticklast" in status.message and "max.message.bytes" in status.message
+
+
+async def test_the_topics_limit_counts_where_it_is_known(broker: FakeBroker) -> None:
+    broker.known = {name: Limits(largest_batch=20_000, least_in_sync=1) for name in broker.topics}
+    bench = Bench(broker)
+    await bench.feeder.start()
+    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    assert broker.batch_sizes[-1] == 20_000
+    await bench.feeder.close()
+
+
+async def test_a_record_that_is_known_to_be_too_large_is_not_sent(broker: FakeBroker) -> None:
+    broker.known = {"ticklast": Limits(largest_batch=300, least_in_sync=1)}
+    bench = Bench(broker)
+    await bench.feeder.start()
+    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    bench.feeder.obey((entry(),))
+    bench.subscribe()
+    bench.frame(FULL)
+    await bench.until(lambda: bench.metric("ibfeed_ticks_failed_total") == 1)
+    assert broker.ticks() == []
+    assert bench.state() is ContractState.SUBSCRIBING
+    await bench.feeder.close()
+
+
+async def test_a_record_that_the_client_refuses_blocks_no_other(bench: Bench, broker: FakeBroker) -> None:
+    await bench.begin(entry())
+    bench.subscribe()
+    broker.largest = 10
+    bench.frame(FULL)
+    broker.largest = 10**6
+    bench.frame({"31": "72.00"})
+    await bench.until(lambda: broker.events("gap"))
+    assert [value["price"] for value in broker.ticks()] == [72]
+
+
+async def test_frames_that_come_before_kafka_is_there_are_kept(broker: FakeBroker) -> None:
     broker.down = "kafka:9092: connection refused"
     bench = Bench(broker)
     await bench.feeder.start()
     bench.feeder.obey(())
     bench.feeder.obey((entry(fresh=True),))
     bench.subscribe()
-    first, last = bench.frame(FULL), bench.frame({"31": "72.00"})
+    times = [bench.frame(FULL), bench.frame({"31": "72.00"})]
     await bench.until(lambda: "connection refused" in bench.feeder.kafka_status().message)
-    assert not bench.feeder.kafka_status().reachable
+    assert bench.feeder.kafka_status().reachable is False
     broker.down = ""
-    await bench.until(broker.ticks)
-    assert [value["event_time"] for value in broker.ticks()] == [first, last]
+    await bench.until(lambda: bench.metric("ibfeed_ticks_acknowledged_total") == 2)
+    assert [value["event_time"] for value in broker.ticks()] == times
     assert broker.events("gap") == []
-    assert bench.feeder.kafka_status().reachable
+    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    await bench.feeder.close()
+
+
+async def test_more_than_is_kept_for_kafka_is_told_as_a_gap(
+    broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge, "QUEUE_RECORDS", 3)
+    bench = Bench(broker)
+    await bench.feeder.start()
+    await bench.begin(entry())
+    bench.subscribe()
+    broker.down = "kafka:9092: connection refused"
+    broker.fail("fatal: out of order")
+    await bench.until(lambda: bench.feeder.kafka_status().reachable is False)
+    times = [bench.frame(FULL), *(bench.frame({"31": f"{price}.00"}) for price in range(72, 77))]
+    broker.down = ""
+    await bench.until(lambda: broker.events("gap"))
+    assert [value["event_time"] for value in broker.ticks()] == [*times[:3], times[-1]]
+    (gap,) = broker.events("gap")
+    assert (gap["from_ms"], gap["to_ms"]) == (times[2], times[-1])
     await bench.feeder.close()
 
 
@@ -299,7 +451,7 @@ async def test_frames_that_come_before_kafka_is_there_are_not_lost(broker: FakeB
             True,
             "topic ticklast has 6 partitions, the feed says 12",
         ),
-        ({"l2-data": 12, "feed-events": 1}, False, True, "no topic ticklast and kafka.createTopics is false"),
+        ({"l2-data": 12, "feed-events": 1}, False, True, "Kafka has no topic ticklast"),
         ({}, True, False, "can't be created: not authorized"),
     ],
 )
@@ -311,7 +463,6 @@ async def test_topics_that_are_not_as_the_feed_says_are_refused_clearly(
         worker="energy-0",
         feed="energy",
         kafka=Kafka(bootstrap_servers="kafka:9092", create_topics=create),
-        kafka_secret=None,
         lines=100,
         on_change=lambda: None,
         may_write=lambda: True,
@@ -340,13 +491,12 @@ async def test_a_client_beyond_repair_is_replaced(bench: Bench, broker: FakeBrok
     bench.subscribe()
     broker.acknowledges = False
     bench.frame(FULL)
-    assert broker.trouble is not None
-    broker.trouble("fatal: out of order", True)
+    broker.fail("fatal: out of order")
     await bench.until(lambda: broker.connections == 2)
     broker.acknowledges = True
-    broker.answer()
     bench.frame({"31": "72.00"})
-    await bench.until(lambda: broker.events("gap"))
+    await bench.until(lambda: bench.metric("ibfeed_ticks_acknowledged_total") == 2)
+    assert broker.events("gap") == []
 
 
 async def test_release_flushes_everything_and_says_so(bench: Bench, broker: FakeBroker) -> None:

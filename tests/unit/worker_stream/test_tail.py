@@ -102,7 +102,7 @@ def test_the_highest_epoch_counts_wherever_it_stands() -> None:
     found = whole(ONE)
     found.take(ticks(0), 0, b"1", record(100, seq_of(7, 1)), under(7))
     found.take(ticks(0), 1, b"1", record(200, seq_of(5, 1)), under(5))  # a zombie's, or of a feed that began anew
-    assert end(found)[b"1"] == Tail(Mark(event_time=200, seq=seq_of(5, 1)), epoch=7)
+    assert end(found)[b"1"] == Tail(Mark(event_time=200, seq=seq_of(5, 1)), epoch=7, mark_epoch=5)
 
 
 def test_a_long_epoch_has_used_up_those_it_was_counted_into() -> None:
@@ -137,7 +137,7 @@ def test_what_nobody_remembers_is_looked_for_in_all_partitions() -> None:
     found.take(ticks(2), 0, b"1", record(300, seq_of(8, 1)), under(8))  # under another feed it had another slot
     found.take(ticks(0), 0, b"1", record(200, seq_of(7, 1)), under(7))
     found.take(Place("l2-data", 1), 0, b"1", record(250, seq_of(9, 1)), under(9))
-    assert end(found)[b"1"] == Tail(Mark(event_time=300, seq=seq_of(8, 1)), epoch=9)
+    assert end(found)[b"1"] == Tail(Mark(event_time=300, seq=seq_of(8, 1)), epoch=9, mark_epoch=8)
 
 
 def test_books_that_may_not_be_read_are_no_doubt_about_ticks() -> None:
@@ -150,7 +150,7 @@ def test_books_that_may_not_be_read_are_no_doubt_about_ticks() -> None:
     for place in windows:
         found.end(place)
     assert found.done
-    assert found.tails()[b"1"] == Tail(Mark(event_time=300, seq=seq_of(8, 1)), epoch=8)
+    assert found.tails()[b"1"] == Tail(Mark(event_time=300, seq=seq_of(8, 1)), epoch=8, mark_epoch=8)
 
 
 def test_ticks_that_may_not_be_read_are_a_doubt_that_says_why() -> None:

@@ -32,10 +32,20 @@ class Hold:
     """A Lease in our hand. ``lost`` is set, for good, once we may not use the account any more.
 
     The fence is open for as long as we may; ``taken`` and ``asked`` are when the request for it was sent, on the loop's
-    clock and on that of the fence.
+    clock and on that of the fence. ``on_end`` is told when the task ends that renews it.
     """
 
-    def __init__(self, store: LeaseStore, lease: Lease, me: str, fence: Fence, *, taken: float, asked: float) -> None:
+    def __init__(
+        self,
+        store: LeaseStore,
+        lease: Lease,
+        me: str,
+        fence: Fence,
+        *,
+        taken: float,
+        asked: float,
+        on_end: Callable[[asyncio.Task[None]], None] = lambda _: None,
+    ) -> None:
         self.lost: Final = asyncio.Event()
         self._store = store
         self._lease = lease
@@ -48,6 +58,7 @@ class Hold:
         self._deadline = self._loop.call_at(taken + rules.LOST_AFTER, self._expire)
         fence.extend(asked)
         self._keeping = asyncio.create_task(self._keep(), name="lease")
+        self._keeping.add_done_callback(on_end)
 
     @property
     def record(self) -> LoginRecord:
@@ -153,7 +164,14 @@ class Hold:
             self._fence.shut()
 
 
-async def take(store: LeaseStore, name: str, me: str, fence: Fence, on_wait: Callable[[str], None]) -> Hold:
+async def take(
+    store: LeaseStore,
+    name: str,
+    me: str,
+    fence: Fence,
+    on_wait: Callable[[str], None],
+    on_end: Callable[[asyncio.Task[None]], None] = lambda _: None,
+) -> Hold:
     """Wait until the account is free and take it. ``on_wait`` hears why not yet, at each change of the reason."""
     loop = asyncio.get_running_loop()
     observed: Observed | None = None
@@ -168,7 +186,7 @@ async def take(store: LeaseStore, name: str, me: str, fence: Fence, on_wait: Cal
                 sent, asked = loop.time(), fence.now()
                 taken = rules.parse(await store.patch_lease(name, rules.take(lease, me, datetime.now(UTC))))
                 _log.info("account taken", lease=name, holder=me, before=lease.holder)
-                return Hold(store, taken, me, fence, taken=sent, asked=asked)
+                return Hold(store, taken, me, fence, taken=sent, asked=asked, on_end=on_end)
             why, delay = f"account is held by {lease.holder}", _LOOK_EVERY
             pause.reset()
         except Conflict:

@@ -29,7 +29,8 @@ class Answers(Protocol):
     def health(self) -> str:
         """What is wrong with the process, or nothing."""
 
-    def is_streaming(self) -> bool: ...
+    def is_ready(self) -> bool:
+        """Whether contracts can be given to this worker."""
 
     def operator_key(self) -> str | None: ...
 
@@ -63,7 +64,7 @@ class HttpServer:
         return web.json_response({"ok": not wrong, "message": wrong}, status=503 if wrong else 200)
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        ready = self._answers.is_streaming()
+        ready = self._answers.is_ready()
         return web.json_response({"ready": ready}, status=200 if ready else 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:

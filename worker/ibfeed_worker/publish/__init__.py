@@ -3,11 +3,15 @@ for."""
 
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, Full, connect
 from ibfeed_worker.publish.channel import Channel, Deliveries
+from ibfeed_worker.publish.credentials import NOBODY, BadSecret, KafkaCredentials, read_credentials
+from ibfeed_worker.publish.line import ReadSecrets, SecretsError, no_secrets
 from ibfeed_worker.publish.outbox import Counters
 from ibfeed_worker.publish.publisher import Publisher
 from ibfeed_worker.publish.tail import Tail
 
 __all__ = [
+    "NOBODY",
+    "BadSecret",
     "Broker",
     "BrokerError",
     "Channel",
@@ -15,7 +19,12 @@ __all__ = [
     "Counters",
     "Deliveries",
     "Full",
+    "KafkaCredentials",
     "Publisher",
+    "ReadSecrets",
+    "SecretsError",
     "Tail",
     "connect",
+    "no_secrets",
+    "read_credentials",
 ]

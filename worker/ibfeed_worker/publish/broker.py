@@ -8,25 +8,27 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from ibfeed_api.feed import Kafka, Topic
 from ibfeed_api.names import HEADER_SCHEMA, HEADER_WORKER
 from ibfeed_api.records import SCHEMA_CONTRACT
-from ibfeed_worker.publish import table, tail
+from ibfeed_worker.publish import connections, table, tail
+from ibfeed_worker.publish.admin import Admin
+from ibfeed_worker.publish.credentials import KafkaCredentials
+from ibfeed_worker.publish.reach import split
+from ibfeed_worker.publish.settings import ConfigRefused, client_settings, producer_settings
+from ibfeed_worker.publish.survey import Limits, Survey
 from ibfeed_worker.publish.table import Row
 from ibfeed_worker.publish.tail import Question, Tail
+from ibfeed_worker.publish.trouble import Heard
 
-_METADATA_S: Final = 2.0  # the connection is made in the background: a slow one is there at the next try
-_CREATE_S: Final = 5.0
 # What may wait for a broker that is away: five minutes of a full account (100 lines, 2 updates a second each).
-_QUEUE_RECORDS: Final = 60_000
+QUEUE_RECORDS: Final = 60_000
 _QUEUE_KBYTES: Final = 32 * 1024
 
 Headers = list[tuple[str, str | bytes | None]]
-Delivered = Callable[[Any, Any], None]  # error (with ``str()``) or None, and the library's message, which nobody needs
-Trouble = Callable[[str, bool], None]  # what happened; whether this producer is beyond repair
+Delivered = Callable[[Any, Any], None]  # error (with ``code()`` and ``str()``) or None, and the library's message
+Hear = Callable[[Heard, bool], None]  # an error of the library; whether this producer is beyond repair
 
 
 class BrokerError(Exception):
@@ -37,22 +39,32 @@ class Full(Exception):
     """The client's queue is full: the broker does not keep up."""
 
 
+class TooLarge(Exception):
+    """The record is larger than any that this client sends."""
+
+
 class Broker(Protocol):
-    """One producer's life."""
+    """One producer's life. What blocks is called off the event loop."""
 
     def produce(
         self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, delivered: Delivered
     ) -> None:
-        """Queue a record; ``delivered`` is called from ``poll``. Never blocks. Raises Full or BrokerError."""
+        """Queue a record; ``delivered`` is called from ``poll``. Never blocks. Raises Full, TooLarge or BrokerError."""
 
     def poll(self) -> None:
         """Call back for all that has happened. Never blocks."""
 
-    def partitions(self) -> Mapping[str, int]:
-        """Every topic's number of partitions. Blocks for at most 2 s. Raises BrokerError."""
+    def survey(self, topics: Sequence[str]) -> Survey:
+        """What there is of these topics, and which leaders answer. Blocks for at most 5 s. Raises NoMetadata."""
+
+    def limits(self, topics: Sequence[str]) -> Mapping[str, Limits]:
+        """What each topic takes, where Kafka lets us know. Blocks for at most 2 s."""
+
+    def denied(self, topics: Sequence[str]) -> frozenset[str]:
+        """The topics that Kafka says we may not write to. Blocks for at most 2 s."""
 
     def create(self, topics: Sequence[Topic]) -> None:
-        """Create topics; one that is there by now is fine. Blocks for at most 5 s. Raises BrokerError."""
+        """Create topics; one that is there by now is fine. Blocks for at most 5 s. Raises CannotCreate."""
 
     def tails(self, ticks: Topic, books: Topic, questions: Collection[Question]) -> Mapping[bytes, Tail]:
         """What Kafka has of contracts, by key. Blocks for little more than 2 s, or 4. Raises BrokerError."""
@@ -67,74 +79,47 @@ class Broker(Protocol):
         """Wait until Kafka has acknowledged rows of a compacted topic, 16 s at most. Raises BrokerError."""
 
     def abandon(self) -> None:
-        """Give up what is queued and in flight; their ``delivered`` are still called by ``poll``."""
+        """Give up what is queued and in flight; their ``delivered`` are still called by ``poll``. What Kafka has not
+        got by now it does not get any more."""
 
 
-Connect = Callable[[Kafka, Mapping[str, bytes], str, Trouble], Broker]
+Connect = Callable[[Kafka, KafkaCredentials, str, Hear, int], Broker]
 
 
-def connect(kafka: Kafka, secret: Mapping[str, bytes], client: str, trouble: Trouble) -> Broker:
+def connect(kafka: Kafka, who: KafkaCredentials, client: str, hear: Hear, batch_size: int, trusted: str = "") -> Broker:
     """A producer for the feed's Kafka. Returns at once; the connection is made in the background.
 
-    ``secret`` has the keys ``username`` and ``password`` if SASL is asked for, and ``ca.crt`` for a private CA.
-    ``trouble`` is called from ``poll``. Raises BrokerError if the settings make no sense.
+    ``hear`` is called from ``poll`` and from what blocks. ``trusted``: whom a token endpoint may be signed by, in PEM.
+    Raises BrokerError if the settings make no sense.
     """
-    return _Confluent(kafka, secret, client, trouble)
-
-
-def settings(kafka: Kafka, secret: Mapping[str, bytes], client: str) -> dict[str, Any]:
-    """librdkafka's configuration. Raises BrokerError if SASL is asked for and the secret lacks a key."""
-    found: dict[str, Any] = {
-        "bootstrap.servers": kafka.bootstrap_servers,
-        "client.id": client,
-        "security.protocol": kafka.security_protocol,
-        "socket.keepalive.enable": True,
-        "reconnect.backoff.ms": 250,
-        "reconnect.backoff.max.ms": 3000,
-        "log_level": 2,  # what goes wrong is told through the error callback; here it would be a line for every try
-        "log.connection.close": False,
-        "allow.auto.create.topics": False,
-    }
-    if kafka.security_protocol.startswith("SASL"):
-        lacking = [key for key in ("username", "password") if key not in secret]
-        if lacking:
-            raise BrokerError(
-                f"{kafka.security_protocol} needs {' and '.join(lacking)}: add them to the Secret of kafka.secretRef"
-            )
-        found["sasl.mechanism"] = kafka.sasl_mechanism or "PLAIN"
-        found["sasl.username"] = secret["username"].decode()
-        found["sasl.password"] = secret["password"].decode()
-    if authority := secret.get("ca.crt"):
-        found["ssl.ca.pem"] = authority.decode()
-    return found
+    return _Confluent(kafka, who, client, hear, batch_size, trusted)
 
 
 class _Confluent:
-    def __init__(self, kafka: Kafka, secret: Mapping[str, bytes], client: str, trouble: Trouble) -> None:
+    def __init__(
+        self, kafka: Kafka, who: KafkaCredentials, client: str, hear: Hear, batch_size: int, trusted: str
+    ) -> None:
         self._servers = kafka.bootstrap_servers
-        self._settings = settings(kafka, secret, client)
-        self._trouble = trouble
+        self._hear = hear
+        self._ports = {split(server)[1] for server in kafka.bootstrap_servers.split(",")}
         try:
+            self._settings = client_settings(kafka, who, client, trusted)
             self._producer = Producer(
                 {
-                    **self._settings,
-                    "enable.idempotence": True,
-                    "acks": "all",
-                    # With more a partition that is just coming up can refuse the first record and take the second, and
-                    # then acknowledges the first as one that it has (decision 23).
-                    "max.in.flight.requests.per.connection": 1,
-                    "linger.ms": kafka.linger_ms,
-                    "batch.size": kafka.batch_size,
-                    # A record waits as long as it takes; the bounded queue decides what an outage costs.
-                    "message.timeout.ms": 0,
-                    "queue.buffering.max.messages": _QUEUE_RECORDS,
+                    **producer_settings(kafka, self._settings, batch_size),
+                    "queue.buffering.max.messages": QUEUE_RECORDS,
                     "queue.buffering.max.kbytes": _QUEUE_KBYTES,
                     "error_cb": self._on_error,
                 },
                 logger=logging.getLogger("librdkafka"),
             )
+            self._admin = Admin(self._settings, lambda heard: hear(heard, False))
+        except ConfigRefused as error:
+            raise BrokerError(str(error)) from None
         except (KafkaException, ValueError, TypeError) as error:
-            raise BrokerError(f"Kafka's settings are refused: {_text(error)}") from None
+            raise BrokerError(
+                f"Kafka's settings are refused: {who.scrub(_text(error))}; correct kafka.config"
+            ) from None
 
     def produce(
         self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, delivered: Delivered
@@ -146,32 +131,29 @@ class _Confluent:
         except BufferError:
             raise Full from None
         except KafkaException as error:
+            if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                raise TooLarge from None
             raise BrokerError(self._describe(error)) from None
 
     def poll(self) -> None:
-        self._producer.poll(0)
-
-    def partitions(self) -> Mapping[str, int]:
         try:
-            found = self._producer.list_topics(timeout=_METADATA_S).topics
-        except KafkaException as error:
-            raise BrokerError(self._describe(error)) from None
-        return {name: len(topic.partitions) for name, topic in found.items() if topic.error is None}
+            self._producer.poll(0)
+        except KafkaException as error:  # this, and not the error callback, is how it tells of what is fatal
+            self._on_error(error.args[0])
+
+    def survey(self, topics: Sequence[str]) -> Survey:
+        found = self._admin.survey(topics)
+        self._ports |= {split(address)[1] for address in found.brokers.values()}
+        return found
+
+    def limits(self, topics: Sequence[str]) -> Mapping[str, Limits]:
+        return self._admin.limits(topics)
+
+    def denied(self, topics: Sequence[str]) -> frozenset[str]:
+        return self._admin.denied(topics)
 
     def create(self, topics: Sequence[Topic]) -> None:
-        admin = AdminClient(self._settings, logger=logging.getLogger("librdkafka"))
-        wanted = [
-            NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=topic.replication_factor)
-            for topic in topics
-        ]
-        for name, future in admin.create_topics(wanted, request_timeout=_CREATE_S).items():
-            try:
-                future.result(_CREATE_S)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise BrokerError(f"topic {name} can't be created: {_text(error)}") from None
-            except TimeoutError:
-                raise BrokerError(f"topic {name} can't be created: no answer from {self._servers}") from None
+        self._admin.create(topics)
 
     def tails(self, ticks: Topic, books: Topic, questions: Collection[Question]) -> Mapping[bytes, Tail]:
         try:
@@ -205,9 +187,10 @@ class _Confluent:
 
     def abandon(self) -> None:
         self._producer.purge()
+        connections.reset(self._ports)
 
     def _on_error(self, error: KafkaError) -> None:
-        self._trouble(self._describe(error), error.fatal())
+        self._hear(Heard(error.name(), error.str()), error.fatal())
 
     def _describe(self, error: KafkaError | KafkaException) -> str:
         return f"{self._servers}: {_text(error)}"

@@ -16,12 +16,14 @@ Record = Tick | DepthRecord
 
 @dataclass(slots=True)
 class Deliveries:
-    """Records of one topic, since the process started."""
+    """Records of one topic, since the process started; and how large one may be."""
 
-    handed_over: int = 0  # given to the client library
+    handed_over: int = 0  # given to the client library, or kept for it
     acknowledged: int = 0
     failed: int = 0  # refused by Kafka for good
     conflated: int = 0  # gave way to a later one because Kafka did not keep up
+    again: int = 0  # came back and are given to the client library once more
+    largest: int = 1 << 31  # bytes of a record's value that the topic certainly refuses if it has more
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,10 @@ class Channel:
         ]
         self.waiting: Record | None = None  # the latest record that Kafka's queue had no room for
         self.in_flight = 0
+        self.answered = 0  # records of ``in_flight`` that Kafka has answered for since
+        self.queued = False  # records of it are kept, so that later ones must wait behind them
+        self.over = False  # what Kafka has not answered for by now is given up rather than sent again
+        self.stalled = False  # Kafka has let its records wait for too long, or could take none now
         self.used = False  # whether any record was made in this epoch
         self.failures = 0  # records that Kafka refused
         self.sent: int | None = None  # event time of the latest record in Kafka's queue or beyond
@@ -105,6 +111,7 @@ class Channel:
     def delivered(self, event_time: int, seq: int) -> Closed | None:
         """Kafka has acknowledged a record; the gap that it ends, if any."""
         self.in_flight -= 1
+        self.answered += 1
         self.deliveries.acknowledged += 1
         if self._acknowledged is None or seq > self._acknowledged[1]:
             self._acknowledged = (event_time, seq)
@@ -117,6 +124,7 @@ class Channel:
     def failed(self, seq: int, why: str, *, after: int | None) -> None:
         """Kafka will not have this record. ``after``: event time of the one that was handed over before it."""
         self.in_flight -= 1
+        self.answered += 1
         self.deliveries.failed += 1
         self.failures += 1
         self._lose(seq, why, after=after)

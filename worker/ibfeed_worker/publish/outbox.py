@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
@@ -18,10 +18,15 @@ import msgspec
 from ibfeed_api.feed import Topics
 from ibfeed_api.names import HEADER_EPOCH, HEADER_SCHEMA, HEADER_WORKER
 from ibfeed_api.records import SCHEMA_EVENT, SCHEMA_TICK, DepthRecord, FeedEvent, Tick
-from ibfeed_worker.publish.broker import Broker, BrokerError, Delivered, Full, Headers
+from ibfeed_worker.publish.broker import Broker, BrokerError, Delivered, Full, Headers, TooLarge
 from ibfeed_worker.publish.channel import Channel, Closed, Deliveries, Record
+from ibfeed_worker.publish.refusals import Refusal, is_of_the_record, is_of_the_size
 
 _EVENTS_AT_MOST: Final = 1000
+_TRIES_AT_MOST: Final = 2  # of a record that Kafka refuses for its own sake
+TOO_LARGE: Final = "larger than the topic takes"
+GIVEN_UP: Final = "given up while Kafka could not be reached"
+NOT_KNOWN: Final = "whether Kafka has them could not be found out"
 
 
 @dataclass(slots=True)
@@ -38,17 +43,45 @@ class Counters:
 class _Answer:
     """Waits for Kafka's answer to one record; ``before``: event time of the contract's record before it."""
 
-    __slots__ = ("_before", "_channel", "_event_time", "_outbox", "_seq")
+    __slots__ = ("before", "channel", "event_time", "outbox", "refusals", "seq")
 
     def __init__(self, outbox: Outbox, channel: Channel, event_time: int, seq: int, before: int | None) -> None:
-        self._outbox: Final = outbox
-        self._channel: Final = channel
-        self._event_time: Final = event_time
-        self._seq: Final = seq
-        self._before: Final = before
+        self.outbox: Final = outbox
+        self.channel: Final = channel
+        self.event_time: Final = event_time
+        self.seq: Final = seq
+        self.before: Final = before
+        self.refusals = 0
+
+    def __call__(self, error: Any, message: Any) -> None:
+        self.outbox.told(self, error, message)
+
+
+@final
+class _Kept:
+    """A record that waits for the next producer. ``tried``: an earlier one had it, so Kafka may."""
+
+    __slots__ = ("answer", "tried", "value")
+
+    def __init__(self, answer: _Answer, value: bytes, tried: bool) -> None:
+        self.answer: Final = answer
+        self.value: Final = value
+        self.tried: Final = tried
+
+
+@final
+class _Told:
+    """Waits for Kafka's answer to one event."""
+
+    __slots__ = ("event", "outbox", "slot")
+
+    def __init__(self, outbox: Outbox, event: FeedEvent, slot: int) -> None:
+        self.outbox: Final = outbox
+        self.event: Final = event
+        self.slot: Final = slot
 
     def __call__(self, error: Any, _message: Any) -> None:
-        self._outbox.told(self._channel, self._event_time, self._seq, self._before, error)
+        self.outbox.told_of_event(self, error)
 
 
 @final
@@ -61,41 +94,53 @@ class Outbox:
         worker: str,
         feed: str,
         topics: Topics,
+        room: int,
         may_write: Callable[[], bool],
         on_departure: Callable[[], None],
-        on_trouble: Callable[[str], None],
+        on_refusal: Callable[[], None],
     ) -> None:
         """``may_write`` is asked before each tick and each record of a book: while it says no, they wait.
-        ``on_departure``: something is on its way, and nothing was before. ``on_trouble``: Kafka refused something."""
+        ``room``: records that are kept while there is no producer.
+        ``on_departure``: something is on its way, and nothing was before. ``on_refusal``: something came back."""
         self.counters: Final = Counters()
-        self.broker: Broker | None = None  # who takes records; while there is none, they wait
+        self.broker: Broker | None = None  # who takes records; while there is none, they are kept
         self.calm: Final = asyncio.Event()  # nothing is on its way or waiting
         self.calm.set()
         self.landed: Final = asyncio.Event()  # nothing is on its way
         self.landed.set()
-        self.in_flight = 0
+        self.in_flight = 0  # records that the client library has
+        self.kept = 0  # records that wait for the next producer
+        self.events_answered = 0
+        self.events_acknowledged = 0
+        self.learned = 0  # records that were found on Kafka after their producer was gone
+        self.events_in_flight = 0
+        self.refusals: list[Refusal] = []  # of the present producer
         self._worker: Final = worker
         self._feed: Final = feed
         self._events_topic: Final = topics.feed_events
+        self._room: Final = room
         self._may_write: Final = may_write
         self._on_departure: Final = on_departure
-        self._on_trouble: Final = on_trouble
+        self._on_refusal: Final = on_refusal
         self._waiting: dict[Channel, None] = {}
+        self._kept: dict[Channel, list[_Kept]] = {}
+        self._doubtful: dict[Channel, None] = {}
         self._events: deque[tuple[FeedEvent, int]] = deque()
+        self._returned: list[tuple[FeedEvent, int]] = []  # events that came back, in their order
         self._touched: dict[Channel | None, None] = {}  # what Kafka has answered for since the last round; None: events
         self._encode: Final = msgspec.json.Encoder().encode
 
     @property
     def backlog(self) -> int:
         """Records that Kafka has not acknowledged."""
-        return self.in_flight + len(self._waiting) + len(self._events)
+        return self.in_flight + self.kept + len(self._waiting) + len(self._events) + len(self._returned)
 
     def publish(self, channel: Channel, tick: Tick) -> None:
         """Send a tick, or keep it until there is room; while Kafka does not keep up the latest of a contract wins."""
         channel.used = True
         if channel.waiting is None and self._hand_over(channel, tick):
             return
-        self._keep(channel, tick)
+        self._wait(channel, tick)
 
     def publish_book(self, channel: Channel, record: DepthRecord, whole: Callable[[], DepthRecord]) -> None:
         """Send a record of an order book. A delta that there is no room for would mislead whoever gets the next one:
@@ -106,7 +151,7 @@ class Outbox:
         if record.kind == "delta":
             self.counters.books.conflated += channel.waiting is None
             record = whole()
-        self._keep(channel, record)
+        self._wait(channel, record)
 
     def event(self, event: FeedEvent, slot: int = 0) -> None:
         """Send an event, in order with the others."""
@@ -123,8 +168,72 @@ class Outbox:
         self._waiting.pop(channel, None)
         self._settle_down()
 
+    def give_up(self, channels: Collection[Channel]) -> None:
+        """Whoever publishes these next must not meet records of ours: what is kept of them is lost now, what the client
+        library has as soon as that gives it back."""
+        for channel in channels:
+            channel.over, channel.queued = True, False
+            self._doubtful.pop(channel, None)
+            for kept in self._kept.pop(channel, []):
+                self.kept -= 1
+                self._fail(kept.answer, GIVEN_UP)
+        self._settle_down()
+
+    @property
+    def doubtful(self) -> list[Channel]:
+        """Whose kept records an earlier producer may have brought to Kafka: they wait until that is known."""
+        return list(self._doubtful)
+
+    def learn(self, reached: Mapping[Channel, int | None]) -> None:
+        """``reached``: the ``seq`` up to which Kafka has a channel, so that what comes after it can be sent again.
+
+        None: that cannot be known. Sending again what may be there could double it, so it is lost.
+        """
+        for channel, mark in reached.items():
+            self._doubtful.pop(channel, None)
+            left = []
+            for item in sorted(self._kept.get(channel, []), key=lambda item: item.answer.seq):
+                if not item.tried or (mark is not None and item.answer.seq > mark):
+                    left.append(item)
+                    continue
+                self.kept -= 1
+                if mark is None:
+                    self._fail(item.answer, NOT_KNOWN)
+                else:
+                    self.learned += 1
+                    self._acknowledge(item.answer)
+            self._kept[channel] = left
+        self.push()
+
+    def resume(self, broker: Broker) -> None:
+        """Go on with this producer: what was kept goes first, but for what is ``doubtful``."""
+        self.refusals = []
+        self.broker = broker
+        self.push()
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Give up a record, or an event, that came back: it is too large for its topic."""
+        if refusal.channel is None:
+            left = [item for item in self._returned if item[0].at_ms != refusal.seq]
+            self.counters.events_lost += len(self._returned) - len(left)
+            self._returned = left
+            return
+        kept = self._kept.get(refusal.channel, [])
+        for item in kept:
+            if item.answer.seq == refusal.seq:
+                kept.remove(item)
+                self.kept -= 1
+                self._fail(item.answer, TOO_LARGE)
+                return
+
+    def stop(self) -> None:
+        """There is no producer: what comes is kept."""
+        self.broker = None
+
     def push(self) -> None:
         """Hand over what waits, as far as there is room."""
+        if not self._push_kept():
+            return
         self._push_events()
         for channel in list(self._waiting):
             record = channel.waiting
@@ -137,59 +246,145 @@ class Outbox:
     def after_answers(self) -> list[Channel]:
         """Use the room that there is, now that the client library has called back; returns whose answers came."""
         touched, self._touched = self._touched, {}
-        if touched and (self._waiting or self._events):
+        if touched and (self._waiting or self._events or self._returned or self._kept):
             self.push()
         self._settle_down()
         return [channel for channel in touched if channel is not None]
 
-    def told(self, channel: Channel, event_time: int, seq: int, before: int | None, error: Any) -> None:
+    def told(self, answer: _Answer, error: Any, message: Any) -> None:
         """Kafka's answer to one record."""
         self.in_flight -= 1
-        self._touched[channel] = None
         if error is None:
-            closed = channel.delivered(event_time, seq)
-            if closed is not None and channel.schema == SCHEMA_TICK:  # a book is mended by its next snapshot
-                self._report_gap(channel, closed)
+            self._acknowledge(answer)
         else:
-            channel.failed(seq, str(error), after=before)
-            self._on_trouble(str(error))
+            self._take_back(answer, error, message)
 
-    def _told_of_event(self, error: Any, _message: Any) -> None:
+    def told_of_event(self, told: _Told, error: Any) -> None:
+        """Kafka's answer to one event."""
         self.in_flight -= 1
+        self.events_in_flight -= 1
+        self.events_answered += 1
         self._touched[None] = None
-        if error is not None:
+        if error is None:
+            self.events_acknowledged += 1
+            return
+        if is_of_the_record(error):
             self.counters.events_lost += 1
-            self._on_trouble(str(error))
+        else:
+            self._returned.append((told.event, told.slot))
+        if is_of_the_size(error):
+            topic = self._events_topic
+            size = len(self._encode(told.event))
+            self.refusals.append(Refusal(topic.name, told.slot % topic.partitions, None, told.event.at_ms, size))
+        self._on_refusal()
 
-    def _keep(self, channel: Channel, record: Record) -> None:
+    def _acknowledge(self, answer: _Answer) -> None:
+        channel = answer.channel
+        self._touched[channel] = None
+        closed = channel.delivered(answer.event_time, answer.seq)
+        if closed is not None and channel.schema == SCHEMA_TICK:  # a book is mended by its next snapshot
+            self._report_gap(channel, closed)
+
+    def _fail(self, answer: _Answer, why: str) -> None:
+        channel = answer.channel
+        self._touched[channel] = None
+        channel.failed(answer.seq, why, after=answer.before)
+
+    def _take_back(self, answer: _Answer, error: Any, message: Any) -> None:
+        """Kafka has refused a record, or the producer is being replaced: it is sent again if that may help."""
+        channel = answer.channel
+        value = message.value() if message is not None else None
+        if value is not None and is_of_the_size(error):
+            self.refusals.append(Refusal(channel.topic, channel.partition, channel, answer.seq, len(value)))
+        elif is_of_the_record(error):
+            answer.refusals += 1
+        # A book is mended by its next snapshot.
+        if (
+            channel.over
+            or value is None
+            or channel.schema != SCHEMA_TICK
+            or self.kept >= self._room
+            or answer.refusals >= _TRIES_AT_MOST
+        ):
+            self._fail(answer, str(error))
+        else:
+            self._touched[channel] = None
+            channel.deliveries.again += 1
+            self._keep(answer, value, tried=True)
+        self._on_refusal()
+
+    def _keep(self, answer: _Answer, value: bytes, *, tried: bool) -> None:
+        channel = answer.channel
+        self._kept.setdefault(channel, []).append(_Kept(answer, value, tried))
+        self.kept += 1
+        channel.queued = True
+        if tried:
+            self._doubtful[channel] = None
+        self.calm.clear()
+
+    def _push_kept(self) -> bool:
+        """Whether there is room for more."""
+        broker = self.broker
+        for channel in [channel for channel in self._kept if channel not in self._doubtful]:
+            kept, done = self._kept[channel], 0
+            while done < len(kept) and broker is not None and self._may_write():
+                if not self._send(broker, kept[done].answer, kept[done].value):
+                    break
+                done += 1
+            self.kept -= done
+            if done < len(kept):
+                self._kept[channel] = kept[done:]
+                return False
+            del self._kept[channel]
+            channel.queued = False
+        return True
+
+    def _wait(self, channel: Channel, record: Record) -> None:
         channel.deliveries.conflated += channel.wait(record)
         self._waiting[channel] = None
         self.calm.clear()
 
     def _hand_over(self, channel: Channel, record: Record) -> bool:
+        """Whether the record is on its way, or kept, or lost for good: it needs no more care."""
         if not self._may_write():
             return False
+        value = self._encode(record)
         time_ = record.event_time
         answer = _Answer(self, channel, time_, record.seq, channel.sent)
-        if not self._produce(
-            channel.topic, channel.partition, channel.key, self._encode(record), channel.headers, answer
-        ):
-            return False
+        broker = self.broker
         channel.in_flight += 1
-        channel.sent = time_
+        if len(value) > channel.deliveries.largest:
+            self._fail(answer, TOO_LARGE)
+        elif broker is not None and not channel.queued and self._send(broker, answer, value):
+            channel.sent = time_
+        elif (self.broker is None or channel.queued) and channel.schema == SCHEMA_TICK and self.kept < self._room:
+            self._keep(answer, value, tried=False)  # there was no producer, or there is none any more
+            channel.sent = time_
+        else:
+            channel.in_flight -= 1
+            return False
         channel.deliveries.handed_over += 1
         return True
 
-    def _produce(self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, told: Delivered) -> bool:
-        broker = self.broker
-        if broker is None:
-            return False
+    def _send(self, broker: Broker, answer: _Answer, value: bytes) -> bool:
+        """Whether the record needs no more care: it is on its way, or too large for any way."""
+        channel = answer.channel
+        try:
+            return self._produce(broker, channel.topic, channel.partition, channel.key, value, channel.headers, answer)
+        except TooLarge:
+            self._fail(answer, TOO_LARGE)
+            return True
+
+    def _produce(
+        self, broker: Broker, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, told: Delivered
+    ) -> bool:
+        """Raises TooLarge."""
         try:
             broker.produce(topic, partition, key, value, headers, told)
         except Full:
             return False
-        except BrokerError as error:
-            self._on_trouble(str(error))
+        except BrokerError:
+            self._on_refusal()
             return False
         if not self.in_flight:
             self.landed.clear()
@@ -199,23 +394,32 @@ class Outbox:
         return True
 
     def _push_events(self) -> None:
+        if self._returned:
+            self._events.extendleft(reversed(self._returned))
+            self._returned = []
         topic = self._events_topic
-        while self._events:
+        while self._events and (broker := self.broker) is not None:
             event, slot = self._events[0]
             key = (self._worker if event.conid is None else str(event.conid)).encode()
             headers: Headers = [(HEADER_WORKER, self._worker.encode()), (HEADER_SCHEMA, SCHEMA_EVENT.encode())]
             if event.epoch is not None:
                 headers.append((HEADER_EPOCH, str(event.epoch).encode()))
-            told = self._told_of_event
-            if not self._produce(topic.name, slot % topic.partitions, key, self._encode(event), headers, told):
-                return
+            told = _Told(self, event, slot)
+            try:
+                if not self._produce(
+                    broker, topic.name, slot % topic.partitions, key, self._encode(event), headers, told
+                ):
+                    return
+                self.events_in_flight += 1
+                self.counters.events += 1
+            except TooLarge:
+                self.counters.events_lost += 1
             self._events.popleft()
-            self.counters.events += 1
 
     def _settle_down(self) -> None:
         if not self.in_flight:
             self.landed.set()
-            if not self._waiting and not self._events:
+            if not self.kept and not self._waiting and not self._events and not self._returned:
                 self.calm.set()
 
     def _report_gap(self, channel: Channel, closed: Closed) -> None:

@@ -1,4 +1,4 @@
-"""The connection to Kafka: made, checked, mended, served. What goes over it is the outbox's.
+"""Whether Kafka acknowledges our records: proven, watched, told. What goes there is the outbox's, how it is the line's.
 
 All of it belongs to the event loop, which also serves the client library's callbacks, every few milliseconds: a
 thread of their own would fight the loop for the interpreter, at the price of a switch for each record.
@@ -7,25 +7,40 @@ thread of their own would fight the loop for the interpreter, at the price of a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final, NoReturn
 
-from ibfeed_api.feed import Kafka
-from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK
+from ibfeed_api.feed import Kafka, Topic
+from ibfeed_api.names import KAFKA_ANSWER_S, Reason
+from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK, FeedEvent
 from ibfeed_api.shard import KafkaStatus
 from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.log import Log
+from ibfeed_worker.publish import broker as edge
+from ibfeed_worker.publish.admin import CannotCreate, NoMetadata
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, connect
-from ibfeed_worker.publish.channel import Channel
+from ibfeed_worker.publish.channel import Channel, Deliveries
+from ibfeed_worker.publish.diagnosis import diagnose_bootstrap, diagnose_leader
+from ibfeed_worker.publish.line import Line, ReadSecrets, SecretsError, no_secrets
+from ibfeed_worker.publish.metrics import KafkaCollector
 from ibfeed_worker.publish.outbox import Outbox
-from ibfeed_worker.publish.tail import Question, Tail
-from ibfeed_worker.publish.topics import judge
+from ibfeed_worker.publish.progress import Progress
+from ibfeed_worker.publish.survey import Survey, affected, judge, missing, unanswered
+from ibfeed_worker.publish.tail import Tail
+from ibfeed_worker.publish.trouble import REFUSED, Trouble
 
 _log: Final = Log(__name__)
 _POLL_S: Final = 0.025  # while anything is on its way
 _IDLE_S: Final = 1.0
-_VERIFY_PAUSE_S: Final = 1.0
-_REPAIR_S: Final = 5.0
+_SWEEP_S: Final = 0.5
+CHECK_S: Final = 2.0  # with what a look takes, it stays below names.KAFKA_LOOK_S
+_SHORTEST_PAUSE_S: Final = 0.5  # a burst of errors is one reason to look, not many
+_LONGEST_PAUSE_S: Final = 5.0
+_REFUSED_PAUSE_S: Final = 15.0  # where each try is one more wrong password
+_PROBE_S: Final = 60.0  # without an acknowledgement; then one is asked for
+_SPREADING_LOOKS: Final = 4
+_LONGEST_TEXT: Final = 1000  # the CRD's limit is 1024
 
 
 class Publisher:
@@ -37,39 +52,57 @@ class Publisher:
         worker: str,
         feed: str,
         kafka: Kafka,
-        secret: Mapping[str, bytes],
+        read_secrets: ReadSecrets = no_secrets,
+        channels: Callable[[], Iterable[Channel]] = tuple,
         on_progress: Callable[[Channel], None],
         on_status: Callable[[], None],
         may_write: Callable[[], bool],
         connect: Connect = connect,
     ) -> None:
-        """``on_progress`` is told of a channel whose records were acknowledged or refused; ``on_status`` that
-        ``status`` has changed. Both are called on the event loop. ``may_write`` is asked before each tick and each
-        record of a book: while it says no, they wait."""
+        """``read_secrets`` is asked before the first connection, and again when Kafka refuses us; raises SecretsError.
+        ``channels`` are those in use. ``on_progress`` is told of a channel whose records were acknowledged or refused;
+        ``on_status`` that ``status`` has changed, or whether a channel is ``stalled``. They are called on the event
+        loop. ``may_write`` is asked before each tick and each record of a book: while it says no, they wait."""
         self.outbox: Final = Outbox(
             worker=worker,
             feed=feed,
             topics=kafka.topics,
+            room=edge.QUEUE_RECORDS,
             may_write=may_write,
             on_departure=lambda: self._serve_in(_POLL_S),
-            on_trouble=lambda text: self._troubled(text, beyond_repair=False),
+            on_refusal=lambda: self._line.refused(),
         )
-        self.status = KafkaStatus(reachable=False, message=f"connecting to {kafka.bootstrap_servers}")
+        self.status = KafkaStatus(message=f"connecting to {kafka.bootstrap_servers}")
         self._worker: Final = worker
+        self._feed: Final = feed
         self._kafka: Final = kafka
-        self._secret: Final = secret
-        self._connect: Final = connect
-        self._routes: Final = {
+        self._channels: Final = channels
+        self._routes: Final[dict[str, tuple[Topic, Deliveries]]] = {
             SCHEMA_TICK: (kafka.topics.ticklast, self.outbox.counters.ticks),
             SCHEMA_DEPTH: (kafka.topics.l2_data, self.outbox.counters.books),
         }
+        self._line: Final = Line(
+            worker=worker,
+            kafka=kafka,
+            outbox=self.outbox,
+            routes=self._routes,
+            read_secrets=read_secrets,
+            connect=connect,
+            on_disturbance=self._disturb,
+        )
+        self.collector: Final = KafkaCollector(self._line.counters, self.outbox, lambda: len(self._late))
+        self._names: Final = tuple(topic.name for topic in kafka.topics.every)
         self._on_progress: Final = on_progress
         self._on_status: Final = on_status
-        self._broker: Broker | None = None
+        self._survey: Survey | None = None
+        self._progress: Final = Progress[Channel | None]()
+        self._late: Mapping[Channel | None, float] = {}  # None: events
+        self._sweep_at = 0.0
+        self._acknowledged = 0
+        self._acknowledged_at = float("-inf")  # of a record that the present producer brought
+        self._answered = asyncio.Event()
         self._disturbed = asyncio.Event()
-        self._beyond_repair = False
-        self._last_error = ""
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[NoReturn] | None = None
         self._next_poll: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
@@ -92,9 +125,9 @@ class Publisher:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._next_poll.cancel()
-        if self._broker is not None:
-            self._broker.abandon()
-        self._broker = self.outbox.broker = None
+        self._line.stop()
+        if self._line.broker is not None:
+            self._line.broker.abandon()
 
     async def settle(self, limit: float) -> bool:
         """Wait until Kafka has answered for everything; False if it did not within ``limit`` seconds."""
@@ -105,13 +138,13 @@ class Publisher:
             return False
         return True
 
-    def cut_off(self) -> None:
-        """Give up all that Kafka has not answered for, at once. Whether Kafka has it is not known any more, not even
-        to the client, so a new one takes its place."""
-        if self._broker is not None:
-            self.outbox.broker = None
-            self._broker.abandon()
-            self._troubled("the account's Lease was lost", beyond_repair=True)
+    def give_up(self, channels: Collection[Channel], why: str) -> None:
+        """Lose, at once and for good, what Kafka has not answered for of these: somebody else may publish them in a
+        moment."""
+        _log.warning("records are given up", why=why, channels=len(channels), in_flight=self.outbox.in_flight)
+        self._line.give_up(channels)
+        self._disturbed.set()
+        self._serve_in(0.0)
 
     def channel(self, conid: int, symbol: str, *, slot: int, epoch: int, schema: str) -> Channel:
         """A contract's way to the topic of ``schema`` for one epoch."""
@@ -132,16 +165,9 @@ class Publisher:
 
         ``anywhere``: nothing is remembered of them, not even the partition.
         """
-        questions = [Question(channel.key, channel.partition, anywhere) for channel in channels]
-        broker = self._broker
-        if broker is None:
-            return dict.fromkeys(channels, Tail(None, "there is no connection to Kafka"))
-        try:
-            topics = self._kafka.topics
-            found = await asyncio.to_thread(broker.tails, topics.ticklast, topics.l2_data, questions)
-        except BrokerError as error:
-            return dict.fromkeys(channels, Tail(None, str(error)))
-        return {channel: found[channel.key] for channel in channels}
+        return await self._line.tails(channels, anywhere=anywhere)
+
+    # Serving the client library.
 
     def _serve_in(self, seconds: float) -> None:
         if self._next_poll is not None:
@@ -151,79 +177,191 @@ class Publisher:
     def _serve(self) -> None:
         """Serve the client library's callbacks, tell what they brought, use the room that there is now."""
         try:
-            if self._broker is not None:
-                self._broker.poll()
+            if self._line.broker is not None:
+                self._line.broker.poll()
             for channel in self.outbox.after_answers():
                 self._on_progress(channel)
+            self._count_answers()
+            if self._loop.time() >= self._sweep_at:
+                self._sweep()
         finally:
             self._serve_in(_POLL_S if self.outbox.in_flight else _IDLE_S)
 
-    def _tell_trouble(self, text: str, beyond_repair: bool) -> None:
-        """The client library has a problem."""
-        self._troubled(text, beyond_repair=beyond_repair)
+    def _count_answers(self) -> None:
+        counters, outbox = self.outbox.counters, self.outbox
+        count = counters.ticks.acknowledged + counters.books.acknowledged + outbox.events_acknowledged - outbox.learned
+        if count != self._acknowledged:
+            self._acknowledged = count
+            if self._line.is_open:
+                self._acknowledged_at = self._loop.time()
+                self._answered.set()
 
-    def _troubled(self, text: str, *, beyond_repair: bool) -> None:
-        self._last_error = text
-        self._beyond_repair = self._beyond_repair or beyond_repair
-        self._disturbed.set()
+    def _sweep(self) -> None:
+        """Notice whose records wait for too long."""
+        now = self._loop.time()
+        self._sweep_at = now + _SWEEP_S
+        counts: dict[Channel | None, tuple[int, int]] = {
+            channel: (channel.answered, channel.in_flight) for channel in self._channels()
+        }
+        counts[None] = (self.outbox.events_answered, self.outbox.events_in_flight)
+        late = self._progress.look(counts, now)
+        if late.keys() - self._late.keys() or (self._late and not late):
+            self._disturbed.set()
+        self._late = late
+        if late:
+            self._doubt(f"records have not been acknowledged for {KAFKA_ANSWER_S:g} s")
+        self._mark_stalled()
 
-    def _set_status(self, reachable: bool, message: str) -> None:
-        status = KafkaStatus(reachable=reachable, message=message)
+    def _disturb(self) -> None:
+        """Look soon. Called from any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._disturbed.set)
+
+    # Saying how it is.
+
+    def _doubt(self, what: str) -> None:
+        """Say at once that records cannot be published; to find out why not may take as long again."""
+        if self.status.reachable:
+            text = f"{what} by {self._kafka.bootstrap_servers}; looking for the cause"
+            self._report(Trouble(Reason.KAFKA_UNANSWERED, text))
+
+    def _report(self, trouble: Trouble | None) -> None:
+        if trouble is None:
+            remark = self._line.remark
+            status = KafkaStatus(reachable=True, reason=str(Reason.KAFKA_TOO_LARGE) if remark else "", message=remark)
+        else:
+            status = KafkaStatus(reachable=False, reason=str(trouble.reason), message=trouble.text[:_LONGEST_TEXT])
         if status != self.status:
+            if status.reason and status.reason != self.status.reason:
+                self._line.counters.troubles[status.reason] += 1
             self.status = status
-            (_log.info if reachable else _log.warning)("Kafka", reachable=reachable, message=message)
+            tell = _log.info if status.reachable else _log.warning
+            tell("Kafka", reachable=status.reachable, reason=status.reason, message=status.message)
+            self._on_status()
+        self._mark_stalled()
+
+    def _mark_stalled(self) -> None:
+        """Say of each channel whether Kafka takes its records."""
+        known = self._survey is not None and self._line.is_open
+        closed = affected(self._survey, self._line.limits) if known and self._survey is not None else None
+        changed = False
+        for channel in self._channels():
+            shut = closed is None or (channel.topic, channel.partition) in closed
+            # What nothing is known of yet is not stalled: it has published nothing either.
+            stalled = channel in self._late or (shut and self.status.reachable is False)
+            changed = changed or stalled is not channel.stalled
+            channel.stalled = stalled
+        if changed:
             self._on_status()
 
-    async def _supervise(self) -> None:
-        """Check Kafka at the start and after every trouble, until it is as the feed says; then wait for the next."""
-        backoff = Backoff(first=0.5, most=5.0)
+    # Looking how it is.
+
+    async def _supervise(self) -> NoReturn:
+        """For ever: look whether records can be published, say so, mend what can be mended."""
+        pause, refused = Backoff(_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S), Backoff(1.0, _REFUSED_PAUSE_S)
         while True:
             self._disturbed.clear()
-            try:
-                problem = await self._verify()
-            except BrokerError as error:
-                problem = self._last_error or str(error)
-            if problem:
-                self._set_status(False, problem)
-                await asyncio.sleep(backoff.next())
-                continue
-            backoff.reset()
-            self._last_error = ""
-            self.outbox.broker = self._broker  # topics were checked
-            self._set_status(True, "")
-            self.outbox.push()
-            await asyncio.sleep(_VERIFY_PAUSE_S)  # a burst of errors is one reason to look, not many
-            await self._disturbed.wait()
+            trouble = await self._look_safely()
+            self._report(trouble)
+            if trouble is None:
+                pause.reset()
+                refused.reset()
+                await self._rest(CHECK_S)
+            elif trouble.reason in REFUSED:
+                await asyncio.sleep(refused.next())
+            else:
+                await self._rest(pause.next())
 
-    async def _verify(self) -> str:
-        """What is wrong, or empty. Raises BrokerError."""
-        broker = self._broker
-        if broker is not None and self._beyond_repair:
-            await self._give_up(broker)
-            broker = None
-        if broker is None:
-            broker = self._connect(self._kafka, self._secret, self._worker, self._tell_trouble)
-            self._broker = broker
-            self._beyond_repair = False
-        verdict = judge(self._kafka.topics, await asyncio.to_thread(broker.partitions))
-        if verdict.missing and not self._kafka.create_topics:
-            names = ", ".join(topic.name for topic in verdict.missing)
-            return f"Kafka has no topic {names} and kafka.createTopics is false: create it, or allow it"
-        if verdict.missing and not verdict.wrong:
-            await asyncio.to_thread(broker.create, verdict.missing)
-            verdict = judge(self._kafka.topics, await asyncio.to_thread(broker.partitions))
-            if verdict.missing:  # the brokers spread the news among themselves; the next round finds them
-                return "waiting for new topics " + ", ".join(topic.name for topic in verdict.missing)
-        return verdict.wrong
-
-    async def _give_up(self, broker: Broker) -> None:
-        """End a producer that reported a fatal error: its records count as lost, and the channels say so."""
-        _log.error("Kafka's client is beyond repair; starting a new one", error=self._last_error)
-        self.outbox.broker = None
-        broker.abandon()
+    async def _rest(self, seconds: float) -> None:
+        """Until something happens, but not for longer."""
+        await asyncio.sleep(min(seconds, _SHORTEST_PAUSE_S))
         try:
-            async with asyncio.timeout(_REPAIR_S):
-                await self.outbox.landed.wait()
+            async with asyncio.timeout(max(0.0, seconds - _SHORTEST_PAUSE_S)):
+                await self._disturbed.wait()
         except TimeoutError:
-            _log.error("Kafka's client did not give its records back", records=self.outbox.in_flight)
-        self._broker = None
+            return
+
+    async def _look_safely(self) -> Trouble | None:
+        """`_look`, whatever it raises: this task must not end, nor may it stay unsaid what went wrong."""
+        try:
+            trouble = await self._look()
+            if trouble is not None and trouble.reason in REFUSED:
+                await self._line.read_again()
+            return trouble
+        except BrokerError as error:
+            trouble = Trouble(Reason.KAFKA_CONFIG, self._line.who.scrub(str(error)))
+        except SecretsError as error:
+            trouble = Trouble(Reason.KAFKA_SECRET, str(error))
+        except Exception as error:  # noqa: BLE001 - the last place that can say why
+            text = f"{type(error).__name__}: {self._line.who.scrub(str(error))}"
+            _log.error("looking at Kafka failed", error=text)
+            trouble = Trouble(Reason.WORKER_FAILED, f"the worker cannot look at Kafka, and tries again: {text}")
+        self._survey = None
+        return trouble
+
+    async def _look(self) -> Trouble | None:
+        """What keeps records from being acknowledged; None if they are. Raises BrokerError or SecretsError."""
+        line, kafka = self._line, self._kafka
+        broker = await line.ready()
+        try:
+            survey = self._survey = await self._look_at_topics(broker)
+        except NoMetadata:
+            self._survey = None
+            self._doubt("no answer is given")
+            return await diagnose_bootstrap(kafka, line.who, line.heard)
+        except CannotCreate as error:
+            self._survey = None
+            advice = "allow us Create, or create it and set kafka.createTopics to false"
+            return Trouble(Reason.KAFKA_RIGHTS if error.denied else Reason.KAFKA_TOPIC, f"{error}; {advice}")
+        if not survey.silent:  # else who is silent may be whom this is asked of
+            await line.ask(broker)
+        trouble = judge(kafka, survey, line.limits, line.denied)
+        if trouble is not None and trouble.reason in (Reason.KAFKA_TOPIC, Reason.KAFKA_RIGHTS):
+            return trouble
+        await line.open(survey)
+        if survey.silent:
+            self._doubt("not every question is answered")
+            return await diagnose_leader(survey, kafka, line.who, line.heard)
+        return trouble or await self._why_late(survey) or await self._prove(survey)
+
+    async def _look_at_topics(self, broker: Broker) -> Survey:
+        """Raises NoMetadata or CannotCreate."""
+        survey = await asyncio.to_thread(broker.survey, self._names)
+        lacking = missing(self._kafka, survey)
+        if lacking and self._kafka.create_topics:
+            await asyncio.to_thread(broker.create, lacking)
+            for _ in range(_SPREADING_LOOKS):  # the brokers spread the news among themselves
+                survey = await asyncio.to_thread(broker.survey, self._names)
+                if not missing(self._kafka, survey):
+                    break
+                await asyncio.sleep(_SHORTEST_PAUSE_S)
+        return survey
+
+    async def _why_late(self, survey: Survey) -> Trouble | None:
+        """Why records wait although nothing is wrong with their brokers; None if none do."""
+        late, broker = dict(self._late), self._line.broker
+        if not late or broker is None:
+            return None
+        channel = max(late, key=lambda channel: late[channel])
+        topic = channel.topic if channel is not None else self._kafka.topics.feed_events.name
+        await self._line.ask_limits(broker)
+        return unanswered(topic, survey, self._line.limits, KAFKA_ANSWER_S)
+
+    async def _prove(self, survey: Survey) -> Trouble | None:
+        """See to it that something was acknowledged lately: by a probe, if there was nothing else to publish."""
+        line, begun = self._line, self._loop.time()
+        if self._acknowledged_at >= max(line.opened_at, begun - _PROBE_S):
+            return None
+        if not self.outbox.events_in_flight:
+            line.counters.probes += 1
+            self.outbox.event(
+                FeedEvent(kind="alive", feed=self._feed, worker=self._worker, at_ms=time.time_ns() // 1_000_000)
+            )
+        try:
+            async with asyncio.timeout(KAFKA_ANSWER_S):
+                while self._acknowledged_at < begun:
+                    self._answered.clear()
+                    await self._answered.wait()
+        except TimeoutError:
+            return unanswered(self._kafka.topics.feed_events.name, survey, line.limits, KAFKA_ANSWER_S)
+        return None

@@ -41,13 +41,14 @@ class Question(NamedTuple):
 class Tail(NamedTuple):
     """What Kafka has of a contract.
 
-    ``mark``: its latest tick. Without one and without a ``doubt`` the contract was never published. ``doubt``: why that
-    is not known. ``epoch``: the contract's next epoch must be above it.
+    ``mark``: its latest tick, of epoch ``mark_epoch``. Without one and without a ``doubt`` the contract was never
+    published. ``doubt``: why that is not known. ``epoch``: the contract's next epoch must be above it.
     """
 
     mark: Mark | None
     doubt: str = ""
     epoch: int = 0
+    mark_epoch: int = 0
 
 
 class Place(NamedTuple):
@@ -147,26 +148,26 @@ class Search:
         wanted = [place for place, keys in self._wanted.items() if key in keys]
         ticks = [place for place in wanted if place.topic == self._ticks]
         doubt = next((self._refused.get(place) or _LATE for place in ticks if place in self._open), "")
-        marks: list[Mark] = []
+        marks: list[tuple[Mark, int]] = []
         for place in ticks:
             written = self._latest.get((place, key))
             mark = _mark(written) if written is not None else None
-            if mark is not None:
-                marks.append(mark)
+            if written is not None and mark is not None:
+                marks.append((mark, written.epoch))
             elif written is not None and not doubt:
                 doubt = "the contract's latest record can't be read"
-        mark = max(marks, key=lambda mark: (mark.event_time, mark.seq), default=None)
+        latest, epoch = max(marks, key=lambda found: (found[0].event_time, found[0].seq), default=(None, 0))
         if not marks and not doubt and any(self._is_cut(place) for place in ticks):
             doubt = "the partition's latest records hold none of the contract"
         if doubt and not question.anywhere:
-            mark = None
-        return Tail(mark, doubt, self._used_up(key, wanted))
+            latest, epoch = None, 0
+        return Tail(latest, doubt, self._used_up(key, wanted), epoch)
 
     def _used_up(self, key: bytes, wanted: Iterable[Place]) -> int:
         """The highest epoch that the contract's records are of, or are numbered in.
 
-        Of one that ticks so seldom that busier ones have filled the window: an epoch below the highest in there. Who
-        gave that one gave the contract's, too, and the later one is the higher one.
+        Of one that ticks so seldom that busier ones have filled the window: an epoch below the highest in there. The
+        operator that gave that one gave the contract's, too, and the later one is the higher one.
         """
         used_up = 0
         for place in wanted:

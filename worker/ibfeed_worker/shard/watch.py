@@ -45,15 +45,23 @@ class ShardWatcher:
     The API server being away changes nothing: the worker goes on with the last spec that it knows.
     """
 
-    def __init__(self, source: ShardSource, name: str, on_change: Callable[[Shard | None], None]) -> None:
+    def __init__(
+        self,
+        source: ShardSource,
+        name: str,
+        on_change: Callable[[Shard | None], None],
+        on_failure: Callable[[Exception], None] = lambda _: None,
+    ) -> None:
+        """``on_failure`` is called from the thread, if that ends of an error that it does not know."""
         self._source = source
         self._name = name
         self._on_change = on_change
+        self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
         self._told: tuple[Shard | None] | None = None
         # A daemon, for it may sit in a read of up to WATCH_SILENCE seconds when the process ends.
-        self._thread = threading.Thread(target=self._follow, name="shard", daemon=True)
+        self._thread = threading.Thread(target=self._follow_safely, name="shard", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -64,6 +72,12 @@ class ShardWatcher:
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
+
+    def _follow_safely(self) -> None:
+        try:
+            self._follow()
+        except Exception as error:  # noqa: BLE001 - the thread's last place that can say why
+            self._on_failure(error)
 
     def _follow(self) -> None:
         pause = Backoff(0.2, 5.0)

@@ -114,6 +114,20 @@ class Contract:
         return max((time for time in (self.channel.sent, self._own) if time is not None), default=None)
 
     @property
+    def channels(self) -> list[Channel]:
+        """All that may have records of it on their way."""
+        own = [self.channel, self.depth.channel]
+        return own if self.former is None else [*own, self.former]
+
+    def is_stuck(self, *, unreachable: bool) -> bool:
+        """Whether it is to be released, and Kafka does not answer: for its records, or (``unreachable``) at all."""
+        if not self.retiring or self.released:
+            return False
+        return (self.taking_over and unreachable) or any(
+            channel.stalled and not channel.idle for channel in self.channels
+        )
+
+    @property
     def state(self) -> ContractState:
         if self.released:
             return ContractState.RELEASED
@@ -125,7 +139,7 @@ class Contract:
             return ContractState.SUBSCRIBING
         if self.entry.state is EntryState.STANDBY:
             return ContractState.WARM if self.overlaps else ContractState.SUBSCRIBING
-        if self.unsure or (self.channel.used and self.channel.acknowledged is None):
+        if self.unsure or self.channel.stalled or (self.channel.used and self.channel.acknowledged is None):
             return ContractState.SUBSCRIBING
         return ContractState.PUBLISHING
 
@@ -229,6 +243,8 @@ class Contract:
             return f"IB has sent nothing of it since it was subscribed at {_clock(self.subscribed_s)}"
         if self.confirmed and self.taking_over:
             return "Kafka is asked how far it was published"
+        if self.confirmed and self.channel.stalled:
+            return "Kafka does not acknowledge its records"
         if self.confirmed and self.channel.used:
             return "Kafka has not acknowledged a record of it yet"
         return ""

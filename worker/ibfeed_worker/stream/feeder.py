@@ -17,7 +17,7 @@ from ibfeed_api.shard import Entry, KafkaStatus, Report
 from ibfeed_worker.book import CROSSED, Book, conid_of, rows_of
 from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.log import Log
-from ibfeed_worker.publish import Broker, Channel, Connect, Publisher, Tail, connect
+from ibfeed_worker.publish import Broker, Channel, Connect, Publisher, ReadSecrets, Tail, connect, no_secrets
 from ibfeed_worker.publish import Counters as Published
 from ibfeed_worker.stream import metrics
 from ibfeed_worker.stream.connection import Connection, Link, StreamEnd, Timing
@@ -50,7 +50,6 @@ class Feeder:
         worker: str,
         feed: str,
         kafka: Kafka,
-        kafka_secret: Mapping[str, bytes] | None,
         lines: int,
         on_change: Callable[[], None],
         may_write: Callable[[], bool],
@@ -58,12 +57,14 @@ class Feeder:
         on_session: Callable[[SessionFacts], None] | None = None,
         hours: Callable[[Entry], Hours] | None = None,
         timing: Timing | None = None,
+        read_secrets: ReadSecrets = no_secrets,
         connect: Connect = connect,
     ) -> None:
         """``on_change``: reports or Kafka's status are other ones. ``on_session``: IB said something of the session, or
         the feed is no longer ``mute``.
         ``may_write``: whether the account is ours at this moment. ``left_behind``: conid to the epoch under which an
         earlier process published: that is over. ``hours``: when a contract trades; without them silence is not judged.
+        ``read_secrets``: who we are at Kafka.
 
         They are called on the event loop, from the reader: they must return at once.
         """
@@ -78,7 +79,8 @@ class Feeder:
             worker=worker,
             feed=feed,
             kafka=kafka,
-            secret=kafka_secret or {},
+            read_secrets=read_secrets,
+            channels=self._channels,
             on_progress=self._on_progress,
             on_status=self._on_kafka,
             may_write=may_write,
@@ -110,6 +112,7 @@ class Feeder:
         self._books_crossed = 0
         self._ladders_dead = 0
         self.collector: Final = metrics.StreamCollector(self._reading)
+        self.kafka_collector: Final = self._publisher.collector
 
     # What the worker's shell calls.
 
@@ -134,6 +137,7 @@ class Feeder:
         for entry in entries:
             self._obey(entry)
         self._settle_books()
+        self._let_go_of_stalled()
         for contract in self._contracts.values():
             self._release_if_idle(contract)
         self._obeyed = True
@@ -186,7 +190,7 @@ class Feeder:
         """The account is lost: somebody else may publish our contracts in a moment. What Kafka has not answered for is
         given up, without a word to it; each contract is released, with no mark, and goes on only with a higher epoch.
         """
-        self._publisher.cut_off()
+        self._publisher.give_up(self._channels(), "the account's Lease was lost")
         for contract in self._contracts.values():
             if contract.entry.state is not EntryState.STANDBY:
                 self._abandon(contract)
@@ -385,7 +389,27 @@ class Feeder:
 
     def _on_kafka(self) -> None:
         self._look()
+        self._let_go_of_stalled()
+        self._tell_states()
         self._on_change()
+
+    def _channels(self) -> list[Channel]:
+        """All that may have records on their way."""
+        return [channel for contract in self._contracts.values() for channel in contract.channels]
+
+    def _let_go_of_stalled(self) -> None:
+        """Another worker is to go on with these, and Kafka takes nothing of ours: what it has not acknowledged is given
+        up rather than waited for, and how far it came is for the heir to find out."""
+        unreachable = self._publisher.status.reachable is False
+        stuck = [contract for contract in self._contracts.values() if contract.is_stuck(unreachable=unreachable)]
+        for contract in stuck:
+            self._abandon(contract)
+            contract.cut_off()
+        if any(not channel.idle for contract in stuck for channel in contract.channels):
+            channels = [channel for contract in stuck for channel in contract.channels]
+            self._publisher.give_up(channels, "others are to publish what Kafka does not acknowledge")
+        for contract in stuck:
+            self._release_if_idle(contract)
 
     # Assignment.
 
@@ -485,8 +509,14 @@ class Feeder:
 
     async def _find(self, contracts: Sequence[Contract], *, anywhere: bool) -> None:
         """``anywhere``: nobody remembers anything of them."""
-        tails = await self._publisher.tails([contract.channel for contract in contracts], anywhere=anywhere)
-        self._search = None
+        channels = [contract.channel for contract in contracts]
+        try:
+            tails = await self._publisher.tails(channels, anywhere=anywhere)
+        except Exception as error:  # noqa: BLE001 - whatever it is, these contracts must not wait for ever
+            _log.error("Kafka's tail could not be searched", error=f"{type(error).__name__}: {error}")
+            tails = dict.fromkeys(channels, Tail(None, f"the search failed: {type(error).__name__}"))
+        finally:
+            self._search = None
         for contract in contracts:
             if contract.taking_over and self._contracts.get(contract.entry.conid) is contract:
                 self._found(contract, tails[contract.channel])
@@ -636,7 +666,7 @@ class Feeder:
             hours_unknown=self._watch.unknown(self._contracts.values(), time.time()),
             lines=self.lines_used,
             backlog=self._outbox.backlog,
-            reachable=self._publisher.status.reachable,
+            reachable=self._publisher.status.reachable is True,
             last_tick=self.last_tick,
         )
 

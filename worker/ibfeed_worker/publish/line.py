@@ -1,0 +1,245 @@
+"""The line to Kafka: one producer after the other, so that nothing is lost or doubled between two of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Final
+
+from ibfeed_api.feed import Kafka, Topic
+from ibfeed_worker.log import Log
+from ibfeed_worker.publish.broker import Broker, BrokerError, Connect
+from ibfeed_worker.publish.channel import Channel, Deliveries
+from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials
+from ibfeed_worker.publish.metrics import LineCounters
+from ibfeed_worker.publish.outbox import Outbox
+from ibfeed_worker.publish.refusals import Refusal, after_refusals
+from ibfeed_worker.publish.survey import Limits, Survey, affected, batch_size
+from ibfeed_worker.publish.tail import Question, Tail
+from ibfeed_worker.publish.trouble import Heard
+
+_log: Final = Log(__name__)
+_REPAIR_S: Final = 5.0
+_HEARD_S: Final = 20.0
+_REMARK_S: Final = 600.0
+_FRAME: Final = 100  # bytes that a record has on Kafka at least, beside its value
+_SEARCHES: Final = 3  # for what is on Kafka, before that counts as unknown
+
+ReadSecrets = Callable[[], Awaitable[KafkaCredentials]]
+
+
+class SecretsError(Exception):
+    """The Secrets of ``spec.kafka`` cannot be used; the text says which, why, and what to do."""
+
+
+async def no_secrets() -> KafkaCredentials:
+    """For a Kafka that asks for nothing."""
+    return NOBODY
+
+
+class Line:
+    """``broker`` is the present producer, if there is one; ``is_open`` once the outbox has it. ``broken``: another one
+    is to take its place."""
+
+    def __init__(
+        self,
+        *,
+        worker: str,
+        kafka: Kafka,
+        outbox: Outbox,
+        routes: Mapping[str, tuple[Topic, Deliveries]],
+        read_secrets: ReadSecrets,
+        connect: Connect,
+        on_disturbance: Callable[[], None],
+    ) -> None:
+        """``routes``: by schema the topic, and what is counted of it. ``read_secrets`` raises SecretsError.
+        ``on_disturbance``: something happened that should be looked at; called from any thread."""
+        self.counters: Final = LineCounters()
+        self.broker: Broker | None = None
+        self.is_open = False
+        self.opened_at = float("-inf")  # by the loop's clock
+        self.broken = False
+        self.limits: Mapping[str, Limits] = {}
+        self.denied: frozenset[str] = frozenset()
+        self._asked = False  # what the topics take, and that we may write to them
+        self._worker: Final = worker
+        self._kafka: Final = kafka
+        self._outbox: Final = outbox
+        self._routes: Final = routes
+        self._names: Final = tuple(topic.name for topic in kafka.topics.every)
+        self._read_secrets: Final = read_secrets
+        self._connect: Final = connect
+        self._on_disturbance: Final = on_disturbance
+        self._who: KafkaCredentials | None = None
+        self._batch_size = kafka.batch_size
+        self._heard: Final = deque[tuple[float, Heard]](maxlen=20)
+        self._searches = 0
+        self._remark = ""
+        self._remark_until = 0.0
+
+    @property
+    def who(self) -> KafkaCredentials:
+        """Who we are at Kafka."""
+        return self._who or NOBODY
+
+    @property
+    def heard(self) -> list[Heard]:
+        """What the client library has complained about lately, the latest first."""
+        since = time.monotonic() - _HEARD_S
+        return [heard for at, heard in reversed(self._heard) if at >= since]
+
+    @property
+    def remark(self) -> str:
+        """What a person should know although records are acknowledged."""
+        return self._remark if time.monotonic() < self._remark_until else ""
+
+    async def ready(self) -> Broker:
+        """The producer; a new one in place of one that is broken. What that has not brought to Kafka is kept.
+
+        Raises BrokerError or SecretsError.
+        """
+        if self.broker is None or self.broken:
+            return await self._renew()
+        return self.broker
+
+    async def open(self, survey: Survey) -> None:
+        """Let the outbox use the producer, and find out what Kafka has of what an earlier one gave back.
+
+        What a broker leads that does not answer waits until it does. Raises what ``ready`` raises.
+        """
+        broker = await self.ready()
+        if not self.is_open and not self.broken:
+            self._outbox.resume(broker)
+            self.is_open, self.opened_at = True, asyncio.get_running_loop().time()
+        closed = affected(survey, self.limits)
+        asked = [channel for channel in self._outbox.doubtful if (channel.topic, channel.partition) not in closed]
+        if not asked:
+            self._searches = 0
+            return
+        self._searches += 1
+        found = await self.tails(asked, anywhere=False)
+        reached = {channel: _reached(channel, tail) for channel, tail in found.items()}
+        if self._searches < _SEARCHES:
+            reached = {channel: mark for channel, mark in reached.items() if mark is not None}
+        self._outbox.learn(reached)
+
+    async def ask(self, broker: Broker) -> None:
+        """Once for each producer: what the topics take, and whether we may write to them, as far as Kafka tells.
+
+        A producer that makes larger batches than a topic takes is replaced. Raises what ``ready`` raises.
+        """
+        if self._asked:
+            return
+        self.limits = await asyncio.to_thread(broker.limits, self._names)
+        self.denied = await asyncio.to_thread(broker.denied, self._names)
+        for topic, deliveries in self._routes.values():
+            if (known := self.limits.get(topic.name)) is not None:
+                deliveries.largest = known.largest_batch - _FRAME
+        if (smaller := batch_size(self._kafka, self.limits)) < self._batch_size:
+            self._batch_size = smaller
+            await self._renew()
+        self._asked = not self.denied
+
+    async def ask_limits(self, broker: Broker) -> None:
+        """What the topics ask for may have been changed."""
+        self.limits = await asyncio.to_thread(broker.limits, self._names)
+
+    async def read_again(self) -> None:
+        """Kafka refuses us: perhaps the Secrets hold something else by now. Raises SecretsError."""
+        found = await self._read_secrets()
+        if found != self._who:
+            _log.info("the Secrets for Kafka have changed: connecting again with what they hold now")
+            self._who = found
+            self.broken = True
+
+    async def tails(self, channels: Sequence[Channel], *, anywhere: bool) -> dict[Channel, Tail]:
+        """How far Kafka has the ticks of these; never raises for Kafka's sake, the doubt says why not.
+
+        ``anywhere``: nothing is remembered of them, not even the partition.
+        """
+        questions = [Question(channel.key, channel.partition, anywhere) for channel in channels]
+        broker, topics = self.broker, self._kafka.topics
+        if broker is None:
+            return dict.fromkeys(channels, Tail(None, "there is no connection to Kafka"))
+        try:
+            found = await asyncio.to_thread(broker.tails, topics.ticklast, topics.l2_data, questions)
+        except BrokerError as error:
+            return dict.fromkeys(channels, Tail(None, str(error)))
+        return {channel: found[channel.key] for channel in channels}
+
+    def give_up(self, channels: Collection[Channel]) -> None:
+        """Lose, at once and for good, what Kafka has not answered for of these. Whether Kafka has it not even the
+        client knows any more, so another one takes its place; what is on its way of other channels goes on with that.
+        """
+        self._outbox.give_up(channels)
+        if self.broker is not None:
+            self.counters.given_up += 1
+            self.stop()
+            self.broker.abandon()
+            self.broken = True
+
+    def refused(self) -> None:
+        """Something came back from the client library: only another producer sends it again in order."""
+        self.stop()
+        self.broken = True
+        self._on_disturbance()
+
+    def stop(self) -> None:
+        """The outbox keeps what comes from now on."""
+        self._outbox.stop()
+        self._asked = self.is_open = False
+
+    async def _renew(self) -> Broker:
+        self.stop()
+        if self.broker is not None:
+            await self._end(self.broker)
+        alone, self._batch_size = after_refusals(self._outbox.refusals, self._batch_size)
+        for refusal in alone:
+            self._drop(refusal)
+        self._outbox.refusals = []
+        if self._who is None:
+            self._who = await self._read_secrets()
+        self.broken = False
+        broker = self.broker = self._connect(self._kafka, self._who, self._worker, self._hear, self._batch_size)
+        self.counters.producers += 1
+        return broker
+
+    async def _end(self, broker: Broker) -> None:
+        broker.abandon()
+        try:
+            async with asyncio.timeout(_REPAIR_S):
+                await self._outbox.landed.wait()
+        except TimeoutError:
+            _log.error("Kafka's client did not give its records back", records=self._outbox.in_flight)
+        self.broker = None
+        last = [broker]
+        del broker
+        await asyncio.to_thread(last.clear)  # its threads are waited for
+
+    def _drop(self, refusal: Refusal) -> None:
+        """A record that is too large for its topic, whatever batch it is in."""
+        of = refusal.channel.symbol if refusal.channel is not None else "an event"
+        self._remark = (
+            f"a record of {refusal.size} bytes ({of}) is more than topic {refusal.topic} takes, and was left out:"
+            " raise its max.message.bytes"
+        )
+        self._remark_until = time.monotonic() + _REMARK_S
+        _log.error("a record is too large", symbol=of, topic=refusal.topic, size=refusal.size)
+        self._outbox.refuse(refusal)
+
+    def _hear(self, heard: Heard, beyond_repair: bool) -> None:
+        """The client library has a problem. Called on the event loop, and from the threads of what blocks."""
+        self._heard.append((time.monotonic(), heard))
+        self.broken = self.broken or beyond_repair
+        self._on_disturbance()
+
+
+def _reached(channel: Channel, tail: Tail) -> int | None:
+    """The ``seq`` up to which Kafka has a channel; None if that is not known."""
+    if tail.doubt:
+        return None
+    if tail.mark is None:
+        return 0
+    return tail.mark.seq if tail.mark_epoch <= channel.epoch else None

@@ -1,0 +1,58 @@
+"""Read the Secrets that ``spec.kafka`` names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+from ibfeed_api.feed import Kafka
+from ibfeed_worker.kube.client import ApiError, Forbidden, NotFound
+from ibfeed_worker.kube.thread import in_thread
+from ibfeed_worker.publish.credentials import BadSecret, KafkaCredentials, read_credentials
+from ibfeed_worker.publish.line import SecretsError
+
+_LIMIT_S: Final = 5.0
+
+
+class KafkaSecrets:
+    """``read_secret`` returns what a Secret of the feed's namespace holds; it blocks, and raises ApiError."""
+
+    def __init__(self, kafka: Kafka, read_secret: Callable[[str], Mapping[str, bytes]]) -> None:
+        self._kafka: Final = kafka
+        self._read_secret: Final = read_secret
+
+    async def read(self) -> KafkaCredentials:
+        """What they hold now. Raises SecretsError."""
+        own, authority = self._kafka.secret_ref, self._kafka.ca_secret_ref
+        try:
+            return read_credentials(
+                self._kafka,
+                None if own is None else await self._held(own.name, "kafka.secretRef"),
+                None if authority is None else await self._held(authority.name, "kafka.caSecretRef"),
+            )
+        except BadSecret as error:
+            raise SecretsError(str(error)) from None
+
+    async def _held(self, name: str, role: str) -> Mapping[str, bytes]:
+        try:
+            return await in_thread(partial(self._read_secret, name), limit=_LIMIT_S, name="kafka secret")
+        except NotFound:
+            raise SecretsError(f"Secret {name} of {role} does not exist: create it") from None
+        except Forbidden:
+            raise SecretsError(
+                f"the worker may not read Secret {name} of {role}: its Role must name it (the operator writes that"
+                " Role: look for an admission rule that changes Roles)"
+            ) from None
+        except (ApiError, TimeoutError):
+            raise SecretsError(f"the Kubernetes API gave no answer about Secret {name} of {role}") from None
+
+
+def trusted_pem(extra: Path | None) -> str:
+    """The public CAs and the private one, for a token endpoint; empty if there is no private one. Blocking."""
+    if extra is None:
+        return ""
+    return Path(DEFAULT_CA_BUNDLE_PATH).read_text() + "\n" + extra.read_text()

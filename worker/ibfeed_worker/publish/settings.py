@@ -1,0 +1,88 @@
+"""librdkafka's configuration of the feed's Kafka: the producer's, and that of all who speak to the brokers. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from ibfeed_api.feed import DENIED_CONFIG, Kafka
+from ibfeed_api.names import Compression
+from ibfeed_worker.publish.credentials import OAUTHBEARER, KafkaCredentials
+
+Settings = dict[str, Any]
+_DENIED: Final = re.compile(DENIED_CONFIG)
+
+
+class ConfigRefused(Exception):
+    """``kafka.config`` asks for what it may not; the text says for what."""
+
+
+def client_settings(kafka: Kafka, credentials: KafkaCredentials, client: str, trusted: str = "") -> Settings:
+    """What producer, consumer and administrator have in common.
+
+    ``trusted`` is in PEM whom the token endpoint's certificate may be signed by; empty: the public CAs.
+    Raises ConfigRefused.
+    """
+    denied = sorted(name for name in kafka.config if _DENIED.match(name))
+    if denied:
+        raise ConfigRefused(f"kafka.config may not set {', '.join(denied)}: take it out")
+    found: Settings = {
+        "socket.keepalive.enable": True,
+        "reconnect.backoff.ms": 250,
+        "reconnect.backoff.max.ms": 3000,
+        **kafka.config,
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "client.id": client,
+        "security.protocol": kafka.security_protocol,
+        "log_level": 2,  # what goes wrong is told through the error callback; here it would be a line for every try
+        "log.connection.close": False,
+        "allow.auto.create.topics": False,
+    }
+    if kafka.security_protocol.startswith("SASL"):
+        found |= _sasl(kafka, credentials, trusted)
+    if credentials.authority:
+        found["ssl.ca.pem"] = credentials.authority
+    if credentials.certificate:
+        found["ssl.certificate.pem"] = credentials.certificate
+        found["ssl.key.pem"] = credentials.key
+    return found
+
+
+def producer_settings(kafka: Kafka, client: Settings, batch_size: int) -> Settings:
+    """``batch_size`` in bytes: the spec's, or less if a topic takes less."""
+    return {
+        **client,
+        "enable.idempotence": True,
+        "acks": "all",
+        # With more a partition that is just coming up can refuse the first record and take the second, and
+        # then acknowledges the first as one that it has (decision 23).
+        "max.in.flight.requests.per.connection": 1,
+        # What was refused is sent again by a new producer: nothing behind it may overtake it (decision 32).
+        "enable.gapless.guarantee": True,
+        "linger.ms": kafka.linger_ms,
+        "batch.size": batch_size,
+        "compression.codec": str(kafka.compression or Compression.NONE),
+        # A record waits as long as it takes; the bounded queue decides what an outage costs.
+        "message.timeout.ms": 0,
+    }
+
+
+def _sasl(kafka: Kafka, credentials: KafkaCredentials, trusted: str) -> Settings:
+    if kafka.sasl_mechanism != OAUTHBEARER or kafka.oauth is None:
+        return {
+            "sasl.mechanism": kafka.sasl_mechanism or "PLAIN",
+            "sasl.username": credentials.username,
+            "sasl.password": credentials.password,
+        }
+    found: Settings = {
+        "sasl.mechanism": OAUTHBEARER,
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.token.endpoint.url": kafka.oauth.token_endpoint,
+        "sasl.oauthbearer.client.id": credentials.client_id,
+        "sasl.oauthbearer.client.secret": credentials.client_secret,
+    }
+    if kafka.oauth.scope is not None:
+        found["sasl.oauthbearer.scope"] = kafka.oauth.scope
+    if trusted:
+        found["https.ca.pem"] = trusted
+    return found
