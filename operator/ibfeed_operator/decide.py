@@ -11,6 +11,7 @@ from ibfeed_operator.facts import (
     Contract,
     Feed,
     Health,
+    KafkaAccess,
     PinTrouble,
     Placement,
     Shard,
@@ -55,15 +56,16 @@ def decide(
 ) -> Decision:
     """Give each contract of ``universe`` a worker, or a reason why it has none.
 
-    Only streaming workers are given contracts. One that repairs its session keeps exactly what it has; so does one that
-    was lost too often of late, while the others have lines enough. While nobody streams, or the feed is suspended,
-    everyone keeps what he has: there is nobody to move it to. ``gathering``: the feed's first workers are about to
-    stream, and nothing is given to anybody yet. ``accountless``: workers for which there is no account.
+    Only streaming workers are given contracts, and only if Kafka acknowledges their records. One that repairs its
+    session keeps exactly what it has; so does one that was lost too often of late, while the others have lines enough,
+    and one whose records no worker could publish. While no worker streams, or none can publish, or the feed is
+    suspended, each keeps what it has: there is nowhere to move it to. ``gathering``: the feed's first workers are about
+    to stream, and nothing is given to anybody yet. ``accountless``: workers for which there is no account.
     ``epoch_floor``: no new epoch is below it (``records.epoch_at``).
 
-    A drained worker is given nothing, and keeps what nobody else has a line for. A pin holds while its worker streams
-    and is not drained. Who is relieved to log in anew is drained for that long, and then has its contracts back,
-    however loads are evened.
+    A drained worker is given nothing, and keeps what nobody else has a line for; so does one that alone cannot publish.
+    A pin holds while its worker streams and is not drained. Who is relieved to log in anew is drained for that long,
+    and then has its contracts back, however loads are evened.
 
     ``refused``: conid to the workers whose accounts IB refuses it: it goes to another one with a line to spare, and
     stays there. ``full``: workers that are given no more than they have, while the others have lines enough.
@@ -71,20 +73,23 @@ def decide(
     placement, refused = placement or Placement(), refused or {}
     holdings = tuple(holdings)
     relieved = {holding.worker for holding in holdings if verdicts[holding.worker].relieved}
-    drained = placement.drained | relieved
     accounts = feed.spec.accounts
     wanted = {holding.worker for holding in holdings if holding.worker < feed.spec.workers}
     streaming = {worker for worker in wanted if verdicts[worker].health.streaming or worker in relieved}
     if feed.spec.suspend or gathering:
         streaming = set()
     contracts = {contract.conid: contract for contract in universe.contracts}
-    settling = {worker for worker in streaming - drained if verdicts[worker].health.settling}
-    if len(streaming - drained - settling) * accounts.lines_per_account < len(contracts):
+    cut_off = {worker for worker in streaming if verdicts[worker].health.kafka is KafkaAccess.CUT_OFF}
+    unproven = {worker for worker in streaming if verdicts[worker].health.kafka is KafkaAccess.UNPROVEN}
+    drained = placement.drained | relieved | cut_off
+    able = streaming - unproven
+    settling = {worker for worker in able - drained if verdicts[worker].health.settling}
+    if len(able - drained - settling) * accounts.lines_per_account < len(contracts):
         settling = set()
-    trusted = streaming - settling
+    trusted = able - settling
     previous = headed(holdings, among=wanted, ready=trusted)
     returning = {worker for worker in wanted if verdicts[worker].health.state is Health.RETURNING}
-    fixed = returning | settling if streaming else wanted
+    fixed = returning | settling | unproven if able else wanted
 
     kept = {conid: worker for conid, worker in previous.items() if worker in fixed and conid in contracts}
     free = [contract for conid, contract in contracts.items() if conid not in kept]
@@ -114,9 +119,11 @@ def decide(
         ),
         unassigned={
             **dict.fromkeys(result.without_ladder, UnassignedReason.DEPTH_CAPACITY),
-            **_why(result.unplaced, feed, owners, streaming, accountless, drained),
+            **_why(
+                result.unplaced, feed, owners, streaming, accountless, placement.drained | relieved, cut_off | unproven
+            ),
         },
-        unmet=_unmet(placement, result, kept, streaming - relieved, settling, refused),
+        unmet=_unmet(placement, result, kept, streaming - relieved, settling, cut_off | unproven, refused),
         stranded=frozenset(conid for conid, worker in result.owners.items() if worker in placement.drained),
         homes=_homes(holdings, owners, relieved=relieved, ready=ready, drained=placement.drained, known=contracts),
         evened=even and ready >= {*range(feed.spec.workers)} - placement.drained and bool(ready),
@@ -202,8 +209,12 @@ def _why(
     streaming: Collection[int],
     accountless: Collection[int],
     drained: Collection[int],
+    mute: Collection[int],
 ) -> dict[int, UnassignedReason]:
-    """Why contracts (nearest first) have no worker: each free line that cannot be used explains one of them."""
+    """Why contracts (nearest first) have no worker: each free line that cannot be used explains one of them.
+
+    ``mute``: workers that stream and cannot publish, as far as is known.
+    """
     if not streaming:
         return dict.fromkeys(unplaced, UnassignedReason.NO_WORKERS)
     load = Counter(owners.values())
@@ -214,6 +225,8 @@ def _why(
             reasons += [UnassignedReason.NO_ACCOUNT] * free
         elif worker not in streaming:
             reasons += [UnassignedReason.WORKER_MISSING] * free
+        elif worker in mute:
+            reasons += [UnassignedReason.KAFKA] * free
         elif worker in drained:
             reasons += [UnassignedReason.DRAINED] * free
     reasons.sort(key=list(UnassignedReason).index)
@@ -254,6 +267,7 @@ def _unmet(
     kept: Mapping[int, int],
     streaming: Collection[int],
     settling: Collection[int],
+    mute: Collection[int],
     refused: Mapping[int, frozenset[int]],
 ) -> dict[int, PinTrouble]:
     """The pins that do not hold. Of a contract that waits for its own worker's return nothing is said yet."""
@@ -267,6 +281,8 @@ def _unmet(
             troubles[conid] = PinTrouble.SETTLING
         elif worker not in streaming:
             troubles[conid] = PinTrouble.NOT_STREAMING
+        elif worker in mute:
+            troubles[conid] = PinTrouble.CANNOT_PUBLISH
         elif worker in refused.get(conid, ()):
             troubles[conid] = PinTrouble.REFUSED
         elif result.owners.get(conid) != worker:

@@ -31,7 +31,7 @@ def of_shard(shard: Shard) -> object:
     status = shard.status or ShardStatus()
     reports = [(report.conid, report.epoch, report.state, report.kafka_epoch) for report in status.contracts]
     told = (status.started_at, status.session, status.reason, status.message, status.account, status.market_data_live)
-    kafka = (status.kafka is not None and status.kafka.reachable, status.reference)
+    kafka = (status.kafka, status.reference)
     return (shard.uid, shard.deleting, shard.drain, shard.spec, told, kafka, reports)
 
 

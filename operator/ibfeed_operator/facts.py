@@ -171,16 +171,30 @@ class Health(StrEnum):
     LOST = "lost"  # cannot be publishing any more; its contracts are free
 
 
+class KafkaAccess(StrEnum):
+    """Whether a worker that has a session can publish what it is given."""
+
+    PROVEN = "proven"
+    UNPROVEN = "unproven"  # it has not shown that it can, or no worker can: it is given nothing, and keeps what it has
+    CUT_OFF = "cut off"  # it cannot, and others can: what it has goes to them
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerHealth:
     state: Health
     reason: str = ""  # one sentence for a person, when not streaming
+    kafka: KafkaAccess = KafkaAccess.PROVEN
     settling: str = ""  # what it was, so that it is not given contracts yet although it streams
     renewing: bool = False  # its scheduled login is under way, or what is its own is on the way back from it
 
     @property
     def streaming(self) -> bool:
         return self.state is Health.STREAMING
+
+    @property
+    def proven(self) -> bool:
+        """Whether Kafka acknowledges what it publishes, or it has no session anyway."""
+        return self.kafka is KafkaAccess.PROVEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +231,7 @@ class PinTrouble(StrEnum):
     DRAINED = "drained"
     NOT_STREAMING = "not streaming"
     SETTLING = "settling"  # the worker was lost too often of late
+    CANNOT_PUBLISH = "cannot publish"  # as far as is known
     NO_ROOM = "no room"  # the worker's lines do not suffice for all its pins
     REFUSED = "refused"  # IB refuses the contract to the worker's account
 
@@ -228,6 +243,7 @@ class UnassignedReason(StrEnum):
     NO_ACCOUNT = "TooFewAccounts"  # a worker that could have it has no account
     WORKER_MISSING = "WorkerMissing"  # a worker that could have it does not stream
     DRAINED = "Drained"  # only a drained worker has a line left
+    KAFKA = "KafkaNotProven"  # only a worker has a line left that has not shown that it can publish
     DEPTH_CAPACITY = "DepthCapacity"  # ticks are streamed, but no worker has a free order book
     NO_WORKERS = "NoWorkers"  # no worker is streaming
     MOVING = "Moving"  # its old worker has not let go yet

@@ -7,12 +7,24 @@ from typing import Final
 
 from ibfeed_api.logins import PageTrouble
 from ibfeed_api.names import Condition, ContractState, Reason, shard_name
+from ibfeed_api.shard import KafkaStatus
 from ibfeed_operator.conditions import FALSE, TRUE, UNKNOWN, Finding, Truth, listed, plural
 from ibfeed_operator.coverage import Coverage, why_not
-from ibfeed_operator.facts import Contract, PinTrouble, RootProblem, RootTrouble, Situation, UnassignedReason, Worker
+from ibfeed_operator.facts import (
+    Contract,
+    KafkaAccess,
+    PinTrouble,
+    RootProblem,
+    RootTrouble,
+    Situation,
+    UnassignedReason,
+    Worker,
+)
 from ibfeed_operator.troubles import (
     ACCOUNT_REASONS,
+    REASONS,
     Trouble,
+    by_text,
     grouped,
     page_trouble_text,
     parked_text,
@@ -159,6 +171,7 @@ NO_LINE_TEXTS: Final = {
     UnassignedReason.NO_ACCOUNT: "no line is left, and for another worker no account: see condition AccountsAvailable",
     UnassignedReason.WORKER_MISSING: "no line is left at the workers that stream: see condition Ready for the others",
     UnassignedReason.DRAINED: "no line is left but at a drained worker",
+    UnassignedReason.KAFKA: "no line is left but at workers that cannot publish: see condition KafkaReachable",
 }
 
 
@@ -218,6 +231,7 @@ _PIN_TEXTS: Final = {
     PinTrouble.DRAINED: "which is drained",
     PinTrouble.NOT_STREAMING: "which does not stream",
     PinTrouble.SETTLING: "which was lost again and again of late",
+    PinTrouble.CANNOT_PUBLISH: "which has not shown that it can publish",
     PinTrouble.NO_ROOM: "whose lines do not suffice for it",
     PinTrouble.REFUSED: "whose account IB refuses it",
 }
@@ -355,24 +369,37 @@ def _too_few_text(situation: Situation, without: Sequence[str]) -> str:
 
 
 def _kafka(situation: Situation) -> Finding:
-    said = [
-        (shard_name(situation.feed.name, worker.index), worker.shard.status.kafka)
-        for worker in _reporting(situation)
-        if worker.shard is not None and worker.shard.status is not None
-    ]
-    down = [(name, kafka.message) for name, kafka in said if kafka is not None and not kafka.reachable]
-    servers = situation.feed.spec.kafka.bootstrap_servers
+    said = [(worker, _kafka_status(worker)) for worker in _reporting(situation)]
+    down = [(worker, kafka) for worker, kafka in said if kafka.reachable is False]
     if down:
-        detail = next((f": {message}" for _, message in down if message), "")
-        message = (
-            f"{listed(name for name, _ in down)} cannot reach Kafka at {servers}{detail};"
-            " check spec.kafka and that the brokers' advertised addresses can be reached from the pods"
-        )
-        return Finding(Condition.KAFKA_REACHABLE, FALSE, Reason.KAFKA_UNREACHABLE, message)
-    if any(kafka is not None for _, kafka in said):
-        message = f"records are acknowledged by {servers}{_reference_text(situation)}"
-        return Finding(Condition.KAFKA_REACHABLE, TRUE, Reason.KAFKA_OK, message)
-    return Finding(Condition.KAFKA_REACHABLE, UNKNOWN, Reason.WAITING_FOR_WORKER, "no worker has tried yet")
+        causes = [(shard_name(situation.feed.name, worker.index), _cause(worker, kafka)) for worker, kafka in down]
+        reason = REASONS.get(down[0][1].reason, Reason.KAFKA_UNREACHABLE)
+        return Finding(Condition.KAFKA_REACHABLE, FALSE, reason, "; ".join(by_text(causes)))
+    waiting = [shard_name(situation.feed.name, worker.index) for worker, kafka in said if _is_untried(worker, kafka)]
+    proven = [kafka for _, kafka in said if kafka.reachable]
+    if waiting or not proven:
+        message = f"not tried yet by {listed(waiting)}" if waiting else "no worker has tried yet"
+        return Finding(Condition.KAFKA_REACHABLE, UNKNOWN, Reason.WAITING_FOR_WORKER, message)
+    servers = situation.feed.spec.kafka.bootstrap_servers
+    remarks = sorted({kafka.message for kafka in proven if kafka.reason})
+    message = "; ".join([f"records are acknowledged by {servers}", *remarks]) + _reference_text(situation)
+    return Finding(Condition.KAFKA_REACHABLE, TRUE, Reason.KAFKA_OK, message)
+
+
+def _kafka_status(worker: Worker) -> KafkaStatus:
+    status = worker.shard.status if worker.shard is not None else None
+    return (status.kafka if status is not None else None) or KafkaStatus()
+
+
+def _is_untried(worker: Worker, kafka: KafkaStatus) -> bool:
+    """Whether it could have contracts, and has not shown that it can publish; before that nobody needs to know."""
+    return worker.health.streaming and kafka.reachable is None
+
+
+def _cause(worker: Worker, kafka: KafkaStatus) -> str:
+    """Why a worker cannot publish, and what that does to what it has."""
+    text = f"cannot publish: {kafka.message or 'it does not say why'}"
+    return f"{text}; others can, and go on with what it had" if worker.health.kafka is KafkaAccess.CUT_OFF else text
 
 
 def _reference_text(situation: Situation) -> str:

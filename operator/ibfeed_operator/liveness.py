@@ -12,7 +12,8 @@ Five things are told apart, since they allow different things:
   feed is silent, for as long as nobody else is seen to hear anything either (``hearing.py``).
 
 A worker that streams may be *settling*: it was lost again and again (``trust.py``), or its feed was silent and nothing
-has shown yet that it is not, so it is not given contracts yet.
+has shown yet that it is not, so it is not given contracts yet. Nor is one that has not shown that it can publish; and
+what it has goes to others, if they can (``publishing.py``).
 
 Ages are measured by the operator's own monotonic clock, which the caller passes in.
 """
@@ -25,8 +26,9 @@ from datetime import datetime
 from typing import Final
 
 from ibfeed_api.names import Reason, Session
-from ibfeed_operator.facts import AccountLease, Health, Pod, Shard, WorkerHealth
+from ibfeed_operator.facts import AccountLease, Health, KafkaAccess, Pod, Shard, WorkerHealth
 from ibfeed_operator.hearing import DOUBT, Hearing
+from ibfeed_operator.publishing import Publishing
 from ibfeed_operator.trust import Record
 
 LEASE_EXPIRY_S: Final = 10.0  # a worker stops by itself after 8 s without a renewal
@@ -112,6 +114,7 @@ class Liveness:
         self._processes: dict[int, str] = {}  # start of the process that had a session last
         self._records: dict[int, Record] = {}
         self._hearing = Hearing()
+        self._publishing = Publishing()
         self._most_down = False
         self._last_return: float | None = None  # of a worker that was down together with others
 
@@ -149,7 +152,9 @@ class Liveness:
             self._last_return = None
             for outage in self._outages.values():
                 outage.total = True
-        relieved = None if down else _next_to_relieve(sightings, diagnoses)
+        self._publishing.see({i: _can_publish(sightings[i]) for i in diagnoses if diagnoses[i].streaming}, now)
+        # Who is relieved lets go of what Kafka has not acknowledged: not while that may be everything.
+        relieved = None if down or self._publishing.any_fails else _next_to_relieve(sightings, diagnoses)
         mute = {index for index, outage in self._outages.items() if outage.mute}
         deaf = {index for index in mute if self._is_deaf_alone(index, sightings, diagnoses, now)}
         verdicts = {
@@ -165,6 +170,7 @@ class Liveness:
         outages = self._outages.values()
         ends = [grace - (now - outage.since) for outage in outages for grace in (SESSION_GRACE_S, RELOGIN_GRACE_S)]
         ends += [record.left_s(now) for record in self._records.values()]
+        ends += self._publishing.next_change_s(now)
         ends += [TOGETHER_S - (now - self._last_return)] if self._last_return is not None else []
         ends += [LEASE_EXPIRY_S - sighting.lease.renew_seen_age_s for sighting in sightings.values() if sighting.lease]
         return min((end for end in ends if end > 0), default=LEASE_EXPIRY_S)
@@ -212,8 +218,11 @@ class Liveness:
         return verdict(Health.RETURNING if lasted < grace else Health.LOST)
 
     def _settle(self, sighting: Sighting, verdict: Verdict, now: float) -> Verdict:
-        """Mark who says that it streams, but is not to be trusted with contracts yet."""
+        """Mark who says that it streams, but is not to be given contracts yet."""
         index, pod, streams = sighting.index, sighting.pod, verdict.health.streaming
+        if streams:
+            verdict = replace(verdict, health=replace(verdict.health, kafka=self._publishing.access(index, now)))
+        cut_off = verdict.health.kafka is KafkaAccess.CUT_OFF
         if pod is None:
             self._records.pop(index, None)
             return verdict
@@ -223,7 +232,7 @@ class Liveness:
             record = Record.begun(pod.uid, restarts=pod.restart_count, trusted=trusted, now=now)
             self._records[index] = record
         lost = verdict.health.state is Health.LOST and not is_leaving(sighting)  # who was told to go is not at fault
-        record.see(streams=streams, lost=lost, now=now)
+        record.see(streams=streams and not cut_off, lost=lost or cut_off, now=now)
         if streams and record.left_s(now):
             return replace(verdict, health=replace(verdict.health, settling=record.text))
         if streams and self._hearing.doubted(index, now):
@@ -293,6 +302,11 @@ def _diagnose(sighting: Sighting) -> _Diagnosis:
         reason = "it does not hold the Lease of its account"
         return _Diagnosis(silent=expired, process=process, reason=reason)
     return _Diagnosis(streaming=True, process=process, relogin_due=status.reason == Reason.RELOGIN_DUE)
+
+
+def _can_publish(sighting: Sighting) -> bool:
+    status = sighting.shard.status if sighting.shard is not None else None
+    return status is not None and status.kafka is not None and status.kafka.reachable is True
 
 
 def _last_tick(sighting: Sighting) -> str | None:

@@ -26,7 +26,7 @@ from ibfeed_operator.feed_status import (
 )
 from ibfeed_operator.findings import NO_LINE_TEXTS, capacity_advice, findings, streaming_count
 from ibfeed_operator.resources.metadata import selector
-from ibfeed_operator.troubles import trouble_of
+from ibfeed_operator.troubles import REASONS, trouble_of
 
 
 def status_of(situation: Situation, *, now: datetime) -> FeedStatus:
@@ -110,6 +110,9 @@ def _remark(worker: Worker, drained: Collection[int], contracts: int) -> tuple[s
         return Reason.DRAINING, f"is being drained: {plural(contracts, 'contract')} to go"
     if worker.index in drained:
         return Reason.DRAINED, f"is drained, until its annotation {ANNOTATION_DRAIN} is taken away"
+    status = worker.shard.status if worker.shard is not None else None
+    if status is not None and status.kafka is not None and status.kafka.reachable is False:
+        return REASONS.get(status.kafka.reason, Reason.KAFKA_UNREACHABLE), f"cannot publish: {status.kafka.message}"
     if worker.health.settling:
         return Reason.SETTLING, f"was {worker.health.settling}"
     status = worker.shard.status if worker.shard is not None else None

@@ -37,11 +37,15 @@ ACCOUNT_REASONS: Final = frozenset(
     }
 )
 
+_SEVERE: Final = ACCOUNT_REASONS | {Reason.WORKER_FAILED}
+
 # A pod on its way shows these for a moment; they are troubles only for what they may hide.
 _ON_ITS_WAY: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 # A container that hangs has been started again by its liveness probe before: its node is gone, or cut off.
 NODE_SILENT_S: Final = 120.0
+
+_CRASHING: Final = "CrashLoopBackOff"
 
 # What a person can do about a container that waits, by the reason that Kubernetes gives.
 _CHECK_IMAGE: Final = "check spec.worker.image and spec.worker.imagePullSecrets, or the operator's IBFEED_WORKER_IMAGE"
@@ -54,7 +58,7 @@ _ADVICE: Final = {
     "Unschedulable": "make room on a node, or change resources, nodeSelector, tolerations or affinity in spec.worker",
 }
 
-_REASONS: Final = {str(reason): reason for reason in Reason}
+REASONS: Final = {str(reason): reason for reason in Reason}
 
 _PROGRESS: Final = {
     Session.STARTING: "starting",
@@ -98,7 +102,7 @@ def trouble_of(worker: Worker, feed: Feed) -> Trouble | None:
     if pod.deleting:
         return Trouble(Reason.STOPPED, "logging out: its pod is being deleted", severe=False)
     if not pod.container_running:
-        return _of_pod(pod, feed, worker.obstacle)
+        return _of_pod(pod, feed, worker.obstacle, _last_words(worker))
     if shard is not None and shard.spec.account is None:
         return Trouble(Reason.TOO_FEW_ACCOUNTS, "no account is left for it", severe=True)
     status = shard.status if shard is not None else None
@@ -106,9 +110,9 @@ def trouble_of(worker: Worker, feed: Feed) -> Trouble | None:
         # It has not reported yet, or the report is not believed (dead process, Lease not renewed).
         severe = worker.health.state is Health.LOST
         return Trouble(Reason.PROGRESSING, worker.health.reason or "starting", severe=severe)
-    reason = _REASONS.get(status.reason, Reason.PROGRESSING)
+    reason = REASONS.get(status.reason, Reason.PROGRESSING)
     text = status.message or _PROGRESS.get(status.session) or f"{status.session} ({status.reason or 'no reason given'})"
-    severe = status.session in (Session.BACKING_OFF, Session.PARKED) or reason in ACCOUNT_REASONS
+    severe = status.session in (Session.BACKING_OFF, Session.PARKED) or reason in _SEVERE
     if reason is Reason.COMPETING and worker.rival:
         text = f"{text}; worker {worker.rival} has an account with the same user: give one of them another"
     return Trouble(reason, text, severe=severe)
@@ -127,7 +131,15 @@ def is_on_its_way(pod: Pod) -> bool:
     return not pod.container_running and not pod.died_of and pod.waiting_reason in _ON_ITS_WAY
 
 
-def _of_pod(pod: Pod, feed: Feed, obstacle: str) -> Trouble:
+def _last_words(worker: Worker) -> str:
+    """Why its last process ended itself, if that is what it did."""
+    status = worker.shard.status if worker.shard is not None else None
+    return status.message if status is not None and status.reason == Reason.WORKER_FAILED else ""
+
+
+def _of_pod(pod: Pod, feed: Feed, obstacle: str, last_words: str) -> Trouble:
+    if last_words and pod.waiting_reason in ("", _CRASHING):
+        return Trouble(Reason.WORKER_FAILED, f"its worker failed: {last_words}; please report it", severe=True)
     details = [f"it died of {pod.died_of}"] if pod.died_of else []
     if pod.waiting_reason not in _ON_ITS_WAY:
         details += [f"{pod.waiting_reason}: {pod.waiting_message}" if pod.waiting_message else pod.waiting_reason]
@@ -147,10 +159,19 @@ def _of_pod(pod: Pod, feed: Feed, obstacle: str) -> Trouble:
 
 def grouped(troubles: Iterable[tuple[str, Trouble]]) -> list[str]:
     """One sentence for all workers (by name) that have the same trouble, in the order of the first of each."""
+    return [f"{names}: {text}" for names, text in _with_names((name, trouble.text) for name, trouble in troubles)]
+
+
+def by_text(said: Iterable[tuple[str, str]]) -> list[str]:
+    """One sentence for all workers (by name) of whom the same is to be said."""
+    return [f"{names} {text}" for names, text in _with_names(said)]
+
+
+def _with_names(said: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     workers: dict[str, list[str]] = {}
-    for name, trouble in troubles:
-        workers.setdefault(trouble.text, []).append(name)
-    return [f"{listed(affected)}: {text}" for text, affected in workers.items()]
+    for name, text in said:
+        workers.setdefault(text, []).append(name)
+    return [(listed(affected), text) for text, affected in workers.items()]
 
 
 def credentials_place(accounts: Accounts, index: int) -> str:

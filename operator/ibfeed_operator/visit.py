@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ibfeed_api.names import ContractState, EntryState, Session, shard_name
-from ibfeed_api.shard import Report, ShardSpec
+from ibfeed_api.shard import Report, ShardSpec, ShardStatus
 from ibfeed_operator import resources
 from ibfeed_operator.announce import Announcer
 from ibfeed_operator.cluster import Conflict, JsonObject
@@ -207,10 +207,14 @@ class Visit:
 def grounds(shard: Shard) -> object:
     """What of a shard a decision can rest upon; how far a worker has published does so once it has let go."""
     status = shard.status
-    told = status and (status.started_at, status.session, status.account)
+    told = status and (status.started_at, status.session, status.account, _can_publish(status))
     reports = status.contracts if status else ()
     marks = ((report.conid, report.epoch, report.state, report.kafka_epoch, _mark_of(report)) for report in reports)
     return (shard.uid, shard.deleting, shard.spec, told, tuple(marks))
+
+
+def _can_publish(status: ShardStatus) -> bool:
+    return status.kafka is not None and status.kafka.reachable is True
 
 
 def _mark_of(report: Report) -> tuple[int | None, int | None] | None:

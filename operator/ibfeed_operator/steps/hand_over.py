@@ -15,13 +15,14 @@ from ibfeed_api.records import epoch_at
 from ibfeed_operator import metrics
 from ibfeed_operator.conditions import listed, plural
 from ibfeed_operator.decide import decide
-from ibfeed_operator.facts import Health
+from ibfeed_operator.facts import Health, KafkaAccess, WorkerHealth
 from ibfeed_operator.handover import owners, step
 from ibfeed_operator.visit import Visit
 
 # A new feed's workers come to stream one after the other within seconds. Who waits for them moves nothing afterwards.
 GATHER_S: Final = 5.0  # and their logins are spread
 _LONGEST_GATHERING_S: Final = 15.0
+_CUT_OFF: Final = "cannot publish while others can"
 _MOST_STEPS: Final = 8  # retire, activate, drop, and room for what becomes free by them
 
 
@@ -72,8 +73,13 @@ def _gathering(visit: Visit) -> bool:
         return False
     visit.memory.first_streaming = visit.memory.first_streaming or time.monotonic()
     expected = states.count(Health.STARTING) + states.count(Health.ABSENT)
+    expected += sum(not visit.verdicts[worker].health.proven for worker in range(visit.feed.spec.workers))
     patience = min(GATHER_S + LOGIN_SPACING_S * expected, _LONGEST_GATHERING_S)
     return expected > 0 and time.monotonic() - visit.memory.first_streaming < patience
+
+
+def _why_moved(health: WorkerHealth) -> str:
+    return _CUT_OFF if health.kafka is KafkaAccess.CUT_OFF else health.reason
 
 
 async def _announce(visit: Visit, before: Mapping[int, int], after: Mapping[int, int]) -> None:
@@ -83,7 +89,7 @@ async def _announce(visit: Visit, before: Mapping[int, int], after: Mapping[int,
     told: dict[tuple[int, str], Counter[int]] = {}
     for (old, new), count in sorted(moved.items()):
         metrics.MOVES.labels(feed.namespace, feed.name).inc(count)
-        reason = visit.verdicts[old].health.reason if old in visit.verdicts else ""
+        reason = _why_moved(visit.verdicts[old].health) if old in visit.verdicts else ""
         worker, other = (old, new) if reason else (new, old)
         told.setdefault((worker, reason), Counter())[other] += count
     for (worker, reason), others in told.items():
@@ -91,6 +97,8 @@ async def _announce(visit: Visit, before: Mapping[int, int], after: Mapping[int,
         what = f"{plural(others.total(), 'contract')} moved"
         if reason and visit.verdicts[worker].relieved:
             message = f"{what} from {name} to {rest}: {reason}"
+        elif reason == _CUT_OFF:
+            message = f"{what} from {name} to {rest}, since {name} {reason}"
         elif reason:
             message = f"{what} from {name} to {rest}, since {name} is lost: {reason}"
         else:

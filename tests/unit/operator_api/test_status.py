@@ -23,6 +23,7 @@ from ibfeed_operator.facts import (
     Contract,
     Feed,
     Health,
+    KafkaAccess,
     Pod,
     RootProblem,
     RootTrouble,
@@ -729,13 +730,53 @@ class TestAccounts:
 
 
 class TestKafkaAndData:
-    def test_kafka_is_away(self) -> None:
-        down = KafkaStatus(reachable=False, message="connection refused")
+    @pytest.mark.parametrize(
+        ("reported", "reason"),
+        [("NotEnoughReplicas", "NotEnoughReplicas"), ("", "Unreachable"), ("New", "Unreachable")],
+    )
+    def test_the_cause_is_the_reason_and_nothing_is_added(self, reported: str, reason: str) -> None:
+        down = KafkaStatus(reachable=False, reason=reported, message="1 of 12 partitions has too few replicas in sync")
         of = situation(worker(0, CONTRACTS[:2], kafka=down), worker(1, CONTRACTS[2:]))
+        text = "energy-0 cannot publish: 1 of 12 partitions has too few replicas in sync"
+        assert said(of, Condition.KAFKA_REACHABLE) == ("False", reason, text)
+        assert said(of)[1] == reason
+
+    def test_workers_with_one_cause_share_a_sentence(self) -> None:
+        down = KafkaStatus(reachable=False, reason="BootstrapUnreachable", message="kafka:9092 refuses connections")
+        other = KafkaStatus(reachable=False, reason="TlsFailed", message="the certificate has expired")
+        of = situation(worker(0, kafka=down), worker(1, kafka=other), worker(2, kafka=down))
+        message = said(of, Condition.KAFKA_REACHABLE)[2]
+        assert message == (
+            "energy-0, energy-2 cannot publish: kafka:9092 refuses connections; "
+            "energy-1 cannot publish: the certificate has expired"
+        )
+
+    def test_who_is_cut_off_alone_is_told_apart(self) -> None:
+        down = KafkaStatus(reachable=False, reason="BootstrapUnreachable", message="kafka:9092 refuses connections")
+        alone = WorkerHealth(state=Health.STREAMING, kafka=KafkaAccess.CUT_OFF)
+        of = situation(worker(0, kafka=down, health=alone), worker(1, CONTRACTS))
+        message = said(of, Condition.KAFKA_REACHABLE)[2]
+        assert message.endswith("kafka:9092 refuses connections; others can, and go on with what it had")
+
+    @pytest.mark.parametrize("kafka", [None, KafkaStatus(), KafkaStatus(message="connecting to kafka:9092")])
+    def test_before_anything_was_tried_nothing_is_known(self, kafka: KafkaStatus | None) -> None:
+        of = situation(worker(0, kafka=kafka), worker(1, kafka=kafka))
+        assert said(of, Condition.KAFKA_REACHABLE)[:2] == ("Unknown", "WaitingForWorker")
+
+    def test_a_streaming_worker_that_has_not_tried_leaves_it_open(self) -> None:
+        of = situation(worker(0, CONTRACTS), worker(1, kafka=KafkaStatus()))
+        assert said(of, Condition.KAFKA_REACHABLE) == ("Unknown", "WaitingForWorker", "not tried yet by energy-1")
+
+    def test_a_starting_worker_that_has_not_tried_changes_nothing(self) -> None:
+        of = situation(worker(0, CONTRACTS), worker(1, kafka=KafkaStatus(), health=STARTING))
+        assert said(of, Condition.KAFKA_REACHABLE)[0] == "True"
+
+    def test_a_record_that_was_too_large_is_mentioned(self) -> None:
+        remark = KafkaStatus(reachable=True, reason="MessageTooLarge", message="a record was left out")
+        of = situation(worker(0, CONTRACTS, kafka=remark), worker(1))
         truth, reason, message = said(of, Condition.KAFKA_REACHABLE)
-        assert (truth, reason) == ("False", "Unreachable")
-        assert message.startswith("energy-0 cannot reach Kafka at kafka:9092: connection refused; check spec.kafka")
-        assert said(of)[1] == "Unreachable"
+        assert (truth, reason) == ("True", "Reachable")
+        assert message == "records are acknowledged by kafka:9092; a record was left out"
 
     def test_records_of_contracts_that_fail_are_told_but_stop_nothing(self) -> None:
         trouble = "records of contracts cannot be written to topic contracts: denied"

@@ -7,7 +7,7 @@ from typing import Any
 
 from ibfeed_api.feed import Accounts, FeedSpec, Kafka, Root, SecretRef
 from ibfeed_api.names import EntryState, Session
-from ibfeed_api.shard import Account, Entry, ShardSpec, ShardStatus
+from ibfeed_api.shard import Account, Entry, KafkaStatus, ShardSpec, ShardStatus
 from ibfeed_operator.facts import AccountLease, Contract, Feed, Pod, Shard
 
 STARTED = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
@@ -69,7 +69,11 @@ def shard(
         ),
         status=None
         if session is None
-        else ShardStatus(session=session, started_at=started_at or STARTED.isoformat(), **status),
+        else ShardStatus(
+            session=session,
+            started_at=started_at or STARTED.isoformat(),
+            **({"kafka": KafkaStatus(reachable=True)} | status),
+        ),
     )
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from ibfeed_api.names import ContractState, EntryState, Session
-from ibfeed_api.shard import Entry, Report, ShardSpec, ShardStatus
+from ibfeed_api.shard import Entry, KafkaStatus, Report, ShardSpec, ShardStatus
 from ibfeed_operator.facts import Shard
 from ibfeed_operator.visit import grounds
 
@@ -14,7 +14,13 @@ PUBLISHED = Report(conid=7, epoch=3, state=ContractState.PUBLISHING, event_time=
 RELEASED = Report(conid=8, epoch=3, state=ContractState.RELEASED, event_time=1000, seq=5)
 
 
-def shard(*reports: Report, session: Session = Session.STREAMING, started_at: str = "a", epoch: int = 3) -> Shard:
+def shard(
+    *reports: Report,
+    session: Session = Session.STREAMING,
+    started_at: str = "a",
+    epoch: int = 3,
+    reachable: bool | None = True,
+) -> Shard:
     entry = Entry(conid=7, symbol="CLZ6", root="CL", slot=0, epoch=epoch, state=EntryState.ACTIVE)
     return Shard(
         name="energy-0",
@@ -22,7 +28,13 @@ def shard(*reports: Report, session: Session = Session.STREAMING, started_at: st
         uid="u",
         resource_version="1",
         spec=ShardSpec(feed="energy", worker=0, contracts=(entry,)),
-        status=ShardStatus(session=session, started_at=started_at, contracts=reports, last_tick_time="now"),
+        status=ShardStatus(
+            session=session,
+            started_at=started_at,
+            kafka=KafkaStatus(reachable=reachable),
+            contracts=reports,
+            last_tick_time="now",
+        ),
     )
 
 
@@ -41,6 +53,8 @@ def test_how_far_a_publishing_worker_is_changes_no_decision() -> None:
         shard(msgspec.structs.replace(PUBLISHED, kafka_epoch=4), RELEASED),
         shard(PUBLISHED, RELEASED, session=Session.RECONNECTING),
         shard(PUBLISHED, RELEASED, started_at="b"),
+        shard(PUBLISHED, RELEASED, reachable=False),
+        shard(PUBLISHED, RELEASED, reachable=None),
         shard(PUBLISHED, RELEASED, epoch=4),  # another operator has written
     ],
 )
