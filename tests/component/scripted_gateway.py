@@ -26,7 +26,7 @@ from ibfeed_api.feed import Kafka, Topic, Topics
 from ibfeed_api.names import EntryState
 from ibfeed_api.shard import Entry
 from ibfeed_worker.hours.hours import Hours
-from ibfeed_worker.publish import Connect, connect
+from ibfeed_worker.publish import Connect, ReadSecrets, connect, no_secrets
 from ibfeed_worker.stream import Feeder, Link, SessionFacts, StreamEnd, Timing
 from support.stream import KAFKA
 
@@ -186,7 +186,12 @@ class Worker:
     """A feeder and what it told its shell."""
 
     def __init__(
-        self, kafka: Kafka, timing: Timing | None, connect: Connect, hours: Callable[[Entry], Hours] | None = None
+        self,
+        kafka: Kafka,
+        timing: Timing | None,
+        connect: Connect,
+        hours: Callable[[Entry], Hours] | None = None,
+        read_secrets: ReadSecrets = no_secrets,
     ) -> None:
         self.sessions: list[SessionFacts] = []
         self.changed = asyncio.Event()
@@ -194,13 +199,13 @@ class Worker:
             worker="test-0",
             feed="test",
             kafka=kafka,
-            kafka_secret=None,
             lines=100,
             on_change=self.changed.set,
             may_write=lambda: True,
             on_session=self.sessions.append,
             hours=hours,
             timing=timing,
+            read_secrets=read_secrets,
             connect=connect,
         )
 
@@ -221,8 +226,9 @@ async def working(
     timing: Timing | None = None,
     connect: Connect = connect,
     hours: Callable[[Entry], Hours] | None = None,
+    read_secrets: ReadSecrets = no_secrets,
 ) -> AsyncIterator[Worker]:
-    worker = Worker(kafka, timing, connect, hours)
+    worker = Worker(kafka, timing, connect, hours, read_secrets)
     await worker.feeder.start()
     worker.feeder.obey(())
     try:

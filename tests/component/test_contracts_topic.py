@@ -128,8 +128,10 @@ def guarded(tmp_path: Path) -> Iterator[own.Broker]:
     """A Kafka that asks for rights, and grants them where nothing is said."""
     broker = own.Broker(
         tmp_path,
-        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "allow.everyone.if.no.acl.found=true",
+        settings={
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "allow.everyone.if.no.acl.found": "true",
+        },
     )
     yield broker
     broker.kill()

@@ -11,16 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from confluent_kafka.admin import (
-    AclBinding,
-    AclBindingFilter,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    NewPartitions,
-    ResourcePatternType,
-    ResourceType,
-)
+from confluent_kafka.admin import AclOperation, AdminClient, NewPartitions
 
 from component.scripted_gateway import PARTITIONS, Worker, entry, streaming, topics, working
 from component.test_book_kafka import metric
@@ -28,8 +19,8 @@ from component.test_stream_kafka import read_all
 from component.test_stream_outage import CONID, Broker, ticking
 from ibfeed_api.feed import Kafka
 from ibfeed_worker.publish import broker as edge
-from ibfeed_worker.publish import connect
-from support.ports import free_port
+from support.broker import Listener
+from support.kafka_users import AUTHORIZER, OWN, Secrets, allow, forbid
 from support.stream import Record
 
 QUEUE = 500  # records: so that some seconds fill it
@@ -38,7 +29,7 @@ USER = {"username": b"feed", "password": b"feed-secret"}
 
 @pytest.fixture
 def small_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge, "_QUEUE_RECORDS", QUEUE)
+    monkeypatch.setattr(edge, "QUEUE_RECORDS", QUEUE)
 
 
 @pytest.fixture
@@ -60,6 +51,11 @@ class Story:
     @property
     def acknowledged(self) -> int:
         return self.worker.feeder.reports()[0].event_time or 0
+
+    def metric(self, name: str) -> float:
+        """A sample without labels, of what the way to Kafka has been through."""
+        families = self.worker.feeder.kafka_collector.collect()
+        return next(sample.value for family in families for sample in family.samples if sample.name == name)
 
     async def flows(self, ticks: int = 50, within: float = 60) -> None:
         """Until that many updates that were not sent yet are acknowledged."""
@@ -86,14 +82,11 @@ class Story:
 
 
 @contextlib.asynccontextmanager
-async def told(broker: Broker, kafka: Kafka, secret: dict[str, bytes] | None = None) -> AsyncIterator[Story]:
+async def told(broker: Broker, kafka: Kafka, secrets: Secrets | None = None) -> AsyncIterator[Story]:
     begin = 1_790_000_000_000
     sent: list[int] = []
-
-    def with_secret(settings: Kafka, _: object, client: str, trouble: edge.Trouble) -> edge.Broker:
-        return connect(settings, secret or {}, client, trouble)
-
-    async with ticking(begin, sent) as (_, link), working(kafka, connect=with_secret) as worker:
+    read = (secrets or Secrets({})).of(kafka).read
+    async with ticking(begin, sent) as (_, link), working(kafka, read_secrets=read) as worker:
         await worker.reachable()
         worker.feeder.obey((entry(CONID, 0),))
         async with streaming(worker, link) as life:
@@ -169,89 +162,54 @@ async def test_more_partitions_move_no_contract(broker: Broker) -> None:
 
 def guarded(broker: Broker, password: str = "feed-secret") -> None:
     """A second listener that wants a password, and rights that have to be given; the first one may do everything."""
-    port = getattr(broker, "guarded_port", None) or free_port()
-    broker.guarded_port = port  # type: ignore[attr-defined]
-    jaas = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-    plain = broker._settings.read_text().split("# guarded")[0]
-    plain = plain.replace(
-        f"listeners=PLAINTEXT://{broker.servers},C",
-        f"listeners=PLAINTEXT://{broker.servers},SASL_PLAINTEXT://127.0.0.1:{port},C",
-    )
-    plain = plain.replace(
-        f"advertised.listeners=PLAINTEXT://{broker.servers}\n",
-        f"advertised.listeners=PLAINTEXT://{broker.servers},SASL_PLAINTEXT://127.0.0.1:{port}\n",
-    )
-    broker._settings.write_text(
-        f"""{plain}# guarded
-sasl.enabled.mechanisms=PLAIN
-listener.name.sasl_plaintext.plain.sasl.jaas.config={jaas} user_feed="{password}";
-authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-super.users=User:ANONYMOUS
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
-"""
-    )
+    jaas = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_feed="{password}";'
+    settings = {"sasl.enabled.mechanisms": "PLAIN", "plain.sasl.jaas.config": jaas}
+    broker.listen("GUARDED", Listener("SASL_PLAINTEXT", settings=settings))
+    broker.settings |= AUTHORIZER
+    broker.write()
 
 
-def rights(broker: Broker, *, given: bool) -> None:
-    admin = AdminClient({"bootstrap.servers": broker.servers, "log_level": 2})
-    if given:
-        allowed = [
-            AclBinding(
-                kind, name, ResourcePatternType.LITERAL, "User:feed", "*", AclOperation.ALL, AclPermissionType.ALLOW
-            )
-            for kind, name in (
-                (ResourceType.TOPIC, "*"),
-                (ResourceType.GROUP, "*"),
-                (ResourceType.BROKER, "kafka-cluster"),
-            )
-        ]
-        for done in admin.create_acls(allowed).values():
-            done.result(15)
-    else:
-        every = AclBindingFilter(
-            ResourceType.ANY, None, ResourcePatternType.ANY, "User:feed", None, AclOperation.ANY, AclPermissionType.ANY
-        )
-        for done in admin.delete_acls([every]).values():
-            done.result(15)
+EVERYTHING = {"*": (AclOperation.ALL,)}
 
 
 def through_the_guard(broker: Broker, kafka: Kafka) -> Kafka:
     return msgspec.structs.replace(
         kafka,
-        bootstrap_servers=f"127.0.0.1:{broker.guarded_port}",  # type: ignore[attr-defined]
+        bootstrap_servers=broker.at["GUARDED"],
         security_protocol="SASL_PLAINTEXT",
         sasl_mechanism="PLAIN",
+        secret_ref=OWN,
     )
 
 
 async def test_lost_rights_are_named_and_delivery_resumes_when_they_are_given_back(broker: Broker) -> None:
     guarded(broker)
     await broker.start()
-    rights(broker, given=True)
+    allow(broker.servers, "feed", EVERYTHING)
     with topics(broker.servers) as kafka:
-        async with told(broker, through_the_guard(broker, kafka), USER) as story:
-            rights(broker, given=False)
+        async with told(broker, through_the_guard(broker, kafka), Secrets({OWN.name: USER})) as story:
+            forbid(broker.servers, "feed")
             await story.worker.until(lambda: not story.worker.feeder.kafka_status().reachable, within=30)
             message = story.worker.feeder.kafka_status().message
             await asyncio.sleep(3)
-            rights(broker, given=True)
+            allow(broker.servers, "feed", EVERYTHING)
             await story.flows()
             await story.worker.reachable()
             _, gaps = await story.end()
-    assert "uthorization" in message or "no topic" in message, message
-    assert gaps
+    assert "allow our user Write and Describe" in message
+    assert gaps == []
 
 
 async def test_a_password_that_is_not_taken_any_more_is_named_and_waited_for(broker: Broker) -> None:
     guarded(broker)
     await broker.start()
-    rights(broker, given=True)
+    allow(broker.servers, "feed", EVERYTHING)
     with topics(broker.servers) as kafka:
-        async with told(broker, through_the_guard(broker, kafka), USER) as story:
+        async with told(broker, through_the_guard(broker, kafka), Secrets({OWN.name: USER})) as story:
             broker.kill()
             guarded(broker, password="another")
             await broker.start()
-            await story.worker.until(lambda: "uthentication" in story.worker.feeder.kafka_status().message, within=30)
+            await story.worker.until(lambda: "refuses us" in story.worker.feeder.kafka_status().message, within=30)
             message = story.worker.feeder.kafka_status().message
             broker.kill()
             guarded(broker)
