@@ -32,6 +32,8 @@ SHARDS = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/{names.SHARD_PLURAL}
 LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 TICK_S = 0.05
 LEAVE_S = 15  # as in ibfeed_worker.lifecycle
+_SERVERS = "KAFKA_BOOTSTRAP_SERVERS"
+_SAYS = "kafka:9092 refuses connections"
 
 # What IB lists: by root, the conids of twelve months, and their year: far in the future, on the 20th of each month.
 ROOTS = {"CL": 1000, "NG": 2000, "ES": 3000, "GC": 4000, "RB": 5000, "HO": 6000, "SI": 7000, "HHI.HK": 9000}
@@ -96,7 +98,8 @@ class Fate:
 
 @dataclass
 class Hollow:
-    """One worker's pod and process. Tests set ``session`` and ``reason``; ``cut_off``: it reaches the API no more."""
+    """One worker's pod and process. Tests set ``session`` and ``reason``; ``cut_off``: it reaches the API no more;
+    ``kafka``: why Kafka acknowledges nothing of it, for as long as that is so."""
 
     pod: str
     uid: str
@@ -104,6 +107,7 @@ class Hollow:
     crew: Crew
     session: str = "Streaming"
     reason: str = ""
+    kafka: str = ""
     cut_off: bool = False
     started_at: str = ""
     alive: bool = True
@@ -134,7 +138,7 @@ class Hollow:
     @property
     def publishing(self) -> dict[int, int]:
         """conid -> epoch."""
-        if not self.streams:
+        if not self.streams or self.kafka:
             return {}
         return {conid: line.epoch for conid, line in self.lines.items() if line.state == "Active"}
 
@@ -156,6 +160,7 @@ class Crew:
         self.cold: set[str] = set()  # pods whose subscriptions never come to anything
         self.records: dict[tuple[str, int], list[int]] = defaultdict(list)  # by feed and conid
         self.fates: list[Fate] = []
+        self.dead_servers: set[str] = set()  # bootstrapServers at which there is no Kafka
         self.unpullable: set[str] = set()  # images that no registry has
         # Feed and conid -> update -> the processes that were sent it; and those that died of a sudden.
         self.witnesses: dict[tuple[str, int], dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -268,6 +273,8 @@ class Crew:
             why = {"reason": "ImagePullBackOff", "message": f"Back-off pulling image {image}"}
             await self._write_pod(worker, {"waiting": why}, ready=False)
             return
+        servers = next(v["value"] for v in item["spec"]["containers"][0]["env"] if v["name"] == _SERVERS)
+        worker.kafka = "BootstrapUnreachable" if servers in self.dead_servers else ""
         await self._serve(worker)
         await self._start(worker)
 
@@ -278,10 +285,11 @@ class Crew:
         self.workers[worker.pod] = worker
 
     async def _probe(self, worker: Hollow) -> None:
-        """Ready is who streams."""
-        if worker.ready != worker.streams:
+        """Ready is who streams and can publish."""
+        ready = worker.streams and not worker.kafka
+        if worker.ready != ready:
             with contextlib.suppress(NotFound):
-                await self._write_pod(worker, worker.running, ready=worker.streams)
+                await self._write_pod(worker, worker.running, ready=ready)
 
     async def _write_pod(self, worker: Hollow, state: dict[str, Any], *, ready: bool) -> None:
         async with worker.writing:  # a test may kill it while the kubelet is writing that it runs
@@ -379,8 +387,7 @@ class Crew:
                 record = self.records[worker.feed, conid]
                 known = entry["mark"]["eventTime"] if "mark" in entry else max(record, default=0)
                 line.upto = max(line.upto, known)
-                for update in line.buffer:
-                    self._publish(worker, conid, line, update)
+                self._publish_held(worker, conid, line)
             line.epoch, line.state = entry["epoch"], entry["state"]
 
     def _is_over(self, worker: Hollow, entry: dict[str, Any]) -> bool:
@@ -389,6 +396,10 @@ class Crew:
 
     def _topic(self, worker: Hollow) -> str:
         return self.topics.get(worker.feed, worker.feed)
+
+    def _publish_held(self, worker: Hollow, conid: int, line: Line) -> None:
+        for update in line.buffer if not worker.kafka else ():
+            self._publish(worker, conid, line, update)
 
     def _publish(self, worker: Hollow, conid: int, line: Line, update: int) -> None:
         if update > line.upto:
@@ -410,7 +421,7 @@ class Crew:
                 line.buffer.append(self._beat)
                 self.witnesses[worker.feed, conid][self._beat].add(worker.process)
                 if line.state == "Active":
-                    self._publish(worker, conid, line, self._beat)
+                    self._publish_held(worker, conid, line)
 
     async def _hold(self, worker: Hollow, holder: str) -> bool:
         if not worker.held:
@@ -434,8 +445,9 @@ class Crew:
             retiring = releasing or entry["state"] == "Retiring" or self._is_over(worker, entry)
             ready = line is not None and worker.streams and worker.pod not in self.cold
             going = "warm" if entry["state"] == "Standby" else "publishing"
+            ready = ready and not (worker.kafka and going == "publishing")
             state = "released" if retiring else going if ready else "subscribing"
-            upto = line.upto if line is not None else 0
+            upto = line.upto if line is not None and not worker.kafka else 0
             mark = {"eventTime": upto, "seq": seq_of(entry["epoch"], upto)} if retiring and upto else {}
             behind = line.behind if line is not None and not retiring else 0
             more = {"kafkaEpoch": behind} if behind else mark
@@ -448,7 +460,7 @@ class Crew:
             "reason": "Leaving" if worker.told_to_stop and held else worker.reason,
             "message": "",
             "marketDataLive": True,
-            "kafka": {"reachable": True},
+            "kafka": {"reachable": not worker.kafka, "reason": worker.kafka, "message": _SAYS if worker.kafka else ""},
             "contractCount": len(reports),
             "contracts": reports,
         }
