@@ -20,6 +20,7 @@ from unittest import mock
 
 import aiohttp
 from aiohttp import web
+from confluent_kafka import KafkaError
 
 from ibfeed_simulator.gateway import proxy, upstream
 from ibfeed_simulator.gateway.conf import Configuration
@@ -40,6 +41,7 @@ LOGIN_S: Final = 4.0  # of a browser
 _PAGE_LIMIT_S: Final = 20.0
 _POLL_S: Final = 0.5  # virtual seconds between a worker's looks at Kafka's answers
 _IDLE_S: Final = 10.0
+_CHECK_S: Final = 600.0  # between two looks at a Kafka that takes records: each takes real time
 _ROOM: Final = 40  # records of a worker while Kafka is away: some minutes
 _current: ContextVar[NearGateway] = ContextVar("gateway")
 
@@ -230,7 +232,7 @@ class KafkaEdge:
             def abandon(self) -> None:
                 kept, self.kept = self.kept, None if self.kept is None else []
                 for record in kept or ():
-                    record.delivered("given up", None)
+                    record.delivered(KafkaError(KafkaError._PURGE_QUEUE), _Purged(record.value))
                 super().abandon()
                 self.over = True
 
@@ -239,6 +241,15 @@ class KafkaEdge:
     def told(self, delivered: Delivered, error: Any, message: Any) -> None:
         delivered(error, message)
         self.outside.answered()
+
+
+class _Purged(NamedTuple):
+    """As the client library's message of a record that it gives back."""
+
+    raw: bytes
+
+    def value(self) -> bytes:
+        return self.raw
 
 
 class _Record(NamedTuple):
@@ -268,6 +279,8 @@ def in_place(
         (lifecycle, "KernelSwitch", _NoSwitch),
         (publisher, "_POLL_S", _POLL_S),
         (publisher, "_IDLE_S", _IDLE_S),
+        (publisher, "_SWEEP_S", _IDLE_S),
+        (publisher, "CHECK_S", _CHECK_S),
         (proxy, "exit_as_told", _exit_as_told),
         (upstream, "exit_as_told", _exit_as_told),
         (broker, "_Confluent", edge.broker()),

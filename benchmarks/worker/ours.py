@@ -49,7 +49,6 @@ def feeder_of(job: Job) -> Feeder:
         worker="bench-0",
         feed="bench",
         kafka=Kafka(bootstrap_servers=job.servers, topics=topics, linger_ms=job.linger_ms),
-        kafka_secret=None,
         lines=job.contracts,
         on_change=lambda: None,
         may_write=_fence().is_open,

@@ -54,7 +54,7 @@ WORKERS: Final = 2
 ROOTS: Final = {"CL": 4, "NG": 4}  # contracts of each
 INTERVAL_S: Final = 20.0  # between two updates of a contract
 SERVERS: Final = os.environ.get("KAFKA", "10.244.0.1:9092")
-_KAFKA_PATIENCE_S: Final = 5.0  # virtual seconds that an acknowledgement may take: less than any limit of the worker's
+_KAFKA_PATIENCE_S: Final = 2.0  # virtual seconds that an acknowledgement may take: less than any limit of the worker's
 _WARM_UP: Final = timedelta(minutes=5)
 _SETTLE_S: Final = 120.0  # at the end, for what is under way
 _PROGRESS_S: Final = 5.0
