@@ -35,6 +35,14 @@ def kafka(**more: Any) -> dict[str, Any]:
     return {"kafka": GOOD["kafka"] | more}
 
 
+OAUTH: dict[str, Any] = {
+    "securityProtocol": "SASL_SSL",
+    "saslMechanism": "OAUTHBEARER",
+    "secretRef": {"name": "kafka-user"},
+    "oauth": {"tokenEndpoint": "https://id.example/realms/kafka/token", "scope": "kafka"},
+}
+
+
 def accounts(**more: Any) -> dict[str, Any]:
     return {"accounts": GOOD["accounts"] | more}
 
@@ -197,6 +205,59 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
         "saslMechanism needs securityProtocol SASL",
     ),
     ("a protocol that is none", kafka(securityProtocol="TLS"), "securityProtocol", "supported values"),
+    *(
+        (f"brokers at {servers}", kafka(bootstrapServers=servers), "bootstrapServers", "stands in brackets")
+        for servers in ("2001:db8::7:9092", "[2001:db8::7]", "[kafka]:9092", "kafka:9092, kafka-1:9092")
+    ),
+    (
+        "a CA without TLS",
+        kafka(caSecretRef={"name": "ca"}),
+        "spec.kafka",
+        "caSecretRef needs securityProtocol SSL or SASL_SSL",
+    ),
+    (
+        "tokens from nowhere",
+        kafka(securityProtocol="SASL_SSL", saslMechanism="OAUTHBEARER", secretRef={"name": "s"}),
+        "spec.kafka",
+        "saslMechanism OAUTHBEARER needs oauth",
+    ),
+    (
+        "tokens for nobody",
+        kafka(oauth={"tokenEndpoint": "https://id.example/token"}),
+        "spec.kafka",
+        "oauth needs saslMechanism OAUTHBEARER",
+    ),
+    (
+        "a token endpoint that is no address",
+        kafka(**OAUTH | {"oauth": {"tokenEndpoint": "id.example/token"}}),
+        "oauth.tokenEndpoint",
+        "the https address at which the OpenID provider gives tokens",
+    ),
+    ("a compression that is none", kafka(compression="zip"), "compression", "supported values"),
+    *(
+        (
+            f"the property {name}",
+            kafka(config={name: "1"}),
+            "spec.kafka.config",
+            "config may not set what another field",
+        )
+        for name in (
+            "acks",
+            "enable.idempotence",
+            "max.in.flight.requests.per.connection",
+            "delivery.timeout.ms",
+            "sasl.password",
+            "ssl.ca.pem",
+            "transactional.id",
+            "error_cb",
+        )
+    ),
+    (
+        "a number for a property",
+        kafka(config={"socket.timeout.ms": 9000}),
+        "spec.kafka.config",
+        "must be of type string",
+    ),
     (
         "one topic for two kinds",
         kafka(topics={"ticklast": {"name": "t"}, "feedEvents": {"name": "t"}}),
@@ -343,6 +404,14 @@ RIGHT: list[tuple[str, dict[str, Any]]] = [
     ("a vault at a port", vault(url="https://vault.ibfeed-simulator.svc.cluster.local:8444/")),
     ("SASL", kafka(securityProtocol="SASL_SSL", saslMechanism="PLAIN", secretRef={"name": "event-hub"})),
     ("brokers", kafka(bootstrapServers="kafka-0.kafka:9092,10.0.0.1:9092")),
+    ("brokers of IPv6", kafka(bootstrapServers="[2001:db8::7]:9092,[::ffff:10.0.0.1]:9093,kafka:9092")),
+    (
+        "mutual TLS",
+        kafka(securityProtocol="SSL", secretRef={"name": "user"}, caSecretRef={"name": "ca", "key": "cluster.crt"}),
+    ),
+    ("tokens", kafka(**OAUTH)),
+    ("further properties", kafka(compression="zstd", config={"socket.timeout.ms": "9000", "compression.level": "3"})),
+    ("as many properties as may be", kafka(config={f"property.{n}.{'x' * 40}": "v" * 1024 for n in range(32)})),
     ("a topic", kafka(topics={"ticklast": {"name": "energy.ticks", "partitions": 48, "replicationFactor": 3}})),
     ("a gateway", {"gateway": {"upstream": "https://ib-api:8443", "certificateSHA256": "ab" * 32}}),
     ("a CA", {"extraCA": {"name": "proxy-ca"}}),
