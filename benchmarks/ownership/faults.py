@@ -12,23 +12,13 @@ from typing import Final
 from ibfeed_local import containers, layout
 from ibfeed_local.command import output
 from ownership.setting import NAMESPACE
-from support.cluster import read
+from support.cluster import main_process, read
 
 # In the pod's own network namespace the API server still has its Service's address; Kafka is on the same node.
 _API: Final = (
     ("-d", layout.API_SERVICE),
     ("-d", layout.NODE_ADDRESS, "-p", "tcp", "--dport", str(layout.API_PORT)),
 )
-
-
-def main_process(pod: str) -> int:
-    """The id, on this machine, of the first process of the worker's container."""
-    identity = _container(pod)
-    for line in output([*containers.CTR, "tasks", "list"]).splitlines():
-        name, pid, *_ = line.split()
-        if name == identity:
-            return int(pid)
-    raise RuntimeError(f"{pod} has no running container")
 
 
 def kill(pid: int) -> None:
@@ -54,7 +44,7 @@ def stopped(pod: str) -> Iterator[None]:
 @contextmanager
 def cut_off(pod: str) -> Iterator[None]:
     """No packet of the pod reaches the API server; Kafka and the venue it reaches as ever."""
-    inside = ["nsenter", f"--net=/proc/{main_process(pod)}/ns/net", "iptables", "-w"]
+    inside = ["nsenter", f"--net=/proc/{main_process(NAMESPACE, pod)}/ns/net", "iptables", "-w"]
     rules = [[*rule, "-j", "DROP"] for rule in _API]
     try:
         for rule in rules:

@@ -15,7 +15,7 @@ from ownership.explain import around
 from ownership.setting import Sizes
 from ownership.stage import Stage
 from ownership.verdict import delivery, inexact, next_ticks_s, quantile, unreported, zombies
-from support.cluster import eventually, kubectl
+from support.cluster import eventually, kubectl, main_process
 
 _PATIENCE_S: Final = 60.0
 _HANG_S: Final = 30.0
@@ -97,7 +97,7 @@ def crashes(on: Stage, sizes: Sizes, progress: Progress, aftermath: Aftermath) -
         for run in range(sizes.crashes):
             pod = f"{setting.FEED}-{run % setting.WORKERS}"
             with progress.step(f"kill -9 of {pod}, {run + 1} of {sizes.crashes}") as step:
-                epochs, pid = _held(watch, pod), faults.main_process(pod)
+                epochs, pid = _held(watch, pod), main_process(setting.NAMESPACE, pod)
                 moment = time.time()
                 faults.kill(pid)
                 step.result = recoveries.add(watch, epochs, moment)

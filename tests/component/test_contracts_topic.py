@@ -44,7 +44,7 @@ from ibfeed_api.shard import Entry
 from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.hours.hours import Hours, Span
 from ibfeed_worker.metrics import Metrics
-from ibfeed_worker.publish import Broker, BrokerError, connect
+from ibfeed_worker.publish import NOBODY, Broker, BrokerError, connect
 from ibfeed_worker.reference import Reference
 from ibfeed_worker.session.pacing import Budget
 from ibfeed_worker.session.rest import Rest
@@ -56,7 +56,7 @@ CONID = 640_000_001
 
 
 def client(servers: str = KAFKA) -> Broker:
-    return connect(Kafka(bootstrap_servers=servers), {}, "energy-0", lambda *_: None)
+    return connect(Kafka(bootstrap_servers=servers), NOBODY, "energy-0", lambda *_: None, 1_000_000)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from component.test_stream_kafka import read_all
 from ibfeed_api.feed import Kafka, Topic
 from ibfeed_api.names import ContractState
 from ibfeed_api.records import seq_of
-from ibfeed_worker.publish import Broker, connect
+from ibfeed_worker.publish import NOBODY, Broker, connect
 from ibfeed_worker.publish.tail import LOOK_BACK, Question
 
 CONID, OTHER = 640_000_001, 640_000_002
@@ -48,7 +48,7 @@ def write(kafka: Kafka, topic: Topic, *records: tuple[int, int, int, int, int]) 
 
 
 def broker(kafka: Kafka) -> Broker:
-    return connect(kafka, {}, "energy-0", lambda *_: None)
+    return connect(kafka, NOBODY, "energy-0", lambda *_: None, 1_000_000)
 
 
 @pytest.mark.parametrize("where", ["its partition", "another partition", "the order books"])

@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 STATE = Path(os.environ.get("IBFEED_STATE", "/var/lib/ibfeed-local"))
 KUBECONFIG = Path(os.environ.get("KUBECONFIG", STATE / "admin.conf"))
 
+RUNTIME = ("ctr", "--address", "/run/ibfeed-local/containerd.sock", "-n", "k8s.io")
+
 Found = TypeVar("Found")
 
 
@@ -74,9 +76,23 @@ def owners(feed: dict[str, Any]) -> dict[int, str]:
     return {c["conid"]: c.get("worker", "") for c in feed.get("status", {}).get("contracts", [])}
 
 
+def main_process(namespace: str, pod: str, container: str = "worker") -> int:
+    """The id, on this machine, of the container's first process."""
+    identity = _container_id(namespace, pod, container)
+    listed = subprocess.run([*RUNTIME, "tasks", "list"], check=True, capture_output=True, text=True, timeout=20).stdout
+    for line in listed.splitlines():
+        name, pid, *_ = line.split()
+        if name == identity:
+            return int(pid)
+    raise AssertionError(f"{pod} has no running container")
+
+
 def kill_container(namespace: str, pod: str, container: str = "worker") -> None:
     """``kill -9`` of the container's first process, as the kernel's out-of-memory killer does it."""
+    identity = _container_id(namespace, pod, container)
+    subprocess.run([*RUNTIME, "tasks", "kill", "-s", "SIGKILL", identity], check=True, timeout=20)
+
+
+def _container_id(namespace: str, pod: str, container: str) -> str:
     found = next(c for c in read("pod", pod, namespace)["status"]["containerStatuses"] if c["name"] == container)
-    identity = found["containerID"].removeprefix("containerd://")
-    runtime = ["ctr", "--address", "/run/ibfeed-local/containerd.sock", "-n", "k8s.io"]
-    subprocess.run([*runtime, "tasks", "kill", "-s", "SIGKILL", identity], check=True, timeout=20)
+    return str(found["containerID"]).removeprefix("containerd://")
