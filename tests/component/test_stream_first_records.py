@@ -12,7 +12,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from component.test_stream_kafka import read_all
 from ibfeed_api.feed import Kafka, Topic
-from ibfeed_worker.publish import BrokerError, connect
+from ibfeed_worker.publish import NOBODY, connect
+from ibfeed_worker.publish.admin import NoMetadata
 from ibfeed_worker.publish.broker import Broker as Edge
 from support.broker import Broker
 
@@ -32,21 +33,21 @@ async def cold(tmp_path: Path) -> list[Broker]:
     return brokers
 
 
-def known(producer: Edge) -> set[str]:
-    """Its topics; none if a broker that has just started is too slow to tell."""
-    with contextlib.suppress(BrokerError):
-        return set(producer.partitions())
-    return set()
+def is_known(producer: Edge, topic: Topic) -> bool:
+    """False also if a broker that has just started is too slow to tell."""
+    with contextlib.suppress(NoMetadata):
+        return topic.name in producer.survey([topic.name]).topics
+    return False
 
 
 def acknowledged(servers: str, topic: Topic) -> list[int]:
     """Make the topic and write to it at once; which records Kafka is said to have."""
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 2})
-    producer = connect(Kafka(bootstrap_servers=servers), {}, "first", lambda *_: None)
-    known(producer)
+    producer = connect(Kafka(bootstrap_servers=servers), NOBODY, "first", lambda *_: None, 1_000_000)
+    is_known(producer, topic)
     admin.create_topics([NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=1)])
     deadline = time.monotonic() + LIMIT_S  # a thread that goes on when the test is over keeps its process from ending
-    while topic.name not in known(producer):
+    while not is_known(producer, topic):
         assert time.monotonic() < deadline, f"{topic.name} is not there"
     there: list[int] = []
     answered = 0

@@ -237,7 +237,7 @@ async def test_an_unreachable_kafka_is_named_and_never_blocks() -> None:
     async with serving(script) as (_, link), working(kafka) as worker:
         worker.feeder.obey((entry(CONIDS[0], 0),))
         async with streaming(worker, link):
-            await worker.until(lambda: "refused" in worker.feeder.kafka_status().message)
+            await worker.until(lambda: "refuses connections" in worker.feeder.kafka_status().message)
             status = worker.feeder.kafka_status()
             assert not status.reachable
             assert "127.0.0.1:1" in status.message

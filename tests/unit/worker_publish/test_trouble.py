@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from msgspec import structs
 
-from ibfeed_api.feed import CaSecret, Kafka, SecretRef
+from ibfeed_api.feed import CaSecret, Kafka, OAuth, SecretRef
 from ibfeed_api.names import Reason
 from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials
 from ibfeed_worker.publish.trouble import REFUSED, Fault, Finding, Heard, Trouble, of_bootstrap, of_broker
@@ -44,6 +45,23 @@ def test_a_text_does_not_change_with_each_try() -> None:
     """Or each would be a write of the shard's status."""
     later = Heard(PASSWORD.code, PASSWORD.text.replace("305ms", "298ms"))
     assert bootstrap(PASSWORD) == bootstrap(later)
+
+
+@pytest.mark.parametrize("broker", ["sasl_ssl://kafka:9093/bootstrap: ", ""], ids=["at a broker", "before any broker"])
+def test_a_token_that_is_not_given(broker: str) -> None:
+    asked = structs.replace(
+        KAFKA, sasl_mechanism="OAUTHBEARER", oauth=OAuth(token_endpoint="https://id.example.com/token")
+    )
+    refused = Heard(
+        "_AUTHENTICATION", f'{broker}Failed to acquire SASL OAUTHBEARER token: {{"error": "invalid_client"}}'
+    )
+    trouble = bootstrap(refused, kafka=asked)
+    assert trouble.reason is Reason.KAFKA_CREDENTIALS
+    assert trouble.text == (
+        f"{'kafka:9093' if broker else 'https://id.example.com/token'} refuses us: Failed to acquire SASL OAUTHBEARER"
+        ' token: {"error": "invalid_client"}; check kafka.oauth.tokenEndpoint, and client-id and client-secret in'
+        " Secret kafka-user"
+    )
 
 
 def test_a_refused_certificate() -> None:

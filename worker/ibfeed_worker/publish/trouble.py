@@ -92,10 +92,16 @@ def of_broker(broker: int, finding: Finding, heard: Iterable[Heard], kafka: Kafk
 
 
 def of_refusal(heard: Iterable[Heard], kafka: Kafka, who: KafkaCredentials) -> Trouble | None:
-    """That the brokers refuse who we say to be, if that is what the client library has heard."""
+    """That we are refused for who we say to be, if that is what the client library has heard.
+
+    It names the broker before what it has to say, unless it never came so far: without a token no broker is asked.
+    """
     for event in heard:
-        where, _, detail = event.text.partition(": ")
-        where = where.rpartition("://")[2].rpartition("/")[0] or where
+        where, colon, detail = event.text.partition(": ")
+        if colon and "://" in where:
+            where = where.rpartition("://")[2].rpartition("/")[0]
+        else:
+            where, detail = kafka.oauth.token_endpoint if kafka.oauth else kafka.bootstrap_servers, event.text
         said = detail.rpartition(" (after ")[0] or detail
         if event.code == "_AUTHENTICATION":
             return Trouble(Reason.KAFKA_CREDENTIALS, f"{where} refuses us: {said}; {_credentials_advice(kafka, said)}")
