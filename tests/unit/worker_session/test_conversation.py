@@ -332,6 +332,41 @@ def test_denied_without_data_the_session_is_given_up_within_seconds() -> None:
     play(act)
 
 
+def test_a_session_lost_soon_after_its_login_is_not_waited_for() -> None:
+    async def act() -> None:
+        scene = Scene()
+        scene.stream_life = 2.0
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(8)
+        assert len(scene.streams) == 1, "it streams, five seconds after the login"
+        scene.ib.logged_in_at = None
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(Setback) as caught:
+            await talk
+        assert (caught.value.reason, caught.value.delay) == (Reason.SESSION_LOST, None)
+        assert asyncio.get_running_loop().time() - begun < 3
+
+    play(act)
+
+
+def test_brokerage_session_lost_soon_after_a_login_is_repaired() -> None:
+    async def act() -> None:
+        scene = Scene()
+        talk = asyncio.create_task(scene.conversation.run())
+        await asyncio.sleep(8)
+        assert len(scene.streams) == 1, "it streams, five seconds after the login"
+        scene.ib.brokerage = False
+        scene.conversation.nudge()
+        lost = asyncio.get_running_loop().time()
+        await asyncio.sleep(6)
+        repaired = [moment - lost for moment, _, path in scene.ib.calls if path == "/iserver/auth/ssodh/init"]
+        assert len(repaired) == 1 and repaired[0] < 2.5
+        assert (scene.logins, len(scene.streams)) == (1, 2)
+        talk.cancel()
+
+    play(act)
+
+
 def test_a_session_that_ib_does_not_know_after_the_login_is_waited_for() -> None:
     async def act() -> None:
         scene = Scene()

@@ -85,6 +85,7 @@ class Conversation:
         self._nudged = asyncio.Event()
         self._logged_in_at: float | None = None
         self._known = False  # IB has told of a session since our login
+        self._settling = False  # since our login, until its session can stream
         self._accepted = False
         self._address_asked = False
         self._troubled_since: float | None = None
@@ -134,7 +135,9 @@ class Conversation:
         return said
 
     def _next_step(self, said: Tickle) -> Step:
-        return next_step(said, since_login=self._since_login(), left_open=self._left_open)
+        # A session that has been open once is lost when IB says so, however young its login is.
+        since = self._since_login() if self._settling else None
+        return next_step(said, since_login=since, left_open=self._left_open)
 
     def _since_login(self) -> float | None:
         return None if self._logged_in_at is None else self._loop.time() - self._logged_in_at
@@ -151,7 +154,7 @@ class Conversation:
             raise Setback(Reason.SESSION_LOST, "IB has ended the session; logging in again")
         self._board.say(Session.LOGGING_IN)
         self._left_open = await self._log_in()
-        self._known = False
+        self._known, self._settling = False, True
         self._rest.gateway_called(_CALLS_AFTER_LOGIN)
         self._logged_in_at = self._loop.time()
         self._board.say(Session.CONNECTING)
@@ -186,7 +189,7 @@ class Conversation:
         if not self._accepted and not await self._accept():
             return
         self._troubled_since = None
-        self._left_open = False
+        self._left_open = self._settling = False
         begun = self._loop.time()
         if self._board.session is not Session.RECONNECTING:
             self._board.say(Session.CONNECTING)
