@@ -296,7 +296,7 @@ def test_a_competing_session_is_left_alone(stage: Stage) -> None:
         stage.venue.fault("compete", username=stage.venue.credentials["username-1"])
         status = worker.until("BackingOff", reason="Competing", within=45)
         assert "next try at" in status["message"]
-        assert "log out there" in status["message"].lower()
+        assert "End it there, give the feed an account of its own, or set accounts.compete" in status["message"]
         time.sleep(3)
         assert stage.venue.user()["logins"] == logins
         worker.kill()
