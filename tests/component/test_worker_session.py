@@ -71,7 +71,8 @@ def test_from_start_to_ticks_and_back(stage: Stage, figures: Figures) -> None:
     before, begun = stage.venue.user()["logouts"], time.monotonic()
     with stage.worker() as worker:
         status = worker.until("Streaming", within=30)
-        figures.record("worker: start to streaming", time.monotonic() - begun, bar=20)
+        # 20 s on a machine of its own; here two other tests have the two cores as well.
+        figures.record("worker: start to streaming", time.monotonic() - begun, bar=30)
         assert status["account"] == 1
         assert status["startedAt"]
         assert stage.lease()["spec"]["holderIdentity"] == f"{worker.name}_{worker.uid}"
