@@ -57,6 +57,11 @@ async def grown(crew: Crew, feed: Feed, before: dict[int, int]) -> bool:
     return all(seen(crew).get(conid) == epoch > before.get(conid, 0) for conid, epoch in given.items())
 
 
+async def count(feed: Feed) -> int:
+    """Contracts that any worker has."""
+    return len(await epochs(feed))
+
+
 async def above(crew: Crew, before: dict[int, int]) -> bool:
     found = seen(crew)
     return all(found[conid] > epoch for conid, epoch in before.items())
@@ -112,6 +117,7 @@ async def test_status_wiped_by_hand(crew: Crew, plane: ControlPlane, operator: O
     plane.kubectl("patch", "ibfeed", feed.name, "--subresource=status", "--type=merge", "-p", nothing)
     await feed.patch(roots=[{"symbol": "CL"}])
     await feed.ready(6)
+    await eventually(lambda: count(feed), wanted=6, within=10, what="what was taken out is let go")
     plane.kubectl("patch", "ibfeed", feed.name, "--subresource=status", "--type=merge", "-p", nothing)
     await feed.patch(roots=[{"symbol": "CL"}, {"symbol": "NG"}])
     await feed.ready(12)

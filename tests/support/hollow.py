@@ -369,6 +369,7 @@ class Crew:
                 for update in line.buffer:
                     self.witnesses[worker.feed, conid][update].discard(worker.process)
         worker.lines = {conid: line for conid, line in worker.lines.items() if conid in entries and worker.streams}
+        worker.own = {conid: epoch for conid, epoch in worker.own.items() if conid in entries}
         for conid, entry in entries.items():
             if self._is_over(worker, entry):
                 continue
