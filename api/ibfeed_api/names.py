@@ -57,6 +57,7 @@ GATEWAY_PORT: Final = 5000
 LOGIN_SPACING_S: Final = 2.0  # between the logins of workers that are lost, or started, together
 KAFKA_ANSWER_S: Final = 3.0  # a worker whose record has waited for so long says that it cannot publish
 KAFKA_LOOK_S: Final = 4.5  # within so much one that has nothing to publish finds out that it could not
+KAFKA_PAUSE_S: Final = 15.0  # a worker that cannot publish tries again after so much at the latest
 
 TOPIC_TICKS: Final = "ticklast"
 TOPIC_DEPTH: Final = "l2-data"

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from ibfeed_api.feed import Accounts, SecretRef
-from ibfeed_api.names import ContractState, EntryState, Session
+from ibfeed_api.names import KAFKA_LOOK_S, KAFKA_PAUSE_S, ContractState, EntryState, Session
 from ibfeed_api.shard import Entry, KafkaStatus, Mark, Report
 from ibfeed_operator.decide import Decision, decide
 from ibfeed_operator.facts import Health, KafkaAccess, PinTrouble, Placement, UnassignedReason, Universe, WorkerHealth
 from ibfeed_operator.handover import Holding, Targets, step
 from ibfeed_operator.liveness import Liveness, Sighting, Verdict
-from ibfeed_operator.publishing import GRACE_S, Publishing
+from ibfeed_operator.publishing import GRACE_S, RETURN_S, Publishing
 from unit.operator_core.facts import contract, entry, feed, lease, pod, shard
 
 PROVEN, UNPROVEN, CUT_OFF = KafkaAccess.PROVEN, KafkaAccess.UNPROVEN, KafkaAccess.CUT_OFF
@@ -39,6 +39,14 @@ class TestWhose:
             self.access((10.0, {0: False, 1: True}), (11.0, {0: False, 1: False}), (99.0, {0: False, 1: False}))
             is UNPROVEN
         )
+
+    def test_the_first_that_can_again_proves_nothing_of_the_others(self) -> None:
+        """Kafka is back, and each worker notices at its next try: a move would lose what waits in them."""
+        away, first = {0: False, 1: False}, {0: False, 1: True}
+        back = ((10.0, away), (99.0, first))
+        assert self.access(*back, (99.0 + RETURN_S - 0.1, first)) is UNPROVEN
+        assert self.access(*back, (99.0 + RETURN_S, first)) is CUT_OFF
+        assert RETURN_S > KAFKA_PAUSE_S + KAFKA_LOOK_S
 
     def test_who_can_again_is_believed_at_once(self) -> None:
         assert self.access((10.0, {0: False, 1: True}), (99.0, {0: True, 1: True})) is PROVEN

@@ -289,7 +289,7 @@ def refuses(monkeypatch: pytest.MonkeyPatch) -> None:
         return publisher.Trouble(publisher.Reason.KAFKA_CREDENTIALS, "kafka:9092 refuses us; correct Secret kafka-user")
 
     monkeypatch.setattr(publisher, "diagnose_bootstrap", diagnose)
-    monkeypatch.setattr(publisher, "_REFUSED_PAUSE_S", 0.1)
+    monkeypatch.setattr(publisher, "KAFKA_PAUSE_S", 0.1)
 
 
 async def test_a_new_password_is_read_when_the_old_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NoReturn
 
 from ibfeed_api.feed import Kafka, Topic
-from ibfeed_api.names import KAFKA_ANSWER_S, Reason
+from ibfeed_api.names import KAFKA_ANSWER_S, KAFKA_PAUSE_S, Reason
 from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK, FeedEvent
 from ibfeed_api.shard import KafkaStatus
 from ibfeed_worker.backoff import Backoff
@@ -37,7 +37,6 @@ _SWEEP_S: Final = 0.5
 CHECK_S: Final = 2.0  # with what a look takes, it stays below names.KAFKA_LOOK_S
 _SHORTEST_PAUSE_S: Final = 0.5  # a burst of errors is one reason to look, not many
 _LONGEST_PAUSE_S: Final = 5.0
-_REFUSED_PAUSE_S: Final = 15.0  # where each try is one more wrong password
 _PROBE_S: Final = 60.0  # without an acknowledgement; then one is asked for
 _SPREADING_LOOKS: Final = 4
 _LONGEST_TEXT: Final = 1000  # the CRD's limit is 1024
@@ -258,7 +257,8 @@ class Publisher:
 
     async def _supervise(self) -> NoReturn:
         """For ever: look whether records can be published, say so, mend what can be mended."""
-        pause, refused = Backoff(_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S), Backoff(1.0, _REFUSED_PAUSE_S)
+        pause = Backoff(_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S)
+        refused = Backoff(1.0, KAFKA_PAUSE_S)  # each try is one more wrong password
         while True:
             self._disturbed.clear()
             trouble = await self._look_safely()
