@@ -36,6 +36,10 @@ class Session:
         async with self.client.post(f"/v1/api{path}", json=body or {}, headers=self.headers) as answer:
             return answer.status, await _document(answer)
 
+    async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
+        async with self.client.request(method, f"/v1/api{path}", json=body, headers=self.headers) as answer:
+            return answer.status, await _document(answer)
+
     async def open(self) -> Session:
         """With a brokerage session."""
         status, _ = await self.post("/iserver/auth/ssodh/init", {"publish": True, "compete": True})

@@ -10,10 +10,11 @@ from datetime import date, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from ibfeed_simulator.market import contracts, hours
+from ibfeed_simulator.market import contracts, hours, stocks
 from ibfeed_simulator.market.contracts import Contract
 from ibfeed_simulator.market.replay import Recording, Replay
 from ibfeed_simulator.market.source import CONFLATION, Changes, Ladder, Source, Value
+from ibfeed_simulator.market.stocks import Stock
 from ibfeed_simulator.market.walk import SLOWER_PER_MONTH, Walk
 
 Mode = Literal["common", "phased"]
@@ -90,7 +91,7 @@ class Exchange:
         """None for a conid that the venue does not know."""
         found = self._instruments.get(conid)
         if found is None:
-            contract = contracts.find(conid)
+            contract = contracts.find(conid) or stocks.find(conid)
             if contract is None:
                 return None
             source = self._source(contract)
@@ -100,7 +101,9 @@ class Exchange:
 
     def _source(self, contract: Contract) -> Source:
         now = self._now()
-        front = contracts.listed_of(contract.product, trading_date(self._now()))
+        if isinstance(contract, Stock):  # quick, whatever future has the same name
+            return Walk(contract, self._seed, 0, self._interval, now, self._slower)
+        front = contracts.listed_of(contract.product, trading_date(now))
         rank = front.index(contract) if contract in front else len(front)
         if self._recording is not None and rank == 0 and contract.product.root == self._recorded_root:
             return Replay(contract, self._recording, now, self._interval, self._replay_speed)

@@ -9,8 +9,19 @@ from ibfeed_simulator.market.forms import PriceForm, rounded, signed, size
 from ibfeed_simulator.market.source import Changes
 
 _EXCHANGE_CODES = {
-    "NYMEX": "N", "COMEX": "C", "CME": "M", "CBOT": "B", "CFE": "F", "EUREX": "E", "ICEUS": "I", "HKFE": "H"
-}  # fmt: skip
+    "NYMEX": "N",
+    "COMEX": "C",
+    "CME": "M",
+    "CBOT": "B",
+    "CFE": "F",
+    "EUREX": "E",
+    "ICEUS": "I",
+    "HKFE": "H",
+    "NASDAQ": "Q",
+    "NYSE": "N",
+    "ARCA": "P",
+    "MEXI": "X",
+}
 
 
 @dataclass
@@ -84,11 +95,12 @@ class Quotes:
             "7219": self.contract.symbol,
             "7221": self.contract.product.exchange,
             "7635": text((self.bid + self.ask) // 2),
-            "7697": size(self.open_interest),
             "7741": text(self.prior_close),
             "7762": str(self.volume),
             "7768": "1",
         }
+        if self.contract.month:  # of a future
+            fields["7697"] = size(self.open_interest)
         if self.traded:
             fields |= {
                 "70": text(self.high),

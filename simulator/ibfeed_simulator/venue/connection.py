@@ -13,6 +13,7 @@ from aiohttp import WSCloseCode, web
 
 from ibfeed_simulator.market.source import Ladder
 from ibfeed_simulator.venue import frames
+from ibfeed_simulator.venue.balances import Row
 from ibfeed_simulator.venue.frames import Frame
 from ibfeed_simulator.venue.sessions import SsoSession
 from ibfeed_simulator.venue.truth import Receiver
@@ -47,6 +48,7 @@ class Connection:
         self.receiver: Receiver | None = None
         self.subscriptions: dict[int, Subscription] = {}
         self.ladder: LadderSubscription | None = None
+        self.ledger: list[Row] = []  # as sent; empty: not subscribed
         self.last_updated: dict[int, int] = {}
         self.next_heartbeat = 0.0
         self.fragment_size: int | None = None

@@ -48,7 +48,8 @@ def guard(venue: Venue) -> Middleware:
 
 def _endpoint(path: str) -> str | None:
     """The path below the API's prefix; None outside of the API."""
-    return next((path[len(prefix) :] for prefix in PREFIXES if path.startswith(f"{prefix}/")), None)
+    found = next((path[len(prefix) :] for prefix in PREFIXES if path.startswith(f"{prefix}/")), None)
+    return found.rstrip("/") if found is not None else None
 
 
 def _refuse(venue: Venue, request: web.Request, endpoint: str, username: str | None) -> web.Response | None:

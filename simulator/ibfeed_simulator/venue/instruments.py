@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from ibfeed_simulator.market import contracts
+from ibfeed_simulator.market import contracts, stocks
 from ibfeed_simulator.market.catalogue import BY_ROOT, Product
 from ibfeed_simulator.market.contracts import MONTH_NAMES, Contract
 from ibfeed_simulator.market.exchange import trading_date
-from ibfeed_simulator.market.forms import PriceForm
 from ibfeed_simulator.market.hours import TradingSession
+from ibfeed_simulator.market.stocks import Stock
 from ibfeed_simulator.venue.answers import answer, error
 from ibfeed_simulator.venue.faults import Condition, number
 from ibfeed_simulator.venue.frames import server_id
 from ibfeed_simulator.venue.rest import PREFIXES, Handler, json_body, no_bridge, with_session
+from ibfeed_simulator.venue.rules import rules
 from ibfeed_simulator.venue.sessions import SsoSession
 from ibfeed_simulator.venue.streamer import LIVE
 from ibfeed_simulator.venue.venue import Venue
@@ -27,10 +28,8 @@ from ibfeed_simulator.venue.venue import Venue
 _MAX_SYMBOLS: Final = 50
 _MAX_CONIDS: Final = 100
 _MAX_FIELDS: Final = 50
-_MAX_POINTS: Final = 1000
 _ANY_SATURDAY: Final = date(2000, 1, 1)  # 20000101 to 20000107 stand for any Saturday to any Friday
 _SCHEDULE_DAYS: Final = 7
-_BAR_SECONDS: Final = {"min": 60, "h": 3600, "d": 86_400, "w": 604_800, "m": 2_592_000, "y": 31_536_000}
 
 
 def month_name(contract: Contract) -> str:
@@ -57,6 +56,8 @@ def future(contract: Contract) -> dict[str, object]:
 
 def information(contract: Contract) -> dict[str, object]:
     """``/iserver/contract/{conid}/info``."""
+    if isinstance(contract, Stock):
+        return share(contract)
     product = contract.product
     return {
         "cfi_code": "",
@@ -88,33 +89,42 @@ def information(contract: Contract) -> dict[str, object]:
     }
 
 
-def rules(contract: Contract) -> dict[str, object]:
-    """``rules`` in ``/iserver/contract/{conid}/info-and-rules``, of what an order may be."""
-    form = PriceForm.of(contract.product.tick)
-    price = float(contract.product.price)
+def share(stock: Stock) -> dict[str, object]:
+    """``/iserver/contract/{conid}/info`` of a stock."""
+    product = stock.product
     return {
-        "algoEligible": False,
-        "overnightEligible": False,
-        "costReport": False,
-        "canTradeAcctIds": [],
-        "error": None,
-        "orderTypes": ["limit", "market", "stop", "stop_limit"],
-        "tifTypes": ["IOC/MARKET,LIMIT,STOP_LIMIT", "GTC/o,a", "DAY/o,a"],
-        "defaultSize": 1,
-        "cashSize": 0.0,
-        "sizeIncrement": 1,
-        "cashCcy": contract.product.currency,
-        "limitPrice": price,
-        "stopprice": price,
-        "preview": True,
-        "increment": float(contract.product.tick),
-        "incrementDigits": form.decimals,
-        "negativeCapable": False,
+        "cfi_code": "",
+        "symbol": product.root,
+        "cusip": None,
+        "expiry_full": None,
+        "con_id": stock.conid,
+        "maturity_date": None,
+        "industry": None,
+        "instrument_type": "STK",
+        "has_related_contracts": False,
+        "trading_class": product.root,
+        "valid_exchanges": f"SMART,{product.exchange}",
+        "allow_sell_long": False,
+        "is_zero_commission_security": False,
+        "local_symbol": product.root,
+        "contract_clarification_type": None,
+        "classifier": None,
+        "currency": "USD",
+        "text": None,
+        "underlying_con_id": 0,
+        "r_t_h": True,
+        "multiplier": None,
+        "underlying_issuer": None,
+        "contract_month": None,
+        "company_name": product.name,
+        "smart_available": True,
+        "exchange": "SMART",
+        "category": None,
     }
 
 
 def definition(contract: Contract) -> dict[str, object]:
-    """An entry of ``/iserver/secdef/info``."""
+    """An entry of ``/iserver/secdef/info``, of a future."""
     product = contract.product
     return {
         "conid": contract.conid,
@@ -152,7 +162,6 @@ class InstrumentHandlers:
             ("POST", "/iserver/secdef/search", self.search),
             ("GET", "/iserver/secdef/info", self.definitions),
             ("GET", "/iserver/marketdata/snapshot", self.snapshot),
-            ("GET", "/iserver/marketdata/history", self.history),
             ("POST", "/iserver/marketdata/unsubscribe", self.unsubscribe),
             ("GET", "/iserver/marketdata/unsubscribeall", self.unsubscribe_all),
         ]
@@ -176,20 +185,23 @@ class InstrumentHandlers:
         return answer({symbol: [future(contract) for contract in listed] for symbol, listed in found.items() if listed})
 
     async def stocks(self, request: web.Request, _: SsoSession) -> web.StreamResponse:
-        """Any ticker of letters is a stock on NASDAQ; no market data comes for it."""
+        """Any ticker of up to five letters is a stock somewhere."""
         symbols = [symbol.strip() for symbol in request.query.get("symbols", "").split(",") if symbol.strip()]
         return answer(
             {
                 symbol: [
                     {
-                        "name": f"{symbol} INC",
+                        "name": listed[0].product.name,
                         "chineseName": "",
                         "assetClass": "STK",
-                        "contracts": [{"conid": 1_000_000 + _number_of(symbol), "exchange": "NASDAQ", "isUS": True}],
+                        "contracts": [
+                            {"conid": stock.conid, "exchange": stock.product.exchange, "isUS": stock.is_american}
+                            for stock in listed
+                        ],
                     }
                 ]
                 for symbol in symbols
-                if symbol.isascii() and symbol.isalpha() and symbol.isupper()
+                if (listed := stocks.listings(symbol))
             }
         )
 
@@ -205,7 +217,7 @@ class InstrumentHandlers:
         contract = _contract(request.match_info["conid"])
         if contract is None:
             return error("no contract found", 404)
-        return answer({**self._information(contract, session), "rules": rules(contract)})
+        return answer({**self._information(contract, session), "rules": rules(contract, session.user.account_id)})
 
     def _information(self, contract: Contract, session: SsoSession) -> dict[str, object]:
         found = information(contract)
@@ -220,7 +232,8 @@ class InstrumentHandlers:
         symbol = str((await json_body(request)).get("symbol") or request.query.get("symbol", ""))
         products = BY_ROOT.get(symbol)
         if products is None:
-            return error(f"No symbol found for: {symbol[:12]}", 400)
+            shares = [_found_share(stock) for stock in stocks.listings(symbol)]
+            return answer(shares) if shares else error(f"No symbol found for: {symbol[:12]}", 400)
         product = products[0]
         months = ";".join(dict.fromkeys(month_name(contract) for contract in self._venue.exchange.listed(symbol)))
         conid = contracts.underlying_conid(product)
@@ -245,7 +258,9 @@ class InstrumentHandlers:
         if not session.authenticated:
             return no_bridge()
         query = request.query
-        product = _product(query.get("conid", ""))
+        product, contract = _product(query.get("conid", "")), _contract(query.get("conid", ""))
+        if contract is not None and not isinstance(contract, Stock):
+            return answer([definition(contract)])
         if product is None:
             return error("Bad Request: conid is required", 400)
         month = query.get("month", "").upper()
@@ -280,59 +295,16 @@ class InstrumentHandlers:
         server = server_id(conid)
         return {**values, "6119": server, "6509": LIVE, "_updated": instrument.updated, **quote, "server_id": server}
 
-    async def history(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
-        """Bars that end at the last price: a plain line of the right shape, without a past."""
-        if not session.authenticated:
-            return no_bridge()
-        query = request.query
-        conid = query.get("conid", "")
-        instrument = self._venue.exchange.instrument(int(conid) if conid.isascii() and conid.isdigit() else 0)
-        period, bar = _seconds(query.get("period", "1d")), _seconds(query.get("bar", "5min"))
-        if instrument is None or period is None or bar is None:
-            return error("Bad Request: conid, period or bar", 400)
-        product = instrument.contract.product
-        price = float(instrument.source.last())
-        count = max(1, min(_MAX_POINTS, period // bar))
-        end = int(self._venue.clock.now() // bar * bar)
-        bars = [
-            {"o": price, "c": price, "h": price, "l": price, "v": 0.0, "t": (end - bar * (count - 1 - index)) * 1000}
-            for index in range(count)
-        ]
-        start = datetime.fromtimestamp(int(str(bars[0]["t"])) / 1000, ZoneInfo("UTC"))
-        scale = 10 ** PriceForm.of(product.tick).decimals
-        return answer(
-            {
-                "serverId": str(20_000 + instrument.contract.conid % 1000),
-                "symbol": product.root,
-                "text": product.name,
-                "priceFactor": scale,
-                "startTime": f"{start:%Y%m%d-%H:%M:%S}",
-                "high": f"{round(price * scale)}/0/0",
-                "low": f"{round(price * scale)}/0/0",
-                "timePeriod": query.get("period", "1d"),
-                "barLength": bar,
-                "mdAvailability": "S",
-                "mktDataDelay": 0,
-                "outsideRth": query.get("outsideRth", "false").lower() == "true",
-                "tradingDayDuration": 1380,
-                "volumeFactor": 1,
-                "priceDisplayRule": 1,
-                "priceDisplayValue": "2",
-                "negativeCapable": False,
-                "messageVersion": 2,
-                "data": bars,
-                "points": count - 1,
-                "travelTime": 48,
-            }
-        )
-
     async def unsubscribe(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
+        """A snapshot has opened a feed as a websocket does."""
         if not session.authenticated:
             return no_bridge()
         conid = (await json_body(request)).get("conid")
         streamer = self._venue.streamer
         known = False
         if isinstance(conid, int):
+            known = conid in session.preflighted
+            session.preflighted.discard(conid)
             for connection in streamer.of(session.user.username):
                 known = streamer.unsubscribe(connection, conid) or known
         return answer({"success": True}) if known else answer({"error": "unknown"}, 500)
@@ -340,6 +312,7 @@ class InstrumentHandlers:
     async def unsubscribe_all(self, _: web.Request, session: SsoSession) -> web.StreamResponse:
         if not session.authenticated:
             return no_bridge()
+        session.preflighted.clear()
         for connection in self._venue.streamer.of(session.user.username):
             for conid in list(connection.subscriptions):
                 self._venue.streamer.unsubscribe(connection, conid)
@@ -421,20 +394,27 @@ def _day(day: date, sessions: Sequence[TradingSession], zone: ZoneInfo) -> dict[
     }
 
 
+def _found_share(stock: Stock) -> dict[str, object]:
+    """An entry of ``/iserver/secdef/search``."""
+    name, exchange = stock.product.name, stock.product.exchange
+    return {
+        "conid": str(stock.conid),
+        "companyHeader": f"{name} - {exchange}",
+        "companyName": name,
+        "symbol": stock.symbol,
+        "description": exchange,
+        "restricted": None,
+        "sections": [{"secType": "STK", "exchange": f"{exchange};"}],
+    }
+
+
 def _number_of(text: str) -> int:
     return zlib.crc32(text.encode()) % 90_000
 
 
 def _contract(text: str) -> Contract | None:
-    return contracts.find(int(text)) if text.isascii() and text.isdigit() else None
+    return contracts.find(int(text)) or stocks.find(int(text)) if text.isascii() and text.isdigit() else None
 
 
 def _product(text: str) -> Product | None:
     return contracts.product_of_underlying(int(text)) if text.isascii() and text.isdigit() else None
-
-
-def _seconds(text: str) -> int | None:
-    """``5min`` -> 300; None for what is no period."""
-    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz")
-    unit = _BAR_SECONDS.get(text[len(digits) :])
-    return int(digits) * unit if unit is not None and digits.isascii() and digits.isdigit() and int(digits) else None

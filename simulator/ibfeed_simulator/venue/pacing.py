@@ -26,7 +26,19 @@ ENDPOINT_LIMITS: Final[dict[str, Limit]] = {
     "/sso/validate": Limit(10, 60.0),
     "/iserver/marketdata/snapshot": Limit(10, 1.0),
     "/iserver/marketdata/history": Limit(5, 1.0),
+    "/iserver/account/orders": Limit(5, 25.0),
+    "/iserver/account/pnl/partitioned": Limit(5, 25.0),
+    "/iserver/account/trades": Limit(5, 25.0),
+    "/iserver/scanner/params": Limit(5, 4500.0),
+    "/iserver/scanner/run": Limit(5, 5.0),
     "/portfolio/accounts": Limit(5, 25.0),
+    "/portfolio/subaccounts": Limit(5, 25.0),
+    "/pa/allperiods": Limit(5, 4500.0),
+    "/pa/performance": Limit(5, 4500.0),
+    "/pa/transactions": Limit(5, 4500.0),
+    "/fyi/notifications": Limit(5, 5.0),
+    "/fyi/settings": Limit(5, 5.0),
+    "/fyi/unreadnumber": Limit(5, 5.0),
 }
 
 

@@ -1,4 +1,4 @@
-"""``/v1/api/*`` and its alias ``/v1/portal/*``: session calls and accounts."""
+"""``/v1/api/*`` and its alias ``/v1/portal/*``: the calls of a session, and what all calls have in common."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from ibfeed_simulator.venue.venue import MAC, SERVER_NAME, SERVER_VERSION, Venue
 PREFIXES = ("/v1/api", "/v1/portal")
 
 Handler = Callable[[web.Request, SsoSession], Awaitable[web.StreamResponse]]
+Table = list[tuple[str, str, Handler]]
+"""Method, path below the prefix, handler."""
 
 
 def no_bridge() -> web.Response:
@@ -58,7 +60,7 @@ class SessionHandlers:
         self._venue = venue
 
     def routes(self) -> list[web.RouteDef]:
-        table: list[tuple[str, str, Handler]] = [
+        table: Table = [
             ("POST", "/tickle", self.tickle),
             ("GET", "/tickle", self.tickle),
             ("POST", "/iserver/auth/status", self.status),
@@ -76,15 +78,8 @@ class SessionHandlers:
             ("GET", "/one/user", self.user),
             ("GET", "/portfolio/validate", self.validate),
             ("GET", "/iserver/accounts", self.accounts),
-            ("GET", "/portfolio/accounts", self.portfolio_accounts),
-            ("GET", "/portfolio/{account}/ledger", self.ledger),
-            ("GET", "/portfolio/{account}/positions/{page}", self.positions),
         ]
-        return [
-            web.route(method, prefix + path, with_session(self._venue, handler))
-            for prefix in PREFIXES
-            for method, path, handler in table
-        ]
+        return routes(self._venue, table)
 
     async def tickle(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
         board, username = self._venue.board, session.user.username
@@ -183,56 +178,6 @@ class SessionHandlers:
         session.accounts_asked = True
         return answer(self._venue.accounts(session))
 
-    async def portfolio_accounts(self, _: web.Request, session: SsoSession) -> web.StreamResponse:
-        account, paper = session.user.account_id, self._venue.is_paper(session)
-        return answer(
-            [
-                {
-                    "id": account,
-                    "PrepaidCrypto-Z": False,
-                    "PrepaidCrypto-P": False,
-                    "brokerageAccess": True,
-                    "accountId": account,
-                    "accountVan": account,
-                    "accountTitle": "",
-                    "displayName": account,
-                    "accountAlias": None,
-                    "accountStatus": 1_644_382_800_000,
-                    "currency": "USD",
-                    "type": "DEMO" if paper else "INDIVIDUAL",
-                    "tradingType": "PMRGN",
-                    "businessType": "INDEPENDENT",
-                    "category": "",
-                    "ibEntity": "IBLLC-US",
-                    "faclient": False,
-                    "clearingStatus": "O",
-                    "covestor": False,
-                    "noClientTrading": False,
-                    "trackVirtualFXPortfolio": True,
-                    "acctCustType": "INDIVIDUAL",
-                    "parent": {"mmc": [], "accountId": "", "isMParent": False, "isMChild": False, "isMultiplex": False},
-                    "desc": account,
-                }
-            ]
-        )
-
-    async def ledger(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
-        if request.match_info["account"] != session.user.account_id:
-            return error("Bad Request: unknown account", 400)
-        cash = 1_000_000.0  # the fresh paper account
-        entry = {
-            "currency": "USD",
-            "cashbalance": cash,
-            "settledcash": cash,
-            "netliquidationvalue": cash,
-            "acctcode": session.user.account_id,
-            "timestamp": int(self._venue.clock.now()),
-        }
-        return answer({"USD": entry, "BASE": {**entry, "currency": "BASE"}})
-
-    async def positions(self, _: web.Request, __: SsoSession) -> web.StreamResponse:
-        return answer([])
-
 
 def with_session(venue: Venue, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """Give the handler its session; without one there is only an empty 401."""
@@ -243,5 +188,26 @@ def with_session(venue: Venue, handler: Handler) -> Callable[[web.Request], Awai
             return web.Response(status=401)
         session.last_request = venue.clock.now()
         return await handler(request, session)
+
+    return handle
+
+
+def routes(venue: Venue, table: Table) -> list[web.RouteDef]:
+    """The calls of a table under each prefix, for whoever is logged in."""
+    return [
+        web.route(method, prefix + path, with_session(venue, handler))
+        for prefix in PREFIXES
+        for method, path, handler in table
+    ]
+
+
+def with_brokerage(table: Table) -> Table:
+    """The same calls, refused without a brokerage session, as each below ``/iserver`` is."""
+    return [(method, path, _with_brokerage(handler)) for method, path, handler in table]
+
+
+def _with_brokerage(handler: Handler) -> Handler:
+    async def handle(request: web.Request, session: SsoSession) -> web.StreamResponse:
+        return await handler(request, session) if session.authenticated else no_bridge()
 
     return handle

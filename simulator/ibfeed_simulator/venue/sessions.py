@@ -37,6 +37,7 @@ class SsoSession:
     challenge: Challenge | None = None
     accounts_asked: bool = False
     preflighted: set[int] = field(default_factory=set)
+    farm_open: bool = False  # the way to the historical data farm
     ended: bool = False
 
     def expires_in_ms(self, now: float) -> int:

@@ -8,7 +8,7 @@ from typing import Final
 
 from ibfeed_simulator.market.exchange import Exchange, Instrument
 from ibfeed_simulator.market.source import CONFLATION
-from ibfeed_simulator.venue import frames
+from ibfeed_simulator.venue import account_topics, balances, frames
 from ibfeed_simulator.venue.clock import Clock
 from ibfeed_simulator.venue.connection import Connection, LadderSubscription, Subscription
 from ibfeed_simulator.venue.faults import Board, Condition
@@ -162,6 +162,9 @@ class Streamer:
         ):
             return
         connection.queue(Frame.of({"topic": "system", "hb": self._clock.now_ms()}))
+        if connection.ledger:  # told as often as the heartbeat
+            rows = balances.unchanged_ledger(connection.ledger, self._clock.now())
+            connection.queue(Frame.of(account_topics.ledger(connection.session.user, rows)))
         touched.add(connection)
 
     def _broadcast(self, instrument: Instrument, touched: set[Connection]) -> None:

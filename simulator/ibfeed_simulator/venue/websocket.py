@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from ibfeed_simulator.market.exchange import Instrument
-from ibfeed_simulator.venue import frames
+from ibfeed_simulator.venue import account_topics, balances, bars, frames
 from ibfeed_simulator.venue.connection import Connection
 from ibfeed_simulator.venue.cookies import session_of
 from ibfeed_simulator.venue.faults import Condition, number
@@ -23,7 +23,11 @@ _UNKNOWN_TOPIC: Final = 1
 _NO_BRIDGE: Final = 2
 _BAD_CONTRACT: Final = 3
 _LIMIT: Final = 4
-_QUIET_TOPICS: Final = frozenset({"sor", "uor", "str", "utr", "spl", "upl", "ssd", "sld", "act", "blt", "ntf", "sts"})
+# Nothing comes of these: of orders because there are none.
+_QUIET_TOPICS: Final = frozenset({"sor", "uor", "utr", "upl", "act", "blt", "ntf", "sts"})
+_ACCOUNT_TOPICS: Final = frozenset({"spl", "ssd", "sld", "str"})
+# Topics that need the brokerage session.
+_BROKERAGE: Final = frozenset({"smd", "sbd", "smh", "sor", "str"})
 _GOODBYES: Final = {"usd": "unsubscribed from summary", "uld": "unsubscribed from ledger"}
 
 
@@ -93,7 +97,7 @@ class WebsocketHandler:
             connection.send_text(b"ech+hb")
             return
         topic, _, rest = text.partition("+")
-        if topic in ("smd", "sbd") and not session.authenticated:
+        if topic in _BROKERAGE and not session.authenticated:
             connection.send({"error": "Bad Request: no bridge", "code": _NO_BRIDGE})
         elif topic == "smd":
             self._subscribe(connection, session, rest)
@@ -109,7 +113,11 @@ class WebsocketHandler:
             self._history(connection, rest)
         elif topic == "umh":
             connection.send({"message": f"Unsubscribed {rest}"})
+        elif topic in _ACCOUNT_TOPICS:
+            self._tell_account(connection, session, topic, rest)
         elif topic in _GOODBYES:
+            if topic == "uld":
+                connection.ledger = []
             connection.send({"result": _GOODBYES[topic]})
         elif topic not in _QUIET_TOPICS:
             connection.send({"error": f"Topic unknown {text[:80]}", "code": _UNKNOWN_TOPIC})
@@ -163,29 +171,54 @@ class WebsocketHandler:
         if not venue.streamer.open_book(connection, f"sbd+{rest}", conid):
             connection.send({"topic": f"sbd+{rest}", "error": "unknown contract", "code": _BAD_CONTRACT})
 
+    def _tell_account(self, connection: Connection, session: SsoSession, topic: str, rest: str) -> None:
+        user, now = session.user, self._venue.clock.now()
+        if topic == "spl":
+            connection.send(account_topics.profit_and_loss(user))
+            return
+        if topic == "str":
+            connection.send(account_topics.trades())
+            return
+        try:
+            wanted = account_topics.asked(rest, user)
+        except account_topics.BadTopic:
+            connection.send({"error": f"Bad Request: {topic}+{rest[:80]}", "code": _BAD_CONTRACT})
+            return
+        if topic == "ssd":
+            connection.send(account_topics.summary(user, wanted, now))
+            return
+        connection.ledger = balances.ledger_rows(user.account_id, now, wanted.keys, wanted.fields)
+        connection.send(account_topics.ledger(user, connection.ledger))
+
     def _history(self, connection: Connection, rest: str) -> None:
-        conid = _conid(rest.partition("+")[0])
-        instrument: Instrument | None = self._venue.exchange.instrument(conid) if conid is not None else None
-        if instrument is None:
+        target, _, arguments = rest.partition("+")
+        conid, asked = _conid(target), _texts(arguments)
+        exchange = self._venue.exchange
+        instrument: Instrument | None = exchange.instrument(conid) if conid is not None else None
+        if instrument is None or asked is None:
             connection.send({"error": f"Bad Request: smh+{rest[:80]}", "code": _BAD_CONTRACT})
             return
-        contract = instrument.contract
-        connection.send(
-            {
-                "topic": f"smh+{contract.conid}",
-                "serverId": str(20_000 + contract.conid % 1000),
-                "symbol": contract.product.root,
-                "text": contract.product.name,
-                "data": [],
-                "points": -1,
-            }
-        )
+        try:
+            found = bars.history(exchange, instrument, asked, self._venue.clock.now())
+        except bars.BadSpan as span:
+            connection.send({"error": f"Bad Request: {span} is no period or bar", "code": _BAD_CONTRACT})
+            return
+        connection.send({**found, "topic": f"smh+{conid}"})
 
 
 def _conid(text: str) -> int | None:
     """``265598`` or ``265598@SMART``."""
     digits = text.partition("@")[0]
     return int(digits) if digits.isascii() and digits.isdigit() else None
+
+
+def _texts(arguments: str) -> dict[str, str] | None:
+    """A JSON object's values as texts; None when it is none."""
+    try:
+        document = msgspec.json.decode(arguments or "{}")
+    except msgspec.DecodeError:
+        return None
+    return {key: str(value) for key, value in document.items()} if isinstance(document, dict) else None
 
 
 def _fields(arguments: str) -> frozenset[str] | None:

@@ -40,3 +40,18 @@ def test_the_penalty_ends() -> None:
     pacing.penalise("10.0.0.1", 60)
     assert pacing.penalised("10.0.0.1")
     assert not pacing.penalised("10.0.0.2")
+
+
+@pytest.mark.parametrize("path", ["/iserver/account/trades", "/iserver/account/orders", "/portfolio/subaccounts"])
+async def test_single_endpoints_have_limits_of_their_own(start: Start, one_moment: None, path: str) -> None:
+    session = await (await (await start(penalty_seconds=60)).log_in()).open()
+    statuses = [(await session.get(path))[0] for _ in range(6)]
+    assert statuses == [200] * 5 + [429]
+
+
+async def test_a_trailing_slash_is_no_way_round_a_limit(start: Start, one_moment: None) -> None:
+    session = await (await (await start(penalty_seconds=60)).log_in()).open()
+    for path in ("/iserver/account/trades", "/iserver/account/trades/") * 2:
+        assert (await session.get(path))[0] == 200
+    await session.get("/iserver/account/trades/")
+    assert (await session.get("/iserver/account/trades"))[0] == 429
