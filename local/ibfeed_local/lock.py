@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ibfeed_local import peers
 from ibfeed_local.command import output, run
 from ibfeed_local.state import SOURCE, State
 
@@ -18,14 +19,15 @@ EXTRAS = {
 
 
 def write_all(state: State) -> None:
-    """Resolve the extras of pyproject.toml anew, each image's and the developers', and the benchmark's peers."""
+    """Resolve the extras of pyproject.toml again, each image's and the developers', and other people's clients."""
     log = state.log / "lock.log"
     home = state.cache / "uv"
     if not (home / "bin" / "uv").exists():
         run([state.python, "-m", "venv", home], log)
         run([home / "bin" / "python", "-m", "pip", "install", UV], log, remedy="Can this machine reach PyPI?")
     sources = {name: ["pyproject.toml", *(f"--extra={e}" for e in extras)] for name, extras in EXTRAS.items()}
-    for name, source in {**sources, "peers": ["requirements/peers.in"]}.items():
+    others = {name: [f"requirements/{name}.in"] for name in peers.ALL}
+    for name, source in {**sources, **others}.items():
         compile_: list[str | Path] = [home / "bin" / "uv", "pip", "compile"]
         options = ["--generate-hashes", "--quiet", "--python-version=3.11", "--no-emit-index-url", "--no-header"]
         places = [f"--cache-dir={state.cache / 'uv-cache'}", f"--output-file=requirements/{name}.txt"]

@@ -29,6 +29,7 @@ CLUSTER = {
 }
 COMPILER = {"gcc": "gcc", "python3-dev": "python3-config"}
 BROWSER = {"chromium": "chromium", "chromium-driver": "chromedriver"}
+DISPLAY = {"xvfb": "Xvfb"}  # ibeam starts its browser on one
 
 
 def install(state: State, wanted: dict[str, str]) -> list[str]:

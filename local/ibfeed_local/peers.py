@@ -1,4 +1,4 @@
-"""A virtual environment of its own for the clients that the worker is compared with: no part of the product."""
+"""Virtual environments for other people's clients, each of its own: no part of the product."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ from ibfeed_local.command import run
 from ibfeed_local.state import SOURCE, State, digest
 from ibfeed_local.venv import REMEDY
 
-PINNED = SOURCE / "requirements" / "peers.txt"
+BENCHMARK = "peers"  # what `make bench-worker` compares the worker with
+# What `make test` runs against the simulator. ibeam and ibind have no version of requests in common.
+CLIENTS = ("clients", "ibeam")
+ALL = (BENCHMARK, *CLIENTS)
 
 
-def python(state: State) -> Path:
-    """Its interpreter."""
-    return state.root / "peers" / "bin" / "python"
+def python(state: State, name: str = BENCHMARK) -> Path:
+    """The interpreter of an environment."""
+    return state.root / name / "bin" / "python"
 
 
-def build(state: State) -> str:
-    """Install exactly what is pinned; say what was done."""
-    wanted = digest(PINNED, sys.version)
-    home = state.root / "peers"
-    if state.finished("peers", wanted) and python(state).exists():
+def build(state: State, name: str = BENCHMARK) -> str:
+    """Install exactly what ``requirements/<name>.txt`` pins; say what was done."""
+    pinned = SOURCE / "requirements" / f"{name}.txt"
+    wanted = digest(pinned, sys.version)
+    home = state.root / name
+    if state.finished(name, wanted) and python(state, name).exists():
         return "up to date"
-    log = state.log / "peers.log"
+    log = state.log / f"{name}.log"
     shutil.rmtree(home, ignore_errors=True)
     run([sys.executable, "-m", "venv", home], log, remedy="Install python3-venv.")
-    pip: list[str | Path] = [python(state), "-m", "pip", "--disable-pip-version-check"]
-    run([*pip, "install", "--no-deps", "--require-hashes", "-r", PINNED], log, remedy=REMEDY)
-    state.finish("peers", wanted)
+    pip: list[str | Path] = [python(state, name), "-m", "pip", "--disable-pip-version-check"]
+    run([*pip, "install", "--no-deps", "--require-hashes", "-r", pinned], log, remedy=REMEDY)
+    state.finish(name, wanted)
     return "installed"

@@ -151,8 +151,7 @@ def test(state: State) -> int:
     if code := test_fast(state):
         return code
     with _alone(state) as progress:
-        with progress.step("a browser for the tests") as step:
-            step.result = " ".join(packages.install(state, packages.BROWSER)) or "there already"
+        _others_clients(state, progress)
         with progress.step("the worker's modules, compiled") as step:
             step.result = compiled.build(state)
         _deployed(state, progress)
@@ -165,6 +164,7 @@ def test_gateway(state: State) -> int:
     if _is_current():
         raise Problem("the tests kill containers, and need the local cluster for that", "Unset CLUSTER.")
     with _alone(state) as progress:
+        _others_clients(state, progress)
         _deployed(state, progress)
         with progress.step(f"worker image with {archive.name}") as step:
             step.result = image = images.build_worker_with(state, archive)
@@ -200,6 +200,14 @@ def lock_requirements(state: State) -> None:
     _environment(state)
     with Progress().step("resolving requirements"):
         lock.write_all(state)
+
+
+def _others_clients(state: State, progress: Progress) -> None:
+    """The clients that the tests run, and the browser that the tests and one of the clients log in with."""
+    with progress.step("a browser for the tests") as step:
+        step.result = " ".join(packages.install(state, packages.BROWSER | packages.DISPLAY)) or "there already"
+    with progress.step("other people's clients") as step:
+        step.result = ", ".join(f"{name} {peers.build(state, name)}" for name in peers.CLIENTS)
 
 
 def _deployed(state: State, progress: Progress) -> target.Target:
