@@ -44,7 +44,9 @@ _RUN: Final = """\
 #!/bin/sh
 # Usage: bin/run.sh root/conf.yaml
 home=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd) || exit 1
-PYTHONPATH="$home/lib" PYTHONDONTWRITEBYTECODE=1 exec python3 -m ibfeed_simulator gateway "$@"
+# By this name clients look for the gateway among the processes. To Python it is an option that says nothing.
+name=ibgroup.web.core.clientportal.gw.GatewayStart
+PYTHONPATH="$home/lib" PYTHONDONTWRITEBYTECODE=1 exec python3 -X $name -m ibfeed_simulator gateway "$@"
 """
 
 _CONF: Final = """\

@@ -32,9 +32,12 @@ body{font-family:sans-serif;margin:3em auto;max-width:26em}
 # Here the page tells how long ago that was, and the server refuses what came too soon.
 _TYPED: Final = """
 (function(){
-  var form = document.querySelector('form'), typed = Date.now();
-  form.addEventListener('input', function(){typed = Date.now()});
-  form.addEventListener('submit', function(){form.elements['%s'].value = Date.now() - typed});
+  var form = document.querySelector('form');
+  form.dataset.typed = form.dataset.typed || Date.now();
+  form.addEventListener('input', function(event){
+    if (event.target.type !== 'checkbox') form.dataset.typed = Date.now();
+  });
+  form.addEventListener('submit', function(){form.elements['%s'].value = Date.now() - form.dataset.typed});
 })();
 """
 
@@ -52,6 +55,25 @@ window.setTimeout(function(){
   document.querySelectorAll('.xyzblock-loading').forEach(function(e){e.classList.add('hidden')});
   document.querySelectorAll('.after-loading').forEach(function(e){e.classList.remove('hidden')});
 },%d);
+"""
+
+
+# IB's page is sent without being loaded again: what was typed, and when, is still there beside the error. ibeam relies
+# on it.
+_KEEP: Final = """
+(function(){
+  var form = document.querySelector('.xyzform-username'), store = window.sessionStorage;
+  var typed = JSON.parse(store.getItem('typed') || 'null');
+  store.removeItem('typed');
+  if (typed && document.querySelector('.xyz-errormessage')) {
+    form.username.value = typed[0];
+    form.password.value = typed[1];
+    form.dataset.typed = typed[2];
+  }
+  form.addEventListener('submit', function(){
+    store.setItem('typed', JSON.stringify([form.username.value, form.password.value, form.dataset.typed]));
+  });
+})();
 """
 
 
@@ -171,11 +193,13 @@ def _version_1(error: str) -> str:
 
 
 def _version_2(error: str) -> str:
+    """Beside an error the form is there at once: IB's page has not been loaded again."""
+    loading, form = (" hidden", "") if error else ("", " after-loading hidden")
     message = f'<div class="xyz-errormessage">{escape(error)}</div>' if error else ""
     return f"""
-<div class="xyzblock xyzblock-loading">Loading&hellip;</div>
+<div class="xyzblock xyzblock-loading{loading}">Loading&hellip;</div>
 <div class="xyzblock xyzblock-error{"" if error else " hidden"}">{message}</div>
-<div class="xyzblock xyzblock-username after-loading hidden">
+<div class="xyzblock xyzblock-username{form}">
   <form class="xyzform-username" method="post" action="/sso/Dispatcher" autocomplete="off">
     <h2>Login</h2>
     {_toggle()}
@@ -187,7 +211,7 @@ def _version_2(error: str) -> str:
     <button type="submit" class="btn btn-lg btn-primary btn btn-lg xyz-button-login">Login</button>
   </form>
 </div>
-<script>{_REVEAL % _LOADING_MS}</script>
+<script>{_REVEAL % _LOADING_MS}{_KEEP}</script>
 """
 
 

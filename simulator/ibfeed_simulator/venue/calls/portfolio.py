@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from ibfeed_simulator.venue import balances
@@ -10,7 +12,7 @@ from ibfeed_simulator.venue.rest import Handler, Table, routes
 from ibfeed_simulator.venue.sessions import SsoSession
 from ibfeed_simulator.venue.venue import Venue
 
-_PAGE: int = 20  # accounts on a page of /portfolio/subaccounts2
+_PAGE: Final = 20  # accounts on a page of /portfolio/subaccounts2
 
 
 def unknown_account() -> web.Response:
