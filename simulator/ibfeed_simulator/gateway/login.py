@@ -40,10 +40,12 @@ class LoginKeeper:
         self._on_logout = on_logout
         self._machine = secrets.token_hex(4)
         self._task: asyncio.Task[None] | None = None
+        self.has_logged_in = False  # and stays so after a logout
 
     def logged_in(self) -> None:
         """A login page succeeded: a second one starts all over."""
         self.stop()
+        self.has_logged_in = True
         self._task = asyncio.create_task(self._keep())
 
     def logged_out(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from dataclasses import replace
 from typing import Final
 
 import aiohttp
@@ -22,9 +23,9 @@ _log = logging.getLogger(__name__)
 
 _API: Final = re.compile(r"^/v1/(?:api|portal)(/.*)$")
 _PASSED_ON: Final = ("Accept", "Accept-Language", "Content-Type")
-_PASSED_BACK: Final = ("Content-Type", "Content-Encoding", "Location", "Cache-Control", "Retry-After")
+_OF_ONE_HOP: Final = ("Connection", "Content-Length", "Keep-Alive", "Transfer-Encoding")
 _SILENCE: Final = 300.0  # of an answer when the upstream is down: clients have given up long before
-_SUCCESS: Final = "<!DOCTYPE html>\n<html><body><pre>Client login succeeds</pre></body></html>\n"
+_SUCCESS: Final = b"Client login succeeds"
 _MAX_MESSAGE: Final = 65_536
 
 
@@ -39,6 +40,7 @@ class Proxy:
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 20)
+        app.on_response_prepare.append(_leave_untyped)
         app.router.add_route("*", "/{path:.*}", self.handle)
         return app
 
@@ -52,14 +54,14 @@ class Proxy:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if not self._configuration.addresses.admit(request.remote or ""):
             return web.Response(status=403, text="Access Denied")
-        path = request.path
+        path = request.rel_url.raw_path  # goes on as the client wrote it
         if path == "/":
             raise web.HTTPFound(f"/sso/Login?forwardTo=22&RL=1&ip2loc={self._configuration.location}")
         if path.startswith("/sso/"):
             return await self._page(request)
         match = _API.match(path)
         if match is None:
-            return web.Response(status=404, text="Not Found")
+            return web.Response(status=302, headers={"Location": self._configuration.remote + path})
         endpoint = match[1]
         if endpoint == "/ws":
             return await self._socket(request)
@@ -74,17 +76,19 @@ class Proxy:
 
     def _reauthenticate(self) -> web.Response:
         """Answered here, without asking anybody; the exchange follows behind the caller's back."""
+        if not self._login.has_logged_in:
+            return web.json_response(body=b'{"error":"not logged in"}')
         task = asyncio.create_task(self._login.initialise())
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-        return web.json_response({"message": "triggered"})
+        return web.json_response(body=b'{"message":"triggered"}')
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         answer = await self._forward(request, request.rel_url.raw_path_qs)
         # Only a 302 of the Dispatcher is a login; the browser never sees it.
         if request.path == "/sso/Dispatcher" and request.method == "POST" and answer.status == 302:
             self._login.logged_in()
-            return web.Response(text=_SUCCESS, content_type="text/html")
+            return _response(replace(answer, status=200, reason="OK", body=_SUCCESS))
         return _response(answer)
 
     async def _forward(self, request: web.Request, path: str) -> Answer:
@@ -101,7 +105,7 @@ class Proxy:
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         """Opens at once, whatever the upstream does; what the client sends before the upstream is open is lost."""
-        client = web.WebSocketResponse(compress=False, max_msg_size=_MAX_MESSAGE)
+        client = web.WebSocketResponse(compress=False, max_msg_size=_MAX_MESSAGE, autoclose=False)
         await client.prepare(request)
         self._sockets.add(client)
         pipe = _Pipe(client)
@@ -119,6 +123,8 @@ class Proxy:
             down.cancel()
             if pipe.upstream is not None:
                 await pipe.upstream.close()
+            if request.transport is not None:  # a client that closes hears no close of ours
+                request.transport.close()
         return client
 
     async def _downstream(self, pipe: _Pipe) -> None:
@@ -154,9 +160,15 @@ def recoded(piece: Piece) -> bytes:
 
 
 def _response(answer: Answer) -> web.Response:
+    """The upstream's own headers, whatever they are; the body always comes in chunks."""
     response = web.Response(status=answer.status, reason=answer.reason or None, body=answer.body)
-    response.headers.popall("Content-Type", None)
-    for name in _PASSED_BACK:
-        if name in answer.headers:
-            response.headers[name] = answer.headers[name]
+    response.headers.clear()
+    response.headers.extend((name, value) for name, value in answer.headers.items() if name.title() not in _OF_ONE_HOP)
+    response.enable_chunked_encoding()
     return response
+
+
+async def _leave_untyped(_: web.Request, response: web.StreamResponse) -> None:
+    """aiohttp gives a body without a type one, with which a browser saves it as a file."""
+    if response.headers.get("Content-Type") == "application/octet-stream":
+        del response.headers["Content-Type"]
