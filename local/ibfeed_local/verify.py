@@ -74,6 +74,8 @@ def gateway(state: State, image: str) -> int:
     headline("tests/gateway")
     figures = state.log / "gateway-figures.json"
     failures = int(bool(_pytest(state, "tests/gateway", "-v", "--figures", str(figures), image=image)))
+    headline("other people's clients")
+    failures += bool(_pytest(state, "tests/component/test_clients.py", "-v"))
     print(f"figures: {figures}", flush=True)
     return failures
 

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 from component.scripted_gateway import Worker, pinned, streaming, topics, working
-from component.test_simulator_gateway import Gateway, front
+from component.test_simulator_gateway import front
 from component.test_stream_kafka import read_all
 from ibfeed_api.feed import Kafka
 from ibfeed_api.names import EntryState
 from ibfeed_api.shard import Entry
 from ibfeed_worker.stream import End, Link
 from support.book import Ladder, Reader, Sides
+from support.gateway import Gateway
 from support.simulator import Venue
 from support.stream import Record
 

@@ -7,27 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import pytest
 import websocket
-import yaml
 
 from support.cluster import eventually
+from support.gateway import SELDOM_S, SUCCESS, Gateway
 from support.ports import free_port
 from support.simulator import Venue, unpacked_gateway
-
-SUCCESS = "Client login succeeds"
-# The gateway makes up to eight calls of its own at once, and IB takes ten a second.
-SELDOM_S = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -39,83 +32,6 @@ def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
     with Venue(tmp_path_factory.mktemp("venue"), "--penalty-seconds", "1") as running:
         yield running
-
-
-class Gateway:
-    """``bin/run.sh`` with a configuration of its own, logged in as one user."""
-
-    def __init__(self, distribution: Path, folder: Path, upstream: str, ca: Path | None, **changes: object) -> None:
-        self.port = free_port()
-        root = folder / "root"
-        root.mkdir()
-        for source in (distribution / "root").iterdir():
-            (root / source.name).write_bytes(source.read_bytes())
-        configuration = yaml.safe_load((root / "conf.yaml").read_text())
-        configuration |= {"listenPort": self.port, "proxyRemoteHost": upstream, "authDelay": 1200, **changes}
-        (root / "conf.yaml").write_text(yaml.safe_dump(configuration))
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        if ca is not None:
-            environment["GATEWAY_UPSTREAM_CA"] = str(ca)
-        self.process = subprocess.Popen(
-            [str(distribution / "bin" / "run.sh"), str(root / "conf.yaml")],
-            env=environment,
-            cwd=root,  # where its logs go
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.http = httpx.Client(base_url=f"https://127.0.0.1:{self.port}", verify=False, trust_env=False, timeout=5)
-        self.sockets: list[websocket.WebSocket] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for stream in self.sockets:
-            stream.shutdown()
-        self.http.close()
-        self.process.terminate()
-        self.process.wait(10)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-    def ready(self) -> Self:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line == f"Open https://localhost:{self.port} to login\n"
-        eventually(self._listens, within=10, what="it listens, a moment after it has said so")
-        return self
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def submit(self, username: str, password: str) -> httpx.Response:
-        return self.http.post("/sso/Dispatcher", data={"username": username, "password": password})
-
-    def log_in(self, venue: Venue, index: int = 1) -> Self:
-        keys = venue.credentials
-        answer = self.submit(keys[f"username-{index}"], keys[f"password-{index}"])
-        assert answer.status_code == 200
-        assert SUCCESS in answer.text
-        opened = "the gateway opens the session by itself"
-        eventually(lambda: self.status().get("authenticated"), within=8, what=opened, every=SELDOM_S)
-        return self
-
-    def status(self) -> dict[str, Any]:
-        answer = self.http.post("/v1/api/iserver/auth/status", json={})
-        found: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
-        return found
-
-    def stream(self) -> websocket.WebSocket:
-        made = websocket.create_connection(
-            f"wss://127.0.0.1:{self.port}/v1/api/ws",
-            sslopt={"cert_reqs": ssl.CERT_NONE},
-            skip_utf8_validation=True,
-            timeout=5,
-        )
-        self.sockets.append(made)
-        return made
 
 
 @pytest.fixture
@@ -154,8 +70,8 @@ def test_it_says_that_it_listens_before_it_does(distribution: Path, venue: Venue
     with Gateway(distribution, tmp_path, venue.upstream, venue.ca) as starting:
         assert starting.process.stdout is not None
         assert starting.process.stdout.readline().startswith("Open https://localhost:")
-        assert not starting._listens()
-        eventually(starting._listens, within=10, what="it listens")
+        assert not starting.listens()
+        eventually(starting.listens, within=10, what="it listens")
 
 
 def test_a_login_over_a_session_that_died_competes_until_the_gateway_takes_it(
@@ -180,6 +96,39 @@ def test_the_front_door_leads_to_the_login_page(gateway: Gateway) -> None:
     page = gateway.http.get(answer.headers["Location"])
     assert 'name="username"' in page.text
     assert gateway.http.post("/v1/api/tickle").status_code == 401
+
+
+def test_any_other_path_leads_to_the_upstream(gateway: Gateway, venue: Venue) -> None:
+    for path in ("/nothing", "/demo/index.html", "/v1/api", "/v1/other/tickle", "/sso"):
+        answer = gateway.http.get(path)
+        assert (answer.status_code, answer.headers["Location"], answer.text) == (302, venue.upstream + path, "")
+    assert gateway.http.get("/v1/api/").status_code == 404
+
+
+def test_a_path_goes_on_as_the_client_wrote_it(gateway: Gateway, venue: Venue) -> None:
+    gateway.log_in(venue)
+    assert gateway.http.get("/v1/api/fyi/disclaimer/B%20A").json()["FC"] == "B A"
+
+
+def test_the_upstream_s_headers_reach_the_client(gateway: Gateway, venue: Venue) -> None:
+    login = gateway.submit(venue.credentials["username-1"], venue.credentials["password-1"])
+    assert login.headers["Location"] == "/sso/Dispatcher?forwardTo=22"
+    assert [cookie.partition("=")[0] for cookie in login.headers.get_list("Set-Cookie")][:2] == ["XYZAB", "USERID"]
+    assert (login.status_code, login.text, "Content-Type" in login.headers) == (200, SUCCESS, False)
+    tickle = gateway.http.post("/v1/api/tickle")
+    assert "x-sess-uuid" in tickle.headers["Set-Cookie"]
+    refusal = gateway.http.patch("/v1/api/tickle")
+    assert (refusal.status_code, "POST" in refusal.headers["Allow"]) == (405, True)
+    for answer in (login, tickle, refusal):
+        assert (answer.headers["Transfer-Encoding"], "Content-Length" in answer.headers) == ("chunked", False)
+
+
+def test_a_client_that_closes_hears_no_close(gateway: Gateway, venue: Venue) -> None:
+    socket = gateway.log_in(venue).stream()
+    until(socket, "sts")
+    socket.send_close()
+    with pytest.raises(websocket.WebSocketConnectionClosedException):
+        until(socket, "nothing that there is")
 
 
 def test_only_a_redirect_of_the_dispatcher_is_a_login(gateway: Gateway, venue: Venue) -> None:
@@ -310,10 +259,21 @@ def test_it_answers_reauthenticate_itself_and_competes(gateway: Gateway, venue: 
     gateway.log_in(venue)
     venue.fault("compete", username="paper1")
     assert gateway.status()["competing"] is True
-    assert gateway.http.post("/v1/api/iserver/reauthenticate").json() == {"message": "triggered"}
+    assert gateway.http.post("/v1/api/iserver/reauthenticate").content == b'{"message":"triggered"}'
     eventually(
         lambda: gateway.status().get("authenticated"), within=8, what="the session is taken back", every=SELDOM_S
     )
+
+
+def test_without_a_login_there_is_nothing_to_reauthenticate(gateway: Gateway) -> None:
+    answer = gateway.http.post("/v1/api/iserver/reauthenticate")
+    assert (answer.status_code, answer.content) == (200, b'{"error":"not logged in"}')
+
+
+def test_after_a_logout_reauthenticate_is_answered_as_before(gateway: Gateway, venue: Venue) -> None:
+    gateway.log_in(venue)
+    assert gateway.http.post("/v1/api/logout").status_code == 200
+    assert gateway.http.post("/v1/api/iserver/reauthenticate").content == b'{"message":"triggered"}'
 
 
 def test_a_second_user_s_login_replaces_the_cookies(gateway: Gateway, venue: Venue) -> None:

@@ -17,7 +17,6 @@ import pytest
 
 from component.scripted_gateway import Worker, entry, streaming, topics, working
 from component.test_book_kafka import link_to, metric
-from component.test_simulator_gateway import Gateway
 from component.test_stream_kafka import read_all
 from ibfeed_api.names import ContractState, Reason
 from ibfeed_api.shard import Entry
@@ -29,6 +28,7 @@ from ibfeed_worker.session.pacing import Budget
 from ibfeed_worker.session.rest import Rest
 from ibfeed_worker.stream import End, Link, Timing
 from ibfeed_worker.stream.silence import Patience
+from support.gateway import Gateway
 from support.simulator import Venue
 
 QUICK = Timing(

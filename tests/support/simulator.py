@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,26 +36,53 @@ def unpacked_gateway(folder: Path) -> Path:
         timeout=120,
         capture_output=True,
     )
-    target = folder / "gateway"
+    return unpacked(archive, folder / "gateway")
+
+
+def unpacked(archive: Path, target: Path) -> Path:
+    """A gateway archive's content; as an image build has it, a script can be run whatever its mode was."""
     with zipfile.ZipFile(archive) as opened:
         for entry in opened.infolist():
             path = Path(opened.extract(entry, target))
             if not entry.is_dir() and (mode := entry.external_attr >> 16 & 0o777):
                 path.chmod(mode)
+    script = target / "bin" / "run.sh"
+    script.chmod(script.stat().st_mode | 0o111)
     return target
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a venue listens and by which name it is called. ``port`` None: a free one, on each address."""
+
+    name: str = "localhost"
+    host: str = "127.0.0.1"
+    port: int | None = None
+
+    def hosts(self, folder: Path) -> Path:
+        """The machine's names and this one, as a file."""
+        file = folder / "hosts"
+        file.write_text(f"{Path('/etc/hosts').read_text()}\n{self.host} {self.name}\n")
+        return file
+
+
+# IB's gateway wants its upstream on port 443, and takes it for IB's API only under a name with "api" in it.
+FOR_IB = Place("ib-api.ibfeed-simulator.svc", "127.0.0.9", 443)
 
 
 class Venue:
     """A venue process; ``control`` talks to its control API."""
 
-    def __init__(self, folder: Path, *options: str, accounts: int = 4) -> None:
-        self.port, self.control_port = free_port(), free_port()
-        self.upstream = f"https://localhost:{self.port}"
+    def __init__(self, folder: Path, *options: str, accounts: int = 4, place: Place = Place()) -> None:
+        self.port, self.control_port = place.port or free_port(), free_port()
+        self.upstream = f"https://{place.name}" + (f":{self.port}" if place.port is None else "")
+        if place.port is not None:
+            options = ("--host", place.host, *options)
         self._folder = folder
         self._options = options
         self._accounts = accounts
         self._process: subprocess.Popen[bytes] | None = None
-        self._http = httpx.Client(base_url=f"http://127.0.0.1:{self.control_port}", trust_env=False, timeout=10)
+        self._http = httpx.Client(base_url=f"http://{place.host}:{self.control_port}", trust_env=False, timeout=10)
 
     @property
     def ca(self) -> Path:

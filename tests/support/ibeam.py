@@ -1,0 +1,115 @@
+"""ibeam as in its container: processes of its own alone, a gateway distribution, a browser, a display."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from support.clients import python
+from support.cluster import eventually
+from support.gateway import under_names
+from support.ports import free_port
+
+# In a namespace of processes: ibeam looks for the gateway by its name, and would take, or end, somebody else's.
+_ALONE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+INTERVAL_S = 5
+# Its browser always listens on port 9222 for its driver, so one ibeam runs on a machine at a time. The claim goes with
+# the process that has it.
+_CLAIM = "\0ibfeed-test-ibeam"
+
+
+class Ibeam:
+    """``gateway``: an unpacked distribution whose ``root/conf.yaml`` says where to listen and who is upstream.
+
+    What ``options`` say goes to ibeam as ``IBEAM_…``, ``environment`` as it is (the gateway inherits it, and the names
+    in ``hosts``).
+    """
+
+    def __init__(
+        self,
+        gateway: Path,
+        url: str,
+        folder: Path,
+        account: tuple[str, str],
+        environment: dict[str, str],
+        hosts: Path | None = None,
+        **options: object,
+    ) -> None:
+        self.health = free_port()
+        self.log = folder / "ibeam.log"
+        for name in ("inputs", "outputs"):
+            (folder / name).mkdir()
+        # Chromium puts a socket below it, whose path must be short.
+        self._temporary = TemporaryDirectory(prefix="ibeam-", ignore_cleanup_errors=True)
+        settings = {
+            "ACCOUNT": account[0],
+            "PASSWORD": account[1],
+            "GATEWAY_DIR": gateway,
+            "GATEWAY_BASE_URL": url,
+            "CHROME_DRIVER_PATH": shutil.which("chromedriver"),
+            "HEALTH_SERVER_PORT": self.health,
+            "MAINTENANCE_INTERVAL": INTERVAL_S,
+            "INPUTS_DIR": folder / "inputs",
+            "OUTPUTS_DIR": folder / "outputs",
+            "LOG_TO_FILE": False,
+            **options,
+        }
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            **{f"IBEAM_{name}": str(value) for name, value in settings.items()},
+            "TMPDIR": self._temporary.name,
+            "PYTHONUNBUFFERED": "1",
+            **environment,
+        }
+        self._command = [*_ALONE, *under_names(hosts), python("ibeam"), "-m", "ibeam.ibeam_starter"]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._claim = socket.socket(socket.AF_UNIX)
+
+    def __enter__(self) -> Self:
+        eventually(self._is_alone, within=400, what="another test's ibeam has ended", every=0.5)
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """All of the namespace goes with its first process: ibeam itself leaves its gateway behind."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(10)
+        self._temporary.cleanup()
+        self._claim.close()
+
+    def _is_alone(self) -> bool:
+        try:
+            self._claim.bind(_CLAIM)
+        except OSError:
+            return False
+        return True
+
+    def asks(self, path: str) -> int:
+        """The status that its health server answers; 0 while there is no answer."""
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.health}{path}", timeout=20, trust_env=False).status_code
+        except httpx.TransportError:
+            return 0
+
+    def said(self, text: str) -> int:
+        """How often."""
+        return self.log.read_text(errors="replace").count(text)
