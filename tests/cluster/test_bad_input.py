@@ -16,6 +16,7 @@ import yaml
 
 from cluster.conftest import NAMESPACE, apply_example, remove_all_feeds, wait_ready
 from support.cluster import ROOT, condition, eventually, is_ready, kubectl, read
+from support.daytime import is_maintenance, quiet_region
 from support.stream import Tap
 from support.venue import Venue
 
@@ -123,9 +124,16 @@ def test_a_wrong_password_parks_the_account_and_the_next_one_is_tried(
     venue.fault("wrong_password", username="paper1")
 
     def change(spec: dict[str, Any]) -> None:
-        spec["accounts"].update(first=1, count=2, maxFailedLogins=1)
+        spec["accounts"].update(first=1, count=2, maxFailedLogins=1, region=quiet_region())
 
     bad("wrong-password", change)
+    if is_maintenance():
+        eventually(lambda: venue.state()["users"]["paper1"]["failed_logins"] > before, within=120, what="it is refused")
+        time.sleep(10)
+        lease = read("lease", "ib-account-ib-paper-accounts-1", NAMESPACE)
+        assert "ibfeed.dev/parked" not in lease["metadata"]["annotations"], "IB refuses everybody on its weekend"
+        venue.heal()
+        return
     says("wrong-password", "AccountsAvailable", "account 1", within=120)
     eventually(
         lambda: condition(read("ibfeed", "wrong-password", NAMESPACE), "Covered").get("status") == "True",

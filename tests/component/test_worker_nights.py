@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ibfeed_api.names import Region
-from ibfeed_worker.session.schedule import reset_window
 from support import short_nights
 from support.cluster import eventually
 from support.figures import Figures
@@ -16,12 +13,6 @@ from support.worker import Stage, Worker, entry
 
 LIFE_S = 40
 NIGHTS: dict[str, Any] = {"program": [short_nights.__file__], "environment": {"SESSION_SECONDS": str(LIFE_S)}}
-
-
-def quiet_region() -> str:
-    """One whose own night is not now."""
-    now = datetime.now(UTC)
-    return next(region.value for region in Region if reset_window(region, now).begins - now > timedelta(hours=1))
 
 
 def publishing(worker: Worker) -> set[int]:
@@ -34,7 +25,7 @@ def assign(worker: Worker, contracts: list[dict[str, Any]], *, epoch: int = 1, s
 
 
 def test_relieved_it_logs_out_and_in_and_is_given_its_contracts_back(stage: Stage, figures: Figures) -> None:
-    with stage.worker(accounts={"region": quiet_region()}, **NIGHTS) as worker:
+    with stage.worker(**NIGHTS) as worker:
         worker.until("Streaming")
         contracts = worker.resolve("CL", 3).json()["contracts"]
         conids = {contract["conid"] for contract in contracts}
@@ -60,7 +51,7 @@ def test_relieved_it_logs_out_and_in_and_is_given_its_contracts_back(stage: Stag
 
 
 def test_nobody_relieves_it_and_it_logs_in_anew_before_ib_ends_the_session(stage: Stage) -> None:
-    with stage.worker(accounts={"region": quiet_region()}, **NIGHTS) as worker:
+    with stage.worker(**NIGHTS) as worker:
         worker.until("Streaming")
         contracts = worker.resolve("CL", 3).json()["contracts"]
         conids = {contract["conid"] for contract in contracts}
@@ -80,7 +71,7 @@ def test_nobody_relieves_it_and_it_logs_in_anew_before_ib_ends_the_session(stage
 
 
 def test_told_to_stop_while_it_waits_to_be_relieved(stage: Stage) -> None:
-    with stage.worker(accounts={"region": quiet_region()}, **NIGHTS) as worker:
+    with stage.worker(**NIGHTS) as worker:
         worker.until("Streaming")
         contracts = worker.resolve("CL", 1).json()["contracts"]
         assign(worker, contracts)

@@ -11,6 +11,7 @@ import yaml
 
 from cluster.conftest import NAMESPACE, remove_all_feeds, venue, wait_ready  # noqa: F401 - a fixture among them
 from support.cluster import ROOT, kubectl, read
+from support.daytime import quiet_region
 
 FEED = "accept"
 WORKERS = 2
@@ -22,7 +23,7 @@ def manifest() -> dict[str, Any]:
     feed: dict[str, Any] = yaml.safe_load((ROOT / "examples" / "energy.yaml").read_text())
     feed["metadata"]["name"] = FEED
     spec = feed["spec"] | {"workers": WORKERS, "frontMonths": 3}
-    spec["accounts"] = spec["accounts"] | {"competeBackoffSeconds": 60}
+    spec["accounts"] = spec["accounts"] | {"competeBackoffSeconds": 60, "region": quiet_region()}
     return feed | {"spec": spec | ({"worker": {"image": IMAGE}} if IMAGE else {})}
 
 

@@ -1,6 +1,6 @@
-"""A worker that waits one second before it sends the login form instead of five; the rest of it is the same.
+"""A worker for which it is day, and that waits one second before it sends the login form instead of five.
 
-It changes the wait before the worker starts, as no setting can.
+It changes both before the worker starts, as no setting can.
 """
 
 from __future__ import annotations
@@ -18,5 +18,8 @@ def hurry() -> None:
 
 
 if __name__ == "__main__":
+    import daytime  # beside this file
+
+    daytime.stay()
     hurry()
     raise SystemExit(main())

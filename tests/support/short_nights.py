@@ -1,4 +1,4 @@
-"""A worker for which a session's life, and all that depends on it, is a matter of seconds; the rest of it is the same.
+"""A worker for which it is day, and a session's life, with all that depends on it, is a matter of seconds.
 
 It changes the durations of the schedule before the worker starts, as no setting can.
 """
@@ -14,8 +14,10 @@ from ibfeed_worker.session import schedule
 if __name__ == "__main__":
     life = timedelta(seconds=float(os.environ["SESSION_SECONDS"]))
     none = timedelta()
-    from quick_forms import hurry  # beside this file
+    import daytime  # beside this file
+    from quick_forms import hurry
 
+    daytime.stay()
     hurry()
     vars(schedule).update(LONGEST=life, LEAD=life / 2, MARGIN=none, _NARROW=none, _YOUNGEST=none)
     raise SystemExit(main())
