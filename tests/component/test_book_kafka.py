@@ -151,7 +151,9 @@ async def test_the_book_on_kafka_is_the_venues_at_every_moment(venue: Venue, gat
         records = read_all(kafka.topics.l2_data)
     for conid in (es, cl):
         _, reader = rebuilt(records, conid)
-        assert reader.kinds[0] == reader.kinds[-1] == "clear"
+        # Both say that what was there is void; which one depends on whether rows or Kafka's answer came first.
+        assert reader.kinds[0] in ("clear", "snapshot")
+        assert reader.kinds[-1] == "clear"
         assert reader.kinds.count("delta") > 20
     assert {record.headers["schema"] for record in records} == {"l2-data/2"}
     assert all(isinstance(price, Decimal | int) for record in records for price, _ in record.value["bids"])

@@ -93,8 +93,13 @@ class Ibeam:
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(10)
-        self._temporary.cleanup()
+        eventually(self._is_removed, within=10, what="ibeam's temporary folder is removed")
         self._claim.close()
+
+    def _is_removed(self) -> bool:
+        """What ended with its namespace may write for a moment after the process that made it is gone."""
+        self._temporary.cleanup()
+        return not Path(self._temporary.name).exists()
 
     def _is_alone(self) -> bool:
         try:
