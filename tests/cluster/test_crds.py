@@ -538,6 +538,8 @@ def test_defaults_are_filled_in(api: pykube.HTTPClient) -> None:
             "createTopics": True,
             "lingerMs": 0,
             "batchSize": 1000000,
+            "compression": "none",
+            "config": {},
         },
         "gateway": {"upstream": "https://api.ibkr.com", "login": {"timeoutSeconds": 60}},
         "worker": {"imagePullPolicy": "IfNotPresent", "logLevel": "Info"},
@@ -547,10 +549,10 @@ def test_defaults_are_filled_in(api: pykube.HTTPClient) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_examples_are_accepted(api: pykube.HTTPClient, path: Path) -> None:
-    (document,) = yaml.safe_load_all(path.read_text())
-    # Where nobody has applied them: a name that is taken cannot be tried.
-    code, answer = call(api, "post", "ibfeeds", document, "kube-public")
-    assert code == 201, answer
+    for document in yaml.safe_load_all(path.read_text()):
+        # Where nobody has applied them: a name that is taken cannot be tried.
+        code, answer = call(api, "post", "ibfeeds", document, "kube-public")
+        assert code == 201, answer
 
 
 @pytest.fixture(scope="module")
@@ -702,7 +704,7 @@ class TestColumns:
         seen = columns("ibs", "columns-9")
         assert list(seen) == [
             *("NAME", "ACCOUNT", "SESSION", "CONTRACTS", "LINES", "DRAIN", "LAST TICK", "AGE"),
-            *("REASON", "MESSAGE"),
+            *("KAFKA", "REASON", "MESSAGE"),
         ]
         assert (seen["ACCOUNT"], seen["SESSION"], seen["CONTRACTS"]) == ("3", "Streaming", "6")
         assert (seen["LINES"], seen["DRAIN"], seen["MESSAGE"]) == ("6/100", "true", "all well")
