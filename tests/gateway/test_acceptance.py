@@ -58,6 +58,12 @@ def user_of(venue: Venue, number: int) -> str:
     return f"paper{worker(number)['account']}"
 
 
+def contract() -> tuple[str, int, int]:
+    """Symbol, conid and worker of one. A worker that was lost again and again may have none for a while."""
+    found = status()["contracts"][0]
+    return found["symbol"], found["conid"], int(found["worker"].removeprefix(f"{FEED}-"))
+
+
 def reasons(number: int) -> set[str]:
     """Every reason that a worker's process has given for a state of its session."""
     log = kubectl("logs", "-n", NAMESPACE, f"{FEED}-{number}", "-c", "worker")
@@ -171,10 +177,10 @@ def test_a_session_taken_by_somebody_is_left_to_them(venue: Venue) -> None:
 def test_a_frozen_contract_is_found(venue: Venue, figures: Figures) -> None:
     wait_ready(FEED)
     time.sleep(30)  # its pace must be known
-    symbol, conid = next((c["symbol"], c["conid"]) for c in status()["contracts"] if c["worker"] == f"{FEED}-0")
+    symbol, conid, number = contract()
     with watched(venue) as watch, Tap() as tap:
         for _ in range(FREEZES):
-            venue.fault("freeze", username=user_of(venue, 0), value=conid)
+            venue.fault("freeze", username=user_of(venue, number), value=conid)
             begun, moment = time.monotonic(), time.time()
             eventually(lambda: symbol in _message("Covered"), within=60, what="Covered names it")
             figures.record("gateway: frozen contract, until kubectl says so", time.monotonic() - begun, bar=35)
@@ -186,11 +192,11 @@ def test_a_frozen_contract_is_found(venue: Venue, figures: Figures) -> None:
 
 def test_a_refused_subscription_is_named(venue: Venue, figures: Figures) -> None:
     wait_ready(FEED)
-    symbol, conid = next((c["symbol"], c["conid"]) for c in status()["contracts"] if c["worker"] == f"{FEED}-0")
-    for number in range(WORKERS):
-        venue.fault("refuse_subscription", username=user_of(venue, number), value=str(conid))
-    venue.fault("drop_websocket", username=user_of(venue, 0))
-    eventually(lambda: worker(0)["session"] == "Streaming", within=30, what="it subscribes again")
+    symbol, conid, number = contract()
+    for each in range(WORKERS):
+        venue.fault("refuse_subscription", username=user_of(venue, each), value=str(conid))
+    venue.fault("drop_websocket", username=user_of(venue, number))
+    eventually(lambda: worker(number)["session"] == "Streaming", within=30, what="it subscribes again")
     begun = time.monotonic()
     eventually(
         lambda: symbol in (text := _message("Covered")) and "No contract found" in text,
