@@ -12,7 +12,7 @@ from ibfeed_local.venv import REMEDY
 
 BENCHMARK = "peers"  # what `make bench-worker` compares the worker with
 # What `make test` runs against the simulator. ibeam and ibind have no version of requests in common.
-CLIENTS = ("clients", "ibeam")
+CLIENTS = ("clients", "login-client")
 ALL = (BENCHMARK, *CLIENTS)
 
 

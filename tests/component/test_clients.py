@@ -16,7 +16,7 @@ from ibfeed_local import acceptance
 from support.clients import calls, faults, table, table_on_the_page
 from support.cluster import eventually
 from support.gateway import Gateway, configured, trusting
-from support.ibeam import Ibeam
+from support.login_client import Ibeam
 from support.ports import free_port
 from support.simulator import FOR_IB, Place, Venue, unpacked
 

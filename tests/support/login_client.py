@@ -70,7 +70,7 @@ class Ibeam:
             "PYTHONUNBUFFERED": "1",
             **environment,
         }
-        self._command = [*_ALONE, *under_names(hosts), python("ibeam"), "-m", "ibeam.ibeam_starter"]
+        self._command = [*_ALONE, *under_names(hosts), python("login-client"), "-m", "ibeam.ibeam_starter"]
         self._process: subprocess.Popen[bytes] | None = None
         self._claim = socket.socket(socket.AF_UNIX)
 
