@@ -25,7 +25,8 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from ibfeed_api import names
-from ibfeed_operator.cluster import Cluster, NotFound
+from ibfeed_operator.kube.client import KubeClient
+from ibfeed_operator.kube.errors import NotFoundError
 from ownership import audit
 from ownership.crowd import NAMESPACE
 from support.cluster import ROOT
@@ -40,7 +41,7 @@ FEEDS: Final = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/{names.FEED_PL
 _STARTING: Final = 4  # workers at once: one machine plays the nodes of 200, which would starve it together
 _OPERATE: Final = (
     "import asyncio, os;"
-    "from ibfeed_operator.election import identity;"
+    "from ibfeed_operator.kube.election import identity;"
     "from ibfeed_operator.main import operate, settings_from_environment;"
     "asyncio.run(operate(settings_from_environment(os.environ), me=identity(os.environ), port=0))"
 )
@@ -199,7 +200,7 @@ def cpu_s() -> dict[str, float]:
 
 
 class Stage:
-    def __init__(self, plane: ControlPlane, cluster: Cluster, operator: Process, crowds: list[Process]) -> None:
+    def __init__(self, plane: ControlPlane, cluster: KubeClient, operator: Process, crowds: list[Process]) -> None:
         self.plane, self.cluster, self.operator = plane, cluster, operator
         self.shards = View(SHARDS)
         self.feeds = View(FEEDS)
@@ -300,7 +301,7 @@ class Stage:
             "conditions": [{"type": "Ready", "status": str(ready)}],
             "containerStatuses": [container],
         }
-        with contextlib.suppress(NotFound):
+        with contextlib.suppress(NotFoundError):
             await self.cluster.patch(f"{PODS}/{pod}/status", {"status": status})
 
 
@@ -330,7 +331,7 @@ async def stage(directory: Path, *, crowds: int) -> AsyncIterator[Stage]:
             stack.callback(process.end)
         configuration = Configuration()
         await config.load_kube_config(str(plane.kubeconfig(ADMIN)), client_configuration=configuration)
-        async with Cluster(ApiClient(configuration)) as cluster, _session(plane) as session:
+        async with KubeClient(ApiClient(configuration)) as cluster, _session(plane) as session:
             found = Stage(plane, cluster, operator, crowd)
             async with asyncio.TaskGroup() as group:  # whatever of it fails ends the run
                 tasks = found.begin(session, group)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ibfeed_operator.plan import Seat, Want, plan
+from ibfeed_operator.planning.balancer import Capacity, Demand, plan
 from ownership import audit
 from ownership.hollow_stage import FEED, FEEDS, OPERATOR, WORKERS, Stage, cpu_s, stage
 from support.control_plane import ADMIN
@@ -42,8 +42,8 @@ def measure(progress: Progress) -> dict[str, float]:
 
 def plan_figures(contracts: int = ROOTS * MONTHS, workers: int = WORKER_COUNT) -> dict[str, float]:
     """Milliseconds of one plan in which a worker joins all the others; the median."""
-    wants = [Want(conid, f"2031{conid % 12:02d}20") for conid in range(contracts)]
-    seats = [Seat(worker, 100) for worker in range(workers)]
+    wants = [Demand(conid, f"2031{conid % 12:02d}20") for conid in range(contracts)]
+    seats = [Capacity(worker, 100) for worker in range(workers)]
     before = plan(wants, seats[:-1], {}).owners
     durations = []
     for _ in range(_PLANS):

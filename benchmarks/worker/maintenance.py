@@ -25,7 +25,7 @@ import msgspec
 
 from ibfeed_api import names
 from ibfeed_api.feed import Topic, Topics
-from ibfeed_operator.observe import leases_path, shards_path
+from ibfeed_operator.controller.snapshot import leases_path, shards_path
 from ibfeed_simulator.venue.faults import Action, Condition
 from ibfeed_simulator.venue.venue import Venue
 from ibfeed_worker import log

@@ -17,9 +17,10 @@ from typing import Any, Final
 import msgspec
 
 from ibfeed_api import names
-from ibfeed_operator import cluster
-from ibfeed_operator.observe import leases_path, shards_path
-from ibfeed_worker.kube import client
+from ibfeed_operator.controller.snapshot import leases_path, shards_path
+from ibfeed_operator.kube import client as operator_client
+from ibfeed_operator.kube import errors
+from ibfeed_worker.kube import client as worker_client
 from worker.virtual_time import Outside
 
 _BOOKMARK_S: Final = 60.0
@@ -126,7 +127,7 @@ def _selected(found: Object, labels: str) -> bool:
     return True
 
 
-class OperatorsCluster(cluster.Cluster):
+class OperatorsCluster(operator_client.KubeClient):
     """The operator's face."""
 
     def __init__(self, objects: Objects) -> None:
@@ -140,11 +141,11 @@ class OperatorsCluster(cluster.Cluster):
     async def get(self, path: str) -> bytes:
         return msgspec.json.encode(self._ask(self._objects.read, path))
 
-    async def list(self, path: str, *, labels: str = "") -> cluster.Items:
+    async def list(self, path: str, *, labels: str = "") -> operator_client.Items:
         found, _ = await self.list_at(path, labels=labels)
         return found
 
-    async def list_at(self, path: str, *, labels: str = "") -> tuple[cluster.Items, str]:
+    async def list_at(self, path: str, *, labels: str = "") -> tuple[operator_client.Items, str]:
         found = [msgspec.Raw(msgspec.json.encode(one)) for one in self._objects.below(path, labels)]
         return found, self._objects.version
 
@@ -177,15 +178,15 @@ class OperatorsCluster(cluster.Cluster):
     async def create(self, manifest: Object) -> bytes:
         if manifest["kind"] == "Event":
             return b"{}"
-        return msgspec.json.encode(self._ask(self._objects.create, cluster.path_of(manifest), manifest))
+        return msgspec.json.encode(self._ask(self._objects.create, operator_client.path_of(manifest), manifest))
 
     async def apply(self, manifest: Object, *, resource_version: str | None, subresource: str = "") -> bytes:
-        path = cluster.path_of(manifest)
+        path = operator_client.path_of(manifest)
         if resource_version is None:
             return await self.create(manifest)
         known = self._ask(self._objects.read, path)
         if known["metadata"]["resourceVersion"] != resource_version:
-            raise cluster.Conflict(path, 409)
+            raise errors.ConflictError(path, 409)
         part = subresource or "spec"
         return msgspec.json.encode(self._objects.replace(path, part, manifest.get(part) or {}))
 
@@ -200,12 +201,12 @@ class OperatorsCluster(cluster.Cluster):
         try:
             return call(*arguments)
         except Missing as error:
-            raise cluster.NotFound(str(error), 404) from None
+            raise errors.NotFoundError(str(error), 404) from None
         except Stale as error:
-            raise cluster.Conflict(str(error), 409) from None
+            raise errors.ConflictError(str(error), 409) from None
 
 
-class WorkersKube(client.Kube):
+class WorkersKube(worker_client.Kube):
     """A worker's face. Its IbShard is followed by a thread, as the real one is: the clock waits until that has told."""
 
     def __init__(
@@ -261,9 +262,9 @@ class WorkersKube(client.Kube):
         try:
             return call(*arguments)
         except Missing as error:
-            raise client.NotFound(str(error)) from None
+            raise worker_client.NotFound(str(error)) from None
         except Stale as error:
-            raise client.Conflict(str(error)) from None
+            raise worker_client.Conflict(str(error)) from None
 
 
 def feed(namespace: str, name: str, spec: Object) -> Object:

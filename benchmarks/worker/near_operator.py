@@ -12,11 +12,11 @@ from unittest import mock
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from ibfeed_operator import feeds
-from ibfeed_operator.feeds import Feeds
+from ibfeed_operator.controller import manager
+from ibfeed_operator.controller.dependencies import Dependencies, Settings
+from ibfeed_operator.controller.manager import Manager
+from ibfeed_operator.controller.snapshot import Informers
 from ibfeed_operator.main import wake
-from ibfeed_operator.observe import Views
-from ibfeed_operator.shared import Settings, Shared
 from worker.memory_api import Objects, OperatorsCluster
 
 _LOOK_S: Final = 10.0  # at the latest; what changes wakes it at once
@@ -26,12 +26,12 @@ _LOOK_S: Final = 10.0  # at the latest; what changes wakes it at once
 async def operating(objects: Objects, namespace: str, ports: Mapping[str, int]) -> AsyncIterator[None]:
     """``ports``: a pod's address, a name -> where its worker listens on 127.0.0.1."""
     cluster = OperatorsCluster(objects)
-    views = Views(cluster, namespace)
+    views = Informers(cluster, namespace)
     settings = Settings(worker_image="none", operator_namespace=namespace, namespace=namespace)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=_ToWorkers(ports))) as http:
-        found = Feeds(Shared(cluster=cluster, views=views, http=http, settings=settings))
+        found = Manager(Dependencies(cluster=cluster, views=views, http=http, settings=settings))
         wake(found, views)
-        with mock.patch.object(feeds, "LOOK_S", _LOOK_S):
+        with mock.patch.object(manager, "LOOK_S", _LOOK_S):
             running = [asyncio.create_task(views.run()), asyncio.create_task(found.run())]
             try:
                 yield

@@ -27,7 +27,7 @@ import msgspec
 
 from ibfeed_api.feed import Accounts, FeedSpec, Gateway, Kafka, Root, SecretRef, Topic, Topics
 from ibfeed_api.names import shard_name
-from ibfeed_operator.observe import feeds_path, shards_path
+from ibfeed_operator.controller.snapshot import feeds_path, shards_path
 from ibfeed_simulator.certificates import gateway_certificate, issue
 from ibfeed_simulator.market import hours
 from ibfeed_simulator.venue.faults import Action, Condition

@@ -19,7 +19,7 @@ import yaml
 from ibfeed_api.feed import FeedSpec
 from ibfeed_api.shard import ShardSpec
 from ibfeed_operator import resources
-from ibfeed_operator.facts import Feed
+from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources import Manifest
 from support.cluster import ROOT, client, eventually, kubectl
 

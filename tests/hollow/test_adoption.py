@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ibfeed_operator.cluster import NotFound
+from ibfeed_operator.kube.errors import NotFoundError
 from support.control_plane import ControlPlane
 from support.hollow import NAMESPACE, PODS, SHARDS, Crew
 from support.hollow_feed import FEEDS, Feed, balanced, epochs, eventually, left_of
@@ -31,7 +31,7 @@ async def orphan(feed: Feed) -> None:
     async def is_gone() -> bool:
         try:
             await feed.read()
-        except NotFound:
+        except NotFoundError:
             return True
         return False
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import pytest
 import pytest_asyncio
 
-from ibfeed_operator.liveness import LEASE_EXPIRY_S, TOGETHER_S
+from ibfeed_operator.liveness.diagnosis import LEASE_EXPIRY_S
+from ibfeed_operator.liveness.tracker import TOGETHER_S
 from support.control_plane import ControlPlane
 from support.figures import Figures
 from support.hollow import PODS, Crew

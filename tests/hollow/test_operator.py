@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from ibfeed_operator.cluster import NotFound
+from ibfeed_operator.kube.errors import NotFoundError
 from support.control_plane import ControlPlane
 from support.figures import Figures
 from support.hollow import LEASES, NAMESPACE, PODS, ROOTS, Crew, Fate
@@ -409,7 +409,7 @@ class TestLifecycle:
         async def gone() -> bool:
             try:
                 await feed.read()
-            except NotFound:
+            except NotFoundError:
                 return True
             return False
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from ibfeed_operator.publishing import GRACE_S
+from ibfeed_operator.liveness.publishing import GRACE_S
 from support.figures import Figures
 from support.hollow import TICK_S, Crew
 from support.hollow_feed import Feed, balanced, epochs, eventually, moving

@@ -24,7 +24,8 @@ from aiohttp import web
 from ibfeed_api import calls, names, symbology
 from ibfeed_api.feed import FILTERS
 from ibfeed_api.records import seq_of
-from ibfeed_operator.cluster import Cluster, ClusterError, Conflict, NotFound
+from ibfeed_operator.kube.client import KubeClient
+from ibfeed_operator.kube.errors import ConflictError, KubeError, NotFoundError
 
 NAMESPACE = "default"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -148,7 +149,7 @@ class Hollow:
 
 
 class Crew:
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: KubeClient) -> None:
         self.cluster = cluster
         self.workers: dict[str, Hollow] = {}
         self.asked: list[tuple[str, str]] = []  # pod, root
@@ -288,7 +289,7 @@ class Crew:
         """Ready is who streams and can publish."""
         ready = worker.streams and not worker.kafka
         if worker.ready != ready:
-            with contextlib.suppress(NotFound):
+            with contextlib.suppress(NotFoundError):
                 await self._write_pod(worker, worker.running, ready=ready)
 
     async def _write_pod(self, worker: Hollow, state: dict[str, Any], *, ready: bool) -> None:
@@ -344,7 +345,7 @@ class Crew:
             return
         try:
             raw = await self.cluster.get(f"{SHARDS}/{worker.pod}")
-        except NotFound:
+        except NotFoundError:
             worker.spec, worker.lines = {}, {}
             return
         shard = json.loads(raw)
@@ -356,7 +357,7 @@ class Crew:
         account = worker.spec.get("account")
         now = asyncio.get_running_loop().time()
         if account and worker.session != "Parked" and (worker.held != account["lease"] or now - worker.renewed >= 3):
-            with contextlib.suppress(Conflict, NotFound):
+            with contextlib.suppress(ConflictError, NotFoundError):
                 worker.held = account["lease"]
                 worker.held = account["lease"] if await self._hold(worker, f"{worker.pod}_{worker.uid}") else ""
                 worker.renewed = now
@@ -476,7 +477,7 @@ class Crew:
         if not worker.alive:
             return
         worker.reported = said
-        with contextlib.suppress(NotFound):
+        with contextlib.suppress(NotFoundError):
             await self.cluster.patch(f"{SHARDS}/{worker.pod}/status", {"status": status})
             for report in reports:
                 if report["state"] == "publishing":
@@ -541,5 +542,5 @@ def _befalls(fate: Fate, pod: str, reports: list[dict[str, Any]]) -> bool:
 
 async def quietly(task: asyncio.Task[Any]) -> None:
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError, ClusterError):
+    with contextlib.suppress(asyncio.CancelledError, KubeError):
         await task

@@ -14,7 +14,7 @@ from typing import Any
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
-from ibfeed_operator.cluster import Cluster
+from ibfeed_operator.kube.client import KubeClient
 from support.cluster import ROOT
 from support.control_plane import ADMIN, KUBE, ControlPlane, control_plane
 from support.hollow import LEASES, NAMESPACE, PODS, SHARDS, Crew, quietly
@@ -51,7 +51,7 @@ async def hollow_crew(plane: ControlPlane) -> AsyncIterator[Crew]:
     """A crew at work. Its loop must be that of the tests which use it."""
     configuration = Configuration()
     await config.load_kube_config(str(plane.kubeconfig(ADMIN)), client_configuration=configuration)
-    async with Cluster(ApiClient(configuration)) as cluster:
+    async with KubeClient(ApiClient(configuration)) as cluster:
         crew = Crew(cluster)
         task = asyncio.create_task(crew.run())
         try:

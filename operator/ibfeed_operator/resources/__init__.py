@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ibfeed_operator.facts import Feed
+from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.account_lease import account_labels, account_lease, logins_lease
 from ibfeed_operator.resources.metadata import Manifest, labels, owner_reference, selector, worker_account_name
 from ibfeed_operator.resources.network import network_policy

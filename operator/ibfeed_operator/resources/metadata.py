@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ibfeed_api import names
-from ibfeed_operator.facts import Feed
+from ibfeed_operator.model.types import Feed
 
 Manifest = dict[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ibfeed_operator.facts import Feed
+from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.metadata import Manifest, owned, selector
 
 # A namespace that carries this label may read the workers' metrics: that of Prometheus.

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from ibfeed_api.worker_pod import WorkerPod
-from ibfeed_operator.facts import Feed
+from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.metadata import Manifest, selector
 
 # With a proxy the worker, which is not root, listens on IB's port on the loopback interface (``gateway/tunnel.py``).

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ibfeed_api import names
 from ibfeed_api.feed import FeedSpec
-from ibfeed_operator.facts import Feed
+from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.metadata import Manifest, owned, worker_account_name
 
 _RBAC = "rbac.authorization.k8s.io"

@@ -6,7 +6,7 @@ import msgspec
 
 from ibfeed_api import names
 from ibfeed_api.feed import ConfigMapKey, FeedSpec
-from ibfeed_operator.facts import Feed
+from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.metadata import Manifest, labels, selector, worker_account_name
 from ibfeed_operator.resources.overrides import overridden
 

@@ -8,7 +8,7 @@ import msgspec
 
 from ibfeed_api import names
 from ibfeed_api.shard import ShardSpec
-from ibfeed_operator.facts import Feed
+from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.metadata import Manifest, owned
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ibfeed_api import names
-from ibfeed_operator.facts import Feed
+from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.metadata import Manifest, owned, selector
 from ibfeed_operator.resources.pod import pod_template
 

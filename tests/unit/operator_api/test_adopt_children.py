@@ -12,15 +12,16 @@ import pytest_asyncio
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 
-from ibfeed_operator.announce import Announcer
-from ibfeed_operator.cluster import Cluster, ClusterError
-from ibfeed_operator.observe import Views, World
-from ibfeed_operator.pod_events import PodEvents
-from ibfeed_operator.resolver import Resolver
+from ibfeed_operator.controller.context import Context, Memory
+from ibfeed_operator.controller.dependencies import Dependencies, Settings
+from ibfeed_operator.controller.pod_events import PodEvents
+from ibfeed_operator.controller.snapshot import Informers, Snapshot
+from ibfeed_operator.controller.steps.apply_children import apply_children
+from ibfeed_operator.controller.universe_resolver import Resolver
+from ibfeed_operator.kube.client import KubeClient
+from ibfeed_operator.kube.errors import KubeError
+from ibfeed_operator.kube.events import EventRecorder
 from ibfeed_operator.resources import labels, owner_reference
-from ibfeed_operator.shared import Settings, Shared
-from ibfeed_operator.steps.apply_children import apply_children
-from ibfeed_operator.visit import Memory, Visit
 from unit.operator_core.facts import feed
 
 FEED = feed()
@@ -31,13 +32,13 @@ BEFORE = OURS | {"uid": "gone"}
 class Scene:
     """An API server that holds the Service ``energy`` only, as a test says. ``writes``: to it, in their order."""
 
-    def __init__(self, cluster: Cluster, http: aiohttp.ClientSession) -> None:
+    def __init__(self, cluster: KubeClient, http: aiohttp.ClientSession) -> None:
         self.service: dict[str, Any] = {}
         self.writes: list[tuple[str, dict[str, Any]]] = []
         self.events: list[str] = []
-        self.shared = Shared(
-            cluster=cluster,
-            views=Views(cluster, "default"),
+        self.shared = Dependencies(
+            kube=cluster,
+            informers=Informers(cluster, "default"),
             http=http,
             settings=Settings(worker_image="w", operator_namespace="o"),
         )
@@ -62,14 +63,14 @@ class Scene:
         return web.json_response(body | {"metadata": body["metadata"] | {"resourceVersion": "1"}})
 
     async def apply(self) -> None:
-        cluster = self.shared.cluster
+        cluster = self.shared.kube
         memory = Memory(
             resolver=Resolver(cluster, self.shared.http, self.shared.signer, lambda: None),
             events=PodEvents(cluster, asyncio.Lock(), lambda: None),
-            announcer=Announcer(cluster),
+            recorder=EventRecorder(cluster),
         )
-        world = World(feed=FEED, shards=(), pods=(), leases=(), taken=frozenset())
-        await apply_children(Visit(self.shared, memory, world))
+        world = Snapshot(feed=FEED, shards=(), pods=(), leases=(), taken=frozenset())
+        await apply_children(Context(self.shared, memory, world))
 
 
 @pytest_asyncio.fixture
@@ -84,7 +85,7 @@ async def scene() -> AsyncIterator[Scene]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     configuration = Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")
     configuration.retries = None
-    async with Cluster(ApiClient(configuration)) as cluster, aiohttp.ClientSession() as http:
+    async with KubeClient(ApiClient(configuration)) as cluster, aiohttp.ClientSession() as http:
         scene = Scene(cluster, http)
         yield scene
         await runner.cleanup()
@@ -119,6 +120,6 @@ async def test_own_object_is_only_applied(scene: Scene) -> None:
 )
 async def test_other_objects_are_left_alone_and_named(scene: Scene, meta: dict[str, Any], says: str) -> None:
     scene.there(**meta)
-    with pytest.raises(ClusterError, match=f"Service energy .*{says}"):
+    with pytest.raises(KubeError, match=f"Service energy .*{says}"):
         await scene.apply()
     assert scene.writes == []

@@ -14,9 +14,10 @@ import pytest_asyncio
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 
-from ibfeed_operator.cluster import Cluster, ClusterError
-from ibfeed_operator.follow import Follower
-from ibfeed_operator.mirror import Change
+from ibfeed_operator.kube.client import KubeClient
+from ibfeed_operator.kube.errors import KubeError
+from ibfeed_operator.kube.informer import Informer
+from ibfeed_operator.kube.store import Change
 
 PATH = "/apis/ibfeed.dev/v1alpha1/ibshards"
 EXPIRED = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
@@ -73,7 +74,7 @@ class Server:
 
 
 @pytest_asyncio.fixture
-async def server() -> AsyncIterator[tuple[Server, Cluster]]:
+async def server() -> AsyncIterator[tuple[Server, KubeClient]]:
     server = Server()
     app = web.Application()
     app.add_routes([web.get(PATH, server.handle)])
@@ -82,7 +83,7 @@ async def server() -> AsyncIterator[tuple[Server, Cluster]]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     configuration = Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")
     configuration.retries = None
-    async with Cluster(ApiClient(configuration)) as cluster:
+    async with KubeClient(ApiClient(configuration)) as cluster:
         yield server, cluster
     await runner.cleanup()
 
@@ -90,17 +91,17 @@ async def server() -> AsyncIterator[tuple[Server, Cluster]]:
 class Seen:
     """A follower that runs, and all that it told."""
 
-    def __init__(self, cluster: Cluster, *, fresh_s: float = 60.0, silence_s: float = 60.0) -> None:
+    def __init__(self, cluster: KubeClient, *, fresh_s: float = 60.0, silence_s: float = 60.0) -> None:
         self.changes: list[tuple[str | None, str | None]] = []
-        self.follower: Follower[str] = Follower(cluster, PATH, _value, fresh_s=fresh_s, silence_s=silence_s)
-        self.follower.listen(self._tell)
+        self.informer: Informer[str] = Informer(cluster, PATH, _value, fresh_s=fresh_s, silence_s=silence_s)
+        self.informer.listen(self._tell)
 
     def _tell(self, change: Change[str]) -> None:
         self.changes.append((change.before, change.after))
 
     @property
     def now(self) -> dict[str, str]:
-        return {key[1]: value for key, value in self.follower.values()}
+        return {key[1]: value for key, value in self.informer.values()}
 
     async def until(self, ask: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
@@ -114,7 +115,7 @@ def _value(raw: msgspec.Raw) -> str:
 
 @contextlib.asynccontextmanager
 async def following(seen: Seen) -> AsyncIterator[Seen]:
-    task = asyncio.create_task(seen.follower.run())
+    task = asyncio.create_task(seen.informer.run())
     try:
         yield seen
         assert not task.done(), task.exception()
@@ -127,7 +128,7 @@ async def hang(_: Say) -> None:
     await asyncio.sleep(60)
 
 
-Both = tuple[Server, Cluster]
+Both = tuple[Server, KubeClient]
 
 
 @pytest.mark.asyncio
@@ -210,7 +211,7 @@ class TestFreshness:
         async with following(Seen(cluster)) as seen:
             await seen.until(lambda: bool(api.since))
             for _ in range(3):
-                await seen.follower.fresh()
+                await seen.informer.fresh()
         assert api.lists == 1
 
     async def test_a_watch_that_hangs_does_not_hide_what_happens(self, server: Both) -> None:
@@ -218,7 +219,7 @@ class TestFreshness:
         async with following(Seen(cluster, fresh_s=0.0)) as seen:
             await seen.until(lambda: bool(api.since))
             api.items, api.version = [thing("a", 11, "1")], 11
-            await seen.follower.fresh()
+            await seen.informer.fresh()
             assert seen.now == {"a": "1"}
         assert seen.changes == [(None, "1")]
 
@@ -226,13 +227,13 @@ class TestFreshness:
         api, cluster = server
         async with following(Seen(cluster)) as seen:
             await seen.until(lambda: bool(api.since))
-            with pytest.raises(TimeoutError), seen.follower.writing():
+            with pytest.raises(TimeoutError), seen.informer.writing():
                 raise TimeoutError
             api.refuses = 1
-            with pytest.raises(ClusterError):
-                await seen.follower.fresh()
+            with pytest.raises(KubeError):
+                await seen.informer.fresh()
             api.items, api.version = [thing("a", 11, "1")], 11  # it was done all the same
-            await asyncio.gather(seen.follower.fresh(), seen.follower.fresh())
+            await asyncio.gather(seen.informer.fresh(), seen.informer.fresh())
             assert seen.now == {"a": "1"}
         assert api.lists == 3
 
@@ -240,12 +241,12 @@ class TestFreshness:
         api, cluster = server
         async with following(Seen(cluster)) as seen:
             await seen.until(lambda: bool(api.since))
-            seen.follower.doubt()
+            seen.informer.doubt()
             api.may_list.clear()
-            cycles = [asyncio.create_task(seen.follower.fresh()) for _ in range(2)]
+            cycles = [asyncio.create_task(seen.informer.fresh()) for _ in range(2)]
             await seen.until(lambda: api.lists == 2)
             api.items, api.version = [thing("a", 11, "1")], 11
-            seen.follower.doubt()
+            seen.informer.doubt()
             api.may_list.set()
             await asyncio.gather(*cycles)
             assert seen.now == {"a": "1"}
@@ -256,5 +257,5 @@ class TestFreshness:
         api.items = [thing("a", 3, "1")]
         async with following(Seen(cluster)) as seen:
             await seen.until(lambda: bool(api.since))
-            seen.follower.wrote(json.dumps(thing("a", 12, "mine")).encode(), "mine")
+            seen.informer.wrote(json.dumps(thing("a", 12, "mine")).encode(), "mine")
             assert seen.now == {"a": "mine"}

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from ibfeed_api.feed import FeedSpec
-from ibfeed_operator.facts import Feed
+from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.network import network_policy
 from ibfeed_operator.resources.pod import pod_template
 

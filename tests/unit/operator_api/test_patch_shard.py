@@ -15,15 +15,16 @@ from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 
 from ibfeed_api.feed import Accounts, FeedSpec, Kafka, Root, SecretRef
-from ibfeed_operator.announce import Announcer
-from ibfeed_operator.cluster import Cluster, Conflict, NotLeading
-from ibfeed_operator.facts import Feed
-from ibfeed_operator.observe import Views, World, shards_path
-from ibfeed_operator.pod_events import PodEvents
-from ibfeed_operator.read import read_shard
-from ibfeed_operator.resolver import Resolver
-from ibfeed_operator.shared import Settings, Shared
-from ibfeed_operator.visit import Memory, Visit
+from ibfeed_operator.controller.context import Context, Memory
+from ibfeed_operator.controller.dependencies import Dependencies, Settings
+from ibfeed_operator.controller.pod_events import PodEvents
+from ibfeed_operator.controller.snapshot import Informers, Snapshot, shards_path
+from ibfeed_operator.controller.universe_resolver import Resolver
+from ibfeed_operator.kube.client import KubeClient
+from ibfeed_operator.kube.errors import ConflictError, NotLeadingError
+from ibfeed_operator.kube.events import EventRecorder
+from ibfeed_operator.model.decode import read_shard
+from ibfeed_operator.model.types import Feed
 
 FEED = Feed(
     namespace="n",
@@ -43,13 +44,13 @@ FEED = Feed(
 class Scene:
     """An API server with one shard, and an operator that has seen it."""
 
-    def __init__(self, cluster: Cluster, http: aiohttp.ClientSession, shard: dict[str, Any]) -> None:
+    def __init__(self, cluster: KubeClient, http: aiohttp.ClientSession, shard: dict[str, Any]) -> None:
         self.shard = shard
         self.calls: list[str] = []
         self.leads = True
-        self.views = Views(cluster, "n")
-        self.shared = Shared(
-            cluster=cluster, views=self.views, http=http, settings=Settings(worker_image="w", operator_namespace="o")
+        self.views = Informers(cluster, "n")
+        self.shared = Dependencies(
+            kube=cluster, informers=self.views, http=http, settings=Settings(worker_image="w", operator_namespace="o")
         )
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -74,14 +75,14 @@ class Scene:
         assert found is not None
         self.views.shards.wrote(raw, found)
 
-    def visit(self) -> Visit:
+    def visit(self) -> Context:
         memory = Memory(
-            resolver=Resolver(self.shared.cluster, self.shared.http, self.shared.signer, lambda: None),
-            events=PodEvents(self.shared.cluster, asyncio.Lock(), lambda: None),
-            announcer=Announcer(self.shared.cluster),
+            resolver=Resolver(self.shared.kube, self.shared.http, self.shared.signer, lambda: None),
+            events=PodEvents(self.shared.kube, asyncio.Lock(), lambda: None),
+            recorder=EventRecorder(self.shared.kube),
         )
         shards = tuple(shard for _, shard in self.views.shards.values("n"))
-        return Visit(self.shared, memory, World(feed=FEED, shards=shards, pods=(), leases=(), taken=frozenset()))
+        return Context(self.shared, memory, Snapshot(feed=FEED, shards=shards, pods=(), leases=(), taken=frozenset()))
 
     def _next(self) -> None:
         meta = self.shard["metadata"]
@@ -106,7 +107,7 @@ async def scene() -> AsyncIterator[Scene]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     configuration = Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")
     configuration.retries = None
-    async with Cluster(ApiClient(configuration), lambda: scene.leads) as cluster, aiohttp.ClientSession() as http:
+    async with KubeClient(ApiClient(configuration), lambda: scene.leads) as cluster, aiohttp.ClientSession() as http:
         scene = Scene(cluster, http, shard)
         scene.hear()
         yield scene
@@ -121,7 +122,7 @@ async def waiting(scene: Scene) -> AsyncIterator[asyncio.Task[None]]:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.1):
                 while True:
-                    await turns.enter_async_context(scene.shared.cluster.turn())
+                    await turns.enter_async_context(scene.shared.kube.turn())
         write = asyncio.create_task(visit.patch_shard(visit.shards[0], {"home": [5]}))
         await asyncio.sleep(0.05)
         yield write
@@ -151,7 +152,7 @@ class TestWriteThatWaits:
             scene.report(session="Reconnecting")
             if heard:
                 scene.hear()
-        with pytest.raises(Conflict):
+        with pytest.raises(ConflictError):
             await write
         assert scene.calls == ([] if heard else ["PATCH", "GET"])
         assert "home" not in scene.shard["spec"]
@@ -159,6 +160,6 @@ class TestWriteThatWaits:
     async def test_a_leader_that_is_none_any_more_when_its_turn_comes_sends_nothing(self, scene: Scene) -> None:
         async with waiting(scene) as write:
             scene.leads = False
-        with pytest.raises(NotLeading):
+        with pytest.raises(NotLeadingError):
             await write
         assert scene.calls == []

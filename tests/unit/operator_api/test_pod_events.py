@@ -11,10 +11,10 @@ import pytest_asyncio
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 
-from ibfeed_operator import pod_events
-from ibfeed_operator.cluster import Cluster
-from ibfeed_operator.facts import Pod
-from ibfeed_operator.pod_events import PodEvents
+from ibfeed_operator.controller import pod_events
+from ibfeed_operator.controller.pod_events import PodEvents
+from ibfeed_operator.kube.client import KubeClient
+from ibfeed_operator.model.types import Pod
 from unit.operator_core.facts import feed
 
 QUOTA = "create Pod energy-1 in StatefulSet energy failed error: exceeded quota: small"
@@ -33,7 +33,7 @@ def event(reason: str, message: str) -> dict[str, Any]:
 class Scene:
     """An API server with a StatefulSet and events by uid; ``asked`` are the field selectors it was sent."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: KubeClient) -> None:
         self.events: dict[str, list[dict[str, Any]]] = {}
         self.asked: list[str] = []
         self.broken = False
@@ -70,7 +70,7 @@ async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     configuration = Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")
     configuration.retries = None
-    async with Cluster(ApiClient(configuration)) as cluster:
+    async with KubeClient(ApiClient(configuration)) as cluster:
         scene = Scene(cluster)
         yield scene
         await scene.of_pods.close()

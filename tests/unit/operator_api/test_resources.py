@@ -18,7 +18,7 @@ from ibfeed_api import names
 from ibfeed_api.feed import Accounts, FeedSpec, Login, SecretRef, WorkerSpec
 from ibfeed_api.names import EntryState
 from ibfeed_api.shard import Account, Entry, ShardSpec
-from ibfeed_operator.facts import Feed
+from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources import account_lease, children, logins_lease, selector, shard, shard_spec
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -28,9 +28,9 @@ from ibfeed_api.names import (
 )
 from ibfeed_api.shard import ShardSpec, ShardStatus
 from ibfeed_api.worker_pod import Quantity
-from ibfeed_operator import feed_status
-from ibfeed_operator.facts import Feed
-from ibfeed_operator.feed_status import FeedStatus
+from ibfeed_operator.model import feed_status
+from ibfeed_operator.model.feed_status import FeedStatus
+from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.pod import pod_template
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -17,8 +17,9 @@ from ibfeed_api.feed import FeedSpec
 from ibfeed_api.logins import History, PageTrouble, Said
 from ibfeed_api.names import Condition, ContractState, EntryState, Reason, Session
 from ibfeed_api.shard import Account, Entry, KafkaStatus, Report, ShardSpec, ShardStatus
-from ibfeed_operator import feed_status
-from ibfeed_operator.facts import (
+from ibfeed_operator.model import feed_status
+from ibfeed_operator.model.feed_status import ConditionStatus, FeedStatus
+from ibfeed_operator.model.types import (
     AccountLease,
     Contract,
     Feed,
@@ -26,17 +27,16 @@ from ibfeed_operator.facts import (
     KafkaAccess,
     Pod,
     RootProblem,
-    RootTrouble,
+    RootProblemKind,
     Shard,
-    Situation,
+    StatusInput,
     Unassigned,
     UnassignedReason,
     Universe,
     Worker,
     WorkerHealth,
 )
-from ibfeed_operator.feed_status import ConditionStatus, FeedStatus
-from ibfeed_operator.status import manifest, status_of, status_of_invalid
+from ibfeed_operator.status.feed import manifest, status_of, status_of_invalid
 
 ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 11, 21, 6, 0, tzinfo=UTC)
@@ -133,22 +133,22 @@ def pod_running(index: int, image: str) -> Pod:
     return Pod(name=names.shard_name("energy", index), worker=index, uid="p", container_running=True, image=image)
 
 
-def situation(*workers: Worker, of: Feed | None = None, **more: Any) -> Situation:
+def situation(*workers: Worker, of: Feed | None = None, **more: Any) -> StatusInput:
     universe = more.pop("universe", Universe(contracts=CONTRACTS, resolved=True))
-    return Situation(feed=of or feed(), universe=universe, workers=workers, **more)
+    return StatusInput(feed=of or feed(), universe=universe, workers=workers, **more)
 
 
-def good(**more: Any) -> Situation:
+def good(**more: Any) -> StatusInput:
     return situation(worker(0, CONTRACTS[:2]), worker(1, CONTRACTS[2:]), **more)
 
 
-def found(of: Situation, kind: Condition = Condition.READY) -> ConditionStatus:
+def found(of: StatusInput, kind: Condition = Condition.READY) -> ConditionStatus:
     condition = status_of(of, now=NOW).condition(kind)
     assert condition is not None
     return condition
 
 
-def said(of: Situation, kind: Condition = Condition.READY) -> tuple[str, str, str]:
+def said(of: StatusInput, kind: Condition = Condition.READY) -> tuple[str, str, str]:
     condition = found(of, kind)
     return condition.status, condition.reason, condition.message
 
@@ -550,12 +550,12 @@ class TestWorkers:
 
 
 class TestUniverse:
-    def problem(self, trouble: RootTrouble, message: str = "") -> Situation:
+    def problem(self, trouble: RootProblemKind, message: str = "") -> StatusInput:
         problem = RootProblem(root="XX", trouble=trouble, message=message)
         return good(universe=Universe(contracts=CONTRACTS, problems=(problem,), resolved=True))
 
     def test_an_unknown_root_is_named_and_the_others_go_on(self) -> None:
-        of = self.problem(RootTrouble.UNKNOWN)
+        of = self.problem(RootProblemKind.UNKNOWN)
         expected = "IB does not know root XX: correct its symbol in spec.roots"
         assert said(of, Condition.UNIVERSE_RESOLVED) == ("False", "UnknownRoot", expected)
         assert said(of) == ("False", "UnknownRoot", expected)
@@ -564,28 +564,28 @@ class TestUniverse:
     @pytest.mark.parametrize(
         ("trouble", "truth", "reason"),
         [
-            (RootTrouble.SHRANK, "False", "UniverseShrank"),
-            (RootTrouble.FAILED, "False", "ResolveFailed"),
-            (RootTrouble.WAITING, "Unknown", "WaitingForWorker"),
+            (RootProblemKind.SHRANK, "False", "UniverseShrank"),
+            (RootProblemKind.FAILED, "False", "ResolveFailed"),
+            (RootProblemKind.WAITING, "Unknown", "WaitingForWorker"),
         ],
     )
-    def test_other_troubles(self, trouble: RootTrouble, truth: str, reason: str) -> None:
+    def test_other_troubles(self, trouble: RootProblemKind, truth: str, reason: str) -> None:
         assert said(self.problem(trouble), Condition.UNIVERSE_RESOLVED)[:2] == (truth, reason)
         assert "XX" in said(self.problem(trouble), Condition.UNIVERSE_RESOLVED)[2]
 
     def test_a_root_that_was_not_asked_for_yet_is_not_ready(self) -> None:
-        waiting = RootProblem(root="RB", trouble=RootTrouble.WAITING)
+        waiting = RootProblem(root="RB", trouble=RootProblemKind.WAITING)
         universe = Universe(contracts=CONTRACTS, problems=(waiting,), resolved=False)
         of = replace(situation(worker(0, CONTRACTS[:2]), worker(1, CONTRACTS[2:])), universe=universe)
         assert said(of, Condition.COVERED)[0] == "True"
         assert said(of) == ("False", "Progressing", "RB waits for a worker that can ask IB")
 
     def test_the_resolver_knows_better_what_to_say(self) -> None:
-        of = self.problem(RootTrouble.FAILED, "worker energy-0 answered 502.")
+        of = self.problem(RootProblemKind.FAILED, "worker energy-0 answered 502.")
         assert said(of, Condition.UNIVERSE_RESOLVED)[2] == "worker energy-0 answered 502"
 
     def test_all_roots_unknown(self) -> None:
-        problem = RootProblem(root="CL", trouble=RootTrouble.UNKNOWN)
+        problem = RootProblem(root="CL", trouble=RootProblemKind.UNKNOWN)
         of = situation(worker(0), worker(1), universe=Universe(problems=(problem,), resolved=True))
         assert said(of)[1] == "UnknownRoot"
         assert said(of, Condition.COVERED)[:2] == ("False", "NotPublishing")
@@ -825,7 +825,7 @@ class TestSuspended:
 
 
 class TestBounds:
-    def crowd(self) -> Situation:
+    def crowd(self) -> StatusInput:
         many = tuple(
             msgspec.structs.replace(CONTRACTS[0], conid=1000 + i, slot=i, symbol=f"A{i}")
             for i in range(feed_status.MAX_CONTRACTS + 500)

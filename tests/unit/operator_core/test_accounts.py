@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibfeed_api.logins import History, PageTrouble, parse_history
-from ibfeed_operator.accounts import Choice, choose, taken_back, wrongly_parked
-from ibfeed_operator.facts import AccountLease
+from ibfeed_operator.model.types import AccountLease
+from ibfeed_operator.planning.accounts import Choice, choose, taken_back, wrongly_parked
 
 RANGE = range(1, 5)
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibfeed_api.logins import History
-from ibfeed_operator.accounts import Choice, Rules, choose
-from ibfeed_operator.claims import Claim, Claims
-from ibfeed_operator.facts import AccountLease
+from ibfeed_operator.model.types import AccountLease
+from ibfeed_operator.planning.accounts import Choice, Rules, choose
+from ibfeed_operator.planning.claims import Claim, Claims
 
 NOW = datetime(2026, 11, 18, 15, tzinfo=UTC)
 RANGE = range(1, 4)

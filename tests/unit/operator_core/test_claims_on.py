@@ -10,16 +10,16 @@ from typing import Any, cast
 
 from ibfeed_api.logins import History
 from ibfeed_api.shard import Account, ShardSpec
-from ibfeed_operator.facts import AccountLease, Shard
-from ibfeed_operator.mirror import Key
-from ibfeed_operator.observe import Views, claims_on
+from ibfeed_operator.controller.snapshot import Informers, claims_on
+from ibfeed_operator.kube.store import Key
+from ibfeed_operator.model.types import AccountLease, Shard
 
 NOW = datetime(2026, 11, 18, 15, tzinfo=UTC)
 
 
 @dataclass
 class Followed:
-    """In place of ``Views``: what two namespaces hold."""
+    """In place of ``Informers``: what two namespaces hold."""
 
     all_shards: dict[Key, Shard]
     all_leases: dict[Key, AccountLease]
@@ -54,7 +54,7 @@ def world(*parts: tuple[str, str, str, int, dict[str, Any]]) -> Followed:
 def seen(of: Followed, namespace: str, source: str) -> dict[str, str]:
     """Worker to Lease, as a feed of that namespace and source sees them."""
     own = [lease for where, lease in of.accounts() if where == namespace and lease.source == source]
-    found = claims_on(cast("Views", of), namespace, source, own, NOW)
+    found = claims_on(cast("Informers", of), namespace, source, own, NOW)
     return {claim.worker: claim.lease for claim in found.all}
 
 
@@ -87,9 +87,9 @@ def test_what_is_parked_elsewhere_is_told_until_it_is_due() -> None:
         ("a", "", "kv-v", 1, {}), ("b", "", "kv-v", 1, parked), ("b", "", "kv-v", 2, {**parked, "history": History()})
     )
     own = [lease for where, lease in of.accounts() if where == "a"]
-    assert claims_on(cast("Views", of), "a", "kv-v", own, NOW).parked == {1: "b", 2: "b"}
+    assert claims_on(cast("Informers", of), "a", "kv-v", own, NOW).parked == {1: "b", 2: "b"}
     later = NOW + timedelta(hours=2)
-    assert claims_on(cast("Views", of), "a", "kv-v", own, later).parked == {2: "b"}
+    assert claims_on(cast("Informers", of), "a", "kv-v", own, later).parked == {2: "b"}
     of = world(("a", "", "paper", 3, {"user": "u1"}), ("b", "", "other", 1, {**parked, "user": "u1"}))
     own = [lease for where, lease in of.accounts() if where == "a"]
-    assert claims_on(cast("Views", of), "a", "paper", own, NOW).parked == {3: "b"}
+    assert claims_on(cast("Informers", of), "a", "paper", own, NOW).parked == {3: "b"}

@@ -6,8 +6,8 @@ import pytest
 
 from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.shard import Report
-from ibfeed_operator.coverage import HAND_OVER_S, coverage, handed_over
-from ibfeed_operator.facts import Health, Worker, WorkerHealth
+from ibfeed_operator.model.types import Health, Worker, WorkerHealth
+from ibfeed_operator.status.coverage import HAND_OVER_S, coverage, handed_over
 from unit.operator_core.facts import entry, shard
 
 ACTIVE, STANDBY, RETIRING = EntryState.ACTIVE, EntryState.STANDBY, EntryState.RETIRING

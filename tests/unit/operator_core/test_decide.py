@@ -8,20 +8,20 @@ import pytest
 
 from ibfeed_api.names import EntryState, Rebalance
 from ibfeed_api.shard import Entry
-from ibfeed_operator.decide import Decision, decide, unassigned
-from ibfeed_operator.facts import (
+from ibfeed_operator.liveness.tracker import Verdict
+from ibfeed_operator.model.feed_status import ContractStatus, FeedStatus
+from ibfeed_operator.model.types import (
     Contract,
     Feed,
     Health,
-    PinTrouble,
+    PinProblem,
     Placement,
     UnassignedReason,
     Universe,
     WorkerHealth,
 )
-from ibfeed_operator.feed_status import ContractStatus, FeedStatus
-from ibfeed_operator.handover import Holding, step
-from ibfeed_operator.liveness import Verdict
+from ibfeed_operator.planning.assignment import Decision, decide, unassigned
+from ibfeed_operator.planning.handover import Holding, step
 from unit.operator_core.facts import contract, entry, feed, shard
 
 
@@ -289,7 +289,7 @@ class TestRefused:
     def test_a_pin_to_an_account_that_refuses_is_named(self) -> None:
         decision = self.decided({1: {0}}, placement=Placement(pins={1: 0}))
         assert decision.targets.owners[1] != 0
-        assert decision.unmet == {1: PinTrouble.REFUSED}
+        assert decision.unmet == {1: PinProblem.REFUSED}
 
     def test_a_full_account_is_given_no_more_while_others_have_room(self) -> None:
         held = ((), (*self.HELD[1], *self.HELD[0]), self.HELD[2])

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ibfeed_operator import digest
-from ibfeed_operator.read import read_lease, read_pod, read_shard
+from ibfeed_operator.controller import predicates
+from ibfeed_operator.model.decode import read_lease, read_pod, read_shard
 
 SHARD = {
     "metadata": {"name": "f-0", "uid": "u", "generation": 1, "resourceVersion": "1"},
@@ -35,11 +35,11 @@ def changed(body: dict[str, Any], *path: Any, to: Any) -> dict[str, Any]:
 def of_shard(body: dict[str, Any]) -> object:
     shard = read_shard(json.dumps(body).encode())
     assert shard is not None
-    return digest.of_shard(shard)
+    return predicates.of_shard(shard)
 
 
 def of_lease(body: dict[str, Any]) -> object:
-    return digest.of_lease(read_lease(json.dumps(body).encode()))
+    return predicates.of_lease(read_lease(json.dumps(body).encode()))
 
 
 @pytest.mark.parametrize("path", [("status", "lastTickTime"), ("status", "contracts", 0, "lastTickTime")])
@@ -67,10 +67,10 @@ def test_what_a_worker_reports_does(path: tuple[Any, ...], to: Any) -> None:
 def test_pins_do_and_other_annotations_do_not() -> None:
     feed = {"metadata": {"uid": "u", "generation": 1}}
     noted = changed(feed, "metadata", "annotations", to={"somebody/else": "x"})
-    assert digest.of_feed(noted) == digest.of_feed(feed)
-    assert digest.of_feed(changed(feed, "metadata", "annotations", to={"ibfeed.dev/pin": "CLZ6=1"})) != digest.of_feed(
-        feed
-    )
+    assert predicates.of_feed(noted) == predicates.of_feed(feed)
+    assert predicates.of_feed(
+        changed(feed, "metadata", "annotations", to={"ibfeed.dev/pin": "CLZ6=1"})
+    ) != predicates.of_feed(feed)
 
 
 def test_renewals_wake_nobody_but_holders_and_failures_do() -> None:

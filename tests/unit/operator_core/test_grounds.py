@@ -7,8 +7,8 @@ import pytest
 
 from ibfeed_api.names import ContractState, EntryState, Session
 from ibfeed_api.shard import Entry, KafkaStatus, Report, ShardSpec, ShardStatus
-from ibfeed_operator.facts import Shard
-from ibfeed_operator.visit import grounds
+from ibfeed_operator.controller.predicates import decision_inputs
+from ibfeed_operator.model.types import Shard
 
 PUBLISHED = Report(conid=7, epoch=3, state=ContractState.PUBLISHING, event_time=1000, seq=5)
 RELEASED = Report(conid=8, epoch=3, state=ContractState.RELEASED, event_time=1000, seq=5)
@@ -40,7 +40,7 @@ def shard(
 
 def test_how_far_a_publishing_worker_is_changes_no_decision() -> None:
     later = msgspec.structs.replace(PUBLISHED, event_time=2000, seq=9, last_tick_time="later")
-    assert grounds(shard(later, RELEASED)) == grounds(shard(PUBLISHED, RELEASED))
+    assert decision_inputs(shard(later, RELEASED)) == decision_inputs(shard(PUBLISHED, RELEASED))
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_how_far_a_publishing_worker_is_changes_no_decision() -> None:
     ],
 )
 def test_whatever_a_decision_may_rest_on_is_seen(changed: Shard) -> None:
-    assert grounds(changed) != grounds(shard(PUBLISHED, RELEASED))
+    assert decision_inputs(changed) != decision_inputs(shard(PUBLISHED, RELEASED))

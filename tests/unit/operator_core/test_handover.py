@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.shard import Entry, Mark, Report
-from ibfeed_operator.facts import Contract
-from ibfeed_operator.handover import Holding, Targets, headed, owners, step
+from ibfeed_operator.model.types import Contract
+from ibfeed_operator.planning.handover import Holding, Targets, current_assignment, owners, step
 
 MAX_EPOCH = 2  # 3 takes most of a minute; nothing was found there that is not found here
 
@@ -563,10 +563,10 @@ def test_a_contract_under_way_is_headed_for_its_goal_while_that_streams() -> Non
         Holding(worker=0, entries=(entry(1, 2), entry(2, 2, EntryState.RETIRING))),
         Holding(worker=1, entries=(entry(1, 3, EntryState.STANDBY), entry(2, 3, EntryState.STANDBY))),
     ]
-    assert headed(holdings, among={0, 1}, ready={0, 1}) == {1: 1, 2: 1}
-    assert headed(holdings, among={0, 1}, ready={0}) == {1: 0, 2: 0}
-    assert headed(holdings, among={1}, ready=set()) == {1: 1, 2: 1}
-    assert headed(holdings, among={0}, ready={0, 1}) == {1: 0, 2: 0}
+    assert current_assignment(holdings, among={0, 1}, ready={0, 1}) == {1: 1, 2: 1}
+    assert current_assignment(holdings, among={0, 1}, ready={0}) == {1: 0, 2: 0}
+    assert current_assignment(holdings, among={1}, ready=set()) == {1: 1, 2: 1}
+    assert current_assignment(holdings, among={0}, ready={0, 1}) == {1: 0, 2: 0}
 
 
 class TestLimits:

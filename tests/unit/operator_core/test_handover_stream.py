@@ -14,7 +14,7 @@ import pytest
 
 from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.shard import Entry, Report
-from ibfeed_operator.handover import Holding, step
+from ibfeed_operator.planning.handover import Holding, step
 from unit.operator_core.test_handover import entry, report, targets
 
 A = 0

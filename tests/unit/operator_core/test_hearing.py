@@ -9,28 +9,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibfeed_api.names import Session
-from ibfeed_operator.decide import decide
-from ibfeed_operator.facts import Health, Universe
-from ibfeed_operator.handover import Holding
-from ibfeed_operator.hearing import DOUBT_S, REPORT_S
-from ibfeed_operator.liveness import HOLD_S, SESSION_GRACE_S, TOGETHER_S, Liveness, Sighting
+from ibfeed_operator.liveness.diagnosis import Observation
+from ibfeed_operator.liveness.feed_silence import DOUBT_S, REPORT_S
+from ibfeed_operator.liveness.tracker import HOLD_S, SESSION_GRACE_S, TOGETHER_S, LivenessTracker
+from ibfeed_operator.model.types import Health, Universe
+from ibfeed_operator.planning.assignment import decide
+from ibfeed_operator.planning.handover import Holding
 from unit.operator_core.facts import contract, entry, feed, lease, pod, shard
 
 SILENT = {"session": Session.RECONNECTING, "reason": "FeedSilent"}
 
 
-def seen(worker: int, *conids: int, tick: str = "", **status: Any) -> Sighting:
+def seen(worker: int, *conids: int, tick: str = "", **status: Any) -> Observation:
     """``tick``: when the worker says that its latest one came."""
     there = shard(worker, *(entry(conid) for conid in conids), last_tick_time=tick or None, **status)
-    return Sighting(index=worker, shard=there, pod=pod(worker), lease=lease(worker))
+    return Observation(index=worker, shard=there, pod=pod(worker), lease=lease(worker))
 
 
 class Judged:
     def __init__(self) -> None:
-        self.liveness = Liveness()
+        self.liveness = LivenessTracker()
 
-    def state(self, worker: int, *sightings: Sighting, now: float) -> Health:
-        verdicts = self.liveness.judge({sighting.index: sighting for sighting in sightings}, now)
+    def state(self, worker: int, *observations: Observation, now: float) -> Health:
+        verdicts = self.liveness.judge({observation.index: observation for observation in observations}, now)
         return verdicts[worker].health.state
 
 
@@ -91,10 +92,10 @@ def test_a_worker_without_contracts_may_try_once_and_not_again_soon() -> None:
 
 
 def test_who_came_back_without_a_word_is_given_nothing_for_a_while() -> None:
-    liveness, others = Liveness(), {1: seen(1, 2), 2: seen(2, 3)}
+    liveness, others = LivenessTracker(), {1: seen(1, 2), 2: seen(2, 3)}
 
-    def settling(sighting: Sighting, now: float) -> bool:
-        return bool(liveness.judge({0: sighting, **others}, now)[0].health.settling)
+    def settling(observation: Observation, now: float) -> bool:
+        return bool(liveness.judge({0: observation, **others}, now)[0].health.settling)
 
     assert not settling(seen(0, 1, tick="a"), 0.0)
     assert not settling(seen(0, 1, tick="a", **SILENT), 1.0)
@@ -159,13 +160,13 @@ class World:
     owners: dict[int, int] = field(default_factory=dict)
     quiet: dict[int, float] = field(default_factory=lambda: dict.fromkeys(range(WORKERS), 0.0))
     ticks: dict[int, float] = field(default_factory=lambda: dict.fromkeys(range(WORKERS), 0.0))
-    liveness: Liveness = field(default_factory=Liveness)
+    liveness: LivenessTracker = field(default_factory=LivenessTracker)
     moves: int = 0
 
     def held(self, worker: int) -> list[int]:
         return [conid for conid, owner in self.owners.items() if owner == worker]
 
-    def sighting(self, worker: int) -> Sighting:
+    def observation(self, worker: int) -> Observation:
         held = self.held(worker)
         if worker not in self.dead or not held:
             self.quiet[worker] = self.now
@@ -178,7 +179,7 @@ class World:
         end = self.now + seconds
         while self.now < end:
             self.now += STEP_S
-            verdicts = self.liveness.judge({worker: self.sighting(worker) for worker in range(WORKERS)}, self.now)
+            verdicts = self.liveness.judge({worker: self.observation(worker) for worker in range(WORKERS)}, self.now)
             entries = {worker: tuple(entry(conid) for conid in self.held(worker)) for worker in range(WORKERS)}
             holdings = [Holding(worker=worker, entries=entries[worker]) for worker in range(WORKERS)]
             owners = decide(feed(workers=WORKERS), UNIVERSE, holdings, verdicts).targets.owners

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibfeed_operator import leader
-from ibfeed_operator.leader import LOST_AFTER_S, TAKE_AFTER_S, Candidate, Lease, Move, look, wrote
+from ibfeed_operator.kube import leader_lease
+from ibfeed_operator.kube.leader_lease import LOST_AFTER_S, TAKE_AFTER_S, Candidate, Lease, Move, look, wrote
 
 ME, OTHER = "a_1", "b_2"
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -103,17 +103,17 @@ def test_it_acts_from_the_sending_of_a_renewal_for_less_than_another_waits() -> 
 
 def test_writes_are_guarded_and_a_release_is_marked() -> None:
     seen = lease(OTHER, version="41", leaseTransitions=3)
-    taken = leader.taken(seen, ME, NOW)
+    taken = leader_lease.taken(seen, ME, NOW)
     assert taken["metadata"] == {"resourceVersion": "41"}
     assert (taken["spec"]["holderIdentity"], taken["spec"]["leaseTransitions"]) == (ME, 4)
-    assert leader.taken(lease(ME, leaseTransitions=3), ME, NOW)["spec"]["leaseTransitions"] == 3
-    assert leader.taken(Lease("u", "1"), ME, NOW)["spec"]["leaseTransitions"] == 1
-    assert leader.renewed(seen, NOW)["metadata"] == {"resourceVersion": "41"}
-    released = leader.released(seen, NOW)
+    assert leader_lease.taken(lease(ME, leaseTransitions=3), ME, NOW)["spec"]["leaseTransitions"] == 3
+    assert leader_lease.taken(Lease("u", "1"), ME, NOW)["spec"]["leaseTransitions"] == 1
+    assert leader_lease.renewed(seen, NOW)["metadata"] == {"resourceVersion": "41"}
+    released = leader_lease.released(seen, NOW)
     assert released["metadata"] == {"resourceVersion": "41"}
     assert Lease("u", "42", {**seen.spec, **released["spec"]}).released
-    assert not Lease("u", "43", {**seen.spec, **released["spec"], **leader.renewed(seen, NOW)["spec"]}).released
-    assert not Lease("u", "1", leader.unheld()).released
+    assert not Lease("u", "43", {**seen.spec, **released["spec"], **leader_lease.renewed(seen, NOW)["spec"]}).released
+    assert not Lease("u", "1", leader_lease.unheld()).released
 
 
 class _World:
@@ -148,11 +148,15 @@ class _World:
             if move is Move.END:
                 candidate = Candidate(me=candidate.me)
             elif move is Move.CREATE:
-                self.put(leader.unheld())
+                self.put(leader_lease.unheld())
             elif self.lease is not None and move in (Move.TAKE, Move.RENEW):
                 stamp = datetime.fromtimestamp(self.now, UTC)
                 taking = move is Move.TAKE
-                body = leader.taken(self.lease, candidate.me, stamp) if taking else leader.renewed(self.lease, stamp)
+                body = (
+                    leader_lease.taken(self.lease, candidate.me, stamp)
+                    if taking
+                    else leader_lease.renewed(self.lease, stamp)
+                )
                 answer = self.write(body)
                 if answer is not None and not answer_lost:
                     candidate = wrote(candidate, answer, self.now)
@@ -165,7 +169,7 @@ class _World:
         if candidate.acts(self.now) and self.paused[index] <= self.now:
             self.candidates[index] = Candidate(me=candidate.me)
             if self.lease is not None and self.lease.holder == candidate.me:
-                self.write(leader.released(self.lease, datetime.fromtimestamp(self.now, UTC)))
+                self.write(leader_lease.released(self.lease, datetime.fromtimestamp(self.now, UTC)))
 
     def acting(self) -> list[str]:
         return [candidate.me for candidate in self.candidates if candidate.acts(self.now)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibfeed_operator.mirror import Change, Key, Mirror
+from ibfeed_operator.kube.store import Change, Key, Store
 
 KEYS = [("n", name) for name in "abc"]
 
@@ -47,7 +47,7 @@ step = st.one_of(
 
 @given(st.lists(step, max_size=60))
 def test_it_is_the_servers_state_at_its_position_under_our_own_writes(steps: list[tuple[object, ...]]) -> None:
-    server, mirror = Server(), Mirror[str]()
+    server, mirror = Server(), Store[str]()
     heard: dict[Key, str] = {}  # by whoever only listens to the changes
     unanswered: list[int] = []
     answered: set[int] = set()
@@ -99,7 +99,7 @@ def test_it_is_the_servers_state_at_its_position_under_our_own_writes(steps: lis
 
 
 def test_a_shard_that_was_deleted_and_made_again() -> None:
-    mirror = Mirror[str]()
+    mirror = Store[str]()
     mirror.begin({("n", "a"): "old"}, 10)
     mirror.wrote(("n", "a"), "new", 13)  # the answer overtakes the events
     assert mirror.event(("n", "a"), None, 12) == Change(("n", "a"), "old", None)
@@ -110,7 +110,7 @@ def test_a_shard_that_was_deleted_and_made_again() -> None:
 
 
 def test_an_answer_that_comes_after_the_deletion_brings_nothing_back() -> None:
-    mirror = Mirror[str]()
+    mirror = Store[str]()
     mirror.begin({}, 10)
     mirror.event(("n", "a"), "mine", 11)
     mirror.event(("n", "a"), None, 12)
@@ -119,7 +119,7 @@ def test_an_answer_that_comes_after_the_deletion_brings_nothing_back() -> None:
 
 
 def test_a_server_that_was_restored_from_an_older_copy_is_believed() -> None:
-    mirror = Mirror[str]()
+    mirror = Store[str]()
     mirror.begin({("n", "a"): "late", ("n", "b"): "kept"}, 100)
     assert mirror.refresh({}, 60) == []  # an answer that took long: the watch is further
     assert mirror.begin({("n", "b"): "kept"}, 60) == [Change(("n", "a"), "late", None)]
@@ -127,6 +127,6 @@ def test_a_server_that_was_restored_from_an_older_copy_is_believed() -> None:
 
 
 def test_by_namespace() -> None:
-    mirror = Mirror[str]()
+    mirror = Store[str]()
     mirror.begin({("n", "a"): "1", ("m", "a"): "2"}, 1)
     assert list(mirror.values("m")) == [(("m", "a"), "2")]

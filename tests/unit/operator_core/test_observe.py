@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ibfeed_api.names import Session
-from ibfeed_operator.facts import Feed
-from ibfeed_operator.read import Invalid, read_feed, read_lease, read_pod, read_shard
+from ibfeed_operator.model.decode import InvalidFeed, read_feed, read_lease, read_pod, read_shard
+from ibfeed_operator.model.types import Feed
 
 
 def as_json(**item: Any) -> bytes:
@@ -138,7 +138,7 @@ class TestFeed:
 
     def test_that_cannot_be_read_says_why(self) -> None:
         found = read_feed(as_json(metadata={"name": "f", "namespace": "n"}, spec=SPEC | {"workers": "many"}))
-        assert isinstance(found, Invalid)
+        assert isinstance(found, InvalidFeed)
         assert "workers" in found.message
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ibfeed_operator.obstacles import Event, obstruction, read_event, refusal
+from ibfeed_operator.status.obstacles import Event, obstruction, read_event, refusal
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 QUOTA = (

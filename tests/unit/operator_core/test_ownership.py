@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ibfeed_operator.facts import Owner
-from ibfeed_operator.ownership import Claim, claim
+from ibfeed_operator.model.ownership import Claim, claim
+from ibfeed_operator.model.types import Owner
 from ibfeed_operator.resources import labels
 from unit.operator_core.facts import feed
 

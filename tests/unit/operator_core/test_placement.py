@@ -10,13 +10,22 @@ import msgspec
 import pytest
 
 from ibfeed_api.names import Condition, EntryState, Rebalance
-from ibfeed_operator.decide import Decision, balanced, decide
-from ibfeed_operator.facts import Health, PinTrouble, Placement, Shard, Situation, Universe, Worker, WorkerHealth
-from ibfeed_operator.feed_status import FeedStatus
-from ibfeed_operator.handover import Holding
-from ibfeed_operator.liveness import Verdict
-from ibfeed_operator.placement import placement
-from ibfeed_operator.status import status_of
+from ibfeed_operator.liveness.tracker import Verdict
+from ibfeed_operator.model.feed_status import FeedStatus
+from ibfeed_operator.model.types import (
+    Health,
+    PinProblem,
+    Placement,
+    Shard,
+    StatusInput,
+    Universe,
+    Worker,
+    WorkerHealth,
+)
+from ibfeed_operator.planning.assignment import Decision, balanced, decide
+from ibfeed_operator.planning.handover import Holding
+from ibfeed_operator.planning.placement import placement
+from ibfeed_operator.status.feed import status_of
 from unit.operator_core.facts import contract, entry, feed, pod, shard
 
 SIX = tuple(contract(conid, day=f"20270{conid}20", slot=conid) for conid in range(1, 7))
@@ -159,13 +168,13 @@ class TestPin:
     @pytest.mark.parametrize(
         ("health", "drained", "trouble"),
         [
-            (Health.LOST, frozenset(), PinTrouble.NOT_STREAMING),
-            (Health.STARTING, frozenset(), PinTrouble.NOT_STREAMING),
-            (Health.STREAMING, frozenset({2}), PinTrouble.DRAINED),
+            (Health.LOST, frozenset(), PinProblem.NOT_STREAMING),
+            (Health.STARTING, frozenset(), PinProblem.NOT_STREAMING),
+            (Health.STREAMING, frozenset({2}), PinProblem.DRAINED),
         ],
     )
     def test_while_its_worker_cannot_have_it_it_is_placed_like_any_other(
-        self, health: Health, drained: frozenset[int], trouble: PinTrouble
+        self, health: Health, drained: frozenset[int], trouble: PinProblem
     ) -> None:
         asked = Placement(pins={1: 2}, drained=drained)
         decision = decided((2, 3, 4), (5, 6), (1,), health={2: health}, asked=asked)
@@ -183,7 +192,7 @@ class TestPin:
     def test_more_pins_than_lines(self) -> None:
         decision = decided((1, 2), (3, 4), (5, 6), lines=3, asked=Placement(pins=dict.fromkeys(range(1, 6), 2)))
         assert loads_of(decision)[2] == {1, 2, 3}
-        assert decision.unmet == {4: PinTrouble.NO_ROOM, 5: PinTrouble.NO_ROOM}
+        assert decision.unmet == {4: PinProblem.NO_ROOM, 5: PinProblem.NO_ROOM}
 
 
 class TestRebalance:
@@ -229,7 +238,7 @@ class TestSaid:
     def condition(self, asked: Placement, *shards: Shard, **more: Any) -> tuple[str, str, str]:
         streaming = WorkerHealth(state=Health.STREAMING)
         workers = tuple(Worker(index=s.worker, health=streaming, shard=s, pod=pod(s.worker)) for s in shards)
-        situation = Situation(feed=feed(), universe=UNIVERSE, workers=workers, placement=asked, **more)
+        situation = StatusInput(feed=feed(), universe=UNIVERSE, workers=workers, placement=asked, **more)
         found = status_of(situation, now=datetime(2026, 11, 21, tzinfo=UTC)).condition(Condition.PLACEMENT_HONORED)
         assert found is not None
         return found.status, found.reason, found.message
@@ -252,7 +261,7 @@ class TestSaid:
         asked = Placement(pins={1: 0})
         assert self.condition(asked, shard(0, entry(1)), shard(1)) == ("True", "Honored", "pinned: CL1 to energy-0")
         assert self.condition(asked, shard(0), shard(1, entry(1)))[:2] == ("False", "Moving")
-        unmet = self.condition(asked, shard(0), shard(1, entry(1)), unmet={1: PinTrouble.DRAINED})
+        unmet = self.condition(asked, shard(0), shard(1, entry(1)), unmet={1: PinProblem.DRAINED})
         assert unmet == ("False", "PinUnmet", "CL1 pinned to energy-0, which is drained")
 
     def test_nonsense(self) -> None:
@@ -266,7 +275,7 @@ class TestSaid:
         )
         asked = Placement(drained=frozenset({0, 1}))
         status = status_of(
-            Situation(feed=feed(), universe=UNIVERSE, workers=workers, placement=asked),
+            StatusInput(feed=feed(), universe=UNIVERSE, workers=workers, placement=asked),
             now=datetime(2026, 11, 21, tzinfo=UTC),
         )
         assert [(line.reason, line.message) for line in status.shards] == [
@@ -277,5 +286,5 @@ class TestSaid:
     def test_the_number_of_workers_is_remembered_once_they_share(self) -> None:
         old = replace(feed(workers=3), status=FeedStatus(balanced_workers=2))
         now = datetime(2026, 11, 21, tzinfo=UTC)
-        assert status_of(Situation(feed=old, universe=UNIVERSE), now=now).balanced_workers == 2
-        assert status_of(Situation(feed=old, universe=UNIVERSE, balanced=True), now=now).balanced_workers == 3
+        assert status_of(StatusInput(feed=old, universe=UNIVERSE), now=now).balanced_workers == 2
+        assert status_of(StatusInput(feed=old, universe=UNIVERSE, balanced=True), now=now).balanced_workers == 3

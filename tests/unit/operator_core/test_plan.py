@@ -9,17 +9,17 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibfeed_operator.plan import Plan, Seat, Want, plan, slots
+from ibfeed_operator.planning.balancer import Capacity, Demand, Plan, plan, slots
 
 MONTHS = [f"2027{month:02d}20" for month in range(1, 13)]
 
 
-def wants_of(conids: set[int], ladders: frozenset[int] = frozenset()) -> list[Want]:
-    return [Want(conid, MONTHS[conid % 12], conid in ladders) for conid in conids]
+def wants_of(conids: set[int], ladders: frozenset[int] = frozenset()) -> list[Demand]:
+    return [Demand(conid, MONTHS[conid % 12], conid in ladders) for conid in conids]
 
 
-def seats_of(workers: set[int], lines: int = 100) -> list[Seat]:
-    return [Seat(worker, lines) for worker in workers]
+def seats_of(workers: set[int], lines: int = 100) -> list[Capacity]:
+    return [Capacity(worker, lines) for worker in workers]
 
 
 def loads(result: Plan, workers: set[int]) -> list[int]:
@@ -93,11 +93,11 @@ class TestBounds:
     def test_order_of_the_input_is_of_no_account(
         self, conids: set[int], team: set[int], shuffler: random.Random
     ) -> None:
-        wants, seats = wants_of(conids), seats_of(team, lines=9)
-        expected = plan(wants, seats, {})
-        shuffler.shuffle(wants)
-        shuffler.shuffle(seats)
-        assert plan(wants, seats, {}) == expected
+        demands, capacities = wants_of(conids), seats_of(team, lines=9)
+        expected = plan(demands, capacities, {})
+        shuffler.shuffle(demands)
+        shuffler.shuffle(capacities)
+        assert plan(demands, capacities, {}) == expected
 
 
 @given(
@@ -137,13 +137,13 @@ class TestCapacity:
     def test_lines_are_a_hard_limit_and_nearer_months_come_first(
         self, lines: dict[int, int], conids: set[int], previous: dict[int, int]
     ) -> None:
-        wants = wants_of(conids)
-        result = plan(wants, [Seat(worker, count) for worker, count in lines.items()], previous)
+        demands = wants_of(conids)
+        result = plan(demands, [Capacity(worker, count) for worker, count in lines.items()], previous)
         count = Counter(result.owners.values())
         assert all(count[worker] <= limit for worker, limit in lines.items())
         assert len(result.owners) == min(len(conids), sum(lines.values()))
         assert set(result.owners) | set(result.unplaced) == conids
-        rank = {want.conid: (want.rank, want.conid) for want in wants}
+        rank = {demand.conid: (demand.rank, demand.conid) for demand in demands}
         if result.unplaced and result.owners:
             assert max(rank[conid] for conid in result.owners) < min(rank[conid] for conid in result.unplaced)
         # As even as the limits allow: nobody with a free line has two fewer than somebody else.
@@ -162,38 +162,38 @@ class TestCapacity:
         self, workers: int, ladders: int, conids: set[int], books: set[int], previous: dict[int, int]
     ) -> None:
         wanted = frozenset(books & conids)
-        seats = [Seat(worker, 10, ladders) for worker in range(workers)]
-        result = plan(wants_of(conids, wanted), seats, previous)
+        capacities = [Capacity(worker, 10, ladders) for worker in range(workers)]
+        result = plan(wants_of(conids, wanted), capacities, previous)
         per_worker = Counter(result.owners[conid] for conid in result.ladders)
         assert all(count <= ladders for count in per_worker.values())
         assert result.ladders | set(result.without_ladder) == wanted & set(result.owners)
         assert not result.ladders & set(result.without_ladder)
         spread = loads(result, set(range(workers)))
         assert max(spread) - min(spread) <= 1
-        assert plan(wants_of(conids, wanted), seats, result.owners) == result
+        assert plan(wants_of(conids, wanted), capacities, result.owners) == result
 
     def test_a_drained_worker_keeps_no_more_than_its_lines(self) -> None:
-        seats = [Seat(0, 2, drained=True), Seat(1, 1)]
-        result = plan(wants_of({0, 1, 2, 3}), seats, dict.fromkeys(range(4), 0))
+        capacities = [Capacity(0, 2, drained=True), Capacity(1, 1)]
+        result = plan(wants_of({0, 1, 2, 3}), capacities, dict.fromkeys(range(4), 0))
         assert result.owners == {0: 0, 1: 0, 2: 1}
         assert result.unplaced == (3,)
 
     def test_order_books_of_a_drained_worker_stay_with_what_stays(self) -> None:
-        wants = [Want(conid, MONTHS[conid], ladder=True) for conid in range(3)]
-        result = plan(wants, [Seat(0, 3, drained=True)], dict.fromkeys(range(3), 0))
+        demands = [Demand(conid, MONTHS[conid], ladder=True) for conid in range(3)]
+        result = plan(demands, [Capacity(0, 3, drained=True)], dict.fromkeys(range(3), 0))
         assert (result.ladders, result.without_ladder) == ({0}, (1, 2))
 
     def test_pinned_order_books_take_their_workers_ladder(self) -> None:
-        wants = [Want(conid, MONTHS[conid], ladder=True, pin=0) for conid in range(2)] + [
-            Want(2, MONTHS[2], ladder=True)
+        demands = [Demand(conid, MONTHS[conid], ladder=True, pin=0) for conid in range(2)] + [
+            Demand(2, MONTHS[2], ladder=True)
         ]
-        result = plan(wants, [Seat(0, 9), Seat(1, 9)], {})
+        result = plan(demands, [Capacity(0, 9), Capacity(1, 9)], {})
         assert result.owners[2] == 1
         assert (result.ladders, result.without_ladder) == ({0, 2}, (1,))
 
     def test_order_books_of_the_nearest_months_are_granted(self) -> None:
-        wants = [Want(1, "20270120", True), Want(2, "20270220", True), Want(3, "20270320", True)]
-        result = plan(wants, [Seat(0, 10, 1), Seat(1, 10, 1)], {})
+        demands = [Demand(1, "20270120", True), Demand(2, "20270220", True), Demand(3, "20270320", True)]
+        result = plan(demands, [Capacity(0, 10, 1), Capacity(1, 10, 1)], {})
         assert result.ladders == {1, 2}
         assert result.owners[1] != result.owners[2]
         assert result.without_ladder == (3,)
@@ -235,11 +235,11 @@ class TestSlots:
 
 def test_ten_thousand_contracts_on_two_hundred_workers_in_50_ms() -> None:
     conids, team = set(range(10_000)), set(range(200))
-    wants, seats = wants_of(conids), seats_of(team)
-    before = plan(wants, seats, {})
+    demands, capacities = wants_of(conids), seats_of(team)
+    before = plan(demands, capacities, {})
     times = []
     for _ in range(5):
         started = time.process_time()
-        plan(wants, seats[:-1], before.owners)
+        plan(demands, capacities[:-1], before.owners)
         times.append(time.process_time() - started)
     assert min(times) <= 0.05

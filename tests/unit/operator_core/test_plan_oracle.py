@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibfeed_operator.plan import Plan, Seat, Want, plan
+from ibfeed_operator.planning.balancer import Capacity, Demand, Plan, plan
 
 CONIDS = st.integers(0, 5)
 WORKERS = st.integers(0, 3)
@@ -56,24 +56,26 @@ class Small:
     def open(self) -> dict[int, int]:
         return {worker: lines for worker, lines in self.lines.items() if worker not in self.drained}
 
-    def wants(self) -> list[Want]:
-        return [Want(conid, str(rank), conid in self.books, self.pins.get(conid)) for conid, rank in self.ranks.items()]
+    def demands(self) -> list[Demand]:
+        return [
+            Demand(conid, str(rank), conid in self.books, self.pins.get(conid)) for conid, rank in self.ranks.items()
+        ]
 
-    def seats(self) -> list[Seat]:
-        return [Seat(worker, lines, 1, worker in self.drained) for worker, lines in self.lines.items()]
+    def capacities(self) -> list[Capacity]:
+        return [Capacity(worker, lines, 1, worker in self.drained) for worker, lines in self.lines.items()]
 
-    def nearest(self) -> list[Want]:
-        return sorted(self.wants(), key=lambda want: (want.rank, want.conid))
+    def nearest(self) -> list[Demand]:
+        return sorted(self.demands(), key=lambda demand: (demand.rank, demand.conid))
 
     def can_stay(self, before: Mapping[int, int]) -> set[int]:
         """What a drained worker has and has a line for."""
         room = {worker: self.lines[worker] for worker in self.drained & self.lines.keys()}
         found = set()
-        for want in self.nearest():
-            worker = before.get(want.conid)
+        for demand in self.nearest():
+            worker = before.get(demand.conid)
             if worker in room and room[worker] > 0:
                 room[worker] -= 1
-                found.add(want.conid)
+                found.add(demand.conid)
         return found
 
 
@@ -107,7 +109,7 @@ def cheapest(small: Small, before: Mapping[int, int], conids: list[int], even: b
 
 
 def check(small: Small, before: Mapping[int, int], result: Plan, even: bool) -> None:
-    conids = [want.conid for want in small.nearest()]
+    conids = [demand.conid for demand in small.nearest()]
     staying = small.can_stay(before)
     capacity = sum(small.open.values())
     others = [conid for conid in conids if conid not in staying]
@@ -137,9 +139,11 @@ def test_any_history_is_answered_by_the_optimum(
 ) -> None:
     for event, even in events:
         small.happens(*event)
-        result = plan(small.wants(), small.seats(), owners, even=even)
+        result = plan(small.demands(), small.capacities(), owners, even=even)
         check(small, owners, result, even)
-        assert plan(small.wants(), small.seats(), result.owners, even=even) == result, "the same again changes nothing"
+        assert plan(small.demands(), small.capacities(), result.owners, even=even) == result, (
+            "the same again changes nothing"
+        )
         owners = dict(result.owners)
 
 
@@ -152,18 +156,18 @@ def test_moves_made_one_by_one_lead_where_the_plan_pointed(
     small, owners = Small(), dict[int, int]()
     for event in events[:-1]:
         small.happens(*event)
-    owners = dict(plan(small.wants(), small.seats(), {}).owners)
+    owners = dict(plan(small.demands(), small.capacities(), {}).owners)
     for event in events[-1:]:
         small.happens(*event)
     small.books.clear()
-    result = plan(small.wants(), small.seats(), owners, even=even)
+    result = plan(small.demands(), small.capacities(), owners, even=even)
     total = sum(worker != owners.get(conid, worker) for conid, worker in result.owners.items())
     done = 0
     while pending := [c for c, worker in sorted(result.owners.items()) if owners.get(c, worker) != worker]:
         conid = chooser.choice(pending)  # type: ignore[attr-defined]
         owners[conid] = result.owners[conid]
         done += 1
-        result = plan(small.wants(), small.seats(), owners, even=even)
+        result = plan(small.demands(), small.capacities(), owners, even=even)
     assert done == total
 
 
@@ -175,12 +179,12 @@ def test_loads_that_are_not_to_be_evened_move_only_what_must(
     small = Small()
     for event in before:
         small.happens(*event)
-    owners = dict(plan(small.wants(), small.seats(), {}).owners)
+    owners = dict(plan(small.demands(), small.capacities(), {}).owners)
     small.pins.clear()
     for event in after:
         if event[0] not in ("pin", "capacity"):
             small.happens(*event)
-    result = plan(small.wants(), small.seats(), owners, even=False)
+    result = plan(small.demands(), small.capacities(), owners, even=False)
     for conid, worker in result.owners.items():
         if (
             owners.get(conid) in small.open

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 
-from ibfeed_operator.plan import Seat, Want, plan
+from ibfeed_operator.planning.balancer import Capacity, Demand, plan
 
 
 def seconds(contracts: int, workers: int) -> float:
     """Of one plan in which a worker joins the others; the best of five, of processor time."""
-    wants = [Want(conid, f"2031{conid % 12:02d}20") for conid in range(contracts)]
-    seats = [Seat(worker, 100) for worker in range(workers)]
-    before = plan(wants, seats[:-1], {}).owners
+    demands = [Demand(conid, f"2031{conid % 12:02d}20") for conid in range(contracts)]
+    capacities = [Capacity(worker, 100) for worker in range(workers)]
+    before = plan(demands, capacities[:-1], {}).owners
 
     def once() -> float:
         begun = time.process_time()
-        plan(wants, seats, before)
+        plan(demands, capacities, before)
         return time.process_time() - begun
 
     return min(once() for _ in range(5))

@@ -9,11 +9,20 @@ import pytest
 from ibfeed_api.feed import Accounts, SecretRef
 from ibfeed_api.names import KAFKA_LOOK_S, KAFKA_PAUSE_S, ContractState, EntryState, Session
 from ibfeed_api.shard import Entry, KafkaStatus, Mark, Report
-from ibfeed_operator.decide import Decision, decide
-from ibfeed_operator.facts import Health, KafkaAccess, PinTrouble, Placement, UnassignedReason, Universe, WorkerHealth
-from ibfeed_operator.handover import Holding, Targets, step
-from ibfeed_operator.liveness import Liveness, Sighting, Verdict
-from ibfeed_operator.publishing import GRACE_S, RETURN_S, Publishing
+from ibfeed_operator.liveness.diagnosis import Observation
+from ibfeed_operator.liveness.publishing import GRACE_S, RETURN_S, Publishing
+from ibfeed_operator.liveness.tracker import LivenessTracker, Verdict
+from ibfeed_operator.model.types import (
+    Health,
+    KafkaAccess,
+    PinProblem,
+    Placement,
+    UnassignedReason,
+    Universe,
+    WorkerHealth,
+)
+from ibfeed_operator.planning.assignment import Decision, decide
+from ibfeed_operator.planning.handover import Holding, Targets, step
 from unit.operator_core.facts import contract, entry, feed, lease, pod, shard
 
 PROVEN, UNPROVEN, CUT_OFF = KafkaAccess.PROVEN, KafkaAccess.UNPROVEN, KafkaAccess.CUT_OFF
@@ -63,37 +72,37 @@ class TestWhose:
         assert self.access((10.0, {0: False, 1: True}), (99.0, {0: False})) is UNPROVEN
 
 
-def seen(worker: int, *conids: int, kafka: KafkaStatus | None = None, **status: Any) -> Sighting:
+def seen(worker: int, *conids: int, kafka: KafkaStatus | None = None, **status: Any) -> Observation:
     more = status if kafka is None else status | {"kafka": kafka}
     there = shard(worker, *(entry(conid) for conid in conids), **more)
-    return Sighting(index=worker, shard=there, pod=pod(worker), lease=lease(worker))
+    return Observation(index=worker, shard=there, pod=pod(worker), lease=lease(worker))
 
 
 class TestLiveness:
-    def judge(self, liveness: Liveness, *sightings: Sighting, now: float) -> dict[int, WorkerHealth]:
-        verdicts = liveness.judge({sighting.index: sighting for sighting in sightings}, now)
+    def judge(self, liveness: LivenessTracker, *observations: Observation, now: float) -> dict[int, WorkerHealth]:
+        verdicts = liveness.judge({observation.index: observation for observation in observations}, now)
         return {index: verdict.health for index, verdict in verdicts.items()}
 
     @pytest.mark.parametrize("kafka", [DOWN, KafkaStatus()], ids=["cannot", "has not tried"])
     def test_a_worker_proves_kafka_before_it_counts(self, kafka: KafkaStatus) -> None:
-        health = self.judge(Liveness(), seen(0, 1), seen(1, kafka=kafka), now=0.0)
+        health = self.judge(LivenessTracker(), seen(0, 1), seen(1, kafka=kafka), now=0.0)
         assert (health[1].streaming, health[1].kafka, health[0].kafka) == (True, UNPROVEN, PROVEN)
 
     def test_who_is_cut_off_still_streams(self) -> None:
-        liveness = Liveness()
+        liveness = LivenessTracker()
         self.judge(liveness, seen(0, 1, kafka=DOWN), seen(1, 2), now=0.0)
         health = self.judge(liveness, seen(0, 1, kafka=DOWN), seen(1, 2), now=GRACE_S)
         assert (health[0].state, health[0].kafka) == (Health.STREAMING, CUT_OFF)
 
     def test_a_look_is_due_when_the_grace_ends(self) -> None:
-        liveness = Liveness()
+        liveness = LivenessTracker()
         there = {0: seen(0, 1, kafka=DOWN), 1: seen(1, 2)}
         liveness.judge(there, 100.0)
         assert liveness.next_change_s(there, 100.0) == GRACE_S
 
     def test_being_cut_off_counts_as_a_loss(self) -> None:
         """The first is forgiven, the second within the hour costs time."""
-        liveness, now = Liveness(), 0.0
+        liveness, now = LivenessTracker(), 0.0
         for _ in range(2):
             for kafka in (KafkaStatus(reachable=True), DOWN, DOWN, KafkaStatus(reachable=True)):
                 health = self.judge(liveness, seen(0, 1, kafka=kafka), seen(1, 2), now=now)
@@ -102,12 +111,12 @@ class TestLiveness:
 
     def test_nobody_is_relieved_to_log_in_while_kafka_is_away(self) -> None:
         due = {"reason": "ReloginDue"}
-        assert self.judge(Liveness(), seen(0, 1, **due), seen(1, 2), now=0.0)[0].state is Health.LEAVING
-        away = self.judge(Liveness(), seen(0, 1, kafka=DOWN, **due), seen(1, 2, kafka=DOWN), now=0.0)
+        assert self.judge(LivenessTracker(), seen(0, 1, **due), seen(1, 2), now=0.0)[0].state is Health.LEAVING
+        away = self.judge(LivenessTracker(), seen(0, 1, kafka=DOWN, **due), seen(1, 2, kafka=DOWN), now=0.0)
         assert away[0].state is Health.STREAMING
 
     def test_a_worker_without_session_is_judged_by_that(self) -> None:
-        health = self.judge(Liveness(), seen(0, 1, kafka=DOWN, session=Session.LOGGING_IN), seen(1, 2), now=99.0)
+        health = self.judge(LivenessTracker(), seen(0, 1, kafka=DOWN, session=Session.LOGGING_IN), seen(1, 2), now=99.0)
         assert health[0].kafka is PROVEN
 
 
@@ -170,7 +179,7 @@ class TestDecide:
     def test_a_pin_to_a_worker_that_cannot_publish_does_not_hold(self, access: KafkaAccess) -> None:
         decision = decided({0: access}, (), (1, 2, 3, 4, 5, 6), placement=Placement(pins={1: 0}))
         assert decision.targets.owners[1] == 1
-        assert decision.unmet == {1: PinTrouble.CANNOT_PUBLISH}
+        assert decision.unmet == {1: PinProblem.CANNOT_PUBLISH}
 
 
 def test_a_move_from_a_cut_off_worker_makes_before_it_breaks() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ibfeed_api.names import ContractState, EntryState
-from ibfeed_operator.handover import Holding
-from ibfeed_operator.refusals import MANY, REMEMBER_S, Refusals
+from ibfeed_operator.planning.handover import Holding
+from ibfeed_operator.planning.refusals import MANY, REMEMBER_S, Refusals
 from unit.operator_core.facts import entry
 from unit.operator_core.test_handover import report
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ibfeed_operator.facts import Health, WorkerHealth
-from ibfeed_operator.replacement import DEAD_S, DIED_S, STUCK_S, Rollout, is_outdated, patience_s, read_rollout
+from ibfeed_operator.model.types import Health, WorkerHealth
+from ibfeed_operator.planning.replacement import DEAD_S, DIED_S, STUCK_S, Rollout, is_outdated, patience_s, read_rollout
 from unit.operator_core.facts import pod
 
 NOW = Rollout(revision="b", settled=True)

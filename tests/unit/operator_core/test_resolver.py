@@ -15,10 +15,10 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from ibfeed_api.calls import CallRefused, Signer, verify
 from ibfeed_api.feed import Root
-from ibfeed_operator import universe
-from ibfeed_operator.cluster import Cluster
-from ibfeed_operator.facts import Contract, Feed, RootTrouble
-from ibfeed_operator.resolver import Candidate, Resolver, _Asked
+from ibfeed_operator.controller.universe_resolver import Candidate, Resolver, _Asked
+from ibfeed_operator.kube.client import KubeClient
+from ibfeed_operator.model.types import Contract, Feed, RootProblemKind
+from ibfeed_operator.planning import universe
 from unit.operator_core.facts import contract, feed
 
 ONE = feed(front_months=1)
@@ -54,7 +54,7 @@ class Asking:
         def wake() -> None:
             self.woken += 1
 
-        unused = Cluster(ApiClient(Configuration(host="http://127.0.0.1:9")))
+        unused = KubeClient(ApiClient(Configuration(host="http://127.0.0.1:9")))
         self.resolver = Resolver(unused, self.http, self.signer, wake)
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
@@ -158,16 +158,16 @@ async def test_new_operator_that_knows_everything_does_not_ask(asking: Asking) -
 @pytest.mark.parametrize(
     ("status", "text", "trouble", "message"),
     [
-        (404, '{"error": "no"}', RootTrouble.UNKNOWN, ""),
-        (503, '{"error": "not streaming"}', RootTrouble.FAILED, "503 not streaming"),
-        (502, "<html>", RootTrouble.FAILED, "502 Bad Gateway"),
-        (307, "", RootTrouble.FAILED, "307 Temporary Redirect"),
-        (200, '{"root": "CL", "contracts": []}', RootTrouble.FAILED, "no contract"),
-        (200, "nonsense", RootTrouble.FAILED, "nonsense"),
+        (404, '{"error": "no"}', RootProblemKind.UNKNOWN, ""),
+        (503, '{"error": "not streaming"}', RootProblemKind.FAILED, "503 not streaming"),
+        (502, "<html>", RootProblemKind.FAILED, "502 Bad Gateway"),
+        (307, "", RootProblemKind.FAILED, "307 Temporary Redirect"),
+        (200, '{"root": "CL", "contracts": []}', RootProblemKind.FAILED, "no contract"),
+        (200, "nonsense", RootProblemKind.FAILED, "nonsense"),
     ],
 )
 async def test_what_goes_wrong_is_said(
-    asking: Asking, status: int, text: str, trouble: RootTrouble, message: str
+    asking: Asking, status: int, text: str, trouble: RootProblemKind, message: str
 ) -> None:
     asking.answer = lambda: web.Response(status=status, text=text, headers={"Location": "/v1/universe/NG"})
     asking.refresh()
@@ -180,7 +180,7 @@ async def test_what_goes_wrong_is_said(
 
 async def test_worker_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("ibfeed_operator.resolver.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("ibfeed_operator.controller.universe_resolver.time", SimpleNamespace(monotonic=lambda: now))
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector("/nobody")) as http:
         asking = Asking(http)
         asking.refresh()

@@ -14,13 +14,13 @@ from ibfeed_api.calls import ResolvedContract
 from ibfeed_api.feed import Root
 from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.shard import Entry, Report
-from ibfeed_operator.decide import decide
-from ibfeed_operator.facts import Feed, Health, RootTrouble, WorkerHealth
-from ibfeed_operator.feed_status import FeedStatus
-from ibfeed_operator.handover import Holding, step
-from ibfeed_operator.liveness import Verdict
-from ibfeed_operator.resolver import AHEAD
-from ibfeed_operator.universe import Answer, merge, remembered, trading_day
+from ibfeed_operator.controller.universe_resolver import AHEAD
+from ibfeed_operator.liveness.tracker import Verdict
+from ibfeed_operator.model.feed_status import FeedStatus
+from ibfeed_operator.model.types import Feed, Health, RootProblemKind, WorkerHealth
+from ibfeed_operator.planning.assignment import decide
+from ibfeed_operator.planning.handover import Holding, step
+from ibfeed_operator.planning.universe import Answer, merge, remembered, trading_day
 from unit.operator_core.facts import feed, shard
 
 FIRST = date(2027, 1, 4)
@@ -79,7 +79,7 @@ class World:
     feed: Feed = field(init=False)
     answers: dict[str, Answer] = field(default_factory=dict)
     entries: dict[int, tuple[Entry, ...]] = field(default_factory=dict)
-    troubles: set[RootTrouble] = field(default_factory=set)
+    troubles: set[RootProblemKind] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         roots = tuple(Root(symbol=root) for root in self.market.every)
@@ -97,7 +97,7 @@ class World:
         assert len(dict(found)) == len(found)
         return dict(found)
 
-    def ask(self, root: str, *, forget: int | None = None, trouble: RootTrouble | None = None) -> None:
+    def ask(self, root: str, *, forget: int | None = None, trouble: RootProblemKind | None = None) -> None:
         contracts = () if trouble else self.market.listed(root, self.months + AHEAD, self.day)
         contracts = tuple(one for place, one in enumerate(contracts) if place != forget)
         self.answers[root] = Answer(root=root, months=self.months + AHEAD, contracts=contracts, trouble=trouble)
@@ -199,9 +199,9 @@ def test_whatever_ib_says_living_contracts_stay_where_they_are(
                 case "forgets":
                     world.ask(root, forget=place)
                 case "knows nothing":
-                    world.ask(root, trouble=RootTrouble.UNKNOWN)
+                    world.ask(root, trouble=RootProblemKind.UNKNOWN)
                 case _:
-                    world.ask(root, trouble=RootTrouble.FAILED)
+                    world.ask(root, trouble=RootProblemKind.FAILED)
             world.cycle()
         after = world.placed
         alive = before.keys() & world.wanted()
@@ -219,12 +219,12 @@ def test_an_answer_that_lost_contracts_at_the_roll_is_told_and_the_living_stay()
     world.day = FIRST + timedelta(days=11)
     world.ask("CL", forget=1)
     world.cycle()
-    assert RootTrouble.SHRANK in world.troubles
+    assert RootProblemKind.SHRANK in world.troubles
     living = {conid: place for conid, place in before.items() if conid != 1001}
     assert world.placed == living
-    world.ask("CL", trouble=RootTrouble.UNKNOWN)
+    world.ask("CL", trouble=RootProblemKind.UNKNOWN)
     world.cycle()
-    assert RootTrouble.SHRANK in world.troubles
+    assert RootProblemKind.SHRANK in world.troubles
     assert world.placed == living
     world.ask("CL")
     world.cycle()

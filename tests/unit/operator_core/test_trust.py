@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibfeed_api.names import Session
-from ibfeed_operator.decide import decide
-from ibfeed_operator.facts import Health, Universe
-from ibfeed_operator.handover import Holding
-from ibfeed_operator.liveness import SESSION_GRACE_S, Liveness, Sighting, Verdict
-from ibfeed_operator.trust import FIRST_S, FORGET_S, MOST_S, probation_s
+from ibfeed_operator.liveness.diagnosis import Observation
+from ibfeed_operator.liveness.probation import FIRST_S, FORGET_S, MOST_S, probation_s
+from ibfeed_operator.liveness.tracker import SESSION_GRACE_S, LivenessTracker, Verdict
+from ibfeed_operator.model.types import Health, Universe
+from ibfeed_operator.planning.assignment import decide
+from ibfeed_operator.planning.handover import Holding
 from unit.operator_core.facts import contract, entry, feed, lease, pod, shard
 
 CONTRACTS = 12
@@ -28,7 +29,7 @@ class World:
     down: dict[int, str] = field(default_factory=dict)
     restarts: dict[int, int] = field(default_factory=dict)
     owners: dict[int, int] = field(default_factory=dict)
-    liveness: Liveness = field(default_factory=Liveness)
+    liveness: LivenessTracker = field(default_factory=LivenessTracker)
     verdicts: dict[int, Verdict] = field(default_factory=dict)
     moves: int = 0
     losses: int = 0  # of a worker that had contracts
@@ -39,10 +40,10 @@ class World:
     def held(self, worker: int) -> list[int]:
         return [conid for conid, owner in self.owners.items() if owner == worker]
 
-    def sighting(self, worker: int) -> Sighting:
+    def observation(self, worker: int) -> Observation:
         how = self.down.get(worker)
         session = Session.RECONNECTING if how == "session" else Session.STREAMING
-        return Sighting(
+        return Observation(
             index=worker,
             shard=shard(worker, *(entry(conid) for conid in self.held(worker)), session=session),
             pod=pod(worker, container_running=how != "crash", restart_count=self.restarts.get(worker, 0)),
@@ -51,7 +52,7 @@ class World:
 
     def look(self, seconds: float = 0.0) -> None:
         self.now += seconds
-        self.verdicts = self.liveness.judge({w: self.sighting(w) for w in range(self.workers)}, self.now)
+        self.verdicts = self.liveness.judge({w: self.observation(w) for w in range(self.workers)}, self.now)
         holdings = [
             Holding(worker=worker, entries=tuple(entry(conid) for conid in self.held(worker)))
             for worker in range(self.workers)
@@ -142,11 +143,11 @@ def test_where_nobody_else_is_left_it_has_to_do() -> None:
 
 
 def test_a_pod_that_is_told_to_go_is_not_at_fault_and_a_new_one_starts_anew() -> None:
-    liveness = Liveness()
-    others = {w: Sighting(index=w, shard=shard(w, entry(w)), pod=pod(w), lease=lease(w)) for w in (1, 2, 3)}
+    liveness = LivenessTracker()
+    others = {w: Observation(index=w, shard=shard(w, entry(w)), pod=pod(w), lease=lease(w)) for w in (1, 2, 3)}
 
     def look(now: float, **changes: object) -> Verdict:
-        seen = Sighting(index=0, shard=shard(0, entry(0)), pod=pod(0, **changes), lease=lease(0))
+        seen = Observation(index=0, shard=shard(0, entry(0)), pod=pod(0, **changes), lease=lease(0))
         return liveness.judge({0: seen} | others, now)[0]
 
     for now in range(0, 100, 10):
@@ -157,7 +158,7 @@ def test_a_pod_that_is_told_to_go_is_not_at_fault_and_a_new_one_starts_anew() ->
         look(now, container_running=False)
         verdict = look(now + 5)
     assert verdict.health.settling
-    fresh = Sighting(index=0, shard=shard(0), pod=pod(0, uid="new"), lease=lease(0, holder="energy-0_new"))
+    fresh = Observation(index=0, shard=shard(0), pod=pod(0, uid="new"), lease=lease(0, holder="energy-0_new"))
     assert not liveness.judge({0: fresh} | others, 140)[0].health.settling
 
 

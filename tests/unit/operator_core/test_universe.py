@@ -4,9 +4,9 @@ import msgspec
 
 from ibfeed_api.calls import ResolvedContract
 from ibfeed_api.feed import Depth, Root
-from ibfeed_operator.facts import Contract, RootTrouble, Universe
-from ibfeed_operator.feed_status import ContractStatus, FeedStatus
-from ibfeed_operator.universe import Answer, alive_by_root, merge, remembered
+from ibfeed_operator.model.feed_status import ContractStatus, FeedStatus
+from ibfeed_operator.model.types import Contract, RootProblemKind, Universe
+from ibfeed_operator.planning.universe import Answer, alive_by_root, merge, remembered
 from unit.operator_core.facts import contract, entry, feed, shard
 
 TODAY = "20270115"
@@ -49,7 +49,7 @@ class TestMerge:
     def test_not_asked_yet(self) -> None:
         universe = merge(THREE, {}, {}, today=TODAY)
         assert not universe.resolved
-        assert universe.problems[0].trouble is RootTrouble.WAITING
+        assert universe.problems[0].trouble is RootProblemKind.WAITING
 
     def test_restart_knows_everything_from_the_cluster(self) -> None:
         universe = merge(THREE, known_of(1, 2, 3), {}, today=TODAY)
@@ -74,16 +74,16 @@ class TestMerge:
         assert {contract.conid: contract.slot for contract in universe.contracts} == {2: 0, 3: 2, 4: 1}
 
     def test_unknown_root(self) -> None:
-        universe = merge(THREE, {}, {"CL": Answer(root="CL", months=3, trouble=RootTrouble.UNKNOWN)}, today=TODAY)
+        universe = merge(THREE, {}, {"CL": Answer(root="CL", months=3, trouble=RootProblemKind.UNKNOWN)}, today=TODAY)
         assert conids(universe) == []
-        assert universe.problems[0].trouble is RootTrouble.UNKNOWN
+        assert universe.problems[0].trouble is RootProblemKind.UNKNOWN
         assert universe.resolved
 
     def test_root_that_is_unknown_all_at_once_keeps_what_was_good(self) -> None:
-        answer = Answer(root="CL", months=3, trouble=RootTrouble.UNKNOWN)
+        answer = Answer(root="CL", months=3, trouble=RootProblemKind.UNKNOWN)
         universe = merge(THREE, known_of(1, 2, 3), {"CL": answer}, today=TODAY)
         assert conids(universe) == [1, 2, 3]
-        assert universe.problems[0].trouble is RootTrouble.SHRANK
+        assert universe.problems[0].trouble is RootProblemKind.SHRANK
         assert "CL1, CL2, CL3" in universe.problems[0].message
         assert universe.resolved
 
@@ -98,7 +98,7 @@ class TestMerge:
         answer = Answer(root="CL", months=3, contracts=resolved(1, 3, 4))
         universe = merge(THREE, known_of(1, 2, 3), {"CL": answer}, today=TODAY)
         assert conids(universe) == [1, 2, 3]
-        assert universe.problems[0].trouble is RootTrouble.SHRANK
+        assert universe.problems[0].trouble is RootProblemKind.SHRANK
         assert "CL2" in universe.problems[0].message
 
     def test_shorter_answer_without_the_last_is_not_believed(self) -> None:

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 from ibfeed_api.feed import Accounts, FeedSpec, Kafka, Root, SecretRef
-from ibfeed_operator.facts import Contract
-from ibfeed_operator.resolver import AHEAD
-from ibfeed_operator.universe import Answer, merge, trading_day
+from ibfeed_operator.controller.universe_resolver import AHEAD
+from ibfeed_operator.model.types import Contract
+from ibfeed_operator.planning.universe import Answer, merge, trading_day
 from ibfeed_worker.session.rest import Rest
 from ibfeed_worker.universe.resolve import Universe
 from support.inprocess_venue import Session, Start

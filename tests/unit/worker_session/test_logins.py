@@ -21,8 +21,8 @@ import pytest
 from ibfeed_api.feed import Accounts, Kafka, SecretRef, WorkerSpec
 from ibfeed_api.names import Reason, Session
 from ibfeed_api.shard import Account
-from ibfeed_operator.accounts import taken_back, wrongly_parked
-from ibfeed_operator.read import read_lease
+from ibfeed_operator.model.decode import read_lease
+from ibfeed_operator.planning.accounts import taken_back, wrongly_parked
 from ibfeed_worker import login
 from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.hold import Hold, take

@@ -1,0 +1,43 @@
+"""What all feeds of one operator process have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import aiohttp
+
+from ibfeed_api.calls import Signer
+from ibfeed_operator.controller.snapshot import Informers
+from ibfeed_operator.kube.client import KubeClient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """``namespace``: the only one to serve; empty: all."""
+
+    worker_image: str
+    operator_namespace: str
+    namespace: str = ""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependencies:
+    """``clock`` tells which contracts have expired; nothing is measured by it."""
+
+    kube: KubeClient
+    informers: Informers
+    http: aiohttp.ClientSession
+    settings: Settings
+    clock: Callable[[], datetime] = utc_now
+    signer: Signer = field(default_factory=Signer)
+    # Events are asked for by one feed after the other.
+    asking_events: asyncio.Lock = field(default_factory=asyncio.Lock)
+    # Feeds on one source choose accounts one after the other; by (namespace, source).
+    choosing: dict[tuple[str, str], asyncio.Lock] = field(default_factory=dict)

@@ -1,0 +1,97 @@
+"""One feed, brought to what its spec says: observe, decide, write, report. Level-triggered; safe to kill anywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from ibfeed_operator.controller.context import Context, Memory
+from ibfeed_operator.controller.dependencies import Dependencies
+from ibfeed_operator.controller.pod_events import PodEvents
+from ibfeed_operator.controller.snapshot import read_snapshot, write_status
+from ibfeed_operator.controller.steps.adopt_shards import adopt_shards
+from ibfeed_operator.controller.steps.apply_children import apply_children, remove_departed
+from ibfeed_operator.controller.steps.assign_accounts import assign_accounts
+from ibfeed_operator.controller.steps.assign_contracts import assign_contracts
+from ibfeed_operator.controller.steps.find_obstacles import find_obstacles
+from ibfeed_operator.controller.steps.replace_pods import replace_pods
+from ibfeed_operator.controller.steps.resolve_universe import resolve_universe
+from ibfeed_operator.controller.steps.update_status import update_status
+from ibfeed_operator.controller.universe_resolver import Resolver
+from ibfeed_operator.kube.errors import ConflictError, KubeError, NotFoundError
+from ibfeed_operator.kube.events import EventRecorder
+from ibfeed_operator.model.decode import InvalidFeed
+from ibfeed_operator.status.feed import status_of_invalid
+
+TROUBLE_S: Final = 10.0  # failures that pass sooner are nobody's business
+IDLE_S: Final = 60.0
+
+
+class Reconciler:
+    """Brings one feed to its spec, cycle by cycle; one cycle at a time. ``wake`` asks for the next one."""
+
+    def __init__(self, dependencies: Dependencies, namespace: str, name: str, wake: Callable[[], None]) -> None:
+        self._dependencies = dependencies
+        self._namespace = namespace
+        self._name = name
+        resolver = Resolver(dependencies.kube, dependencies.http, dependencies.signer, wake)
+        events = PodEvents(dependencies.kube, dependencies.asking_events, wake)
+        self._memory = Memory(resolver=resolver, events=events, recorder=EventRecorder(dependencies.kube))
+        self._failing_since: float | None = None
+
+    async def cycle(self) -> float | None:
+        """One cycle. Returns the seconds until the next one at the latest; None: there is no such feed (any more).
+
+        Raises Conflict or NotFound if somebody wrote or deleted meanwhile (look again), any other ClusterError if the
+        API server refused; of the latter the status tells once it lasts.
+        """
+        dependencies = self._dependencies
+        snapshot = await read_snapshot(
+            dependencies.kube, dependencies.informers, self._namespace, self._name, dependencies.clock()
+        )
+        if snapshot is None:
+            return None
+        if isinstance(snapshot, InvalidFeed):
+            await self._report_invalid(snapshot)
+            return IDLE_S
+        if snapshot.feed.deleting:
+            return IDLE_S  # the garbage collector's work
+        context = Context(self._dependencies, self._memory, snapshot)
+        try:
+            await self._act(context)
+        except (ConflictError, NotFoundError):
+            raise
+        except KubeError as error:
+            now = time.monotonic()
+            self._failing_since = self._failing_since or now
+            if now - self._failing_since >= TROUBLE_S:
+                await update_status(context, trouble=str(error))
+            raise
+        self._failing_since = None
+        await update_status(context)
+        return context.next_look_s
+
+    async def close(self) -> None:
+        await self._memory.resolver.close()
+        await self._memory.events.close()
+
+    async def _act(self, context: Context) -> None:
+        find_obstacles(context)
+        await adopt_shards(context)
+        await assign_contracts(context)
+        await assign_accounts(context)
+        await apply_children(context)
+        await remove_departed(context)
+        resolve_universe(context)
+        await replace_pods(context)
+
+    async def _report_invalid(self, invalid: InvalidFeed) -> None:
+        status = status_of_invalid(
+            invalid.status, generation=invalid.generation, message=invalid.message, now=datetime.now(UTC)
+        )
+        if status != invalid.status:
+            await write_status(
+                self._dependencies.kube, self._namespace, self._name, status, resource_version=invalid.resource_version
+            )

@@ -1,0 +1,43 @@
+"""``/healthz``, ``/readyz`` and ``/metrics`` on port 8080."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from ibfeed_operator.controller.manager import Manager
+from ibfeed_operator.kube.election import Election
+
+PORT: Final = 8080
+
+
+async def serve(manager: Manager, election: Election, *, port: int = PORT) -> web.AppRunner:
+    """Start serving; ``cleanup()`` of the result ends it.
+
+    Unhealthy is an operator with a cycle that does not end. Ready is one that leads, or would take over: an update of
+    the Deployment waits for the new one to stand by before it ends the old one.
+    """
+
+    async def healthz(_: web.Request) -> web.Response:
+        stuck = manager.stuck()
+        if stuck is not None:
+            return web.Response(status=503, text=f"the cycle of feed {stuck} does not end\n")
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        trouble = election.trouble()
+        if trouble is not None:
+            return web.Response(status=503, text=f"{trouble}\n")
+        return web.Response(text="leads\n" if election.acts() else "stands by\n")
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, port=port).start()
+    return runner

@@ -1,0 +1,154 @@
+"""Take the operator's Lease, keep it, give it back: the shell around ``leader.py``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from ibfeed_operator import metrics
+from ibfeed_operator.kube import leader_lease
+from ibfeed_operator.kube.client import KubeClient, collection
+from ibfeed_operator.kube.errors import ConflictError, KubeError, NotFoundError, UnreachableError
+from ibfeed_operator.kube.leader_lease import Candidate, Lease, Move
+
+logger = logging.getLogger(__name__)
+
+LEASE_NAME: Final = "ibfeed-operator"
+LEASE_API: Final = "coordination.k8s.io/v1"
+POLL_S: Final = 0.25  # how often one that waits looks
+_CALL_S: Final = 2.0
+_AGAIN_S: Final = (0.2, 2.0)  # after a failure: first and longest wait, doubling in between
+_FRESH_S: Final = 10.0  # a look that is older is none
+
+
+class LeadershipLostError(Exception):
+    """The Lease is not ours any more. The process ends: nothing that it still knows or does may reach the cluster."""
+
+
+def identity(environment: Mapping[str, str]) -> str:
+    """This pod's name on the Lease: its containers come one after the other. Outside of a pod, this process's own."""
+    return f"{environment.get('POD_NAME', 'operator')}_{environment.get('POD_UID') or uuid.uuid4().hex}"
+
+
+def now() -> float:
+    """Seconds since boot. It goes on while the machine sleeps, and nobody sets it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Election:
+    """One operator's part in it. ``kube``: a connection of its own, or renewals would queue behind the feeds' calls.
+
+    ``won`` is set once, when this process begins to act.
+    """
+
+    def __init__(self, kube: KubeClient, namespace: str, me: str) -> None:
+        self.won: Final = asyncio.Event()
+        self._kube = kube
+        self._namespace = namespace
+        self._path = f"{collection(LEASE_API, 'leases', namespace)}/{LEASE_NAME}"
+        self._candidate = Candidate(me=me)
+        self._looked = float("-inf")
+        metrics.LEADER.set(0)
+
+    def acts(self) -> bool:
+        return self._candidate.acts(now())
+
+    def trouble(self) -> str | None:
+        """Why this process neither leads nor would take over, if so."""
+        if now() - self._looked < _FRESH_S:
+            return None
+        return f"Lease {self._namespace}/{LEASE_NAME} could not be read for {_FRESH_S:g} s"
+
+    async def run(self) -> None:
+        """Wait for the Lease, then keep it. Ends only by LeadershipLost."""
+        failures = 0
+        while True:
+            try:
+                async with asyncio.timeout(_CALL_S):
+                    await self._once()
+                failures = 0
+            except ConflictError:  # somebody wrote first: look again
+                failures += 1
+            except (KubeError, TimeoutError) as error:
+                failures += 1
+                logger.warning("Lease %s/%s: %s", self._namespace, LEASE_NAME, str(error) or "no answer in time")
+            if self._candidate.too_late(now()):
+                raise LeadershipLostError(f"it could not be renewed for {leader_lease.LOST_AFTER_S:g} s")
+            first, longest = _AGAIN_S
+            calm = leader_lease.RENEW_EVERY_S if self.won.is_set() else POLL_S
+            await asyncio.sleep(min(first * 2.0 ** min(failures - 1, 10), longest) if failures else calm)
+
+    async def release(self) -> None:
+        """Let the next one act at once. For when nothing of this process acts any more."""
+        led, self._candidate = self.acts(), Candidate(me=self._candidate.me)
+        metrics.LEADER.set(0)
+        if not led:
+            return
+        try:
+            async with asyncio.timeout(_CALL_S):
+                lease = await self._read()
+                if lease is not None and lease.holder == self._candidate.me:
+                    await self._kube.patch(self._path, leader_lease.released(lease, datetime.now(UTC)))
+        except (KubeError, TimeoutError) as error:
+            logger.warning("the Lease was not released, and is free in %g s: %s", leader_lease.TAKE_AFTER_S, error)
+
+    async def _once(self) -> None:
+        lease = await self._read()
+        self._looked = now()
+        self._candidate, move = leader_lease.look(self._candidate, lease, now())
+        if move is Move.END:
+            holder = "nobody" if lease is None or not lease.holder else lease.holder
+            raise LeadershipLostError(f"it is held by {holder} now")
+        if move is Move.CREATE:
+            await self._kube.create(self._manifest())
+        elif lease is not None and move is Move.TAKE:
+            await self._write(leader_lease.taken(lease, self._candidate.me, datetime.now(UTC)))
+            logger.info("%s leads now", self._candidate.me)
+            metrics.LEADER.set(1)
+            self.won.set()
+        elif lease is not None and move is Move.RENEW:
+            await self._write(leader_lease.renewed(lease, datetime.now(UTC)))
+
+    async def _read(self) -> Lease | None:
+        try:
+            return _parse(await self._kube.get(self._path))
+        except NotFoundError:
+            return None
+
+    async def _write(self, body: dict[str, Any]) -> None:
+        sent = now()
+        answer = _parse(await self._kube.patch(self._path, body))
+        self._candidate = leader_lease.wrote(self._candidate, answer, sent)
+
+    def _manifest(self) -> dict[str, Any]:
+        return {
+            "apiVersion": LEASE_API,
+            "kind": "Lease",
+            "metadata": {"name": LEASE_NAME, "namespace": self._namespace},
+            "spec": leader_lease.unheld(),
+        }
+
+
+class _Meta(msgspec.Struct, rename="camel"):
+    uid: str
+    resource_version: str
+
+
+class _Body(msgspec.Struct):
+    metadata: _Meta
+    spec: dict[str, Any] | None = None
+
+
+def _parse(raw: bytes) -> Lease:
+    try:
+        body = msgspec.json.decode(raw, type=_Body)
+    except msgspec.MsgspecError as error:
+        raise UnreachableError(f"Lease {LEASE_NAME} cannot be read: {error}") from error
+    return Lease(body.metadata.uid, body.metadata.resource_version, body.spec or {})

@@ -1,0 +1,62 @@
+"""Events for people (``kubectl describe ibf``): a complement to the status, never its replacement."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from ibfeed_api import names
+from ibfeed_operator.kube.client import KubeClient
+from ibfeed_operator.kube.errors import KubeError
+from ibfeed_operator.model.types import Feed
+
+logger = logging.getLogger(__name__)
+
+_QUIET_S: Final = 60.0  # the same reason and subject again within this time says nothing new
+_MAX_MESSAGE: Final = 1000  # the API's limit is 1024
+
+
+class EventRecorder:
+    """Posts events of one feed; at most one of each reason and subject a minute."""
+
+    def __init__(self, kube: KubeClient) -> None:
+        self._kube = kube
+        self._last: dict[tuple[str, str], float] = {}
+
+    async def post(
+        self, feed: Feed, kind: Literal["Normal", "Warning"], reason: str, subject: str, message: str
+    ) -> None:
+        """``subject``: what it is about, such as a worker's name. A failure to post is logged and forgotten."""
+        now = time.monotonic()
+        self._last = {key: at for key, at in self._last.items() if now - at < _QUIET_S}
+        if (reason, subject) in self._last:
+            return
+        self._last[reason, subject] = now
+        logger.info("%s/%s: %s: %s", feed.namespace, feed.name, reason, message)
+        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{feed.name}.{uuid.uuid4().hex[:16]}", "namespace": feed.namespace},
+            "involvedObject": {
+                "apiVersion": names.API_VERSION,
+                "kind": names.FEED_KIND,
+                "name": feed.name,
+                "namespace": feed.namespace,
+                "uid": feed.uid,
+            },
+            "type": kind,
+            "reason": reason,
+            "message": message[:_MAX_MESSAGE],
+            "source": {"component": names.OPERATOR_FIELD_MANAGER},
+            "firstTimestamp": stamp,
+            "lastTimestamp": stamp,
+            "count": 1,
+        }
+        try:
+            await self._kube.create(event)
+        except KubeError as error:
+            logger.warning("event %s of %s/%s was not posted: %s", reason, feed.namespace, feed.name, error)

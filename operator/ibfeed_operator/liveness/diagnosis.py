@@ -1,0 +1,127 @@
+"""What shard, pod and Lease say of a worker at this moment, without memory. ``tracker.py`` remembers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ibfeed_api.names import Reason, Session
+from ibfeed_operator.model.types import AccountLease, Pod, Shard
+
+LEASE_EXPIRY_S: Final = 10.0  # a worker stops by itself after 8 s without a renewal
+
+# Who backs off for one of these is back after a login at the earliest, ten seconds or ten minutes later: no grace is
+# long enough. A worker that takes its session back from somebody else (accounts.compete) needs a second.
+_FAR_FROM_BACK: Final = frozenset({Reason.COMPETING, Reason.GATEWAY_DIED, Reason.GATEWAY_SICK})
+# Who says these has found nothing else than that its feed is silent. In the penalty box it may not even ask.
+_NOTHING_NEW: Final = frozenset({"", Reason.FEED_SILENT, Reason.PENALTY_BOX})
+# A session in these is being repaired; in any other that is not Streaming, nothing of IB's making is going on.
+_REPAIRING: Final = frozenset(
+    {
+        Session.STARTING,
+        Session.STARTING_GATEWAY,
+        Session.LOGGING_IN,
+        Session.CONNECTING,
+        Session.RECONNECTING,
+        Session.BACKING_OFF,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What the cluster says of one worker. ``lease`` is that of the account which its shard names."""
+
+    index: int
+    shard: Shard | None = None
+    pod: Pod | None = None
+    lease: AccountLease | None = None
+
+    @property
+    def holds(self) -> bool:
+        return self.shard is not None and bool(self.shard.spec.contracts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    streaming: bool = False
+    leaving: bool = False  # streaming for as long as its contracts are being handed over
+    silent: bool = False
+    dead: bool = False
+    process: str = ""  # start of the process that has reported last
+    repairing: bool = False
+    far_from_back: bool = False  # as it says: what it does about its session takes longer than the grace
+    mute: bool = False  # as it says: it would stream if IB sent anything
+    troubled: bool = False  # it says that something else is wrong
+    relogin_due: bool = False  # streaming, and would log in anew if it were relieved
+    logging_in_anew: bool = False  # it has been
+    parked: bool = False
+    reason: str = ""
+
+    @property
+    def has_session(self) -> bool:
+        return self.streaming or self.leaving
+
+
+def diagnose(observation: Observation) -> Diagnosis:
+    """What this moment's facts say, without memory."""
+    pod, shard, lease = observation.pod, observation.shard, observation.lease
+    if pod is None:
+        return Diagnosis(silent=True, dead=True, reason="it has no pod")
+    if not pod.container_running:
+        waiting = f": {pod.waiting_reason}" if pod.waiting_reason else ""
+        return Diagnosis(silent=True, dead=True, reason=f"its container does not run{waiting}")
+    if shard is None or shard.status is None:
+        return Diagnosis(silent=shard is not None, reason="its worker has not reported yet")
+    status, process = shard.status, shard.status.started_at
+    if _older(status.started_at, pod.container_started_at):
+        return Diagnosis(silent=True, dead=True, reason="its container was started again")
+    mine = lease is not None and lease.holder == f"{pod.name}_{pod.uid}"
+    # Who has not renewed for 10 s has stopped by itself; who has not held it for as long, has not been logged in.
+    expired = lease is not None and lease.renew_seen_age_s >= LEASE_EXPIRY_S
+    if lease is not None and mine and expired:
+        return Diagnosis(silent=True, process=process, reason=f"it no longer renews Lease {lease.name}")
+    if is_leaving(observation):
+        why = "its pod is being deleted" if pod.deleting else "it was told to stop"
+        leaving = mine and status.session is Session.STREAMING
+        return Diagnosis(silent=expired, process=process, leaving=leaving, reason=why)
+    if status.session is not Session.STREAMING:
+        reason = status.message or f"its session is {status.session}"
+        parked = status.session is Session.PARKED
+        repairing = status.session in _REPAIRING
+        return Diagnosis(
+            silent=expired,
+            process=process,
+            repairing=repairing,
+            far_from_back=status.session is Session.BACKING_OFF and status.reason in _FAR_FROM_BACK,
+            mute=repairing and status.reason == Reason.FEED_SILENT,
+            troubled=not repairing or status.reason not in _NOTHING_NEW,
+            logging_in_anew=repairing and status.reason == Reason.RELOGIN_DUE,
+            parked=parked,
+            reason=reason,
+        )
+    if not mine:
+        reason = "it does not hold the Lease of its account"
+        return Diagnosis(silent=expired, process=process, reason=reason)
+    return Diagnosis(streaming=True, process=process, relogin_due=status.reason == Reason.RELOGIN_DUE)
+
+
+def is_leaving(observation: Observation) -> bool:
+    """Whether a worker is about to stop: its pod is being deleted, or it says itself that it was told to.
+
+    A node that shuts down, or a failed liveness probe, ends a process without anybody deleting its pod.
+    """
+    pod, status = observation.pod, observation.shard.status if observation.shard is not None else None
+    told = status is not None and status.reason in (Reason.LEAVING, Reason.STOPPED)
+    return told or (pod is not None and pod.deleting)
+
+
+def _older(process_start: str, container_start: datetime | None) -> bool:
+    """Whether a status was written by a process that ended before the container's present one began."""
+    if not process_start or container_start is None:
+        return False
+    try:
+        return datetime.fromisoformat(process_start) < container_start
+    except (ValueError, TypeError):  # no such date, or one without a zone: not a reason to lose a worker
+        return False

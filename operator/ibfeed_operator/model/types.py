@@ -1,0 +1,280 @@
+"""What the operator knows when it decides: frozen values, read from the cluster once per cycle.
+
+Everything that decides (planner, hand-over, liveness, accounts, status) takes these and returns values; only the
+observer makes them, only the reconciler acts on what follows. No clock and no I/O in here: ages are measured by the
+observer with its own monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from ibfeed_api.feed import FeedSpec
+from ibfeed_api.instrument import Product
+from ibfeed_api.logins import History, PageTrouble
+from ibfeed_api.shard import ShardSpec, ShardStatus
+from ibfeed_operator.model.feed_status import FeedStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """An IbFeed. ``status`` is what the operator wrote last (empty at the first visit, or if it cannot be read)."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: FeedSpec
+    resource_version: str = ""
+    deleting: bool = False
+    pin: str = ""  # annotation names.ANNOTATION_PIN, as it was written
+    status: FeedStatus = field(default_factory=FeedStatus)
+
+
+class Contract(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One contract of the universe. ``slot`` is for life: the contract's partition is ``slot % partitions(topic)``.
+
+    Not a dataclass: tens of thousands are made in each cycle of a large feed, and these take a tenth of the time.
+    """
+
+    conid: int
+    root: str
+    symbol: str  # CLZ6
+    exchange: str
+    contract_month: str  # YYYYMM
+    last_trading_day: str  # YYYYMMDD
+    slot: int
+    depth: bool = False
+    trading_class: str = ""
+    multiplier: str = ""
+    currency: str = ""
+
+    @property
+    def product(self) -> Product:
+        return Product(self.exchange, self.trading_class, self.multiplier, self.currency)
+
+
+class RootProblemKind(StrEnum):
+    """Why a root is not, or not freshly, resolved."""
+
+    UNKNOWN = "unknown"  # IB does not know it, or lists no product of it that is asked for
+    AMBIGUOUS = "ambiguous"  # IB lists several products of it; only what is streamed already goes on
+    SHRANK = "shrank"  # the answer lost contracts that have not expired; the last good answer is kept
+    FAILED = "failed"  # could not be asked, or the answer makes no sense
+    UNUSABLE = "unusable"  # one of its front months cannot be told; the others are streamed
+    WAITING = "waiting"  # no streaming worker to ask yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootProblem:
+    root: str  # ``Root.label``
+    trouble: RootProblemKind
+    message: str = ""  # one sentence for a person; empty: the default text of ``trouble``
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Universe:
+    """All contracts that the feed should stream, ``problems`` at most one per root.
+
+    ``resolved`` is False until each root of the spec either has contracts or has been refused as unknown or ambiguous.
+    """
+
+    contracts: tuple[Contract, ...] = ()
+    problems: tuple[RootProblem, ...] = ()
+    resolved: bool = False
+
+
+class Owner(msgspec.Struct, frozen=True, rename="camel"):
+    """One of an object's ownerReferences."""
+
+    uid: str
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """An IbShard. ``status`` is None until its worker has written one."""
+
+    name: str
+    worker: int
+    uid: str
+    resource_version: str
+    spec: ShardSpec
+    status: ShardStatus | None = None
+    deleting: bool = False
+    drain: str = ""  # annotation names.ANNOTATION_DRAIN, as it was written
+    owners: tuple[Owner, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """A worker's pod. ``waiting_reason`` is the container's (``ImagePullBackOff`` …) or ``Unschedulable``."""
+
+    name: str
+    worker: int
+    uid: str
+    feed: str = ""
+    deleting: bool = False
+    container_running: bool = False
+    container_started_at: datetime | None = None  # timezone-aware
+    restart_count: int = 0
+    ready: bool = False
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    died_of: str = ""  # the reason of its container's last death, such as OOMKilled
+    image: str = ""
+    ip: str = ""
+    node: str = ""
+    revision: str = ""  # of the StatefulSet's template that it was made from
+    never_ready: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLease:
+    """The Lease of one account, or (``index`` -1) of the source's logins.
+
+    ``renew_seen_age_s``: seconds since the operator itself last saw the Lease change (its own monotonic clock, never
+    the holder's timestamps); 0.0 when it is seen for the first time.
+    """
+
+    name: str
+    source: str
+    index: int
+    holder: str = ""  # "<pod name>_<pod uid>", empty: nobody
+    renew_seen_age_s: float = 0.0
+    failed: int = 0
+    last_failure: str = ""
+    parked: str = ""  # the reason, empty: not parked
+    next_login: datetime | None = None
+    history: History = field(default_factory=History)
+    user: str = ""  # digest of the user name; empty: no worker has told
+    user_since: datetime | None = None
+    troubles: tuple[PageTrouble, ...] = ()  # of the Lease of the source's logins
+    resource_version: str = ""
+
+
+class Health(StrEnum):
+    """What the operator makes of a worker; see "Who is alive" in docs/architecture.md."""
+
+    ABSENT = "absent"  # no pod (yet): scaled down, suspended or not created
+    STARTING = "starting"  # on its way to its first session
+    STREAMING = "streaming"
+    LEAVING = "leaving"  # told to stop; streams while its contracts are handed over
+    RETURNING = "returning"  # was streaming and repairs its session; its contracts stay with it for now
+    LOST = "lost"  # cannot be publishing any more; its contracts are free
+
+
+class KafkaAccess(StrEnum):
+    """Whether a worker that has a session can publish what it is given."""
+
+    PROVEN = "proven"
+    UNPROVEN = "unproven"  # it has not shown that it can, or no worker can: it is given nothing, and keeps what it has
+    CUT_OFF = "cut off"  # it cannot, and others can: what it has goes to them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerHealth:
+    state: Health
+    reason: str = ""  # one sentence for a person, when not streaming
+    kafka: KafkaAccess = KafkaAccess.PROVEN
+    settling: str = ""  # what it was, so that it is not given contracts yet although it streams
+    renewing: bool = False  # its scheduled login is under way, or what is its own is on the way back from it
+
+    @property
+    def streaming(self) -> bool:
+        return self.state is Health.STREAMING
+
+    @property
+    def proven(self) -> bool:
+        """Whether Kafka acknowledges what it publishes, or it has no session anyway."""
+        return self.kafka is KafkaAccess.PROVEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """Everything known of one worker; ``lease`` is that of the account its shard names.
+
+    ``obstacle``: why its pod is not created or does not start, where only events say so.
+    """
+
+    index: int
+    health: WorkerHealth
+    shard: Shard | None = None
+    pod: Pod | None = None
+    lease: AccountLease | None = None
+    obstacle: str = ""
+    rival: str = ""  # namespace and name of another worker whose account has the same user
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """What people ask for by annotations: ``pins`` (conid to worker), ``drained`` workers.
+
+    ``invalid``: a sentence for each thing that makes no sense; it is as if that had not been asked.
+    """
+
+    pins: Mapping[int, int] = field(default_factory=dict)
+    drained: frozenset[int] = frozenset()
+    invalid: tuple[str, ...] = ()
+
+
+class PinProblem(StrEnum):
+    """Why a pinned contract is, for now, placed like any other."""
+
+    DRAINED = "drained"
+    NOT_STREAMING = "not streaming"
+    SETTLING = "settling"  # the worker was lost too often of late
+    CANNOT_PUBLISH = "cannot publish"  # as far as is known
+    NO_ROOM = "no room"  # the worker's lines do not suffice for all its pins
+    REFUSED = "refused"  # IB refuses the contract to the worker's account
+
+
+class UnassignedReason(StrEnum):
+    """Why a contract has no worker. Spelt as in ``IbFeed.status.unassigned[].reason``."""
+
+    CAPACITY = "Capacity"  # every worker's lines are used up
+    NO_ACCOUNT = "TooFewAccounts"  # a worker that could have it has no account
+    WORKER_MISSING = "WorkerMissing"  # a worker that could have it does not stream
+    DRAINED = "Drained"  # only a drained worker has a line left
+    KAFKA = "KafkaNotProven"  # only a worker has a line left that has not shown that it can publish
+    DEPTH_CAPACITY = "DepthCapacity"  # ticks are streamed, but no worker has a free order book
+    NO_WORKERS = "NoWorkers"  # no worker is streaming
+    MOVING = "Moving"  # its old worker has not let go yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unassigned:
+    conid: int
+    symbol: str
+    reason: UnassignedReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusInput:
+    """A feed after one cycle of decisions: what its status is made of.
+
+    ``workers`` holds each index of the spec and each that still has a shard, ascending; ``shards`` in it carry the
+    specs as just written. ``leases`` are all Leases of the feed's account source in its namespace.
+    """
+
+    feed: Feed
+    universe: Universe
+    image: str = ""  # that the workers should run
+    workers: tuple[Worker, ...] = ()
+    leases: tuple[AccountLease, ...] = ()
+    elsewhere: Mapping[int, str] = field(default_factory=dict)  # index -> why another namespace keeps it from us
+    unassigned: tuple[Unassigned, ...] = ()
+    placement: Placement = field(default_factory=Placement)
+    unmet: Mapping[int, PinProblem] = field(default_factory=dict)  # conid -> why it is not where it is pinned to
+    stranded: frozenset[int] = frozenset()  # conids that stay at a drained worker, since nobody else has a line
+    handing_s: Mapping[int, float] = field(default_factory=dict)  # conid -> how long it has been seen in a hand-over
+    balanced: bool = False  # all workers share, as even as can be, and no contract is on the move
+    on_hold: bool = False  # most workers lost their sessions or feeds together: IB's doing, so nothing is moved
+    trouble: str = ""  # why reconciling itself fails (API errors), when it has lasted

@@ -1,0 +1,181 @@
+"""Which paper account each worker gets. Pure.
+
+A worker keeps its account over restarts. A new one gets the lowest index that is free: not parked or just refused, not
+given to another worker of any feed on the same source, not held by anybody else's Lease, and with a user that no other
+worker uses. A worker whose account turns out not to be so gets another one, or waits with it if there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from ibfeed_api import names
+from ibfeed_api.logins import COMMON_FROM, PageTrouble, written
+from ibfeed_operator.liveness.diagnosis import LEASE_EXPIRY_S
+from ibfeed_operator.model.types import AccountLease
+from ibfeed_operator.planning.claims import Claim, Claims
+
+# A refused account whose next try is further away than this is left for another one, if there is a better one.
+WORTH_WAITING: Final = timedelta(minutes=1)
+_HELD_AGAINST_IT: Final = (
+    names.ANNOTATION_PARKED,
+    names.ANNOTATION_FAILED_LOGINS,
+    names.ANNOTATION_LAST_FAILURE,
+    names.ANNOTATION_NEXT_LOGIN,
+)
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+_CLOCKS: Final = timedelta(minutes=1)  # by which those of two workers may differ
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """``index`` is None when no account is left. ``parked``: the index that this worker had to give up for what is
+    held against it, if any. ``used_by``: the worker that uses the account's user, so that this one must wait."""
+
+    index: int | None
+    parked: int | None = None
+    used_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """All that counts besides the Leases of the source in its namespace."""
+
+    namespace: str = ""
+    vault: str = ""  # the source, if it is a vault
+    claims: Claims = field(default_factory=Claims)
+    now: datetime = _LONG_AGO
+
+
+def choose(
+    workers: Mapping[str, int | None],
+    indices: range,
+    leases: Iterable[AccountLease],
+    elsewhere: Iterable[int] = (),
+    rules: Rules | None = None,
+) -> dict[str, Choice]:
+    """Choose an index of ``indices`` for each of ``workers`` (pod name to its present index).
+
+    ``elsewhere``: indices that other feeds' workers have on this source in this namespace. Earlier entries of
+    ``workers`` choose first, but no worker takes what another one keeps.
+    """
+    market = _Market({lease.index: lease for lease in leases}, rules or Rules())
+    taken = set(elsewhere)
+    choices: dict[str, Choice] = {}
+    wanting: list[str] = []
+    for name, index in workers.items():
+        if index is not None and index in indices and index not in taken and market.keeps(name, index):
+            taken.add(index)
+            choices[name] = Choice(index=index)
+        else:
+            wanting.append(name)
+    for name in wanting:
+        present = workers[name]
+        parked = present if present is not None and market.is_blamed(present) else None
+        free = next((i for i in indices if i not in taken and market.offers(name, i)), None)
+        if free is None:
+            # Nothing better: it waits until what it has is freed, due again, or another user's.
+            order = [*(i for i in indices if i == present), *(i for i in indices if i != present)]
+            again = next((i for i in order if i not in taken and market.is_worth(name, i, present)), None)
+            choice = Choice(index=again, used_by=market.used_by(name, again) if again is not None else "")
+        else:
+            choice = Choice(index=free, parked=parked)
+        if choice.index is not None:
+            taken.add(choice.index)
+        choices[name] = choice
+    return {name: choices[name] for name in workers}
+
+
+def wrongly_parked(leases: Iterable[AccountLease]) -> list[AccountLease]:
+    """Accounts that were parked for what the login page did to several alike, before that was known."""
+    known = list(leases)
+    troubles = [trouble for lease in known for trouble in lease.troubles if len(trouble.accounts) >= COMMON_FROM]
+    return [
+        lease
+        for lease in known
+        if lease.parked and any(_is_meant(trouble, lease) for trouble in troubles if trouble.reason == lease.parked)
+    ]
+
+
+def taken_back(lease: AccountLease) -> dict[str, str | None]:
+    """Annotations for a Lease that was wrongly parked; how often the account was tried stays."""
+    history = msgspec.structs.replace(lease.history, parked_since=None, try_again_at=None)
+    return {**dict.fromkeys(_HELD_AGAINST_IT), names.ANNOTATION_HISTORY: written(history) or None}
+
+
+def _is_meant(trouble: PageTrouble, lease: AccountLease) -> bool:
+    since = lease.history.parked_since
+    if lease.index not in trouble.accounts or since is None or since < trouble.since - _CLOCKS:
+        return False
+    return trouble.ended is None or since <= trouble.ended
+
+
+@dataclass(frozen=True, slots=True)
+class _Market:
+    """The accounts of a source, as one worker or another may have them."""
+
+    leases: Mapping[int, AccountLease]
+    rules: Rules
+
+    def keeps(self, name: str, index: int) -> bool:
+        """Whether a worker stays with the account that it has."""
+        return self._is_free(name, index) and not self.is_blamed(index) and not self.used_by(name, index)
+
+    def offers(self, name: str, index: int) -> bool:
+        """Whether a worker that wants one may have it."""
+        if not self._is_free(name, index) or self.is_blamed(index) or self.rules.claims.parked_in(index):
+            return False
+        return self.rules.claims.against(self._claim(name, index)) is None
+
+    def is_worth(self, name: str, index: int, present: int | None) -> bool:
+        """Whether an account is worth waiting with: what speaks against it may pass, or the user may change."""
+        rival = self._rival(name, index)
+        if rival is not None and rival.vault and (rival.vault, rival.index) == (self.rules.vault, index):
+            return False
+        return index == present or (self._is_free(name, index) and not self.rules.claims.parked_in(index))
+
+    def is_blamed(self, index: int) -> bool:
+        """Whether something is held against an account that another try soon would not help."""
+        lease = self.leases.get(index)
+        if lease is None:
+            return False
+        if lease.parked:
+            again = lease.history.try_again_at
+            return again is None or again > self.rules.now
+        return bool(lease.failed) and lease.next_login is not None and lease.next_login - self.rules.now > WORTH_WAITING
+
+    def used_by(self, name: str, index: int) -> str:
+        """The worker that uses the account's user by an older claim; empty: none."""
+        rival = self._rival(name, index)
+        return rival.worker if rival is not None else ""
+
+    def _rival(self, name: str, index: int) -> Claim | None:
+        mine = self.rules.claims.of(self._worker(name), self._lease(index))
+        if mine is None:
+            return self.rules.claims.against(self._claim(name, index))
+        return self.rules.claims.before(mine)
+
+    def _is_free(self, pod: str, index: int) -> bool:
+        lease = self.leases.get(index)
+        if lease is None or not lease.holder or lease.holder.rsplit("_", 1)[0] == pod:
+            return True
+        return lease.renew_seen_age_s >= LEASE_EXPIRY_S
+
+    def _claim(self, name: str, index: int) -> Claim:
+        lease = self.leases.get(index)
+        user = lease.user if lease is not None else ""
+        return Claim(
+            worker=self._worker(name), lease=self._lease(index), index=index, vault=self.rules.vault, user=user
+        )
+
+    def _worker(self, name: str) -> str:
+        return f"{self.rules.namespace}/{name}"
+
+    def _lease(self, index: int) -> str:
+        lease = self.leases.get(index)
+        return f"{self.rules.namespace}/{lease.name}" if lease is not None else ""

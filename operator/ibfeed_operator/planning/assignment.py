@@ -1,0 +1,306 @@
+"""From what is known to who shall stream what: puts universe, liveness and planner together. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ibfeed_api.names import EntryState, Rebalance
+from ibfeed_operator.liveness.tracker import Verdict
+from ibfeed_operator.model.types import (
+    Contract,
+    Feed,
+    Health,
+    KafkaAccess,
+    PinProblem,
+    Placement,
+    Shard,
+    Unassigned,
+    UnassignedReason,
+    Universe,
+)
+from ibfeed_operator.planning.balancer import Capacity, Demand, Plan, plan
+from ibfeed_operator.planning.handover import Holding, Targets, current_assignment
+from ibfeed_operator.planning.handover import owners as held_by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """``unmet``: pinned conids that are placed like any other, and why. ``stranded``: conids left at a drained worker.
+
+    ``homes``: by worker the conids that are lent to others while it logs in anew, where that differs from what its
+    shard says. ``evened``: loads are as even as can be over all the workers of the spec, but those that are drained.
+    """
+
+    targets: Targets
+    unassigned: Mapping[int, UnassignedReason]
+    unmet: Mapping[int, PinProblem] = field(default_factory=dict)
+    stranded: frozenset[int] = frozenset()
+    homes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    evened: bool = False
+
+
+def decide(
+    feed: Feed,
+    universe: Universe,
+    holdings: Iterable[Holding],
+    verdicts: Mapping[int, Verdict],
+    *,
+    placement: Placement | None = None,
+    accountless: Collection[int] = (),
+    gathering: bool = False,
+    refused: Mapping[int, frozenset[int]] | None = None,
+    full: Collection[int] = (),
+    epoch_floor: int = 0,
+) -> Decision:
+    """Give each contract of ``universe`` a worker, or a reason why it has none.
+
+    Only streaming workers are given contracts, and only if Kafka acknowledges their records. One that repairs its
+    session keeps exactly what it has; so does one that was lost too often of late, while the others have lines enough,
+    and one whose records no worker could publish. While no worker streams, or none can publish, or the feed is
+    suspended, each keeps what it has: there is nowhere to move it to. ``gathering``: the feed's first workers are about
+    to stream, and nothing is given to anybody yet. ``accountless``: workers for which there is no account.
+    ``epoch_floor``: no new epoch is below it (``records.epoch_at``).
+
+    A drained worker is given nothing, and keeps what nobody else has a line for; so does one that alone cannot publish.
+    A pin holds while its worker streams and is not drained. Who is relieved to log in anew is drained for that long,
+    and then has its contracts back, however loads are evened.
+
+    ``refused``: conid to the workers whose accounts IB refuses it: it goes to another one with a line to spare, and
+    stays there. ``full``: workers that are given no more than they have, while the others have lines enough.
+    """
+    placement, refused = placement or Placement(), refused or {}
+    holdings = tuple(holdings)
+    relieved = {holding.worker for holding in holdings if verdicts[holding.worker].relieved}
+    accounts = feed.spec.accounts
+    wanted = {holding.worker for holding in holdings if holding.worker < feed.spec.workers}
+    streaming = {worker for worker in wanted if verdicts[worker].health.streaming or worker in relieved}
+    if feed.spec.suspend or gathering:
+        streaming = set()
+    contracts = {contract.conid: contract for contract in universe.contracts}
+    cut_off = {worker for worker in streaming if verdicts[worker].health.kafka is KafkaAccess.CUT_OFF}
+    unproven = {worker for worker in streaming if verdicts[worker].health.kafka is KafkaAccess.UNPROVEN}
+    drained = placement.drained | relieved | cut_off
+    able = streaming - unproven
+    settling = {worker for worker in able - drained if verdicts[worker].health.settling}
+    if len(able - drained - settling) * accounts.lines_per_account < len(contracts):
+        settling = set()
+    trusted = able - settling
+    previous = current_assignment(holdings, among=wanted, ready=trusted)
+    returning = {worker for worker in wanted if verdicts[worker].health.state is Health.RETURNING}
+    fixed = returning | settling | unproven if able else wanted
+
+    kept = {conid: worker for conid, worker in previous.items() if worker in fixed and conid in contracts}
+    free = [contract for conid, contract in contracts.items() if conid not in kept]
+    ready = trusted - drained
+    back = {conid: holding.worker for holding in holdings for conid in holding.home}
+    asked = {conid: worker for conid, worker in {**back, **placement.pins}.items() if worker in ready}
+    lines = _lines(accounts.lines_per_account, holdings, ready, full, wanted=len(contracts))
+    pins = {conid: worker for conid, worker in asked.items() if worker not in refused.get(conid, ())}
+    pins = {**_accepted(refused, holdings, previous, {worker: lines[worker] for worker in ready}), **pins}
+    even = _even(feed)
+    result = plan(
+        [Demand(contract.conid, _rank(contract), contract.depth, pins.get(contract.conid)) for contract in free],
+        [Capacity(worker, lines[worker], accounts.depth_per_account, worker in drained) for worker in trusted],
+        previous,
+        even=even,
+    )
+    owners = {**result.owners, **kept}
+    return Decision(
+        targets=Targets(
+            contracts=contracts,
+            owners=owners,
+            ladders=result.ladders | (_books(holdings) & kept.keys()),
+            floor=epoch_floor,
+            epochs={contract.conid: contract.epoch for contract in feed.status.contracts if contract.epoch},
+            highest_epoch=feed.status.highest_epoch,
+            fresh=_fresh(feed, contracts),
+        ),
+        unassigned={
+            **dict.fromkeys(result.without_ladder, UnassignedReason.DEPTH_CAPACITY),
+            **_why(
+                result.unplaced, feed, owners, streaming, accountless, placement.drained | relieved, cut_off | unproven
+            ),
+        },
+        unmet=_unmet(placement, result, kept, streaming - relieved, settling, cut_off | unproven, refused),
+        stranded=frozenset(conid for conid, worker in result.owners.items() if worker in placement.drained),
+        homes=_homes(holdings, owners, relieved=relieved, ready=ready, drained=placement.drained, known=contracts),
+        evened=even and ready >= {*range(feed.spec.workers)} - placement.drained and bool(ready),
+    )
+
+
+def _lines(
+    most: int, holdings: Sequence[Holding], ready: Collection[int], full: Collection[int], *, wanted: int
+) -> Mapping[int, int]:
+    """By worker, how many contracts it may have."""
+    active = {
+        holding.worker: sum(entry.state is not EntryState.STANDBY for entry in holding.entries) for holding in holdings
+    }
+    limits = {worker: min(most, count) if worker in full else most for worker, count in active.items()}
+    enough = sum(limits[worker] for worker in ready) >= wanted
+    return limits if enough else dict.fromkeys(active, most)
+
+
+def _accepted(
+    refused: Mapping[int, frozenset[int]],
+    holdings: Sequence[Holding],
+    headed_to: Mapping[int, int],
+    lines: Mapping[int, int],
+) -> dict[int, int]:
+    """For contracts that IB refuses to some accounts, a worker that it may be sent to; none where each has refused.
+
+    ``headed_to``: where each contract is, or is on its way to. ``lines``: of the workers that may be given contracts.
+    """
+    present = held_by(holdings)
+    load = Counter(headed_to.values())
+    chosen: dict[int, int] = {}
+    for conid, workers in sorted(refused.items()):
+        able = [worker for worker in lines if worker not in workers]
+        for worker in (present.get(conid), headed_to.get(conid)):
+            if worker in able:
+                chosen[conid] = worker
+                break
+        else:
+            free = [worker for worker in able if load[worker] < lines[worker]]
+            if free:
+                chosen[conid] = min(free, key=lambda worker: (load[worker], worker))
+                load[chosen[conid]] += 1
+    return chosen
+
+
+def _homes(
+    holdings: Sequence[Holding],
+    owners: Mapping[int, int],
+    *,
+    relieved: Collection[int],
+    ready: Collection[int],
+    drained: Collection[int],
+    known: Collection[int],
+) -> dict[int, tuple[int, ...]]:
+    """What is lent, where that changes: all that a relieved worker has, until its move back is over or it goes
+    elsewhere.
+
+    It is written before the first of it leaves, and in the cluster: the night's logins must not shift contracts for
+    good under a policy that evens no loads, whatever becomes of this operator meanwhile.
+    """
+    lent = {conid for holding in holdings for conid in holding.home}
+    entries = Counter(entry.conid for holding in holdings for entry in holding.entries)
+    homes = {}
+    for holding in holdings:
+        active = {entry.conid for entry in holding.entries if entry.state is EntryState.ACTIVE}
+        home = set(holding.home) & set(known)
+        if holding.worker in relieved:
+            home |= (active - lent) & set(known)
+        elif holding.worker in ready:
+            back = {conid for conid in active if entries[conid] == 1}
+            home = {conid for conid in home - back if owners.get(conid) == holding.worker}
+        elif holding.worker in drained:
+            home = set()
+        if home != set(holding.home):
+            homes[holding.worker] = tuple(sorted(home))
+    return homes
+
+
+def _why(
+    unplaced: Sequence[int],
+    feed: Feed,
+    owners: Mapping[int, int],
+    streaming: Collection[int],
+    accountless: Collection[int],
+    drained: Collection[int],
+    mute: Collection[int],
+) -> dict[int, UnassignedReason]:
+    """Why contracts (nearest first) have no worker: each free line that cannot be used explains one of them.
+
+    ``mute``: workers that stream and cannot publish, as far as is known.
+    """
+    if not streaming:
+        return dict.fromkeys(unplaced, UnassignedReason.NO_WORKERS)
+    load = Counter(owners.values())
+    reasons: list[UnassignedReason] = []
+    for worker in range(feed.spec.workers):
+        free = feed.spec.accounts.lines_per_account - load[worker]
+        if worker in accountless:
+            reasons += [UnassignedReason.NO_ACCOUNT] * free
+        elif worker not in streaming:
+            reasons += [UnassignedReason.WORKER_MISSING] * free
+        elif worker in mute:
+            reasons += [UnassignedReason.KAFKA] * free
+        elif worker in drained:
+            reasons += [UnassignedReason.DRAINED] * free
+    reasons.sort(key=list(UnassignedReason).index)
+    reasons += [UnassignedReason.CAPACITY] * len(unplaced)
+    return dict(zip(unplaced, reasons, strict=False))
+
+
+def unassigned(decision: Decision, shards: Iterable[Shard]) -> tuple[Unassigned, ...]:
+    """Contracts that nobody has, after the hand-over has come as far as it can for now; nearest months first."""
+    active = {entry.conid for shard in shards for entry in shard.spec.contracts if entry.state is EntryState.ACTIVE}
+    targets = decision.targets
+    moving = (conid for conid in targets.owners if conid not in active)
+    reasons = {**decision.unassigned, **dict.fromkeys(moving, UnassignedReason.MOVING)}
+    found = (targets.contracts[conid] for conid in reasons)
+    return tuple(
+        Unassigned(conid=contract.conid, symbol=contract.symbol, reason=reasons[contract.conid])
+        for contract in sorted(found, key=lambda contract: (_rank(contract), contract.conid))
+    )
+
+
+def balanced(decision: Decision, shards: Iterable[Shard]) -> bool:
+    """Whether the loads that ``decision`` has evened are so in ``shards``, too, with nothing on its way."""
+    entries = [(entry, shard.worker) for shard in shards for entry in shard.spec.contracts]
+    active = {entry.conid: worker for entry, worker in entries if entry.state is EntryState.ACTIVE}
+    return decision.evened and len(entries) == len(active) and active == decision.targets.owners
+
+
+def _even(feed: Feed) -> bool:
+    """Whether loads are to be evened. What OnScale goes by is in the cluster: a restart must not even them again."""
+    if feed.spec.rebalance is Rebalance.ON_SCALE:
+        return feed.status.balanced_workers != feed.spec.workers
+    return feed.spec.rebalance is Rebalance.ALWAYS
+
+
+def _unmet(
+    placement: Placement,
+    result: Plan,
+    kept: Mapping[int, int],
+    streaming: Collection[int],
+    settling: Collection[int],
+    mute: Collection[int],
+    refused: Mapping[int, frozenset[int]],
+) -> dict[int, PinProblem]:
+    """The pins that do not hold. Of a contract that waits for its own worker's return nothing is said yet."""
+    troubles: dict[int, PinProblem] = {}
+    for conid, worker in placement.pins.items():
+        if conid in kept:
+            continue
+        if worker in placement.drained:
+            troubles[conid] = PinProblem.DRAINED
+        elif worker in settling:
+            troubles[conid] = PinProblem.SETTLING
+        elif worker not in streaming:
+            troubles[conid] = PinProblem.NOT_STREAMING
+        elif worker in mute:
+            troubles[conid] = PinProblem.CANNOT_PUBLISH
+        elif worker in refused.get(conid, ()):
+            troubles[conid] = PinProblem.REFUSED
+        elif result.owners.get(conid) != worker:
+            troubles[conid] = PinProblem.NO_ROOM
+    return troubles
+
+
+def _rank(contract: Contract) -> str:
+    return contract.last_trading_day or contract.contract_month
+
+
+def _fresh(feed: Feed, contracts: Iterable[int]) -> frozenset[int]:
+    """Which contracts nobody ever had; of a status that does not list all of them it cannot be told."""
+    listed = feed.status.contracts
+    if len(listed) < feed.status.contract_count:
+        return frozenset()
+    return frozenset(contracts) - {contract.conid for contract in listed if contract.epoch}
+
+
+def _books(holdings: Iterable[Holding]) -> frozenset[int]:
+    return frozenset(entry.conid for holding in holdings for entry in holding.entries if entry.depth)

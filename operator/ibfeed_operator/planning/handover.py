@@ -1,0 +1,497 @@
+"""The hand-over: from a plan to the next entries of each IbShard. Pure; the owner of a contract changes only here.
+
+Invariants, whatever crashes between any two writes:
+
+- at most one entry of a contract is ``Active``, over all shards;
+- a contract becomes ``Active`` elsewhere only after its old worker reported ``released`` with the entry's epoch, or can
+  no longer be publishing (``Holding.silent``);
+- its epochs only grow and none is given twice, so that no old report speaks for a new entry: the newest entry goes only
+  when the feed's status remembers its epoch, and each new one is above all that are there or remembered;
+- they grow for the readers of Kafka, too, whatever became of the resource and its status: a new one is not below the
+  clock's (``Targets.floor``), and above all that a worker has found on Kafka. A worker that finds there that its epoch
+  is used up publishes nothing, says so (``Report.kafka_epoch``) and is given another one.
+
+``step`` looks at what is written *now* and returns shards to rewrite. Its rewrites may be made in any order, and any
+of them may fail: calling ``step`` again with what is then there goes on from that point. ``step`` returns nothing when
+only a worker's report, or a new plan, can bring the move further. A planned move makes before it breaks:
+
+    Active at A  ->  and Standby at B  ->  (B warm)  ->  Retiring at A  ->  (A released)  ->  Active at B
+                 ->  (B publishing)  ->  A's entry goes
+
+B takes everything after A's mark from its buffer. A goes on buffering until its entry goes, so that the move can turn
+back at each step: before ``Retiring`` only B's entry goes; after it A becomes ``Active`` again, under a new epoch.
+So it does when B dies while A holds it still, even if the plan then says a third worker that is not warm.
+Where A does not stream, its contract is Retiring at once, and Active at B once A has let go. Where B's account has no
+line to spare the move waits for one; only if that line in turn waits for this move, as when two full accounts exchange
+contracts, is it made the same way. Of the contracts on their way to B only ``WARMING_AT_ONCE`` are warmed at a time.
+
+What a worker that is about to stop could hand to nobody retires last, when the rest has been handed over: so it need
+not wait for what will not come. It stays Retiring, and is Active there again, under a new epoch, when the next process
+has taken its place.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+import msgspec
+
+from ibfeed_api.names import ContractState, EntryState
+from ibfeed_api.shard import Entry, Mark, Report
+from ibfeed_operator.model.types import Contract
+
+# New subscriptions that planned moves ask of one account at a time. IB documents no limit for the websocket; 25 in a
+# burst were seen not to be throttled, and throttled is the address, with all workers behind it.
+WARMING_AT_ONCE: Final = 25
+
+_OBEYED: Final = frozenset(
+    {ContractState.PUBLISHING, ContractState.SUBSCRIBING, ContractState.SILENT, ContractState.REFUSED}
+)
+# What has come of asking IB for a contract that stands by: no answer is to be waited for any more.
+_SETTLED: Final = frozenset({ContractState.WARM, ContractState.REFUSED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One shard as the hand-over sees it.
+
+    ``streaming``: its worker is logged in and does what the shard says. ``leaving``: but it is about to stop, so that
+    nothing may go, or turn back, to it. ``silent``: no process that obeyed this shard can be publishing any more (its
+    container is dead, or it must have stopped by itself since it has not renewed its Lease). ``ended``: conid to the
+    epoch under which an earlier process of this worker was last seen publishing it. ``home``: conids that others have
+    until it has logged in anew. ``lines``, ``ladders``: hard limits
+    of its account.
+    """
+
+    worker: int
+    entries: tuple[Entry, ...] = ()
+    reports: tuple[Report, ...] = ()
+    streaming: bool = True
+    leaving: bool = False
+    silent: bool = False
+    ended: Mapping[int, int] = field(default_factory=dict)
+    home: tuple[int, ...] = ()
+    lines: int = 100
+    ladders: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """Where contracts shall be. A contract that is in no ``owners`` shall be nowhere; its entries go."""
+
+    contracts: Mapping[int, Contract]
+    owners: Mapping[int, int]  # conid -> worker
+    ladders: frozenset[int] = frozenset()  # conids whose order books are granted
+    floor: int = 0  # no new epoch is below it
+    epochs: Mapping[int, int] = field(default_factory=dict)  # conid -> its latest, as IbFeed.status remembers it
+    highest_epoch: int = 0  # of any contract that the feed ever had: it counts for those without an epoch of their own
+    fresh: frozenset[int] = frozenset()  # conids of which the status remembers no epoch
+    warming_at_once: int = WARMING_AT_ONCE
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """The complete new list of entries of one worker's shard."""
+
+    worker: int
+    entries: tuple[Entry, ...]
+
+
+def owners(holdings: Iterable[Holding]) -> dict[int, int]:
+    """Who has each contract now: where it is Active, else where it is Retiring still."""
+    return _best(holdings, {EntryState.ACTIVE: 2, EntryState.RETIRING: 1}, ())
+
+
+def current_assignment(
+    holdings: Iterable[Holding], *, among: Collection[int], ready: Collection[int]
+) -> dict[int, int]:
+    """Who of ``among`` each contract is with, or is on its way to: the planner's ``previous``.
+
+    A move that is under way counts as made, or the planner would think of it anew, as long as its goal is one of
+    ``ready``, the workers that stream; else it counts as not begun.
+    """
+    ranks = {EntryState.ACTIVE: 2, EntryState.RETIRING: 1, EntryState.STANDBY: 0}
+    return _best((holding for holding in holdings if holding.worker in among), ranks, ready)
+
+
+def _best(holdings: Iterable[Holding], ranks: Mapping[EntryState, int], ready: Collection[int]) -> dict[int, int]:
+    """By conid the worker whose entry has the highest rank, then epoch; ``ready`` workers' Standby entries win."""
+    best: dict[int, tuple[int, int, int]] = {}
+    for holding in holdings:
+        for entry in holding.entries:
+            if (rank := ranks.get(entry.state)) is None:
+                continue
+            wins = entry.state is EntryState.STANDBY and holding.worker in ready
+            claim = (3 if wins else rank, entry.epoch, holding.worker)
+            best[entry.conid] = max(best.get(entry.conid, claim), claim)
+    return {conid: worker for conid, (_, _, worker) in best.items()}
+
+
+def step(holdings: Sequence[Holding], targets: Targets) -> tuple[Rewrite, ...]:
+    """Return the shards whose entries change next; see the module's text."""
+    return _Step(holdings, targets).rewrites()
+
+
+class _Step:
+    def __init__(self, holdings: Sequence[Holding], targets: Targets) -> None:
+        self._targets = targets
+        self._holdings = {holding.worker: holding for holding in holdings}
+        self._reports = {(holding.worker, report.conid): report for holding in holdings for report in holding.reports}
+        self._kafka_epochs: dict[int, int] = {}
+        for report in self._reports.values():
+            if report.kafka_epoch is not None:
+                known = self._kafka_epochs.get(report.conid, 0)
+                self._kafka_epochs[report.conid] = max(known, report.kafka_epoch)
+        self._next = {holding.worker: {entry.conid: entry for entry in holding.entries} for holding in holdings}
+        # What retires keeps its line until its entry goes; only a dead process has none.
+        self._used = {
+            holding.worker: sum(
+                not (holding.silent and entry.state is EntryState.RETIRING) for entry in holding.entries
+            )
+            for holding in holdings
+        }
+        self._placed: dict[int, dict[int, Entry]] = {}  # conid -> worker -> entry
+        for holding in holdings:
+            for entry in holding.entries:
+                self._placed.setdefault(entry.conid, {})[holding.worker] = entry
+        self._emptying = self._find_emptying()
+        self._warming = Counter(
+            worker
+            for placed in self._placed.values()
+            for worker, entry in placed.items()
+            if entry.state is EntryState.STANDBY and self._soon_warm(worker, entry)
+        )
+
+    def rewrites(self) -> tuple[Rewrite, ...]:
+        # Nearest contracts first: where a worker's lines are short, they get the ones that become free.
+        def nearness(conid: int) -> tuple[str, int]:
+            contract = self._targets.contracts.get(conid)
+            return (contract.last_trading_day if contract else "", conid)
+
+        for conid in sorted(self._placed.keys() | self._targets.owners.keys(), key=nearness):
+            self._advance(conid)
+        result = []
+        for worker, holding in self._holdings.items():
+            entries = self._with_books(holding, sorted(self._next[worker].values(), key=lambda entry: entry.slot))
+            if {entry.conid: entry for entry in entries} != {entry.conid: entry for entry in holding.entries}:
+                result.append(Rewrite(worker, entries))
+        return tuple(result)
+
+    def _advance(self, conid: int) -> None:
+        """Bring one contract one step further."""
+        target = self._targets.owners.get(conid) if conid in self._targets.contracts else None
+        if target is not None and target not in self._holdings:
+            return
+        there = self._placed.get(conid, {})
+        only = there.get(target) if target is not None and len(there) == 1 else None
+        if target is not None and only is not None and only.state is EntryState.ACTIVE and not self._ends(target):
+            self._stay(target, only)  # it rests, as nearly all of them do
+            return
+        placed = sorted(there.items(), key=lambda item: item[1].epoch)
+        active = [item for item in placed if item[1].state is EntryState.ACTIVE]
+        retiring = [item for item in placed if item[1].state is EntryState.RETIRING]
+        if target is not None:
+            target = self._heir(there, [*retiring, *active], target)
+        for worker, entry in placed:
+            if entry.state is EntryState.STANDBY and worker != target:
+                self._drop(worker, entry)
+        for worker, entry in active[:-1]:  # nothing of ours writes this; a person may have
+            self._put(worker, entry, state=EntryState.RETIRING)
+        if active:
+            worker, entry = active[-1]
+            self._clear(retiring, worker, entry, target)
+            stays = worker == target or (target is not None and self._waits_for_an_epoch(worker, entry))
+            if stays and not self._ends(worker):
+                self._stay(worker, entry)
+            elif self._may_retire(worker, entry, target):
+                self._put(worker, entry, state=EntryState.RETIRING)
+        elif target is None:
+            for worker, entry in retiring:
+                if self._let_go(worker, entry):
+                    self._drop(worker, entry)
+        elif retiring:
+            self._succeed(conid, target, retiring)
+        elif target in there or self._room(target):
+            self._activate(target, conid, ())
+
+    def _heir(self, placed: Mapping[int, Entry], had: Sequence[tuple[int, Entry]], target: int) -> int:
+        """``target``; but if it is cold and who had the contract last is gone: who holds what came since it let go.
+
+        ``had``: where the contract is, or was, Active, the last one last.
+        """
+        there = placed.get(target)
+        warm = there is not None and (there.state is not EntryState.STANDBY or self._warm(target, there))
+        if warm or not had or self._up(*had[-1], released=True):
+            return target
+        holders = (old for old, entry in had[:-1] if self._up(old, entry, released=True) and not self._ends(old))
+        return next(holders, target)
+
+    def _clear(self, retiring: Sequence[tuple[int, Entry]], worker: int, entry: Entry, target: int | None) -> None:
+        """Drop what has retired, once the move that ended at ``worker`` cannot turn back there any more."""
+        done = self._says(worker, entry, ContractState.PUBLISHING)
+        for old, retired in retiring:
+            useful = self._lives(old) and (old == target or not done)
+            if self._let_go(old, retired) and not useful:
+                self._drop(old, retired)
+
+    def _may_retire(self, worker: int, entry: Entry, target: int | None) -> bool:
+        """Whether ``target`` is warm, or need not be waited for; if not, see that it becomes so."""
+        if target is None or target == worker:
+            return not (self._ends(worker) and self._relieved_by_others(worker))
+        if not self._up(worker, entry):
+            return True
+        if self._ends(target):
+            return False
+        there = self._placed[entry.conid].get(target)
+        if there is None:
+            if not self._room(target):  # IB ignores in silence what exceeds an account's lines
+                return target not in self._emptying and (self._ends(worker) or worker in self._beyond(target))
+            if self._says(worker, entry, ContractState.PUBLISHING):
+                if self._warming[target] >= self._targets.warming_at_once:
+                    return False
+                self._warming[target] += 1
+            self._used[target] += 1
+            self._stand_by(target, entry.conid)
+            return False
+        if there.state is EntryState.RETIRING:
+            # It holds what came since, and says so at once; but not if its process is another one by now.
+            if self._let_go(target, there):
+                self._stand_by(target, entry.conid)
+            return False
+        # The old worker's entry got a new one meanwhile, or Kafka has a higher one.
+        if there.epoch <= max(entry.epoch, self._on_kafka(entry.conid)):
+            self._stand_by(target, entry.conid)
+            return False
+        # What the old worker has buffered, from before this entry, it publishes when it obeys it; nobody else has that.
+        return self._warm(target, there) and self._obeys(worker, entry)
+
+    def _succeed(self, conid: int, target: int, retiring: Sequence[tuple[int, Entry]]) -> None:
+        """Nobody has the contract Active: give it to ``target``, or back to who had it last."""
+        there = self._placed[conid].get(target)
+        if self._ends(target):
+            return
+        room = there is not None or self._room(target)
+        worker, entry = retiring[-1]
+        back = self._up(worker, entry, released=True) and not self._holdings[worker].leaving
+        if there is not None and there.state is EntryState.RETIRING:
+            heir = target
+        elif back and room and not (there is not None and self._warm(target, there)):
+            heir = worker
+        else:
+            heir = target
+        # Who turns back releases first, too, if it can: then it knows for certain how far it has published.
+        if not all(self._let_go(old, item) or (old == heir and not self._lives(old)) for old, item in retiring):
+            return
+        if heir != target or room:
+            self._activate(heir, conid, retiring)
+            return
+        for old, retired in retiring:  # two full accounts that exchange contracts: one must give up a line first
+            self._drop(old, retired)
+
+    def _stay(self, worker: int, entry: Entry) -> None:
+        """Keep an entry where it is; under a new epoch if the process that had it has ended or let go.
+
+        Its successor would otherwise write under the same epoch, and count its records from the start again.
+        """
+        contract = self._targets.contracts[entry.conid]
+        kept = _entry(contract, epoch=entry.epoch, depth=entry.depth, fresh=entry.fresh, mark=entry.mark)
+        holding = self._holdings[worker]
+        report = self._report(worker, entry)
+        over = report is not None and (holding.silent or report.state is ContractState.RELEASED)
+        if over or holding.ended.get(entry.conid) == entry.epoch:
+            mark = _mark(report) if report is not None else None
+            kept = _entry(contract, epoch=self._fresh(entry.conid), depth=entry.depth, mark=mark)
+        elif self._waits_for_an_epoch(worker, entry):
+            # Whoever holds the contract's mark does not know of those records: Kafka is asked once more.
+            kept = _entry(contract, epoch=self._fresh(entry.conid), depth=entry.depth, fresh=entry.fresh)
+        self._next[worker][entry.conid] = kept
+
+    def _stand_by(self, worker: int, conid: int) -> None:
+        """Order books are not warmed: an account has few, and a book begins with a snapshot anyway."""
+        contract = self._targets.contracts[conid]
+        self._next[worker][conid] = _entry(contract, epoch=self._fresh(conid), state=EntryState.STANDBY)
+
+    def _activate(self, worker: int, conid: int, retiring: Sequence[tuple[int, Entry]]) -> None:
+        placed = self._placed.get(conid, {})
+        there = placed.get(worker)
+        if there is None:
+            self._used[worker] += 1
+        others = [self._on_kafka(conid), *(entry.epoch for old, entry in placed.items() if old != worker)]
+        if retiring and there is not None and there.state is EntryState.STANDBY and there.epoch > max(others):
+            epoch = there.epoch
+        else:
+            epoch = self._fresh(conid)
+        # Only the last one to publish knows how far; an older mark would have what came after it published again.
+        report = self._report(*retiring[-1]) if retiring else None
+        mark = _mark(report) if report is not None else None
+        fresh = not placed and conid in self._targets.fresh
+        self._next[worker][conid] = _entry(self._targets.contracts[conid], epoch=epoch, fresh=fresh, mark=mark)
+
+    def _with_books(self, holding: Holding, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+        """Grant order books: one account has few, and one that is being given up is taken until it is."""
+        free = holding.ladders - sum(
+            entry.depth and entry.state is EntryState.RETIRING and not self._let_go(holding.worker, entry)
+            for entry in entries
+        )
+        result = []
+        for entry in entries:
+            if entry.state is EntryState.ACTIVE:
+                depth = entry.conid in self._targets.ladders and free > 0
+                free -= depth
+                if depth is not entry.depth:
+                    entry = msgspec.structs.replace(entry, depth=depth)
+            result.append(entry)
+        return tuple(result)
+
+    def _put(self, worker: int, entry: Entry, *, state: EntryState) -> None:
+        self._next[worker][entry.conid] = msgspec.structs.replace(entry, state=state)
+
+    def _drop(self, worker: int, entry: Entry) -> None:
+        """Let an entry go, if its epoch is not forgotten by that: else a later entry would get the same one."""
+        newest = max(other.epoch for other in self._placed[entry.conid].values())
+        if entry.epoch < newest or entry.epoch <= self._remembered(entry.conid):
+            del self._next[worker][entry.conid]
+
+    def _fresh(self, conid: int) -> int:
+        """An epoch that no entry of this contract ever had, nor any record of it on Kafka."""
+        had = [entry.epoch for entry in self._placed.get(conid, {}).values()]
+        return max(self._targets.floor, max([self._remembered(conid), self._on_kafka(conid), *had]) + 1)
+
+    def _remembered(self, conid: int) -> int:
+        return self._targets.epochs.get(conid, self._targets.highest_epoch)
+
+    def _waits_for_an_epoch(self, worker: int, entry: Entry) -> bool:
+        """Whether a worker publishes nothing since Kafka has records of this epoch, or of a higher one."""
+        return entry.epoch <= self._on_kafka(entry.conid) and self._up(worker, entry)
+
+    def _on_kafka(self, conid: int) -> int:
+        """The contract's latest epoch on Kafka, if any worker was surprised by it; whatever became of that worker."""
+        return self._kafka_epochs.get(conid, 0)
+
+    def _soon_warm(self, worker: int, standby: Entry) -> bool:
+        """Whether it is a matter of moments: IB sends a contract's present state at once, if anybody hears of it."""
+        placed = self._placed[standby.conid].items()
+        live = any(
+            entry.state is EntryState.ACTIVE and self._says(owner, entry, ContractState.PUBLISHING)
+            for owner, entry in placed
+        )
+        report = self._report(worker, standby)
+        return live and (report is None or report.state not in _SETTLED)
+
+    @cached_property
+    def _outward(self) -> dict[int, set[int | None]]:
+        """By worker, where contracts that are Active there are to go. None: nowhere, or one retires already."""
+        outward: dict[int, set[int | None]] = {worker: set() for worker in self._holdings}
+        for conid, placed in self._placed.items():
+            target = self._targets.owners.get(conid) if conid in self._targets.contracts else None
+            for worker, entry in placed.items():
+                if entry.state is EntryState.RETIRING:
+                    outward[worker].add(None)
+                elif entry.state is EntryState.ACTIVE and worker != target:
+                    outward[worker].add(target)
+        return outward
+
+    def _find_emptying(self) -> set[int | None]:
+        """Workers that have a line to spare, or will, without anybody's having to break off first."""
+        found: set[int | None] = {None, *(worker for worker in self._holdings if self._room(worker))}
+        if len(found) > len(self._holdings):
+            return found
+        while more := {worker for worker, goals in self._outward.items() if goals & found} - found:
+            found |= more
+        return found
+
+    def _beyond(self, worker: int) -> set[int]:
+        """Workers that must take something before ``worker`` has a line to spare."""
+        found: set[int] = set()
+        todo = [worker]
+        while todo:
+            goals = {goal for goal in self._outward[todo.pop()] if goal in self._holdings} - found
+            found |= goals
+            todo.extend(goals)
+        return found
+
+    def _room(self, worker: int) -> bool:
+        return self._used[worker] < self._holdings[worker].lines
+
+    def _lives(self, worker: int) -> bool:
+        return self._holdings[worker].streaming and not self._holdings[worker].silent
+
+    def _ends(self, worker: int) -> bool:
+        """Whether this process is about to stop and may still be publishing."""
+        return self._holdings[worker].leaving and not self._holdings[worker].silent
+
+    def _relieved_by_others(self, worker: int) -> bool:
+        """Whether another worker is to take over something that is Active here."""
+        where = self._targets.owners
+        return self._lives(worker) and any(
+            entry.state is EntryState.ACTIVE and where.get(entry.conid, worker) != worker
+            for entry in self._holdings[worker].entries
+        )
+
+    def _up(self, worker: int, entry: Entry, *, released: bool = False) -> bool:
+        """Whether the process that had this entry goes on with it; ``released``: or can, since it buffers still."""
+        if not self._lives(worker) or self._holdings[worker].ended.get(entry.conid) == entry.epoch:
+            return False
+        return released or not self._says(worker, entry, ContractState.RELEASED)
+
+    def _warm(self, worker: int, entry: Entry) -> bool:
+        return self._lives(worker) and self._says(worker, entry, ContractState.WARM)
+
+    def _obeys(self, worker: int, entry: Entry) -> bool:
+        """Whether a worker knows that an entry is Active; ``warm`` was said of the same epoch while it stood by."""
+        report = self._report(worker, entry)
+        return report is not None and report.state in _OBEYED
+
+    def _says(self, worker: int, entry: Entry, state: ContractState) -> bool:
+        report = self._report(worker, entry)
+        return report is not None and report.state is state
+
+    def _report(self, worker: int, entry: Entry) -> Report | None:
+        """What the worker says of this very assignment; a report with another epoch speaks of one that is over."""
+        report = self._reports.get((worker, entry.conid))
+        return report if report is not None and report.epoch == entry.epoch else None
+
+    def _let_go(self, worker: int, entry: Entry) -> bool:
+        """Whether a retiring contract is no longer published by its old worker."""
+        if entry.state is not EntryState.RETIRING:
+            return False
+        return self._holdings[worker].silent or self._says(worker, entry, ContractState.RELEASED)
+
+
+def _entry(
+    contract: Contract,
+    *,
+    epoch: int,
+    state: EntryState = EntryState.ACTIVE,
+    depth: bool = False,
+    fresh: bool = False,
+    mark: Mark | None = None,
+) -> Entry:
+    return Entry(
+        conid=contract.conid,
+        symbol=contract.symbol,
+        root=contract.root,
+        exchange=contract.exchange,
+        trading_class=contract.trading_class,
+        multiplier=contract.multiplier,
+        currency=contract.currency,
+        contract_month=contract.contract_month,
+        last_trading_day=contract.last_trading_day,
+        slot=contract.slot,
+        epoch=epoch,
+        state=state,
+        depth=depth,
+        fresh=fresh,
+        mark=mark,
+    )
+
+
+def _mark(report: Report) -> Mark | None:
+    """How far ``released`` says that the contract was published; of other reports the number may be old."""
+    if report.state is not ContractState.RELEASED or report.event_time is None or report.seq is None:
+        return None
+    return Mark(event_time=report.event_time, seq=report.seq)

@@ -1,0 +1,72 @@
+"""What people ask of the placement by annotations: workers to drain, contracts to pin. Pure; nothing of it is refused
+by the API server, so whatever makes no sense is said and left out, and the rest counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from ibfeed_api import names
+from ibfeed_api.symbology import is_month
+from ibfeed_api.symbology import symbol as symbol_of
+from ibfeed_operator.model.text import clip, listed
+from ibfeed_operator.model.types import Contract, Feed, Placement, Shard, Universe
+
+_PIN: Final = re.compile(r"([^=]+)=([0-9]{1,6})", re.ASCII)
+_SHOWN: Final = 40  # characters of what somebody wrote
+
+
+def placement(feed: Feed, universe: Universe, shards: Iterable[Shard]) -> Placement:
+    """Read the annotations. A pin's symbol is unknown only once the universe is resolved: until then it may come."""
+    pins, invalid = _pins(feed, universe)
+    drained = set()
+    for shard in shards:
+        if shard.drain == "true":
+            drained.add(shard.worker)
+        elif shard.drain not in ("", "false"):
+            text = clip(repr(shard.drain), _SHOWN)
+            invalid.append(f"{shard.name} is not drained: {names.ANNOTATION_DRAIN} is {text}, neither true nor false")
+    return Placement(pins=pins, drained=frozenset(drained), invalid=tuple(invalid))
+
+
+def _pins(feed: Feed, universe: Universe) -> tuple[dict[int, int], list[str]]:
+    invalid: list[str] = []
+    wished: dict[str, set[int]] = {}
+    for item in filter(None, re.split(r"[,\s]+", feed.pin)):
+        if (match := _PIN.fullmatch(item)) is None:
+            invalid.append(f"{names.ANNOTATION_PIN}: {clip(repr(item), _SHOWN)} is not of the form CLZ6=1")
+        else:
+            wished.setdefault(match[1], set()).add(int(match[2]))
+    by_symbol = _by_symbol(universe)
+    pins: dict[int, int] = {}
+    for symbol, workers in wished.items():
+        shown, worker = clip(symbol, _SHOWN), min(workers)
+        meant = by_symbol.get(symbol, [])
+        if len(workers) > 1:
+            invalid.append(f"{shown} is pinned to {len(workers)} workers: give it one")
+        elif worker >= feed.spec.workers:
+            invalid.append(f"{shown} is pinned to worker {worker}, but the feed has 0 to {feed.spec.workers - 1}")
+        elif len(meant) == 1:
+            pins[meant[0].conid] = worker
+        elif meant:
+            names_ = listed(contract.symbol for contract in meant)
+            invalid.append(f"{shown} is pinned, but may be each of {names_}: pin one of these")
+        elif universe.resolved:
+            invalid.append(
+                f"{shown} is pinned to {names.shard_name(feed.name, worker)}, but is no contract of this feed"
+            )
+    return pins, invalid
+
+
+def _by_symbol(universe: Universe) -> dict[str, list[Contract]]:
+    """Whom a symbol may mean: the contract that has it, else those whose root and month it names, such as DAXZ6."""
+    found: dict[str, list[Contract]] = {}
+    for contract in universe.contracts:
+        found.setdefault(contract.symbol, []).append(contract)
+    by_root: dict[str, list[Contract]] = {}
+    for contract in universe.contracts:
+        if is_month(contract.contract_month):
+            by_root.setdefault(symbol_of(contract.root, contract.contract_month), []).append(contract)
+    return by_root | found

@@ -1,0 +1,66 @@
+"""Which pods are to be replaced because they cannot come to stream, and a better template is there. Pure.
+
+A pod that never becomes ready can hold a rolling update up for ever: the StatefulSet controller waits for it before it
+touches another pod, and by some versions also before it replaces that very pod (kubernetes#67250; `Parallel` on the
+first patches of Kubernetes 1.35). So a mended template would never arrive. Deleting such a pod costs nothing: it has no
+session and no contract.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ibfeed_operator.model.types import Health, Pod, WorkerHealth
+
+# How long a pod must have been seen so, in seconds. Kubernetes itself replaces most of them sooner.
+DEAD_S: Final = 5.0  # its container cannot run, and never streamed
+DIED_S: Final = 60.0  # its container cannot run, but did stream once: it may be restarted meanwhile
+STUCK_S: Final = 30.0  # on its way, or running, and never ready: it may be about to log in
+
+_MAY_STREAM: Final = (Health.STREAMING, Health.LEAVING, Health.RETURNING)
+_ON_ITS_WAY: Final = ("", "ContainerCreating", "PodInitializing")
+
+
+class Rollout(msgspec.Struct, frozen=True, kw_only=True):
+    """What a StatefulSet says of its templates. ``settled``: ``revision`` is that of the template as it stands."""
+
+    revision: str
+    settled: bool
+
+
+class _Meta(msgspec.Struct, rename="camel"):
+    generation: int = 0
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    observed_generation: int = 0
+    update_revision: str = ""
+
+
+class _Workload(msgspec.Struct):
+    metadata: _Meta
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+def read_rollout(raw: bytes) -> Rollout:
+    found = msgspec.json.decode(raw, type=_Workload)
+    return Rollout(
+        revision=found.status.update_revision,
+        settled=found.status.observed_generation >= found.metadata.generation,
+    )
+
+
+def patience_s(pod: Pod, health: WorkerHealth) -> float | None:
+    """For how many seconds this pod may stay as it is before it counts as broken; None: it is not broken."""
+    if pod.deleting or pod.ready or health.state in _MAY_STREAM:
+        return None
+    if pod.container_running or (pod.waiting_reason in _ON_ITS_WAY and not pod.died_of):
+        return STUCK_S if pod.never_ready else None
+    return DEAD_S if pod.never_ready else DIED_S
+
+
+def is_outdated(pod: Pod, rollout: Rollout) -> bool:
+    """Whether a pod that is made anew would come from another template."""
+    return bool(rollout.settled and pod.revision and rollout.revision) and pod.revision != rollout.revision
