@@ -17,7 +17,7 @@ import msgspec
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from ibfeed_api.instrument import Product
+from ibfeed_api.instrument import Instrument, Product
 
 _ALGORITHM: Final = "EdDSA"
 _LIFETIME_S: Final = 30
@@ -57,22 +57,12 @@ def verify(token: str, *, public_key: str | None, shard: str, path: str) -> None
         raise CallRefused("signed for another path")
 
 
-class ResolvedContract(msgspec.Struct, frozen=True, rename="camel"):
+class ResolvedContract(Instrument, frozen=True, kw_only=True):
     """One contract of a root, in the answer to ``GET /v1/universe/{root}?months=N&since=YYYYMMDD``."""
 
-    conid: int
-    root: str
-    symbol: str
     exchange: str
-    contract_month: str  # YYYYMM
-    last_trading_day: str  # YYYYMMDD: on this day it may still trade
-    trading_class: str = ""
-    multiplier: str = ""
-    currency: str = ""
-
-    @property
-    def product(self) -> Product:
-        return Product(self.exchange, self.trading_class, self.multiplier, self.currency)
+    contract_month: str
+    last_trading_day: str
 
 
 class ResolvedProduct(msgspec.Struct, frozen=True, rename="camel"):

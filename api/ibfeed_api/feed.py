@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from enum import StrEnum
 from hashlib import sha256
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,8 +12,34 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ibfeed_api.instrument import Product, multiplier_text
-from ibfeed_api.names import Compression, Rebalance, Region
 from ibfeed_api.worker_pod import WorkerPod
+
+
+class Rebalance(StrEnum):
+    """``IbFeed.spec.rebalance``: when contracts that have a worker move only so that loads are even."""
+
+    ALWAYS = "Always"
+    ON_SCALE = "OnScale"  # once after each change of spec.workers
+    NEVER = "Never"
+
+
+class Region(StrEnum):
+    """``IbFeed.spec.accounts.region``: by whose midnight IB resets the accounts' sessions."""
+
+    AMERICA = "America"
+    EUROPE = "Europe"
+    ASIA = "Asia"
+
+
+class Compression(StrEnum):
+    """``IbFeed.spec.kafka.compression``."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    SNAPPY = "snappy"
+    LZ4 = "lz4"
+    ZSTD = "zstd"
+
 
 DEFAULT_LINES: Final = 100  # KB 3292: the default and the minimum of an account
 DEFAULT_FRONT_MONTHS: Final = 6

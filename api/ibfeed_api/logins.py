@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+LOGIN_SPACING_S: Final = 2.0  # between the logins of workers that are lost, or started, together
+
 COMMON_FROM: Final = 2  # accounts that fail with one reason, with no login in between that passed: it is the page
 
 

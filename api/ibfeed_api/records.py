@@ -10,6 +10,14 @@ from typing import Final, Literal
 
 import msgspec
 
+TOPIC_TICKS: Final = "ticklast"
+TOPIC_DEPTH: Final = "l2-data"
+TOPIC_EVENTS: Final = "feed-events"
+TOPIC_CONTRACTS: Final = "contracts"
+HEADER_EPOCH: Final = "epoch"
+HEADER_WORKER: Final = "worker"
+HEADER_SCHEMA: Final = "schema"
+
 SCHEMA_TICK: Final = "ticklast/2"
 SCHEMA_DEPTH: Final = "l2-data/2"
 SCHEMA_EVENT: Final = "feed-events/2"

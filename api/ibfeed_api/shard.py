@@ -6,10 +6,52 @@ while its epoch equals the entry's: an older one speaks of an assignment that is
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Final
+
 import msgspec
 
-from ibfeed_api.instrument import Product
-from ibfeed_api.names import ContractState, EntryState, LogLevel, Session
+from ibfeed_api.instrument import Instrument
+from ibfeed_api.worker_pod import LogLevel
+
+KAFKA_ANSWER_S: Final = 3.0  # a worker whose record has waited for so long says that it cannot publish
+KAFKA_LOOK_S: Final = 4.5  # within so much one that has nothing to publish finds out that it could not
+KAFKA_PAUSE_S: Final = 15.0  # a worker that cannot publish tries again after so much at the latest
+
+
+class Session(StrEnum):
+    """``IbShard.status.session``: where the worker's session with IB stands."""
+
+    STARTING = "Starting"  # process is up, nothing known yet
+    WAITING_FOR_ACCOUNT = "WaitingForAccount"  # no account given, or its Lease is held by somebody else
+    STARTING_GATEWAY = "StartingGateway"
+    LOGGING_IN = "LoggingIn"
+    CONNECTING = "Connecting"  # logged in; websocket not yet usable
+    STREAMING = "Streaming"
+    RECONNECTING = "Reconnecting"  # was streaming; websocket or brokerage session is being repaired
+    BACKING_OFF = "BackingOff"  # something failed; the message says what, and when the next try is
+    PARKED = "Parked"  # only a person can help (wrong password, second factor, locked)
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+
+
+class EntryState(StrEnum):
+    """``IbShard.spec.contracts[].state``: what the operator wants the worker to do with a contract."""
+
+    STANDBY = "Standby"  # subscribe and buffer, publish nothing
+    ACTIVE = "Active"  # subscribe and publish
+    RETIRING = "Retiring"  # stop publishing, flush, report ``released``
+
+
+class ContractState(StrEnum):
+    """``IbShard.status.contracts[].state``: what the worker reports, always with the entry's epoch."""
+
+    SUBSCRIBING = "subscribing"
+    WARM = "warm"
+    PUBLISHING = "publishing"
+    SILENT = "silent"  # nothing comes although it trades, and a question has not been answered
+    REFUSED = "refused"  # IB answered the subscription with an error
+    RELEASED = "released"
 
 
 class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -23,28 +65,15 @@ class Mark(_Base, frozen=True, kw_only=True, gc=False):
     seq: int
 
 
-class Entry(_Base, frozen=True, kw_only=True, gc=False):
+class Entry(Instrument, frozen=True, kw_only=True, gc=False):
     """One contract of a shard."""
 
-    conid: int
-    symbol: str  # CLZ6
-    root: str
-    exchange: str = ""
-    trading_class: str = ""
-    multiplier: str = ""
-    currency: str = ""
-    contract_month: str = ""  # YYYYMM
-    last_trading_day: str = ""  # YYYYMMDD
-    slot: int  # for life; partition = slot % partitions(topic)
+    slot: int  # for life; its partition is partition_of(slot, partitions)
     epoch: int  # grows with every assignment of this contract
     state: EntryState
     depth: bool = False
     fresh: bool = False  # nobody had it before: what Kafka's tail does not hold was never published
     mark: Mark | None = None  # of the worker that published last; None: not known, the worker looks into Kafka
-
-    @property
-    def product(self) -> Product:
-        return Product(self.exchange, self.trading_class, self.multiplier, self.currency)
 
 
 class Account(_Base, frozen=True, kw_only=True):

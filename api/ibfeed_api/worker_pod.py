@@ -6,11 +6,32 @@ What the operator only passes on to Kubernetes (affinity, tolerations, spread co
 
 from __future__ import annotations
 
-from typing import Any
+from enum import StrEnum
+from typing import Any, Final
 
 import msgspec
 
-from ibfeed_api.names import LogLevel, PullPolicy
+WORKER_CONTAINER: Final = "worker"
+WORKER_PORT: Final = 8080
+GATEWAY_PORT: Final = 5000
+
+
+class LogLevel(StrEnum):
+    """``IbFeed.spec.worker.logLevel``, and of each of its shards."""
+
+    DEBUG = "Debug"
+    INFO = "Info"
+    WARNING = "Warning"
+    ERROR = "Error"
+
+
+class PullPolicy(StrEnum):
+    """``IbFeed.spec.worker.imagePullPolicy``, as Kubernetes spells it."""
+
+    ALWAYS = "Always"
+    IF_NOT_PRESENT = "IfNotPresent"
+    NEVER = "Never"
+
 
 Quantity = int | str
 Passed = dict[str, Any]  # JSON of Kubernetes' own

@@ -21,10 +21,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ibfeed_api import calls, names, symbology
-from ibfeed_api.names import ContractState, EntryState, Session
+from ibfeed_api import calls, symbology
 from ibfeed_api.records import seq_of
-from ibfeed_api.shard import Entry, KafkaStatus, Report, ShardStatus
+from ibfeed_api.shard import ContractState, Entry, EntryState, KafkaStatus, Report, Session, ShardStatus
+from ibfeed_api.worker_pod import WORKER_PORT
 from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.hold import Hold, take
 from ibfeed_worker.kube.client import ApiError, Kube, connect
@@ -249,7 +249,7 @@ class Crowd:
         app.add_routes([web.get("/v1/universe/{root}", universe)])
         runner = self._servers[pod] = web.AppRunner(app, access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, ip, names.WORKER_PORT).start()
+        await web.TCPSite(runner, ip, WORKER_PORT).start()
 
 
 def _must_not_fail(task: asyncio.Task[None]) -> None:

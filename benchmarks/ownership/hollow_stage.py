@@ -24,7 +24,9 @@ import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
-from ibfeed_api import names
+from ibfeed_api.kinds import API_VERSION, FEED_PLURAL, SHARD_PLURAL
+from ibfeed_api.labels import LABEL_FEED
+from ibfeed_api.worker_pod import WORKER_CONTAINER
 from ibfeed_operator.kube.client import KubeClient
 from ibfeed_operator.kube.errors import NotFoundError
 from ownership import audit
@@ -36,8 +38,8 @@ from support.memory import resident_mb
 FEED: Final = "scale"
 WORKERS: Final = f"system:serviceaccount:{NAMESPACE}:{FEED}-worker"
 PODS: Final = f"/api/v1/namespaces/{NAMESPACE}/pods"
-SHARDS: Final = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/{names.SHARD_PLURAL}"
-FEEDS: Final = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/{names.FEED_PLURAL}"
+SHARDS: Final = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/{SHARD_PLURAL}"
+FEEDS: Final = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/{FEED_PLURAL}"
 _STARTING: Final = 4  # workers at once: one machine plays the nodes of 200, which would starve it together
 _OPERATE: Final = (
     "import asyncio, os;"
@@ -204,7 +206,7 @@ class Stage:
         self.plane, self.cluster, self.operator = plane, cluster, operator
         self.shards = View(SHARDS)
         self.feeds = View(FEEDS)
-        self._pods = View(PODS, names.LABEL_FEED)
+        self._pods = View(PODS, LABEL_FEED)
         self._crowds = crowds
         self._places: dict[str, tuple[Process, str]] = {}  # pod -> its crowd and its address
         self._running: dict[str, str] = {}  # pod -> uid
@@ -287,7 +289,7 @@ class Stage:
     async def _write_pod(self, pod: str, state: dict[str, Any], *, ready: bool) -> None:
         ip = self._places[pod][1]
         container = {
-            "name": names.WORKER_CONTAINER,
+            "name": WORKER_CONTAINER,
             "ready": ready,
             "restartCount": 0,
             "image": "hollow",

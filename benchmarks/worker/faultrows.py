@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from ibfeed_api.names import Reason, Session
+from ibfeed_api.reasons import Reason
+from ibfeed_api.shard import Session
 from ibfeed_simulator.venue.faults import Action, Condition
 
 

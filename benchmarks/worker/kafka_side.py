@@ -15,8 +15,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from ibfeed_api.feed import Topics
-from ibfeed_api.names import HEADER_EPOCH, HEADER_WORKER
-from ibfeed_api.records import FeedEvent
+from ibfeed_api.records import HEADER_EPOCH, HEADER_WORKER, FeedEvent
 from ownership.verdict import Gap, Written
 from worker.soak_verdict import Told
 

@@ -23,8 +23,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ibfeed_api import names
 from ibfeed_api.feed import Topic, Topics
+from ibfeed_api.labels import ANNOTATION_PARKED
 from ibfeed_operator.controller.snapshot import leases_path, shards_path
 from ibfeed_simulator.venue.faults import Action, Condition
 from ibfeed_simulator.venue.venue import Venue
@@ -94,7 +94,7 @@ class Maintenance(Soak):
     def _note_session(self, path: str, body: Object, deleted: bool) -> None:
         super()._note_session(path, body, deleted)
         annotations = body["metadata"].get("annotations") or {}
-        if path.startswith(leases_path(NAMESPACE)) and names.ANNOTATION_PARKED in annotations:
+        if path.startswith(leases_path(NAMESPACE)) and ANNOTATION_PARKED in annotations:
             self.seen.parked.add(path)
         if path.startswith(shards_path(NAMESPACE)):
             status = body.get("status") or {}

@@ -16,7 +16,9 @@ from typing import Any, Final
 
 import msgspec
 
-from ibfeed_api import names
+from ibfeed_api.kinds import API_VERSION, FEED_KIND, shard_name
+from ibfeed_api.labels import COMPONENT_WORKER, LABEL_COMPONENT, LABEL_FEED
+from ibfeed_api.worker_pod import WORKER_CONTAINER
 from ibfeed_operator.controller.snapshot import leases_path, shards_path
 from ibfeed_operator.kube import client as operator_client
 from ibfeed_operator.kube import errors
@@ -270,8 +272,8 @@ class WorkersKube(worker_client.Kube):
 def feed(namespace: str, name: str, spec: Object) -> Object:
     """An IbFeed as a user would apply it."""
     return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.FEED_KIND,
+        "apiVersion": API_VERSION,
+        "kind": FEED_KIND,
         "metadata": {"name": name, "namespace": namespace},
         "spec": spec,
     }
@@ -280,7 +282,7 @@ def feed(namespace: str, name: str, spec: Object) -> Object:
 def pod(namespace: str, feed_name: str, number: int, *, uid: str, ip: str, started_at: str) -> Object:
     """A worker's pod whose container runs."""
     container = {
-        "name": names.WORKER_CONTAINER,
+        "name": WORKER_CONTAINER,
         "ready": True,
         "restartCount": 0,
         "state": {"running": {"startedAt": started_at}},
@@ -289,10 +291,10 @@ def pod(namespace: str, feed_name: str, number: int, *, uid: str, ip: str, start
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": names.shard_name(feed_name, number),
+            "name": shard_name(feed_name, number),
             "namespace": namespace,
             "uid": uid,
-            "labels": {names.LABEL_FEED: feed_name, names.LABEL_COMPONENT: names.COMPONENT_WORKER},
+            "labels": {LABEL_FEED: feed_name, LABEL_COMPONENT: COMPONENT_WORKER},
         },
         "spec": {"nodeName": "here"},
         "status": {"phase": "Running", "podIP": ip, "containerStatuses": [container]},

@@ -11,8 +11,7 @@ from pathlib import Path
 import msgspec
 
 from ibfeed_api.feed import Kafka, Topic, Topics
-from ibfeed_api.names import EntryState
-from ibfeed_api.shard import Entry
+from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker import lifecycle  # noqa: F401 - all of the worker's modules count for its memory
 from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.garbage import collect_rarely

@@ -26,7 +26,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from ibfeed_api.feed import Accounts, FeedSpec, Gateway, Kafka, Root, SecretRef, Topic, Topics
-from ibfeed_api.names import shard_name
+from ibfeed_api.kinds import shard_name
 from ibfeed_operator.controller.snapshot import feeds_path, shards_path
 from ibfeed_simulator.certificates import gateway_certificate, issue
 from ibfeed_simulator.market import hours

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import kopf
 
-from ibfeed_api import names
+from ibfeed_api.kinds import FEED_PLURAL, GROUP, VERSION
+from ibfeed_api.labels import LABEL_FEED
 from ibfeed_operator.controller import predicates
 from ibfeed_operator.controller.dependencies import Settings
 from ibfeed_operator.controller.manager import Manager
@@ -23,7 +24,7 @@ REQUEST_TIMEOUT_S: Final = 15.0
 WATCH_SERVER_S: Final = 300  # an integer: the API server takes no other
 # kopf holds objects as dictionaries, ten times their size: so none long after its last event.
 OBJECT_KEPT_S: Final = 0.2
-_FEED_LABEL: Final = {names.LABEL_FEED: kopf.PRESENT}
+_FEED_LABEL: Final = {LABEL_FEED: kopf.PRESENT}
 
 
 class Watcher:
@@ -78,7 +79,7 @@ def registry() -> kopf.OperatorRegistry:
         settings.watching.connect_timeout = REQUEST_TIMEOUT_S
         settings.queueing.idle_timeout = OBJECT_KEPT_S
         settings.persistence.diffbase_storage = NoDiffs()
-        settings.watching.label_selectors["statefulsets"] = names.LABEL_FEED
+        settings.watching.label_selectors["statefulsets"] = LABEL_FEED
 
     @kopf.on.startup(registry=handlers)
     async def hear_signals(memo: Any, **_: Any) -> None:
@@ -90,7 +91,7 @@ def registry() -> kopf.OperatorRegistry:
     def log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**kwargs) or kopf.login_via_client(**kwargs)
 
-    @kopf.on.event(names.GROUP, names.VERSION, names.FEED_PLURAL, registry=handlers)
+    @kopf.on.event(GROUP, VERSION, FEED_PLURAL, registry=handlers)
     async def feed_changed(event: kopf.RawEvent, memo: Any, **_: Any) -> None:
         if memo.news(event, predicates.of_feed):
             memo.touch(event, event["object"]["metadata"]["name"])
@@ -98,7 +99,7 @@ def registry() -> kopf.OperatorRegistry:
     @kopf.on.event("apps", "v1", "statefulsets", labels=_FEED_LABEL, registry=handlers)
     async def workload_changed(event: kopf.RawEvent, memo: Any, labels: Any, **_: Any) -> None:
         if memo.news(event, predicates.of_workload):
-            memo.touch(event, labels[names.LABEL_FEED])
+            memo.touch(event, labels[LABEL_FEED])
 
     return handlers
 

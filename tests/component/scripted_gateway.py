@@ -23,8 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ibfeed_api.feed import Kafka, Topic, Topics
-from ibfeed_api.names import EntryState
-from ibfeed_api.shard import Entry
+from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.publish import Connect, ReadSecrets, connect, no_secrets
 from ibfeed_worker.stream import Feeder, Link, SessionFacts, StreamEnd, Timing

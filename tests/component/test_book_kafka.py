@@ -18,8 +18,7 @@ from component.scripted_gateway import Worker, pinned, streaming, topics, workin
 from component.test_simulator_gateway import front
 from component.test_stream_kafka import read_all
 from ibfeed_api.feed import Kafka
-from ibfeed_api.names import EntryState
-from ibfeed_api.shard import Entry
+from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker.stream import End, Link
 from support.book import Ladder, Reader, Sides
 from support.gateway import Gateway

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ibfeed_api.feed import Accounts, KeyVault
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.credentials import CredentialsError, CredentialSource, source_of
 from support.vault import CLIENT, federated_token, private_tls
 

@@ -18,8 +18,8 @@ from confluent_kafka.admin import AclOperation
 
 from component.scripted_gateway import Worker, entry, topics, working
 from component.test_stream_kafka import read_all
-from ibfeed_api.feed import Kafka, OAuth
-from ibfeed_api.names import Compression, ContractState
+from ibfeed_api.feed import Compression, Kafka, OAuth
+from ibfeed_api.shard import ContractState
 from ibfeed_worker.publish import connect
 from ibfeed_worker.stream.frame import decode
 from support.authority import Authority, keystore

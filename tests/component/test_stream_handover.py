@@ -28,9 +28,8 @@ from component.scripted_gateway import (
 )
 from component.test_stream_kafka import by_contract, read_all
 from ibfeed_api.feed import Kafka
-from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.records import epoch_of
-from ibfeed_api.shard import Entry, Mark, Report
+from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
 from ibfeed_worker.stream import Timing
 
 CONIDS = (640_000_001, 640_000_002, 640_000_003, 640_000_004)

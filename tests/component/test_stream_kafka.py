@@ -29,8 +29,8 @@ from component.scripted_gateway import (
     working,
 )
 from ibfeed_api.feed import Kafka, Topic, Topics
-from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.records import seq_of
+from ibfeed_api.shard import ContractState, EntryState
 from support.stream import KAFKA, Record
 
 CONIDS = (640_000_001, 640_000_002, 640_000_003, 640_000_004, 640_000_005)

@@ -18,8 +18,8 @@ import pytest
 from component.scripted_gateway import Worker, entry, streaming, topics, working
 from component.test_book_kafka import link_to, metric
 from component.test_stream_kafka import read_all
-from ibfeed_api.names import ContractState, Reason
-from ibfeed_api.shard import Entry
+from ibfeed_api.reasons import Reason
+from ibfeed_api.shard import ContractState, Entry
 from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.hours.hours import Hours, Span
 from ibfeed_worker.hours.timetable import Timetable

@@ -26,8 +26,8 @@ from component.scripted_gateway import (
 )
 from component.test_stream_kafka import read_all
 from ibfeed_api.feed import Kafka, Topic
-from ibfeed_api.names import ContractState
 from ibfeed_api.records import seq_of
+from ibfeed_api.shard import ContractState
 from ibfeed_worker.publish import NOBODY, Broker, connect
 from ibfeed_worker.publish.tail import LOOK_BACK, Question
 

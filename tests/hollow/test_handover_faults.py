@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from ibfeed_api import names, symbology
+from ibfeed_api import symbology
+from ibfeed_api.kinds import SHARD_PLURAL
+from ibfeed_api.labels import ANNOTATION_PIN
 from support.faulty_api import CUT, SILENCE, Fault, FaultyApi, Write, faulty_api
 from support.hollow import LEASES, NAMESPACE, PODS, SHARDS, Crew, Fate, quietly
 from support.hollow_feed import FEEDS, Feed, eventually, hollow_crew, hollow_plane
@@ -80,7 +82,7 @@ class Lane(Feed):
 
     async def pin(self, worker: int) -> None:
         pin = f"{SYMBOLS[STAYS]}=0,{SYMBOLS[MOVES]}={worker}"
-        await self.cluster.patch(f"{FEEDS}/{self.name}", {"metadata": {"annotations": {names.ANNOTATION_PIN: pin}}})
+        await self.cluster.patch(f"{FEEDS}/{self.name}", {"metadata": {"annotations": {ANNOTATION_PIN: pin}}})
 
     async def move(self, what: str) -> None:
         """Move the contract to the other worker; done when it is published there, the status says so, and nothing of
@@ -122,7 +124,7 @@ class Lane(Feed):
     async def _parts(self) -> object:
         """Names of the shards, of those which the workers may read, of the pods; and the StatefulSet's replicas."""
         role = json.loads(await self.cluster.get(f"{ROLES}/{self.name}-worker"))
-        (rule,) = (rule for rule in role["rules"] if rule["resources"] == [f"{names.SHARD_PLURAL}/status"])
+        (rule,) = (rule for rule in role["rules"] if rule["resources"] == [f"{SHARD_PLURAL}/status"])
         replicas = json.loads(await self.cluster.get(f"{STATEFUL_SETS}/{self.name}"))["spec"]["replicas"]
         pods = [name for name, worker in self.crew.workers.items() if worker.feed == self.name]
         return sorted(await self.shards()), rule["resourceNames"], sorted(pods), replicas

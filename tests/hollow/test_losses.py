@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 import pytest_asyncio
 
-from ibfeed_operator.liveness.diagnosis import LEASE_EXPIRY_S
+from ibfeed_api.lease import TAKEOVER_S
 from ibfeed_operator.liveness.tracker import TOGETHER_S
 from support.control_plane import ControlPlane
 from support.figures import Figures
@@ -151,7 +151,7 @@ async def test_gone_node(crew: Crew, operator: Operator) -> None:
     victim, before = crew.workers["node-1"], feed.published()
     crew.lose_node(victim.pod)
     took = await eventually(balanced(feed, 6, 6), within=20, what="the survivors stream its contracts")
-    assert took >= LEASE_EXPIRY_S - 4
+    assert took >= TAKEOVER_S - 4
     kept = {conid: pod for conid, pod in before.items() if pod != victim.pod}
     assert kept.items() <= feed.published().items()
     moved = await epochs(feed)

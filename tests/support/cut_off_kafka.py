@@ -19,7 +19,7 @@ from typing import Any
 from component.scripted_gateway import Worker, entry, topics
 from component.test_stream_kafka import read_all
 from ibfeed_api.feed import Kafka
-from ibfeed_api.names import ContractState, EntryState
+from ibfeed_api.shard import ContractState, EntryState
 from ibfeed_worker.publish import connect
 from ibfeed_worker.stream.frame import decode
 from support.broker import Broker, Listener

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
-from ibfeed_api.names import Region
+from ibfeed_api.feed import Region
 from ibfeed_worker.session import schedule
 
 

@@ -18,8 +18,7 @@ from functools import lru_cache
 from typing import Any
 
 from ibfeed_api.feed import Kafka
-from ibfeed_api.names import EntryState
-from ibfeed_api.shard import Entry
+from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker.publish import Tail
 from ibfeed_worker.publish.survey import Partition, Survey
 from ibfeed_worker.stream import Feeder, Timing

@@ -21,15 +21,18 @@ from typing import Any
 
 from aiohttp import web
 
-from ibfeed_api import calls, names, symbology
+from ibfeed_api import calls, symbology
 from ibfeed_api.feed import FILTERS
+from ibfeed_api.kinds import API_VERSION, SHARD_PLURAL
+from ibfeed_api.labels import LABEL_FEED
 from ibfeed_api.records import seq_of
+from ibfeed_api.worker_pod import WORKER_CONTAINER, WORKER_PORT
 from ibfeed_operator.kube.client import KubeClient
 from ibfeed_operator.kube.errors import ConflictError, KubeError, NotFoundError
 
 NAMESPACE = "default"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-SHARDS = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/{names.SHARD_PLURAL}"
+SHARDS = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/{SHARD_PLURAL}"
 LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 TICK_S = 0.05
 LEAVE_S = 15  # as in ibfeed_worker.lifecycle
@@ -242,7 +245,7 @@ class Crew:
     # The kubelet's part
 
     async def _look_after_pods(self) -> None:
-        items = [json.loads(bytes(raw)) for raw in await self.cluster.list(PODS, labels=names.LABEL_FEED)]
+        items = [json.loads(bytes(raw)) for raw in await self.cluster.list(PODS, labels=LABEL_FEED)]
         seen = {item["metadata"]["name"]: item for item in items}
         for pod, item in seen.items():
             worker = self.workers.get(pod)
@@ -311,7 +314,7 @@ class Crew:
             "conditions": [{"type": "Ready", "status": str(ready), "lastTransitionTime": worker.ready_since}],
             "containerStatuses": [
                 {
-                    "name": names.WORKER_CONTAINER,
+                    "name": WORKER_CONTAINER,
                     "ready": ready,
                     "restartCount": self._restarts[worker.pod],
                     "image": "hollow",
@@ -522,7 +525,7 @@ class Crew:
         runner = web.AppRunner(app)
         await runner.setup()
         self._servers[pod] = runner
-        await web.TCPSite(runner, worker.ip, names.WORKER_PORT).start()
+        await web.TCPSite(runner, worker.ip, WORKER_PORT).start()
 
     def _audit(self) -> None:
         """The proof: no contract is published twice, no epoch is used by two processes."""

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import ClassVar, Final
 
-from ibfeed_api.names import Reason, Session
+from ibfeed_api.reasons import Reason
+from ibfeed_api.shard import Session
 from ibfeed_worker.log import Log
 from ibfeed_worker.metrics import Metrics
 

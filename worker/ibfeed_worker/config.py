@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from ibfeed_api.feed import Kafka, WorkerSpec
-from ibfeed_api.names import GATEWAY_PORT, WORKER_PORT
+from ibfeed_api.lease import holder_of
+from ibfeed_api.worker_pod import GATEWAY_PORT, WORKER_PORT
 
 
 class BadConfig(Exception):
@@ -43,7 +44,7 @@ class Config:
     @property
     def holder(self) -> str:
         """Identity on the account's Lease. A restarted container of the same pod is the same holder."""
-        return f"{self.pod}_{self.pod_uid}"
+        return holder_of(self.pod, self.pod_uid)
 
     @property
     def number(self) -> int:

@@ -13,9 +13,10 @@ from functools import partial
 from typing import Final, NoReturn
 
 from ibfeed_api.calls import ResolvedRoot
+from ibfeed_api.feed import Region
 from ibfeed_api.instrument import Product
-from ibfeed_api.names import ContractState, Reason, Region, Session
-from ibfeed_api.shard import Account, Entry, KafkaStatus, Report, ShardStatus
+from ibfeed_api.reasons import Reason
+from ibfeed_api.shard import Account, ContractState, Entry, KafkaStatus, Report, Session, ShardStatus
 from ibfeed_worker import publish
 from ibfeed_worker.account.fence import Fence, KernelSwitch
 from ibfeed_worker.account.hold import Hold, take

@@ -9,7 +9,7 @@ import traceback
 from datetime import UTC, datetime
 from typing import Final
 
-from ibfeed_api.names import LogLevel
+from ibfeed_api.worker_pod import LogLevel
 
 _OWN: Final = "ibfeed_worker"
 _LEVELS: Final = {

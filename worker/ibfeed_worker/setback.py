@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 
 
 class Setback(Exception):

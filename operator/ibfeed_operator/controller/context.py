@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from ibfeed_api.names import ContractState, EntryState, Session, shard_name
-from ibfeed_api.shard import ShardSpec
+from ibfeed_api.kinds import shard_name
+from ibfeed_api.shard import ContractState, EntryState, Session, ShardSpec
 from ibfeed_operator import resources
 from ibfeed_operator.controller.dependencies import Dependencies
 from ibfeed_operator.controller.pod_events import PodEvents

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from ibfeed_api.lease import TAKEOVER_S
 from ibfeed_operator.controller.dependencies import Dependencies
 from ibfeed_operator.controller.snapshot import leases_path, used_sources
 from ibfeed_operator.kube.errors import ConflictError
-from ibfeed_operator.liveness.diagnosis import LEASE_EXPIRY_S
 from ibfeed_operator.model.types import AccountLease
 
 _NOTHING_TO_DO_S: Final = 60.0
@@ -40,4 +40,4 @@ async def collect_leases(dependencies: Dependencies) -> float:
 
 
 def _held(lease: AccountLease) -> bool:
-    return bool(lease.holder) and lease.renew_seen_age_s < LEASE_EXPIRY_S
+    return bool(lease.holder) and lease.renew_seen_age_s < TAKEOVER_S

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ibfeed_api import names
-from ibfeed_api.names import ContractState
-from ibfeed_api.shard import Report, ShardStatus
+from ibfeed_api.labels import ANNOTATION_PIN
+from ibfeed_api.shard import ContractState, Report, ShardStatus
 from ibfeed_operator.model.types import AccountLease, Shard
 
 Body = Mapping[str, Any]
@@ -19,7 +18,7 @@ Body = Mapping[str, Any]
 
 def of_feed(body: Body) -> object:
     meta = body["metadata"]
-    pin = (meta.get("annotations") or {}).get(names.ANNOTATION_PIN)
+    pin = (meta.get("annotations") or {}).get(ANNOTATION_PIN)
     return (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp"), pin)
 
 

@@ -11,14 +11,15 @@ from typing import Final
 
 import msgspec
 
-from ibfeed_api import names
 from ibfeed_api.feed import is_vault
+from ibfeed_api.kinds import API_VERSION, FEED_KIND, FEED_PLURAL, SHARD_PLURAL
+from ibfeed_api.labels import LABEL_FEED, LABEL_SOURCE
+from ibfeed_api.lease import TAKEOVER_S, pod_of
 from ibfeed_operator.kube.client import KubeClient, collection
 from ibfeed_operator.kube.errors import NotFoundError
 from ibfeed_operator.kube.informer import Informer
 from ibfeed_operator.kube.lease_age import LeaseObserver
 from ibfeed_operator.kube.store import Change
-from ibfeed_operator.liveness.diagnosis import LEASE_EXPIRY_S
 from ibfeed_operator.model.decode import InvalidFeed, Named, read_feed, read_lease, read_pod, read_shard
 from ibfeed_operator.model.feed_status import FeedStatus
 from ibfeed_operator.model.types import AccountLease, Feed, Pod, Shard
@@ -48,7 +49,7 @@ class Snapshot:
 
 
 def feeds_path(namespace: str | None) -> str:
-    return collection(names.API_VERSION, names.FEED_PLURAL, namespace)
+    return collection(API_VERSION, FEED_PLURAL, namespace)
 
 
 def feed_path(namespace: str, name: str) -> str:
@@ -56,7 +57,7 @@ def feed_path(namespace: str, name: str) -> str:
 
 
 def shards_path(namespace: str | None) -> str:
-    return collection(names.API_VERSION, names.SHARD_PLURAL, namespace)
+    return collection(API_VERSION, SHARD_PLURAL, namespace)
 
 
 def leases_path(namespace: str | None) -> str:
@@ -75,8 +76,8 @@ class Informers:
         pods, leases = collection("v1", "pods", where), leases_path(where)
         self.ages: Final = LeaseObserver()
         self.shards: Final = Informer(kube, shards_path(where), read_shard, fresh_s=_FRESH_S)
-        self.pods: Final = Informer(kube, pods, read_pod, labels=names.LABEL_FEED, fresh_s=_PODS_FRESH_S)
-        self.leases: Final = Informer(kube, leases, read_lease, labels=names.LABEL_SOURCE, fresh_s=_FRESH_S)
+        self.pods: Final = Informer(kube, pods, read_pod, labels=LABEL_FEED, fresh_s=_PODS_FRESH_S)
+        self.leases: Final = Informer(kube, leases, read_lease, labels=LABEL_SOURCE, fresh_s=_FRESH_S)
         self.leases.listen(self._age)
 
     async def fresh(self) -> None:
@@ -169,10 +170,10 @@ def claims_on(
     for where, lease in informers.accounts(wanted=lambda lease: is_of_vault(lease) or lease.user in users):
         key = f"{where}/{lease.name}"
         # A worker that is on its way out has the account for as long as it holds the Lease.
-        if lease.holder and lease.renew_seen_age_s < LEASE_EXPIRY_S and key not in claimed:
+        if lease.holder and lease.renew_seen_age_s < TAKEOVER_S and key not in claimed:
             found.append(
                 Claim(
-                    worker=f"{where}/{lease.holder.rsplit('_', 1)[0]}",
+                    worker=f"{where}/{pod_of(lease.holder)}",
                     lease=key,
                     index=lease.index,
                     vault=lease.source if is_vault(lease.source) else "",
@@ -221,8 +222,8 @@ async def write_status(
     than the one it would replace, and those would be given again.
     """
     body = {
-        "apiVersion": names.API_VERSION,
-        "kind": names.FEED_KIND,
+        "apiVersion": API_VERSION,
+        "kind": FEED_KIND,
         "metadata": {"name": name, "namespace": namespace},
         "status": manifest(status),
     }

@@ -18,7 +18,7 @@ import msgspec
 
 from ibfeed_api.calls import ResolvedRoot, Signer, universe_path
 from ibfeed_api.feed import FILTERS, Root
-from ibfeed_api.names import WORKER_PORT
+from ibfeed_api.worker_pod import WORKER_PORT
 from ibfeed_operator.controller.snapshot import shards_path
 from ibfeed_operator.kube.client import KubeClient
 from ibfeed_operator.kube.errors import KubeError

@@ -24,7 +24,7 @@ import msgspec
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
-from ibfeed_api import names
+from ibfeed_api.kinds import FEED_PLURAL, OPERATOR_FIELD_MANAGER, SHARD_PLURAL
 from ibfeed_operator.kube.errors import ConflictError, KubeError, NotFoundError, NotLeadingError, UnreachableError
 
 TIMEOUT_S: Final = 10.0
@@ -36,8 +36,8 @@ JsonObject = dict[str, Any]
 Items = list[msgspec.Raw]  # each as its JSON text
 
 _PLURALS: Final = {
-    "IbShard": names.SHARD_PLURAL,
-    "IbFeed": names.FEED_PLURAL,
+    "IbShard": SHARD_PLURAL,
+    "IbFeed": FEED_PLURAL,
     "NetworkPolicy": "networkpolicies",
 }
 
@@ -154,7 +154,7 @@ class KubeClient:
             stream.close()
 
     async def create(self, manifest: JsonObject) -> bytes:
-        query = {"fieldManager": names.OPERATOR_FIELD_MANAGER}
+        query = {"fieldManager": OPERATOR_FIELD_MANAGER}
         return await self._request("POST", path_of(manifest).rsplit("/", 1)[0], query=query, body=manifest)
 
     async def apply(self, manifest: JsonObject, *, resource_version: str | None, subresource: str = "") -> bytes:
@@ -164,7 +164,7 @@ class KubeClient:
         """
         if resource_version is not None:
             manifest = manifest | {"metadata": manifest["metadata"] | {"resourceVersion": resource_version}}
-        query = {"fieldManager": names.OPERATOR_FIELD_MANAGER, "force": "true"}
+        query = {"fieldManager": OPERATOR_FIELD_MANAGER, "force": "true"}
         path = path_of(manifest) + (f"/{subresource}" if subresource else "")
         return await self._request(
             "PATCH", path, query=query, body=manifest, content_type="application/apply-patch+yaml"
@@ -172,7 +172,7 @@ class KubeClient:
 
     async def patch(self, path: str, body: JsonObject) -> bytes:
         """Merge-patch. With ``metadata.resourceVersion`` in ``body``: only if nobody wrote since (else Conflict)."""
-        query = {"fieldManager": names.OPERATOR_FIELD_MANAGER}
+        query = {"fieldManager": OPERATOR_FIELD_MANAGER}
         return await self._request("PATCH", path, query=query, body=body, content_type="application/merge-patch+json")
 
     async def delete(self, path: str, *, resource_version: str | None = None, uid: str | None = None) -> None:

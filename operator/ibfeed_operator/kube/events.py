@@ -8,7 +8,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from ibfeed_api import names
+from ibfeed_api.kinds import API_VERSION, FEED_KIND, OPERATOR_FIELD_MANAGER
 from ibfeed_operator.kube.client import KubeClient
 from ibfeed_operator.kube.errors import KubeError
 from ibfeed_operator.model.types import Feed
@@ -42,8 +42,8 @@ class EventRecorder:
             "kind": "Event",
             "metadata": {"name": f"{feed.name}.{uuid.uuid4().hex[:16]}", "namespace": feed.namespace},
             "involvedObject": {
-                "apiVersion": names.API_VERSION,
-                "kind": names.FEED_KIND,
+                "apiVersion": API_VERSION,
+                "kind": FEED_KIND,
                 "name": feed.name,
                 "namespace": feed.namespace,
                 "uid": feed.uid,
@@ -51,7 +51,7 @@ class EventRecorder:
             "type": kind,
             "reason": reason,
             "message": message[:_MAX_MESSAGE],
-            "source": {"component": names.OPERATOR_FIELD_MANAGER},
+            "source": {"component": OPERATOR_FIELD_MANAGER},
             "firstTimestamp": stamp,
             "lastTimestamp": stamp,
             "count": 1,

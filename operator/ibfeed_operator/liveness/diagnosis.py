@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ibfeed_api.names import Reason, Session
+from ibfeed_api.lease import TAKEOVER_S, holder_of
+from ibfeed_api.reasons import Reason
+from ibfeed_api.shard import Session
 from ibfeed_operator.model.types import AccountLease, Pod, Shard
-
-LEASE_EXPIRY_S: Final = 10.0  # a worker stops by itself after 8 s without a renewal
 
 # Who backs off for one of these is back after a login at the earliest, ten seconds or ten minutes later: no grace is
 # long enough. A worker that takes its session back from somebody else (accounts.compete) needs a second.
@@ -77,9 +77,9 @@ def diagnose(observation: Observation) -> Diagnosis:
     status, process = shard.status, shard.status.started_at
     if _older(status.started_at, pod.container_started_at):
         return Diagnosis(silent=True, dead=True, reason="its container was started again")
-    mine = lease is not None and lease.holder == f"{pod.name}_{pod.uid}"
+    mine = lease is not None and lease.holder == holder_of(pod.name, pod.uid)
     # Who has not renewed for 10 s has stopped by itself; who has not held it for as long, has not been logged in.
-    expired = lease is not None and lease.renew_seen_age_s >= LEASE_EXPIRY_S
+    expired = lease is not None and lease.renew_seen_age_s >= TAKEOVER_S
     if lease is not None and mine and expired:
         return Diagnosis(silent=True, process=process, reason=f"it no longer renews Lease {lease.name}")
     if is_leaving(observation):

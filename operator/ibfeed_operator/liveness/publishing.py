@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ibfeed_api.names import KAFKA_ANSWER_S, KAFKA_LOOK_S, KAFKA_PAUSE_S
+from ibfeed_api.shard import KAFKA_ANSWER_S, KAFKA_LOOK_S, KAFKA_PAUSE_S
 from ibfeed_operator.model.types import KafkaAccess
 
 _TO_SAY_S: Final = 1.5  # until a status is written, and seen

@@ -24,7 +24,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ibfeed_operator.liveness.diagnosis import LEASE_EXPIRY_S, Diagnosis, Observation, diagnose, is_leaving
+from ibfeed_api.lease import TAKEOVER_S
+from ibfeed_operator.liveness.diagnosis import Diagnosis, Observation, diagnose, is_leaving
 from ibfeed_operator.liveness.feed_silence import DOUBT, FeedSilenceTracker
 from ibfeed_operator.liveness.probation import Probation
 from ibfeed_operator.liveness.publishing import Publishing
@@ -122,11 +123,11 @@ class LivenessTracker:
         ends += self._publishing.next_change_s(now)
         ends += [TOGETHER_S - (now - self._last_return)] if self._last_return is not None else []
         ends += [
-            LEASE_EXPIRY_S - observation.lease.renew_seen_age_s
+            TAKEOVER_S - observation.lease.renew_seen_age_s
             for observation in observations.values()
             if observation.lease
         ]
-        return min((end for end in ends if end > 0), default=LEASE_EXPIRY_S)
+        return min((end for end in ends if end > 0), default=TAKEOVER_S)
 
     def _is_deaf_alone(
         self, index: int, observations: Mapping[int, Observation], diagnoses: Mapping[int, Diagnosis], now: float

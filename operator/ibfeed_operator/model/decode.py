@@ -9,10 +9,24 @@ from typing import Final
 
 import msgspec
 
-from ibfeed_api import names
 from ibfeed_api.feed import FeedSpec
+from ibfeed_api.labels import (
+    ANNOTATION_DRAIN,
+    ANNOTATION_FAILED_LOGINS,
+    ANNOTATION_HISTORY,
+    ANNOTATION_LAST_FAILURE,
+    ANNOTATION_NEXT_LOGIN,
+    ANNOTATION_PAGE_TROUBLE,
+    ANNOTATION_PARKED,
+    ANNOTATION_PIN,
+    ANNOTATION_USER,
+    ANNOTATION_USER_SINCE,
+    LABEL_FEED,
+    LABEL_SOURCE,
+)
 from ibfeed_api.logins import parse_history, parse_troubles
 from ibfeed_api.shard import ShardSpec, ShardStatus
+from ibfeed_api.worker_pod import WORKER_CONTAINER
 from ibfeed_operator.model.feed_status import FeedStatus
 from ibfeed_operator.model.types import AccountLease, Feed, Owner, Pod, Shard
 
@@ -160,7 +174,7 @@ def read_feed(raw: bytes | msgspec.Raw) -> Feed | InvalidFeed:
         spec=spec,
         resource_version=meta.resource_version,
         deleting=meta.deletion_timestamp is not None,
-        pin=meta.annotations.get(names.ANNOTATION_PIN, ""),
+        pin=meta.annotations.get(ANNOTATION_PIN, ""),
         status=status,
     )
 
@@ -188,7 +202,7 @@ def read_shard(raw: bytes | msgspec.Raw) -> Shard | None:
         spec=spec,
         status=status,
         deleting=meta.deletion_timestamp is not None,
-        drain=meta.annotations.get(names.ANNOTATION_DRAIN, ""),
+        drain=meta.annotations.get(ANNOTATION_DRAIN, ""),
         owners=meta.owner_references,
     )
 
@@ -200,7 +214,7 @@ def read_pod(raw: bytes | msgspec.Raw) -> Pod | None:
     if not ordinal.isdigit():
         return None
     status = item.status
-    container = next((c for c in status.container_statuses or () if c.name == names.WORKER_CONTAINER), None)
+    container = next((c for c in status.container_statuses or () if c.name == WORKER_CONTAINER), None)
     state = container.state if container is not None else _ContainerState()
     waiting = state.waiting or _Waiting()
     if waiting.reason in _WAITS_FOR_ANOTHER:
@@ -212,7 +226,7 @@ def read_pod(raw: bytes | msgspec.Raw) -> Pod | None:
     return Pod(
         name=item.metadata.name,
         worker=int(ordinal),
-        feed=item.metadata.labels.get(names.LABEL_FEED, ""),
+        feed=item.metadata.labels.get(LABEL_FEED, ""),
         uid=item.metadata.uid,
         deleting=item.metadata.deletion_timestamp is not None,
         container_running=state.running is not None and status.phase not in ("Failed", "Succeeded"),
@@ -223,7 +237,7 @@ def read_pod(raw: bytes | msgspec.Raw) -> Pod | None:
         waiting_message=waiting.message or unscheduled.message,
         died_of=_death(container),
         # What the runtime calls it may be another name of the same image.
-        image=next((c.image for c in item.spec.containers if c.name == names.WORKER_CONTAINER), ""),
+        image=next((c.image for c in item.spec.containers if c.name == WORKER_CONTAINER), ""),
         ip=status.pod_ip,
         node=item.spec.node_name,
         revision=item.metadata.labels.get(_REVISION, ""),
@@ -242,17 +256,17 @@ def read_lease(raw: bytes | msgspec.Raw) -> AccountLease:
     _, _, index = meta.name.rpartition("-")
     return AccountLease(
         name=meta.name,
-        source=meta.labels.get(names.LABEL_SOURCE, ""),
+        source=meta.labels.get(LABEL_SOURCE, ""),
         index=int(index) if index.isdigit() else -1,
         holder=item.spec.holder_identity or "",
-        failed=_count(meta.annotations.get(names.ANNOTATION_FAILED_LOGINS)),
-        last_failure=meta.annotations.get(names.ANNOTATION_LAST_FAILURE, ""),
-        parked=meta.annotations.get(names.ANNOTATION_PARKED, ""),
-        next_login=_date(meta.annotations.get(names.ANNOTATION_NEXT_LOGIN)),
-        history=parse_history(meta.annotations.get(names.ANNOTATION_HISTORY, "")),
-        user=meta.annotations.get(names.ANNOTATION_USER, ""),
-        user_since=_date(meta.annotations.get(names.ANNOTATION_USER_SINCE)),
-        troubles=parse_troubles(meta.annotations.get(names.ANNOTATION_PAGE_TROUBLE, "")),
+        failed=_count(meta.annotations.get(ANNOTATION_FAILED_LOGINS)),
+        last_failure=meta.annotations.get(ANNOTATION_LAST_FAILURE, ""),
+        parked=meta.annotations.get(ANNOTATION_PARKED, ""),
+        next_login=_date(meta.annotations.get(ANNOTATION_NEXT_LOGIN)),
+        history=parse_history(meta.annotations.get(ANNOTATION_HISTORY, "")),
+        user=meta.annotations.get(ANNOTATION_USER, ""),
+        user_since=_date(meta.annotations.get(ANNOTATION_USER_SINCE)),
+        troubles=parse_troubles(meta.annotations.get(ANNOTATION_PAGE_TROUBLE, "")),
         resource_version=meta.resource_version,
     )
 

@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from ibfeed_api.instrument import Instrument
+
 MAX_CONTRACTS: Final = 1000
 MAX_UNASSIGNED: Final = 200
 MAX_WORKERS: Final = 200
@@ -48,18 +50,9 @@ class WorkerStatus(_Base, frozen=True, kw_only=True):
     message: str = ""
 
 
-class ContractStatus(_Base, frozen=True, kw_only=True):
-    """A line of ``status.contracts``. ``worker`` is the name of who has it, None while nobody does."""
+class ContractStatus(Instrument, frozen=True, kw_only=True):
+    """A line of ``status.contracts``. ``worker`` is the name of its worker, None while it has none."""
 
-    conid: int
-    symbol: str
-    root: str
-    exchange: str = ""
-    trading_class: str = ""
-    multiplier: str = ""
-    currency: str = ""
-    contract_month: str = ""
-    last_trading_day: str = ""
     slot: int
     epoch: int = 0
     worker: str | None = None

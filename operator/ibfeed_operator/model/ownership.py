@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from ibfeed_api import names
+from ibfeed_api.kinds import FEED_KIND, GROUP, OPERATOR_FIELD_MANAGER
+from ibfeed_api.labels import LABEL_FEED, LABEL_MANAGED_BY
 from ibfeed_operator.model.types import Feed, Owner
 
 
@@ -28,7 +29,7 @@ def claim(feed: Feed, labels: Mapping[str, str], owners: Iterable[Owner]) -> Cla
     others = tuple(owners)
     if any(owner.uid == feed.uid for owner in others):
         return Claim.OWN
-    ours = {names.LABEL_FEED: feed.name, names.LABEL_MANAGED_BY: names.OPERATOR_FIELD_MANAGER}
+    ours = {LABEL_FEED: feed.name, LABEL_MANAGED_BY: OPERATOR_FIELD_MANAGER}
     if not ours.items() <= labels.items():
         return Claim.FOREIGN
     if all(_is_feed(owner, feed.name) for owner in others):
@@ -38,4 +39,4 @@ def claim(feed: Feed, labels: Mapping[str, str], owners: Iterable[Owner]) -> Cla
 
 def _is_feed(owner: Owner, name: str) -> bool:
     group, _, _ = owner.api_version.partition("/")
-    return (group, owner.kind, owner.name) == (names.GROUP, names.FEED_KIND, name)
+    return (group, owner.kind, owner.name) == (GROUP, FEED_KIND, name)

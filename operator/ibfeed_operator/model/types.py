@@ -15,7 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from ibfeed_api.feed import FeedSpec
-from ibfeed_api.instrument import Product
+from ibfeed_api.instrument import Instrument
 from ibfeed_api.logins import History, PageTrouble
 from ibfeed_api.shard import ShardSpec, ShardStatus
 from ibfeed_operator.model.feed_status import FeedStatus
@@ -36,27 +36,11 @@ class Feed:
     status: FeedStatus = field(default_factory=FeedStatus)
 
 
-class Contract(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One contract of the universe. ``slot`` is for life: the contract's partition is ``slot % partitions(topic)``.
+class Contract(Instrument, frozen=True, kw_only=True, gc=False):
+    """One contract of the universe."""
 
-    Not a dataclass: tens of thousands are made in each cycle of a large feed, and these take a tenth of the time.
-    """
-
-    conid: int
-    root: str
-    symbol: str  # CLZ6
-    exchange: str
-    contract_month: str  # YYYYMM
-    last_trading_day: str  # YYYYMMDD
-    slot: int
+    slot: int  # for life
     depth: bool = False
-    trading_class: str = ""
-    multiplier: str = ""
-    currency: str = ""
-
-    @property
-    def product(self) -> Product:
-        return Product(self.exchange, self.trading_class, self.multiplier, self.currency)
 
 
 class RootProblemKind(StrEnum):

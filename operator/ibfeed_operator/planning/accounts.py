@@ -14,19 +14,25 @@ from typing import Final
 
 import msgspec
 
-from ibfeed_api import names
+from ibfeed_api.labels import (
+    ANNOTATION_FAILED_LOGINS,
+    ANNOTATION_HISTORY,
+    ANNOTATION_LAST_FAILURE,
+    ANNOTATION_NEXT_LOGIN,
+    ANNOTATION_PARKED,
+)
+from ibfeed_api.lease import TAKEOVER_S, pod_of
 from ibfeed_api.logins import COMMON_FROM, PageTrouble, written
-from ibfeed_operator.liveness.diagnosis import LEASE_EXPIRY_S
 from ibfeed_operator.model.types import AccountLease
 from ibfeed_operator.planning.claims import Claim, Claims
 
 # A refused account whose next try is further away than this is left for another one, if there is a better one.
 WORTH_WAITING: Final = timedelta(minutes=1)
 _HELD_AGAINST_IT: Final = (
-    names.ANNOTATION_PARKED,
-    names.ANNOTATION_FAILED_LOGINS,
-    names.ANNOTATION_LAST_FAILURE,
-    names.ANNOTATION_NEXT_LOGIN,
+    ANNOTATION_PARKED,
+    ANNOTATION_FAILED_LOGINS,
+    ANNOTATION_LAST_FAILURE,
+    ANNOTATION_NEXT_LOGIN,
 )
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _CLOCKS: Final = timedelta(minutes=1)  # by which those of two workers may differ
@@ -105,7 +111,7 @@ def wrongly_parked(leases: Iterable[AccountLease]) -> list[AccountLease]:
 def taken_back(lease: AccountLease) -> dict[str, str | None]:
     """Annotations for a Lease that was wrongly parked; how often the account was tried stays."""
     history = msgspec.structs.replace(lease.history, parked_since=None, try_again_at=None)
-    return {**dict.fromkeys(_HELD_AGAINST_IT), names.ANNOTATION_HISTORY: written(history) or None}
+    return {**dict.fromkeys(_HELD_AGAINST_IT), ANNOTATION_HISTORY: written(history) or None}
 
 
 def _is_meant(trouble: PageTrouble, lease: AccountLease) -> bool:
@@ -162,9 +168,9 @@ class _Market:
 
     def _is_free(self, pod: str, index: int) -> bool:
         lease = self.leases.get(index)
-        if lease is None or not lease.holder or lease.holder.rsplit("_", 1)[0] == pod:
+        if lease is None or not lease.holder or pod_of(lease.holder) == pod:
             return True
-        return lease.renew_seen_age_s >= LEASE_EXPIRY_S
+        return lease.renew_seen_age_s >= TAKEOVER_S
 
     def _claim(self, name: str, index: int) -> Claim:
         lease = self.leases.get(index)

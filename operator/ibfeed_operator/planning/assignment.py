@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ibfeed_api.names import EntryState, Rebalance
+from ibfeed_api.feed import Rebalance
+from ibfeed_api.shard import EntryState
 from ibfeed_operator.liveness.tracker import Verdict
 from ibfeed_operator.model.types import (
     Contract,

@@ -40,8 +40,7 @@ from typing import Final
 
 import msgspec
 
-from ibfeed_api.names import ContractState, EntryState
-from ibfeed_api.shard import Entry, Mark, Report
+from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
 from ibfeed_operator.model.types import Contract
 
 # New subscriptions that planned moves ask of one account at a time. IB documents no limit for the websocket; 25 in a

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from ibfeed_api import names
+from ibfeed_api.kinds import shard_name
+from ibfeed_api.labels import ANNOTATION_DRAIN, ANNOTATION_PIN
 from ibfeed_api.symbology import is_month
 from ibfeed_api.symbology import symbol as symbol_of
 from ibfeed_operator.model.text import clip, listed
@@ -27,7 +28,7 @@ def placement(feed: Feed, universe: Universe, shards: Iterable[Shard]) -> Placem
             drained.add(shard.worker)
         elif shard.drain not in ("", "false"):
             text = clip(repr(shard.drain), _SHOWN)
-            invalid.append(f"{shard.name} is not drained: {names.ANNOTATION_DRAIN} is {text}, neither true nor false")
+            invalid.append(f"{shard.name} is not drained: {ANNOTATION_DRAIN} is {text}, neither true nor false")
     return Placement(pins=pins, drained=frozenset(drained), invalid=tuple(invalid))
 
 
@@ -36,7 +37,7 @@ def _pins(feed: Feed, universe: Universe) -> tuple[dict[int, int], list[str]]:
     wished: dict[str, set[int]] = {}
     for item in filter(None, re.split(r"[,\s]+", feed.pin)):
         if (match := _PIN.fullmatch(item)) is None:
-            invalid.append(f"{names.ANNOTATION_PIN}: {clip(repr(item), _SHOWN)} is not of the form CLZ6=1")
+            invalid.append(f"{ANNOTATION_PIN}: {clip(repr(item), _SHOWN)} is not of the form CLZ6=1")
         else:
             wished.setdefault(match[1], set()).add(int(match[2]))
     by_symbol = _by_symbol(universe)
@@ -54,9 +55,7 @@ def _pins(feed: Feed, universe: Universe) -> tuple[dict[int, int], list[str]]:
             names_ = listed(contract.symbol for contract in meant)
             invalid.append(f"{shown} is pinned, but may be each of {names_}: pin one of these")
         elif universe.resolved:
-            invalid.append(
-                f"{shown} is pinned to {names.shard_name(feed.name, worker)}, but is no contract of this feed"
-            )
+            invalid.append(f"{shown} is pinned to {shard_name(feed.name, worker)}, but is no contract of this feed")
     return pins, invalid
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from ibfeed_api.names import ContractState
+from ibfeed_api.shard import ContractState
 from ibfeed_operator.planning.handover import Holding
 
 REMEMBER_S: Final = 900.0  # then an account may be asked once more

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from ibfeed_api import names
 from ibfeed_api.feed import Accounts
+from ibfeed_api.kinds import OPERATOR_FIELD_MANAGER
+from ibfeed_api.labels import COMPONENT_ACCOUNT, LABEL_COMPONENT, LABEL_MANAGED_BY, LABEL_NAME, LABEL_SOURCE, NAME
 from ibfeed_operator.resources.metadata import Manifest
 
 
 def account_labels(source: str) -> dict[str, str]:
     return {
-        names.LABEL_NAME: names.NAME,
-        names.LABEL_MANAGED_BY: names.OPERATOR_FIELD_MANAGER,
-        names.LABEL_COMPONENT: names.COMPONENT_ACCOUNT,
-        names.LABEL_SOURCE: source,
+        LABEL_NAME: NAME,
+        LABEL_MANAGED_BY: OPERATOR_FIELD_MANAGER,
+        LABEL_COMPONENT: COMPONENT_ACCOUNT,
+        LABEL_SOURCE: source,
     }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ibfeed_api import names
+from ibfeed_api.kinds import API_VERSION, FEED_KIND, OPERATOR_FIELD_MANAGER
+from ibfeed_api.labels import COMPONENT_WORKER, LABEL_COMPONENT, LABEL_FEED, LABEL_MANAGED_BY, LABEL_NAME, NAME
 from ibfeed_operator.model.types import Feed
 
 Manifest = dict[str, Any]
@@ -12,13 +13,13 @@ Manifest = dict[str, Any]
 
 def selector(feed: str) -> dict[str, str]:
     """Labels that pick the worker pods of one feed in its namespace. A StatefulSet's never change, so these may not."""
-    return {names.LABEL_FEED: feed, names.LABEL_COMPONENT: names.COMPONENT_WORKER}
+    return {LABEL_FEED: feed, LABEL_COMPONENT: COMPONENT_WORKER}
 
 
 def labels(feed: str) -> dict[str, str]:
     return {
-        names.LABEL_NAME: names.NAME,
-        names.LABEL_MANAGED_BY: names.OPERATOR_FIELD_MANAGER,
+        LABEL_NAME: NAME,
+        LABEL_MANAGED_BY: OPERATOR_FIELD_MANAGER,
         **selector(feed),
     }
 
@@ -31,8 +32,8 @@ def worker_account_name(feed: str) -> str:
 def owner_reference(feed: Feed) -> Manifest:
     """Makes deletion the garbage collector's work, without ``blockOwnerDeletion``: nothing may delay it."""
     return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.FEED_KIND,
+        "apiVersion": API_VERSION,
+        "kind": FEED_KIND,
         "name": feed.name,
         "uid": feed.uid,
         "controller": True,

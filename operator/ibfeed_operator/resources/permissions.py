@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ibfeed_api import names
 from ibfeed_api.feed import FeedSpec
+from ibfeed_api.kinds import GROUP, SHARD_PLURAL
 from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.metadata import Manifest, owned, worker_account_name
 
@@ -41,8 +41,8 @@ def role(feed: Feed, *, shards: Iterable[str]) -> Manifest:
     accounts = feed.spec.accounts
     leases = [*map(accounts.lease_name, accounts.indices), accounts.logins_lease_name]
     rules: list[Manifest] = [
-        _rule(names.GROUP, names.SHARD_PLURAL, shard_names, "get", "list", "watch"),
-        _rule(names.GROUP, f"{names.SHARD_PLURAL}/status", shard_names, "get", "patch"),
+        _rule(GROUP, SHARD_PLURAL, shard_names, "get", "list", "watch"),
+        _rule(GROUP, f"{SHARD_PLURAL}/status", shard_names, "get", "patch"),
         _rule("coordination.k8s.io", "leases", leases, "get", "patch", "update"),
     ]
     if secrets := _secrets(feed.spec):

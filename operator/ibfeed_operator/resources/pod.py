@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ibfeed_api import names
 from ibfeed_api.feed import ConfigMapKey, FeedSpec
+from ibfeed_api.worker_pod import WORKER_CONTAINER, WORKER_PORT
 from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.metadata import Manifest, labels, selector, worker_account_name
 from ibfeed_operator.resources.overrides import overridden
@@ -35,7 +35,7 @@ def _template(feed: Feed, image: str) -> Manifest:
     return {
         "metadata": {
             "labels": pod_labels,
-            "annotations": {"kubectl.kubernetes.io/default-container": names.WORKER_CONTAINER},
+            "annotations": {"kubectl.kubernetes.io/default-container": WORKER_CONTAINER},
         },
         "spec": {
             "serviceAccountName": worker_account_name(feed.name),
@@ -70,10 +70,10 @@ def _template(feed: Feed, image: str) -> Manifest:
 
 def _container(feed: Feed, image: str) -> Manifest:
     return {
-        "name": names.WORKER_CONTAINER,
+        "name": WORKER_CONTAINER,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "ports": [{"name": "http", "containerPort": names.WORKER_PORT, "protocol": "TCP"}],
+        "ports": [{"name": "http", "containerPort": WORKER_PORT, "protocol": "TCP"}],
         "env": _environment(feed.name, feed.spec),
         # Python, its imports and a cold page cache: generous, since until then liveness does not count.
         "startupProbe": _probe("/healthz", period=1, timeout=3, failures=90),

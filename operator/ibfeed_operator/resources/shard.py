@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from ibfeed_api import names
+from ibfeed_api.kinds import API_VERSION, SHARD_KIND, shard_name
+from ibfeed_api.labels import LABEL_WORKER
 from ibfeed_api.shard import ShardSpec
 from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.metadata import Manifest, owned
@@ -14,11 +15,9 @@ from ibfeed_operator.resources.metadata import Manifest, owned
 
 def shard(feed: Feed, spec: ShardSpec) -> Manifest:
     return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.SHARD_KIND,
-        "metadata": owned(
-            feed, names.shard_name(feed.name, spec.worker), extra_labels={names.LABEL_WORKER: str(spec.worker)}
-        ),
+        "apiVersion": API_VERSION,
+        "kind": SHARD_KIND,
+        "metadata": owned(feed, shard_name(feed.name, spec.worker), extra_labels={LABEL_WORKER: str(spec.worker)}),
         "spec": shard_spec(spec),
     }
 

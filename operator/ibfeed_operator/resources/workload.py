@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ibfeed_api import names
+from ibfeed_api.labels import ANNOTATION_ASKED_AGAIN
+from ibfeed_api.worker_pod import WORKER_PORT
 from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.metadata import Manifest, owned, selector
 from ibfeed_operator.resources.pod import pod_template
@@ -19,7 +20,7 @@ def stateful_set(feed: Feed, *, image: str, replicas: int, asked_again: int | No
     """
     metadata = owned(feed, feed.name)
     if asked_again is not None:
-        metadata["annotations"] = {names.ANNOTATION_ASKED_AGAIN: str(asked_again)}
+        metadata["annotations"] = {ANNOTATION_ASKED_AGAIN: str(asked_again)}
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
@@ -47,7 +48,7 @@ def headless_service(feed: Feed) -> Manifest:
             "clusterIP": "None",
             "publishNotReadyAddresses": True,
             "selector": selector(feed.name),
-            "ports": [{"name": "http", "port": names.WORKER_PORT, "targetPort": "http", "protocol": "TCP"}],
+            "ports": [{"name": "http", "port": WORKER_PORT, "targetPort": "http", "protocol": "TCP"}],
         },
     }
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from ibfeed_api.kinds import shard_name
+from ibfeed_api.lease import holder_of, pod_of
 from ibfeed_api.logins import PageTrouble
-from ibfeed_api.names import Condition, ContractState, Reason, shard_name
-from ibfeed_api.shard import KafkaStatus
+from ibfeed_api.reasons import Condition, Reason
+from ibfeed_api.shard import ContractState, KafkaStatus
 from ibfeed_operator.model.text import listed, plural
 from ibfeed_operator.model.types import (
     Contract,
@@ -347,7 +349,7 @@ def _page_trouble(status_input: StatusInput) -> PageTrouble | None:
 
 def _holds(worker: Worker) -> bool:
     pod, lease = worker.pod, worker.lease
-    return pod is not None and lease is not None and lease.holder == f"{pod.name}_{pod.uid}"
+    return pod is not None and lease is not None and lease.holder == holder_of(pod.name, pod.uid)
 
 
 def _too_few_text(status_input: StatusInput, without: Sequence[str]) -> str:
@@ -357,7 +359,7 @@ def _too_few_text(status_input: StatusInput, without: Sequence[str]) -> str:
     elsewhere = [
         f"account {lease.index} is in use by {lease.holder.rsplit('_', 1)[0]}"
         for lease in status_input.leases
-        if lease.index in accounts.indices and lease.holder and lease.holder.rsplit("_", 1)[0] not in own
+        if lease.index in accounts.indices and lease.holder and pod_of(lease.holder) not in own
     ]
     elsewhere += [f"account {index} is {where}" for index, where in sorted(status_input.elsewhere.items())]
     used = f" ({listed(elsewhere)})" if elsewhere else ""

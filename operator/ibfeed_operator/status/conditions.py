@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from ibfeed_api.names import Condition, Reason
+from ibfeed_api.reasons import Condition, Reason
 from ibfeed_operator.model.feed_status import MAX_MESSAGE, ConditionStatus
 from ibfeed_operator.model.text import clip
 

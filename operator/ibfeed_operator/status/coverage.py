@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ibfeed_api.names import ContractState, EntryState
-from ibfeed_api.shard import Entry, Report
+from ibfeed_api.shard import ContractState, Entry, EntryState, Report
 from ibfeed_operator.model.types import Health, Worker
 
 HAND_OVER_S: Final = 5.0

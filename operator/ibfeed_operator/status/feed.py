@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
-from ibfeed_api.names import ANNOTATION_DRAIN, Condition, EntryState, Reason, Session
+from ibfeed_api.labels import ANNOTATION_DRAIN
+from ibfeed_api.reasons import Condition, Reason
+from ibfeed_api.shard import EntryState, Session
 from ibfeed_operator.model.feed_status import (
     MAX_CONTRACTS,
     MAX_SHARD_MESSAGE,

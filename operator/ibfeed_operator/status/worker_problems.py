@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from ibfeed_api import names
 from ibfeed_api.feed import Accounts
+from ibfeed_api.labels import (
+    ANNOTATION_FAILED_LOGINS,
+    ANNOTATION_NEXT_LOGIN,
+    ANNOTATION_PAGE_TROUBLE,
+    ANNOTATION_PARKED,
+)
+from ibfeed_api.lease import holder_of
 from ibfeed_api.logins import PageTrouble
-from ibfeed_api.names import Reason, Session
+from ibfeed_api.reasons import Reason
+from ibfeed_api.shard import Session
 from ibfeed_operator.model.text import listed
 from ibfeed_operator.model.types import AccountLease, Feed, Health, Pod, Worker
 
@@ -123,7 +130,7 @@ def _silent_node(worker: Worker) -> bool:
     pod, lease = worker.pod, worker.lease
     if pod is None or lease is None or not pod.container_running:
         return False
-    return lease.holder == f"{pod.name}_{pod.uid}" and lease.renew_seen_age_s >= NODE_SILENT_S
+    return lease.holder == holder_of(pod.name, pod.uid) and lease.renew_seen_age_s >= NODE_SILENT_S
 
 
 def is_on_its_way(pod: Pod) -> bool:
@@ -190,7 +197,7 @@ def page_problem_text(trouble: PageTrouble, accounts: Accounts, namespace: str) 
         f' {_moment(trouble.since)} ({trouble.reason}: "{trouble.text}"): no other account is used, and none is parked'
         f"{when}. It ends by itself with the first login that passes; if these accounts alone are meant, check them,"
         f" and have all tried at once: kubectl -n {namespace} annotate lease/{accounts.logins_lease_name}"
-        f" {names.ANNOTATION_PAGE_TROUBLE}-"
+        f" {ANNOTATION_PAGE_TROUBLE}-"
     )
 
 
@@ -209,8 +216,7 @@ def parked_text(lease: AccountLease, accounts: Accounts, namespace: str) -> str:
     if history.try_again_at is not None:
         again = f"; a worker that needs it tries it again from {_moment(history.try_again_at)} on"
     annotations = " ".join(
-        f"{annotation}-"
-        for annotation in (names.ANNOTATION_PARKED, names.ANNOTATION_FAILED_LOGINS, names.ANNOTATION_NEXT_LOGIN)
+        f"{annotation}-" for annotation in (ANNOTATION_PARKED, ANNOTATION_FAILED_LOGINS, ANNOTATION_NEXT_LOGIN)
     )
     return (
         f"account {lease.index} is parked{since} ({why}){again};"

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibfeed_api.feed import FeedSpec
-from ibfeed_api.names import EntryState
 from ibfeed_api.records import Tick, epoch_at, epoch_of, seq_of
-from ibfeed_api.shard import Entry, ShardSpec
+from ibfeed_api.shard import Entry, EntryState, ShardSpec
 
 LIMIT_OF_EXACT_JSON_INTEGERS = 2**53
 

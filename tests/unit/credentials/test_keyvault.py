@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_simulator.vault.tokens import Caller
 from support.vault import CLIENT, federated_token
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from msgspec.structs import replace
 
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.credentials import CredentialsError
 from ibfeed_worker.credentials.keyvault import KeyVaultSource
 from support.connect_proxy import ConnectProxy

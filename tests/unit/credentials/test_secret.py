@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.credentials import CredentialsError, SecretForbidden, SecretNotFound, SecretUnreachable
 from ibfeed_worker.credentials.secret import KubernetesSecret, ReadSecret
 

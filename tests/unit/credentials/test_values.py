@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ibfeed_api.feed import Accounts, KeyVault, SecretRef
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.credentials import Credentials, CredentialsError, source_of
 from ibfeed_worker.credentials.keyvault import KeyVaultSource
 from ibfeed_worker.credentials.secret import KubernetesSecret

@@ -14,10 +14,9 @@ import msgspec
 import pytest
 import yaml
 
-from ibfeed_api import names
 from ibfeed_api.feed import Accounts, FeedSpec, Login, SecretRef, WorkerSpec
-from ibfeed_api.names import EntryState
-from ibfeed_api.shard import Account, Entry, ShardSpec
+from ibfeed_api.kinds import shard_name
+from ibfeed_api.shard import Account, Entry, EntryState, ShardSpec
 from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources import account_lease, children, logins_lease, selector, shard, shard_spec
 
@@ -86,7 +85,7 @@ def feed_of(spec: dict[str, Any], name: str = "energy") -> Feed:
 
 
 def built(feed: Feed, *, replicas: int = 3, shards: tuple[str, ...] | None = None) -> dict[str, dict[str, Any]]:
-    wanted = tuple(names.shard_name(feed.name, i) for i in range(feed.spec.workers)) if shards is None else shards
+    wanted = tuple(shard_name(feed.name, i) for i in range(feed.spec.workers)) if shards is None else shards
     objects = children(feed, image=IMAGE, operator_namespace="ibfeed-system", replicas=replicas, shards=wanted)
     return {manifest["kind"]: manifest for manifest in objects}
 

@@ -14,20 +14,10 @@ import yaml
 
 from ibfeed_api import instrument
 from ibfeed_api.feed import DENIED_CONFIG, Accounts, FeedSpec, KeyVault
-from ibfeed_api.names import (
-    FEED_PLURAL,
-    GROUP,
-    SHARD_PLURAL,
-    VERSION,
-    Condition,
-    ContractState,
-    EntryState,
-    LogLevel,
-    Reason,
-    Session,
-)
-from ibfeed_api.shard import ShardSpec, ShardStatus
-from ibfeed_api.worker_pod import Quantity
+from ibfeed_api.kinds import FEED_PLURAL, GROUP, SHARD_PLURAL, VERSION
+from ibfeed_api.reasons import Condition, Reason
+from ibfeed_api.shard import ContractState, EntryState, Session, ShardSpec, ShardStatus
+from ibfeed_api.worker_pod import LogLevel, Quantity
 from ibfeed_operator.model import feed_status
 from ibfeed_operator.model.feed_status import FeedStatus
 from ibfeed_operator.model.types import Feed

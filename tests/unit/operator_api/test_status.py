@@ -12,11 +12,21 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from ibfeed_api import names
 from ibfeed_api.feed import FeedSpec
+from ibfeed_api.kinds import shard_name
 from ibfeed_api.logins import History, PageTrouble, Said
-from ibfeed_api.names import Condition, ContractState, EntryState, Reason, Session
-from ibfeed_api.shard import Account, Entry, KafkaStatus, Report, ShardSpec, ShardStatus
+from ibfeed_api.reasons import Condition, Reason
+from ibfeed_api.shard import (
+    Account,
+    ContractState,
+    Entry,
+    EntryState,
+    KafkaStatus,
+    Report,
+    Session,
+    ShardSpec,
+    ShardStatus,
+)
 from ibfeed_operator.model import feed_status
 from ibfeed_operator.model.feed_status import ConditionStatus, FeedStatus
 from ibfeed_operator.model.types import (
@@ -100,7 +110,7 @@ def worker(
     **status: Any,
 ) -> Worker:
     """A worker that streams ``contracts``, unless told otherwise."""
-    name = names.shard_name("energy", index)
+    name = shard_name("energy", index)
     lease = f"ib-account-paper-{index + 1}"
     said = {
         "session": Session.STREAMING,
@@ -130,7 +140,7 @@ def worker(
 
 
 def pod_running(index: int, image: str) -> Pod:
-    return Pod(name=names.shard_name("energy", index), worker=index, uid="p", container_running=True, image=image)
+    return Pod(name=shard_name("energy", index), worker=index, uid="p", container_running=True, image=image)
 
 
 def situation(*workers: Worker, of: Feed | None = None, **more: Any) -> StatusInput:

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ibfeed_api.feed import Accounts, FeedSpec, Kafka, Root, SecretRef
-from ibfeed_api.names import EntryState, Session
-from ibfeed_api.shard import Account, Entry, KafkaStatus, ShardSpec, ShardStatus
+from ibfeed_api.shard import Account, Entry, EntryState, KafkaStatus, Session, ShardSpec, ShardStatus
 from ibfeed_operator.model.types import AccountLease, Contract, Feed, Pod, Shard
 
 STARTED = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)

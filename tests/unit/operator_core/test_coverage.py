@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ibfeed_api.names import ContractState, EntryState
-from ibfeed_api.shard import Report
+from ibfeed_api.shard import ContractState, EntryState, Report
 from ibfeed_operator.model.types import Health, Worker, WorkerHealth
 from ibfeed_operator.status.coverage import HAND_OVER_S, coverage, handed_over
 from unit.operator_core.facts import entry, shard

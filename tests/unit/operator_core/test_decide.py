@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from ibfeed_api.names import EntryState, Rebalance
-from ibfeed_api.shard import Entry
+from ibfeed_api.feed import Rebalance
+from ibfeed_api.shard import Entry, EntryState
 from ibfeed_operator.liveness.tracker import Verdict
 from ibfeed_operator.model.feed_status import ContractStatus, FeedStatus
 from ibfeed_operator.model.types import (

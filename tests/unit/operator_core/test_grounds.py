@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from ibfeed_api.names import ContractState, EntryState, Session
-from ibfeed_api.shard import Entry, KafkaStatus, Report, ShardSpec, ShardStatus
+from ibfeed_api.shard import ContractState, Entry, EntryState, KafkaStatus, Report, Session, ShardSpec, ShardStatus
 from ibfeed_operator.controller.predicates import decision_inputs
 from ibfeed_operator.model.types import Shard
 

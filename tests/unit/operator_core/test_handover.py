@@ -15,8 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibfeed_api.names import ContractState, EntryState
-from ibfeed_api.shard import Entry, Mark, Report
+from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
 from ibfeed_operator.model.types import Contract
 from ibfeed_operator.planning.handover import Holding, Targets, current_assignment, owners, step
 

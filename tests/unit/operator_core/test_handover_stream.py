@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from ibfeed_api.names import ContractState, EntryState
-from ibfeed_api.shard import Entry, Report
+from ibfeed_api.shard import ContractState, Entry, EntryState, Report
 from ibfeed_operator.planning.handover import Holding, step
 from unit.operator_core.test_handover import entry, report, targets
 

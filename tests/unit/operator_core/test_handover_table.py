@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import pytest
 
-from ibfeed_api.names import ContractState, EntryState
-from ibfeed_api.shard import Entry, Mark, Report
+from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
 from ibfeed_operator.planning.handover import Holding, step
 from unit.operator_core.test_handover import entry, report, targets
 

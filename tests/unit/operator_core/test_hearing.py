@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibfeed_api.names import Session
+from ibfeed_api.shard import Session
 from ibfeed_operator.liveness.diagnosis import Observation
 from ibfeed_operator.liveness.feed_silence import DOUBT_S, REPORT_S
 from ibfeed_operator.liveness.tracker import HOLD_S, SESSION_GRACE_S, TOGETHER_S, LivenessTracker

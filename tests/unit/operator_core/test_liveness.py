@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from ibfeed_api.names import Reason, Session
+from ibfeed_api.lease import TAKEOVER_S
+from ibfeed_api.reasons import Reason
+from ibfeed_api.shard import Session
 from ibfeed_operator.kube.lease_age import LeaseObserver
-from ibfeed_operator.liveness.diagnosis import LEASE_EXPIRY_S, Observation
+from ibfeed_operator.liveness.diagnosis import Observation
 from ibfeed_operator.liveness.tracker import HOLD_S, RELOGIN_GRACE_S, SESSION_GRACE_S, TOGETHER_S, LivenessTracker
 from ibfeed_operator.model.types import Health
 from unit.operator_core.facts import STARTED, entry, lease, pod, shard
@@ -41,7 +43,7 @@ class TestOneWorker:
             (well(0, pod=pod(0, container_running=False)), "does not run"),
             (well(0, pod=pod(0, container_running=False, waiting_reason="CrashLoopBackOff")), "CrashLoopBackOff"),
             (well(0, pod=pod(0, container_started_at=STARTED + timedelta(seconds=1))), "started again"),
-            (well(0, lease=lease(0, age=LEASE_EXPIRY_S)), "no longer renews"),
+            (well(0, lease=lease(0, age=TAKEOVER_S)), "no longer renews"),
         ],
     )
     def test_is_lost_at_once_and_silent(self, observation: Observation, because: str) -> None:

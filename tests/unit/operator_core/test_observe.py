@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ibfeed_api.names import Session
+from ibfeed_api.shard import Session
 from ibfeed_operator.model.decode import InvalidFeed, read_feed, read_lease, read_pod, read_shard
 from ibfeed_operator.model.types import Feed
 

@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from ibfeed_api.names import Condition, EntryState, Rebalance
+from ibfeed_api.feed import Rebalance
+from ibfeed_api.reasons import Condition
+from ibfeed_api.shard import EntryState
 from ibfeed_operator.liveness.tracker import Verdict
 from ibfeed_operator.model.feed_status import FeedStatus
 from ibfeed_operator.model.types import (

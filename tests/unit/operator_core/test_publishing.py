@@ -7,8 +7,17 @@ from typing import Any
 import pytest
 
 from ibfeed_api.feed import Accounts, SecretRef
-from ibfeed_api.names import KAFKA_LOOK_S, KAFKA_PAUSE_S, ContractState, EntryState, Session
-from ibfeed_api.shard import Entry, KafkaStatus, Mark, Report
+from ibfeed_api.shard import (
+    KAFKA_LOOK_S,
+    KAFKA_PAUSE_S,
+    ContractState,
+    Entry,
+    EntryState,
+    KafkaStatus,
+    Mark,
+    Report,
+    Session,
+)
 from ibfeed_operator.liveness.diagnosis import Observation
 from ibfeed_operator.liveness.publishing import GRACE_S, RETURN_S, Publishing
 from ibfeed_operator.liveness.tracker import LivenessTracker, Verdict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ibfeed_api.names import ContractState, EntryState
+from ibfeed_api.shard import ContractState, EntryState
 from ibfeed_operator.planning.handover import Holding
 from ibfeed_operator.planning.refusals import MANY, REMEMBER_S, Refusals
 from unit.operator_core.facts import entry

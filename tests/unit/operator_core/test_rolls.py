@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from ibfeed_api.calls import ResolvedContract
 from ibfeed_api.feed import Root
-from ibfeed_api.names import ContractState, EntryState
-from ibfeed_api.shard import Entry, Report
+from ibfeed_api.shard import ContractState, Entry, EntryState, Report
 from ibfeed_operator.controller.universe_resolver import AHEAD
 from ibfeed_operator.liveness.tracker import Verdict
 from ibfeed_operator.model.feed_status import FeedStatus

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibfeed_api.names import Session
+from ibfeed_api.shard import Session
 from ibfeed_operator.liveness.diagnosis import Observation
 from ibfeed_operator.liveness.probation import FIRST_S, FORGET_S, MOST_S, probation_s
 from ibfeed_operator.liveness.tracker import SESSION_GRACE_S, LivenessTracker, Verdict

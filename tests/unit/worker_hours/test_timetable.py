@@ -7,8 +7,7 @@ import ssl
 
 import httpx
 
-from ibfeed_api.names import EntryState
-from ibfeed_api.shard import Entry
+from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.hours.timetable import Timetable
 from ibfeed_worker.metrics import Metrics

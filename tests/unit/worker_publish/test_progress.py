@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibfeed_api.names import KAFKA_ANSWER_S
+from ibfeed_api.shard import KAFKA_ANSWER_S
 from ibfeed_worker.publish.progress import Progress
 
 LOOK_S = 0.5

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ibfeed_api.feed import CaSecret, Kafka, OAuth
-from ibfeed_api.names import Compression
+from ibfeed_api.feed import CaSecret, Compression, Kafka, OAuth
 from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials
 from ibfeed_worker.publish.settings import ConfigRefused, client_settings, producer_settings
 

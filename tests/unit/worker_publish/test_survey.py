@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ibfeed_api.feed import Kafka, Topic, Topics
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.publish.survey import (
     NO_LEADER,
     Limits,

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from ibfeed_api.feed import CaSecret, Kafka, OAuth, SecretRef
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials
 from ibfeed_worker.publish.trouble import REFUSED, Fault, Finding, Heard, Trouble, of_bootstrap, of_broker
 

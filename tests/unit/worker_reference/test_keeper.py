@@ -16,8 +16,7 @@ import msgspec
 import pytest
 
 from ibfeed_api.feed import Topic
-from ibfeed_api.names import EntryState
-from ibfeed_api.shard import Entry
+from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.hours.hours import Hours, Span
 from ibfeed_worker.metrics import Metrics

@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ibfeed_api.names import EntryState
 from ibfeed_api.records import ContractRecord
-from ibfeed_api.shard import Entry
+from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker.hours.hours import Hours, Span
 from ibfeed_worker.reference.record import compose, decode, encode, increment_of, is_news, is_over
 from ibfeed_worker.ticks.availability import availability

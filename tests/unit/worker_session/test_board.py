@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ibfeed_api.names import Reason, Session
+from ibfeed_api.reasons import Reason
+from ibfeed_api.shard import Session
 from ibfeed_worker.board import Board, Contests
 from ibfeed_worker.metrics import Metrics
 

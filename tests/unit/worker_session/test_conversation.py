@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from ibfeed_api.feed import Accounts
-from ibfeed_api.names import Reason, Session
+from ibfeed_api.reasons import Reason
+from ibfeed_api.shard import Session
 from ibfeed_worker.board import Board
 from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.metrics import Metrics

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from ibfeed_worker.account import lease as rules
-from ibfeed_worker.account.fence import KILL_AFTER, Fence
+from ibfeed_api.lease import SELF_FENCE_S, TAKEOVER_S
+from ibfeed_worker.account.fence import KILL_AFTER_S, Fence
 from support.simulator import environment
 
 
@@ -43,7 +43,7 @@ def fence(switch: Switch, diary: list[str]) -> Fence:
 
 
 def test_the_process_is_ended_after_it_should_have_stopped_and_before_anyone_takes_over() -> None:
-    assert rules.LOST_AFTER + 0.5 <= KILL_AFTER <= rules.TAKE_AFTER - 0.5
+    assert SELF_FENCE_S + 0.5 <= KILL_AFTER_S <= TAKEOVER_S - 0.5
 
 
 def test_shut_until_the_account_is_taken(fence: Fence) -> None:
@@ -52,10 +52,10 @@ def test_shut_until_the_account_is_taken(fence: Fence) -> None:
 
 def test_open_for_as_long_as_the_lease_counts_from_the_moment_of_asking(fence: Fence, switch: Switch) -> None:
     now = fence.now()
-    fence.extend(now - rules.LOST_AFTER + 5)
+    fence.extend(now - SELF_FENCE_S + 5)
     assert fence.is_open()
-    assert switch.at == pytest.approx(now + KILL_AFTER - rules.LOST_AFTER + 5)
-    fence.extend(now - rules.LOST_AFTER)
+    assert switch.at == pytest.approx(now + KILL_AFTER_S - SELF_FENCE_S + 5)
+    fence.extend(now - SELF_FENCE_S)
     assert not fence.is_open()
 
 

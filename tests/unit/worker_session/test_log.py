@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ibfeed_api.names import LogLevel
+from ibfeed_api.worker_pod import LogLevel
 from ibfeed_worker import log
 from ibfeed_worker.log import Log
 

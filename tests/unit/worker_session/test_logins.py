@@ -19,8 +19,8 @@ import msgspec
 import pytest
 
 from ibfeed_api.feed import Accounts, Kafka, SecretRef, WorkerSpec
-from ibfeed_api.names import Reason, Session
-from ibfeed_api.shard import Account
+from ibfeed_api.reasons import Reason
+from ibfeed_api.shard import Account, Session
 from ibfeed_operator.model.decode import read_lease
 from ibfeed_operator.planning.accounts import taken_back, wrongly_parked
 from ibfeed_worker import login

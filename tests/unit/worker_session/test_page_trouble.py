@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ibfeed_api.logins import PageTrouble, parse_troubles, written
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.account.page import (
     ALIKE,
     ENDED_KEPT,

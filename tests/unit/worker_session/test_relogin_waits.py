@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from ibfeed_api.feed import Accounts, Kafka, SecretRef, WorkerSpec
+from ibfeed_api.feed import Accounts, Kafka, Region, SecretRef, WorkerSpec
 from ibfeed_api.logins import PageTrouble
-from ibfeed_api.names import Region
 from ibfeed_worker.config import Config
 from ibfeed_worker.kube.client import Kube
 from ibfeed_worker.lifecycle import Worker

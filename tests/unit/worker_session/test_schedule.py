@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibfeed_api.names import Region
+from ibfeed_api.feed import Region
 from ibfeed_worker.session.schedule import (
     LEAD,
     LONGEST,

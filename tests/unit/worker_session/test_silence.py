@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibfeed_api.names import ANNOTATION_PENALTIES
+from ibfeed_api.labels import ANNOTATION_PENALTIES
 from ibfeed_worker.account import penalties
 from ibfeed_worker.account.penalties import LONGEST
 from ibfeed_worker.account.silence import LOOK_EVERY_S, Silence

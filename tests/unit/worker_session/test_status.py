@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from ibfeed_api.names import ContractState, EntryState, Session
-from ibfeed_api.shard import KafkaStatus, Report, ShardStatus
+from ibfeed_api.shard import ContractState, EntryState, KafkaStatus, Report, Session, ShardStatus
 from ibfeed_worker.kube.client import ApiError
 from ibfeed_worker.shard.status import is_awaited, patch, stamp
 from ibfeed_worker.shard.watch import Shard, left_behind, parse

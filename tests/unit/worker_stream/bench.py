@@ -11,8 +11,7 @@ from typing import Any
 import msgspec
 
 from ibfeed_api.feed import Kafka
-from ibfeed_api.names import ContractState, EntryState
-from ibfeed_api.shard import Entry, Mark
+from ibfeed_api.shard import ContractState, Entry, EntryState, Mark
 from ibfeed_worker.publish import ReadSecrets, no_secrets
 from ibfeed_worker.stream import Feeder, Timing
 from ibfeed_worker.stream.frame import decode

@@ -9,9 +9,8 @@ import pytest
 from confluent_kafka import KafkaError
 
 from ibfeed_api.feed import Kafka
-from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.records import epoch_of, seq_of
-from ibfeed_api.shard import Entry, Mark
+from ibfeed_api.shard import ContractState, Entry, EntryState, Mark
 from ibfeed_worker.publish import Tail
 from ibfeed_worker.publish import broker as edge
 from ibfeed_worker.publish.survey import Limits

@@ -8,9 +8,8 @@ import time
 
 import pytest
 
-from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.records import Tick, seq_of
-from ibfeed_api.shard import Entry, Mark
+from ibfeed_api.shard import ContractState, Entry, EntryState, Mark
 from ibfeed_worker.publish import Tail
 from ibfeed_worker.stream import held
 from ibfeed_worker.stream.frame import decode

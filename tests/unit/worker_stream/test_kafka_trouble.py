@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.records import seq_of
-from ibfeed_api.shard import Mark
+from ibfeed_api.shard import ContractState, EntryState, Mark
 from ibfeed_worker.publish import KafkaCredentials, SecretsError, Tail, progress, publisher
 from ibfeed_worker.publish.survey import Partition, Survey
 from unit.worker_stream.bench import FULL, Bench, entry

@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from ibfeed_worker.account.lease import LOST_AFTER, TAKE_AFTER
+from ibfeed_api.lease import SELF_FENCE_S, TAKEOVER_S
 
-KILL_AFTER: Final = (LOST_AFTER + TAKE_AFTER) / 2  # late enough to stop in order first, well before anyone takes over
+# Late enough to stop in order first, and well before anyone takes over.
+KILL_AFTER_S: Final = (SELF_FENCE_S + TAKEOVER_S) / 2
 _SIGEV_SIGNAL: Final = 0
 _TIMER_ABSTIME: Final = 1
 _SIGEVENT: Final = struct.Struct("qii48x")  # value, signal, how to notify: see sigevent(7)
@@ -50,8 +51,8 @@ class Fence:
 
     def extend(self, sent: float) -> None:
         """The Lease was renewed by a request that was sent at ``sent``."""
-        self._until = sent + LOST_AFTER
-        self._switch.arm(sent + KILL_AFTER)
+        self._until = sent + SELF_FENCE_S
+        self._switch.arm(sent + KILL_AFTER_S)
 
     def shut(self) -> None:
         """The Lease is lost: somebody else may write in a moment."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from ibfeed_api.lease import RENEW_S, SELF_FENCE_S
 from ibfeed_worker.account import lease as rules
 from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.lease import Action, Lease, Observed
@@ -55,7 +56,7 @@ class Hold:
         self._noted: LoginRecord | None = None  # goes along with the next write of the Lease
         self._loop = asyncio.get_running_loop()
         self.why_lost = ""
-        self._deadline = self._loop.call_at(taken + rules.LOST_AFTER, self._expire)
+        self._deadline = self._loop.call_at(taken + SELF_FENCE_S, self._expire)
         fence.extend(asked)
         self._keeping = asyncio.create_task(self._keep(), name="lease")
         self._keeping.add_done_callback(on_end)
@@ -86,7 +87,7 @@ class Hold:
             await asyncio.sleep(pause.next())
 
     async def release(self) -> None:
-        """Free the account for the next worker. Raises ApiError; then it is free TAKE_AFTER seconds later."""
+        """Free the account for the next worker. Raises ApiError; then it is free TAKEOVER_S later."""
         self._deadline.cancel()
         await cancel(self._keeping)
         if self.lost.is_set():
@@ -103,7 +104,7 @@ class Hold:
 
     async def _keep(self) -> None:
         pause = Backoff(0.5, 2.0)
-        delay = rules.RENEW_EVERY
+        delay = RENEW_S
         while not self.lost.is_set():
             await asyncio.sleep(delay)
             delay = await self._renew(pause)
@@ -127,10 +128,10 @@ class Hold:
             return 0.0  # too late: what was lost stays lost
         self._deadline.cancel()
         # From the moment of sending: the server may have written it at once and the answer been slow.
-        self._deadline = self._loop.call_at(sent + rules.LOST_AFTER, self._expire)
+        self._deadline = self._loop.call_at(sent + SELF_FENCE_S, self._expire)
         self._fence.extend(asked)
         pause.reset()
-        return max(0.0, sent + rules.RENEW_EVERY - self._loop.time())
+        return max(0.0, sent + RENEW_S - self._loop.time())
 
     async def _patch(self, body: Callable[[Mapping[str, str | None]], dict[str, Any]]) -> None:
         """``body`` makes the patch from the annotations that are to go along."""
@@ -155,7 +156,7 @@ class Hold:
             self._lease = seen
 
     def _expire(self) -> None:
-        self._lose(f"Lease {self._lease.name} could not be renewed for {rules.LOST_AFTER:g} s")
+        self._lose(f"Lease {self._lease.name} could not be renewed for {SELF_FENCE_S:g} s")
 
     def _lose(self, why: str) -> None:
         if not self.lost.is_set():

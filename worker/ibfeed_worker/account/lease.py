@@ -9,12 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Final
+from typing import Any
 
-RENEW_EVERY: Final = 3.0
-LOST_AFTER: Final = 8.0  # no renewal for so long: the holder stops itself …
-TAKE_AFTER: Final = 10.0  # … before anyone who saw no change for so long may take it
-DURATION_S: Final = 10
+from ibfeed_api.lease import TAKEOVER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,7 @@ def decide(lease: Lease, observed: Observed, now: float, me: str) -> Action:
     """What the worker with identity ``me``, who does not hold the account yet, may do."""
     if lease.holder == me:
         return Action.RENEW
-    if not lease.holder or now - observed.since >= TAKE_AFTER:
+    if not lease.holder or now - observed.since >= TAKEOVER_S:
         return Action.TAKE
     return Action.WAIT
 
@@ -70,7 +67,7 @@ def decide(lease: Lease, observed: Observed, now: float, me: str) -> Action:
 def take(lease: Lease, me: str, now: datetime) -> dict[str, Any]:
     """Merge-patch that makes ``me`` the holder if the Lease is still as seen."""
     stamp = micro(now)
-    spec: dict[str, Any] = {"holderIdentity": me, "leaseDurationSeconds": DURATION_S, "renewTime": stamp}
+    spec: dict[str, Any] = {"holderIdentity": me, "leaseDurationSeconds": round(TAKEOVER_S), "renewTime": stamp}
     if lease.holder != me:
         spec |= {"acquireTime": stamp, "leaseTransitions": lease.transitions + 1}
     return guarded(lease.resource_version, spec)

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from ibfeed_api.logins import COMMON_FROM, PageTrouble, whole_second
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 
 TOGETHER: Final = timedelta(minutes=10)  # two failures so far apart, or less, are of a kind
 ENDED_KEPT: Final = timedelta(days=1)  # whom it met, and has not logged in since

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from ibfeed_api.labels import ANNOTATION_PAGE_TROUBLE
 from ibfeed_api.logins import PageTrouble, parse_troubles, written
-from ibfeed_api.names import ANNOTATION_PAGE_TROUBLE, Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.account import page
 from ibfeed_worker.account.hold import LeaseStore
 from ibfeed_worker.backoff import Backoff

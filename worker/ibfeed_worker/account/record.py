@@ -14,8 +14,7 @@ from typing import Final
 
 import msgspec
 
-from ibfeed_api.logins import History, Said, parse_history, whole_second, written
-from ibfeed_api.names import (
+from ibfeed_api.labels import (
     ANNOTATION_FAILED_LOGINS,
     ANNOTATION_HISTORY,
     ANNOTATION_LAST_FAILURE,
@@ -25,8 +24,9 @@ from ibfeed_api.names import (
     ANNOTATION_SESSION_OPEN,
     ANNOTATION_USER,
     ANNOTATION_USER_SINCE,
-    Reason,
 )
+from ibfeed_api.logins import History, Said, parse_history, whole_second, written
+from ibfeed_api.reasons import Reason
 
 LONGEST_YIELD: Final = timedelta(hours=6)
 # A session that lasted so long before somebody took it is not fought over: the back-off starts again.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
 
-from ibfeed_api.names import ANNOTATION_PENALTIES
+from ibfeed_api.labels import ANNOTATION_PENALTIES
 from ibfeed_worker.account import penalties
 from ibfeed_worker.account.hold import LeaseStore
 from ibfeed_worker.backoff import Backoff

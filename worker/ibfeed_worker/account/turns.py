@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from ibfeed_api.names import LOGIN_SPACING_S
+from ibfeed_api.logins import LOGIN_SPACING_S
 from ibfeed_worker.account.hold import LeaseStore
 from ibfeed_worker.account.lease import guarded, micro
 from ibfeed_worker.backoff import Backoff

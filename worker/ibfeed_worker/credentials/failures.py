@@ -25,7 +25,7 @@ from azure.core.exceptions import (
 from azure.identity import CredentialUnavailableError
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ReadTimeoutError
 
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.credentials.identity import Identity, Kind
 from ibfeed_worker.credentials.request import VaultRequest
 from ibfeed_worker.credentials.values import CredentialsError

@@ -21,7 +21,7 @@ from azure.identity import (
     WorkloadIdentityCredential,
 )
 
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.credentials.request import Limits, VaultRequest
 from ibfeed_worker.credentials.values import CredentialsError
 

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from ibfeed_api.feed import KeyVault
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.credentials.request import DEFAULT_LIMITS, Limits, VaultAnswer, VaultRequest
 from ibfeed_worker.credentials.values import Credentials, CredentialsError
 from ibfeed_worker.proxies import for_children

@@ -13,7 +13,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.keyvault.secrets import KeyVaultSecret, SecretClient
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.credentials import failures
 from ibfeed_worker.credentials.identity import BoundedRetry, Identity, choose
 from ibfeed_worker.credentials.request import VaultRequest

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from ibfeed_api.feed import KeyVault
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.credentials.values import Credentials, CredentialsError, NotText, text_of, tidy
 
 # The API client has its own time limits; this one keeps the promise of CredentialSource whatever they are.

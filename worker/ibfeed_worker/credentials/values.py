@@ -6,7 +6,7 @@ import codecs
 import string
 from typing import Final, NoReturn, Protocol
 
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 
 _INVISIBLE: Final = string.whitespace + "\ufeff\u00a0\u200b\u2028\u2029"
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.gateway.distribution import BrokenDistribution
 from ibfeed_worker.gateway.leftover import PortTaken
 from ibfeed_worker.gateway.pin import WrongCertificate

@@ -15,7 +15,7 @@ from pykube.config import KubeConfig
 from pykube.http import HTTPClient, KubernetesHTTPAdapter
 from urllib3.connection import HTTPConnection
 
-from ibfeed_api.names import API_VERSION, SHARD_PLURAL
+from ibfeed_api.kinds import API_VERSION, SHARD_PLURAL
 from ibfeed_worker.kube.thread import in_thread
 from ibfeed_worker.log import Log
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 
-from ibfeed_api.names import Reason, Session
-from ibfeed_api.shard import Account
+from ibfeed_api.reasons import Reason
+from ibfeed_api.shard import Account, Session
 from ibfeed_worker import login
 from ibfeed_worker.account.hold import Hold, read_record
 from ibfeed_worker.account.pool import Pool, told

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from ibfeed_api.feed import Login
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 
 SUCCESS: Final = "Client login succeeds"
 # A form that is sent at once after typing is answered like a wrong password (public reports; others wait as long).

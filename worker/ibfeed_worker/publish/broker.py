@@ -10,8 +10,7 @@ from typing import Any, Final, Protocol
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from ibfeed_api.feed import Kafka, Topic
-from ibfeed_api.names import HEADER_SCHEMA, HEADER_WORKER
-from ibfeed_api.records import SCHEMA_CONTRACT
+from ibfeed_api.records import HEADER_SCHEMA, HEADER_WORKER, SCHEMA_CONTRACT
 from ibfeed_worker.publish import connections, table, tail
 from ibfeed_worker.publish.admin import Admin
 from ibfeed_worker.publish.credentials import KafkaCredentials

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ibfeed_api.feed import Topic
-from ibfeed_api.names import HEADER_EPOCH, HEADER_SCHEMA, HEADER_WORKER
-from ibfeed_api.records import DepthRecord, Tick
+from ibfeed_api.instrument import partition_of
+from ibfeed_api.records import HEADER_EPOCH, HEADER_SCHEMA, HEADER_WORKER, DepthRecord, Tick
 from ibfeed_api.shard import Mark
 from ibfeed_worker.publish.broker import Headers
 
@@ -61,7 +61,7 @@ class Channel:
     ) -> None:
         """``schema`` is that of its records, ``topic`` where they go, ``deliveries`` counts them."""
         self.topic: Final = topic.name
-        self.partition: Final = slot % topic.partitions
+        self.partition: Final = partition_of(slot, topic.partitions)
         self.deliveries: Final = deliveries
         self.schema: Final = schema
         self.conid: Final = conid

@@ -16,8 +16,17 @@ from typing import Any, Final, final
 import msgspec
 
 from ibfeed_api.feed import Topics
-from ibfeed_api.names import HEADER_EPOCH, HEADER_SCHEMA, HEADER_WORKER
-from ibfeed_api.records import SCHEMA_EVENT, SCHEMA_TICK, DepthRecord, FeedEvent, Tick
+from ibfeed_api.instrument import partition_of
+from ibfeed_api.records import (
+    HEADER_EPOCH,
+    HEADER_SCHEMA,
+    HEADER_WORKER,
+    SCHEMA_EVENT,
+    SCHEMA_TICK,
+    DepthRecord,
+    FeedEvent,
+    Tick,
+)
 from ibfeed_worker.publish.broker import Broker, BrokerError, Delivered, Full, Headers, TooLarge
 from ibfeed_worker.publish.channel import Channel, Closed, Deliveries, Record
 from ibfeed_worker.publish.refusals import Refusal, is_of_the_record, is_of_the_size
@@ -275,7 +284,9 @@ class Outbox:
         if is_of_the_size(error):
             topic = self._events_topic
             size = len(self._encode(told.event))
-            self.refusals.append(Refusal(topic.name, told.slot % topic.partitions, None, told.event.at_ms, size))
+            self.refusals.append(
+                Refusal(topic.name, partition_of(told.slot, topic.partitions), None, told.event.at_ms, size)
+            )
         self._on_refusal()
 
     def _acknowledge(self, answer: _Answer) -> None:
@@ -407,7 +418,7 @@ class Outbox:
             told = _Told(self, event, slot)
             try:
                 if not self._produce(
-                    broker, topic.name, slot % topic.partitions, key, self._encode(event), headers, told
+                    broker, topic.name, partition_of(slot, topic.partitions), key, self._encode(event), headers, told
                 ):
                     return
                 self.events_in_flight += 1

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from ibfeed_api.names import KAFKA_ANSWER_S
+from ibfeed_api.shard import KAFKA_ANSWER_S
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NoReturn
 
 from ibfeed_api.feed import Kafka, Topic
-from ibfeed_api.names import KAFKA_ANSWER_S, KAFKA_PAUSE_S, Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK, FeedEvent
-from ibfeed_api.shard import KafkaStatus
+from ibfeed_api.shard import KAFKA_ANSWER_S, KAFKA_PAUSE_S, KafkaStatus
 from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.log import Log
 from ibfeed_worker.publish import broker as edge

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from ibfeed_api.feed import DENIED_CONFIG, Kafka
-from ibfeed_api.names import Compression
+from ibfeed_api.feed import DENIED_CONFIG, Compression, Kafka
 from ibfeed_worker.publish.credentials import OAUTHBEARER, KafkaCredentials
 
 Settings = dict[str, Any]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ibfeed_api.feed import Kafka, Topic
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.publish.trouble import Trouble
 
 NO_LEADER: Final = -1

@@ -15,8 +15,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ibfeed_api.feed import Topic
-from ibfeed_api.names import HEADER_EPOCH
-from ibfeed_api.records import epoch_of
+from ibfeed_api.records import HEADER_EPOCH, epoch_of
 from ibfeed_api.shard import Mark
 
 LOOK_BACK: Final = 5000  # records of a partition

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final
 
 from ibfeed_api.feed import Kafka
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_worker.publish.credentials import KafkaCredentials
 
 # Reasons that a change of the Secrets may end.

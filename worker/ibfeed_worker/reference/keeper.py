@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from typing import Final, NoReturn
 
 from ibfeed_api.feed import Topic
-from ibfeed_api.names import EntryState
 from ibfeed_api.records import ContractRecord
-from ibfeed_api.shard import Entry
+from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.log import Log

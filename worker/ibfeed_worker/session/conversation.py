@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 
 from ibfeed_api.feed import Accounts
-from ibfeed_api.names import Reason, Session
+from ibfeed_api.reasons import Reason
+from ibfeed_api.shard import Session
 from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.board import Board
 from ibfeed_worker.log import Log

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from ibfeed_api.names import Region
+from ibfeed_api.feed import Region
 
 LONGEST: Final = timedelta(hours=24)  # OFF-v1: a session's life
 MARGIN: Final = timedelta(minutes=5)  # the login itself, and clocks that differ

@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ibfeed_api.names import ContractState
-from ibfeed_api.shard import Report, ShardStatus
+from ibfeed_api.shard import ContractState, Report, ShardStatus
 
 
 def patch(status: ShardStatus) -> dict[str, Any]:

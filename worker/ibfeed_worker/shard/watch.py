@@ -11,8 +11,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from ibfeed_api.names import EntryState
-from ibfeed_api.shard import ShardSpec, ShardStatus
+from ibfeed_api.shard import EntryState, ShardSpec, ShardStatus
 from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.kube.client import ApiError, Gone
 from ibfeed_worker.log import Log

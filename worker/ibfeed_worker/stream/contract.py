@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from ibfeed_api.names import ContractState, EntryState
 from ibfeed_api.records import seq_of
-from ibfeed_api.shard import Entry, Mark, Report
+from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
 from ibfeed_worker.publish import Channel
 from ibfeed_worker.stream.depth import Depth
 from ibfeed_worker.stream.held import Held, HeldTick

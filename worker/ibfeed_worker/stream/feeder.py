@@ -11,9 +11,9 @@ from typing import Final, Literal
 import msgspec
 
 from ibfeed_api.feed import Kafka
-from ibfeed_api.names import ContractState, EntryState, Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK, DepthRecord, FeedEvent, Tick
-from ibfeed_api.shard import Entry, KafkaStatus, Report
+from ibfeed_api.shard import ContractState, Entry, EntryState, KafkaStatus, Report
 from ibfeed_worker.book import CROSSED, Book, conid_of, rows_of
 from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.log import Log

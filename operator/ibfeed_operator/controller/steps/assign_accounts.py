@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from ibfeed_api.feed import is_vault
-from ibfeed_api.names import LogLevel
 from ibfeed_api.shard import Account, ShardSpec
+from ibfeed_api.worker_pod import LogLevel
 from ibfeed_operator import resources
 from ibfeed_operator.controller.context import Context
 from ibfeed_operator.controller.snapshot import claims_on, indices_elsewhere, leases_path

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from ibfeed_api.names import LOGIN_SPACING_S
+from ibfeed_api.logins import LOGIN_SPACING_S
 from ibfeed_api.records import epoch_at
 from ibfeed_operator import metrics
 from ibfeed_operator.controller.context import Context

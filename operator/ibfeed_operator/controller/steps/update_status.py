@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-from ibfeed_api.names import Reason
+from ibfeed_api.reasons import Reason
 from ibfeed_operator import metrics
 from ibfeed_operator.controller.context import Context
 from ibfeed_operator.controller.snapshot import write_status

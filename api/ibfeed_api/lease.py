@@ -1,0 +1,24 @@
+"""The Lease of an account, by which operators and workers agree on its holder.
+
+A holder renews every 3 s. After 8 s without a renewal it stops by itself; after 10 s without a change of the Lease,
+counted by the observer's own clock, another worker may take it. The 2 s between are for clocks that run unevenly and
+for a request that is on its way.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+RENEW_S: Final = 3.0
+SELF_FENCE_S: Final = 8.0
+TAKEOVER_S: Final = 10.0
+
+
+def holder_of(pod: str, uid: str) -> str:
+    """``spec.holderIdentity`` of a worker: a pod of the same name that is made again is another holder."""
+    return f"{pod}_{uid}"
+
+
+def pod_of(holder: str) -> str:
+    """The name of the holder's pod; a holder of another form is returned as it is."""
+    return holder.rsplit("_", 1)[0]
