@@ -26,7 +26,7 @@ from ibfeed_api.records import seq_of
 from ibfeed_api.shard import ContractState, Entry, EntryState, KafkaStatus, Report, Session, ShardStatus
 from ibfeed_api.worker_pod import WORKER_PORT
 from ibfeed_worker.account.fence import Fence
-from ibfeed_worker.account.hold import Hold, take
+from ibfeed_worker.account.leaseholder import Hold, take
 from ibfeed_worker.kube.client import ApiError, Kube, connect
 from ibfeed_worker.shard.status import stamp
 from ibfeed_worker.shard.watch import Shard, ShardWatcher

@@ -14,7 +14,7 @@ import msgspec
 from confluent_kafka import Producer
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from ibfeed_worker.garbage import collect_rarely
+from ibfeed_worker.runtime.gc_tuning import collect_rarely
 from ibfeed_worker.ticks import SmdFrame
 from worker.lap import Job, Lap, producer_settings
 from worker.ours import link_of

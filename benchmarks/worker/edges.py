@@ -27,7 +27,7 @@ from ibfeed_simulator.gateway.conf import Configuration
 from ibfeed_simulator.gateway.cookies import CookieStore
 from ibfeed_simulator.gateway.proxy import Proxy
 from ibfeed_simulator.gateway.upstream import Upstream
-from ibfeed_worker import lifecycle, login
+from ibfeed_worker import login, worker
 from ibfeed_worker.gateway import keeper
 from ibfeed_worker.gateway.pin import PinnedTls, pin
 from ibfeed_worker.gateway.process import GatewaySettings
@@ -276,7 +276,7 @@ def in_place(
     replaced: list[tuple[object, str, object]] = [
         (keeper, "start", partial(_start, certificate, fingerprint, upstream_tls)),
         (login, "log_in", partial(_log_in, on_form)),
-        (lifecycle, "KernelSwitch", _NoSwitch),
+        (worker, "KernelSwitch", _NoSwitch),
         (publisher, "_POLL_S", _POLL_S),
         (publisher, "_IDLE_S", _IDLE_S),
         (publisher, "_SWEEP_S", _IDLE_S),

@@ -28,7 +28,7 @@ from ibfeed_api.labels import ANNOTATION_PARKED
 from ibfeed_operator.controller.snapshot import leases_path, shards_path
 from ibfeed_simulator.venue.faults import Action, Condition
 from ibfeed_simulator.venue.venue import Venue
-from ibfeed_worker import log
+from ibfeed_worker.runtime import log
 from worker import kafka_side, virtual_time
 from worker.memory_api import Object
 from worker.soak import NAMESPACE, SERVERS, Run, Soak

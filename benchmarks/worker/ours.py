@@ -12,11 +12,11 @@ import msgspec
 
 from ibfeed_api.feed import Kafka, Topic, Topics
 from ibfeed_api.shard import Entry, EntryState
-from ibfeed_worker import lifecycle  # noqa: F401 - all of the worker's modules count for its memory
+from ibfeed_worker import worker  # noqa: F401 - all of the worker's modules count for its memory
 from ibfeed_worker.account.fence import Fence
-from ibfeed_worker.garbage import collect_rarely
 from ibfeed_worker.gateway.pin import trusting
-from ibfeed_worker.publish import outbox
+from ibfeed_worker.publish import send_queue
+from ibfeed_worker.runtime.gc_tuning import collect_rarely
 from ibfeed_worker.stream import Feeder, Link
 from worker.frames import FIRST_CONID
 from worker.lap import Job, Lap
@@ -81,7 +81,7 @@ async def until_reachable(feeder: Feeder) -> None:
 
 
 async def main(job: Job) -> None:
-    assert str(outbox.__file__).endswith(".so"), "these are not the modules that the image runs"
+    assert str(send_queue.__file__).endswith(".so"), "these are not the modules that the image runs"
     lap = Lap(job)
     collect_rarely()  # as the worker's start does
     feeder = feeder_of(job)

@@ -34,11 +34,11 @@ from ibfeed_simulator.venue.faults import Action, Condition
 from ibfeed_simulator.venue.settings import Settings
 from ibfeed_simulator.venue.users import User
 from ibfeed_simulator.venue.venue import Venue
-from ibfeed_worker import log
 from ibfeed_worker.config import Config
-from ibfeed_worker.lifecycle import Worker
-from ibfeed_worker.metrics import Metrics
-from ibfeed_worker.stop import Stop
+from ibfeed_worker.runtime import log
+from ibfeed_worker.runtime.metrics import Metrics
+from ibfeed_worker.runtime.stop import Stop
+from ibfeed_worker.worker import Worker
 from support.ports import free_port
 from worker import kafka_side, memory_api, near_operator, near_venue, virtual_time
 from worker.edges import KafkaEdge, in_place

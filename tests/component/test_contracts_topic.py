@@ -43,11 +43,11 @@ from ibfeed_api.feed import Kafka, Topic
 from ibfeed_api.shard import Entry
 from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.hours.hours import Hours, Span
-from ibfeed_worker.metrics import Metrics
 from ibfeed_worker.publish import NOBODY, Broker, BrokerError, connect
 from ibfeed_worker.reference import Reference
+from ibfeed_worker.runtime.metrics import Metrics
+from ibfeed_worker.session.client import Rest
 from ibfeed_worker.session.pacing import Budget
-from ibfeed_worker.session.rest import Rest
 from support import broker as own
 from support.contracts_table import contracts_history, contracts_table
 from support.stream import KAFKA

@@ -22,12 +22,12 @@ from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import ContractState, Entry
 from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.hours.hours import Hours, Span
-from ibfeed_worker.hours.timetable import Timetable
-from ibfeed_worker.metrics import Metrics
+from ibfeed_worker.runtime.metrics import Metrics
+from ibfeed_worker.session.client import Rest
 from ibfeed_worker.session.pacing import Budget
-from ibfeed_worker.session.rest import Rest
+from ibfeed_worker.session.timetable import Timetable
 from ibfeed_worker.stream import End, Link, Timing
-from ibfeed_worker.stream.silence import Patience
+from ibfeed_worker.stream.staleness import Patience
 from support.gateway import Gateway
 from support.simulator import Venue
 

@@ -62,7 +62,7 @@ def test_bad_configuration_is_one_clear_line_and_a_status() -> None:
 
 
 def test_its_memory_is_closed_to_its_user_and_to_core_files() -> None:
-    program = "import ctypes, resource; from ibfeed_worker.processes import harden; harden()"
+    program = "import ctypes, resource; from ibfeed_worker.runtime.processes import harden; harden()"
     ask = f"{program}; print(ctypes.CDLL(None).prctl(3), resource.getrlimit(resource.RLIMIT_CORE))"  # PR_GET_DUMPABLE
     done = subprocess.run([sys.executable, "-c", ask], env=environment(), capture_output=True, text=True, check=True)
     assert done.stdout == "0 (0, 0)\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ibfeed_worker.account.turns import SPACING
+from ibfeed_worker.account.login_slots import SPACING
 from support.cluster import eventually
 from support.figures import Figures
 from support.simulator import Venue

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ibfeed_worker.relogin import HEIRS_S
+from ibfeed_worker.session.relogin import HEIRS_S
 from support.control_plane import ControlPlane
 from support.hollow import Crew
 from support.hollow_feed import Feed, eventually, moving, streaming

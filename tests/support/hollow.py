@@ -35,7 +35,7 @@ PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 SHARDS = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/{SHARD_PLURAL}"
 LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 TICK_S = 0.05
-LEAVE_S = 15  # as in ibfeed_worker.lifecycle
+LEAVE_S = 15  # as in ibfeed_worker.worker
 _SERVERS = "KAFKA_BOOTSTRAP_SERVERS"
 _SAYS = "kafka:9092 refuses connections"
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from ibfeed_worker.account import record
+from ibfeed_worker.account import login_record
 from ibfeed_worker.main import main
 
 SUBMIT_WAIT_S: Final = 1.0
 
 
 def hurry() -> None:
-    vars(record)["SUBMIT_WAIT_S"] = SUBMIT_WAIT_S
+    vars(login_record)["SUBMIT_WAIT_S"] = SUBMIT_WAIT_S
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from ibfeed_worker import log
-from ibfeed_worker.garbage import collect_rarely
-from ibfeed_worker.processes import harden, run_as_init
-from ibfeed_worker.stop import Stop
+from ibfeed_worker.runtime import log
+from ibfeed_worker.runtime.gc_tuning import collect_rarely
+from ibfeed_worker.runtime.processes import harden, run_as_init
+from ibfeed_worker.runtime.stop import Stop
 
 if TYPE_CHECKING:
     from ibfeed_worker.config import Config
@@ -26,7 +26,7 @@ def main() -> int:
     harden()
     log.set_up()
     from ibfeed_worker import config
-    from ibfeed_worker.lifecycle import work
+    from ibfeed_worker.worker import work
 
     try:
         settings = config.read(os.environ)

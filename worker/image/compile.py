@@ -13,11 +13,11 @@ from typing import Final
 
 # No coroutines, which mypyc's code was seen to crash in, and no msgspec Structs, which it cannot compile.
 MODULES: Final = (
-    "ibfeed_worker/publish/channel.py",
-    "ibfeed_worker/publish/outbox.py",
+    "ibfeed_worker/publish/partition_writer.py",
+    "ibfeed_worker/publish/send_queue.py",
     "ibfeed_worker/stream/contract.py",
-    "ibfeed_worker/stream/messages.py",
-    "ibfeed_worker/stream/quotes.py",
+    "ibfeed_worker/stream/dispatcher.py",
+    "ibfeed_worker/stream/quote_handler.py",
     "ibfeed_worker/ticks/normaliser.py",
 )
 

@@ -10,7 +10,7 @@ from ibfeed_api.feed import Accounts, FeedSpec, Kafka, Root, SecretRef
 from ibfeed_operator.controller.universe_resolver import AHEAD
 from ibfeed_operator.model.types import Contract
 from ibfeed_operator.planning.universe import Answer, merge, trading_day
-from ibfeed_worker.session.rest import Rest
+from ibfeed_worker.session.client import Rest
 from ibfeed_worker.universe.resolve import Universe
 from support.inprocess_venue import Session, Start
 

@@ -9,10 +9,10 @@ import httpx
 
 from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker.gateway.pin import PinnedTls
-from ibfeed_worker.hours.timetable import Timetable
-from ibfeed_worker.metrics import Metrics
+from ibfeed_worker.runtime.metrics import Metrics
+from ibfeed_worker.session.client import Rest
 from ibfeed_worker.session.pacing import Budget
-from ibfeed_worker.session.rest import Rest
+from ibfeed_worker.session.timetable import Timetable
 from support.clock import run
 
 BEGIN = 1_795_000_000

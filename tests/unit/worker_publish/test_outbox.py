@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ibfeed_api.feed import Topic
-from ibfeed_worker.publish.channel import Channel, Deliveries
+from ibfeed_worker.publish.partition_writer import Channel, Deliveries
 
 
 def channel() -> Channel:

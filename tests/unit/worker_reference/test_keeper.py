@@ -19,12 +19,12 @@ from ibfeed_api.feed import Topic
 from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.hours.hours import Hours, Span
-from ibfeed_worker.metrics import Metrics
 from ibfeed_worker.publish.broker import Broker, BrokerError
 from ibfeed_worker.publish.table import Row
 from ibfeed_worker.reference import Reference
+from ibfeed_worker.runtime.metrics import Metrics
+from ibfeed_worker.session.client import Rest
 from ibfeed_worker.session.pacing import Budget
-from ibfeed_worker.session.rest import Rest
 from support.clock import run
 from unit.worker_reference.test_record import ENTRY
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ibfeed_worker.session import answers
-from ibfeed_worker.session.answers import (
+from ibfeed_worker.session import responses
+from ibfeed_worker.session.next_step import Step, next_step
+from ibfeed_worker.session.responses import (
     Alive,
     AuthStatus,
     IbAccounts,
@@ -20,7 +21,6 @@ from ibfeed_worker.session.answers import (
     Unavailable,
     Unknown,
 )
-from ibfeed_worker.session.state import Step, next_step
 
 OK = AuthStatus(authenticated=True, connected=True, competing=False)
 
@@ -66,11 +66,11 @@ GOOD = tickle_body(authenticated=True, connected=True, competing=False)
     ],
 )
 def test_tickle(status: int, body: bytes, step: Step) -> None:
-    assert next_step(answers.tickle(status, body), since_login=None) is step
+    assert next_step(responses.tickle(status, body), since_login=None) is step
 
 
 def test_a_good_tickle() -> None:
-    assert answers.tickle(200, GOOD) == Alive("bb665d0f55b6289d70bc7380089fc96f", OK, 460311)
+    assert responses.tickle(200, GOOD) == Alive("bb665d0f55b6289d70bc7380089fc96f", OK, 460311)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_no_session_just_after_a_login_is_waited_for(since_login: float | None, 
     ],
 )
 def test_auth_status(status: int, body: bytes, found: object) -> None:
-    said = answers.auth_status(status, body)
+    said = responses.auth_status(status, body)
     if isinstance(said, AuthStatus) and isinstance(found, AuthStatus):
         assert (said.authenticated, said.connected, said.competing) == (
             found.authenticated,
@@ -146,7 +146,7 @@ def test_auth_status(status: int, body: bytes, found: object) -> None:
     ],
 )
 def test_only_a_true_is_paper(body: bytes, is_paper: bool | None) -> None:
-    said = answers.accounts(200, body)
+    said = responses.accounts(200, body)
     assert isinstance(said, IbAccounts)
     assert said.is_paper is is_paper
 
@@ -166,7 +166,7 @@ json_values = some.recursive(
 
 @given(some.integers(200, 599), some.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_nothing_raises(status: int, body: bytes) -> None:
-    said: Tickle = answers.tickle(status, body)
+    said: Tickle = responses.tickle(status, body)
     assert isinstance(next_step(said, since_login=3.0), Step)
-    answers.auth_status(status, body)
-    answers.accounts(status, body)
+    responses.auth_status(status, body)
+    responses.accounts(status, body)

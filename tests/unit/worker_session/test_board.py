@@ -8,8 +8,8 @@ import pytest
 
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Session
-from ibfeed_worker.board import Board, Contests
-from ibfeed_worker.metrics import Metrics
+from ibfeed_worker.runtime.metrics import Metrics
+from ibfeed_worker.session.status import Board, Contests
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ import pytest
 from ibfeed_api.feed import Accounts
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Session
-from ibfeed_worker.board import Board
+from ibfeed_worker.errors import Parked, Setback
 from ibfeed_worker.gateway.pin import PinnedTls
-from ibfeed_worker.metrics import Metrics
-from ibfeed_worker.session.conversation import Conversation
+from ibfeed_worker.runtime.metrics import Metrics
+from ibfeed_worker.session.client import Rest
+from ibfeed_worker.session.loop import Conversation
 from ibfeed_worker.session.pacing import Budget
-from ibfeed_worker.session.rest import Rest
-from ibfeed_worker.setback import Parked, Setback
+from ibfeed_worker.session.status import Board
 from ibfeed_worker.stream import End, StreamEnd
 from support.clock import run
 

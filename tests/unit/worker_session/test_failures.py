@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ibfeed_worker.account.fence import Fence
-from ibfeed_worker.account.hold import take
-from ibfeed_worker.failures import Failures, PartFailed
+from ibfeed_worker.account.leaseholder import take
+from ibfeed_worker.runtime.failures import Failures, PartFailed
 from ibfeed_worker.shard.watch import ShardWatcher
 
 
@@ -103,7 +103,7 @@ class NoSwitch:
 
 
 async def test_the_task_that_renews_the_lease_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ibfeed_worker.account.hold.RENEW_S", 0.01)
+    monkeypatch.setattr("ibfeed_worker.account.leaseholder.RENEW_S", 0.01)
     failures = Failures()
     fence = Fence(NoSwitch(), lambda: None)
     hold = await take(OddLeases(), "ib-account-1", "energy-0_uid", fence, lambda _: None, on_end=failures.of_task)

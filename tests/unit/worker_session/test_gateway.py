@@ -16,15 +16,15 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
+from ibfeed_worker.errors import Setback
 from ibfeed_worker.gateway import distribution, leftover, logback
 from ibfeed_worker.gateway.distribution import BrokenDistribution
 from ibfeed_worker.gateway.keeper import GatewayKeeper
 from ibfeed_worker.gateway.pin import WrongCertificate
 from ibfeed_worker.gateway.process import GatewayFailed, GatewaySettings, start
 from ibfeed_worker.gateway.tail import Sign, judge
-from ibfeed_worker.metrics import Metrics
-from ibfeed_worker.processes import descendants, start_time
-from ibfeed_worker.setback import Setback
+from ibfeed_worker.runtime.metrics import Metrics
+from ibfeed_worker.runtime.processes import descendants, start_time
 from support.certificates import Certificate
 from support.ports import free_port
 

@@ -14,9 +14,9 @@ from ibfeed_api.lease import RENEW_S, SELF_FENCE_S, TAKEOVER_S
 from ibfeed_api.reasons import Reason
 from ibfeed_worker.account import lease as rules
 from ibfeed_worker.account.fence import Fence
-from ibfeed_worker.account.hold import take
 from ibfeed_worker.account.lease import Action, Lease, Observed
-from ibfeed_worker.account.record import LoginRecord, after_failure, after_logout, before_login
+from ibfeed_worker.account.leaseholder import take
+from ibfeed_worker.account.login_record import LoginRecord, after_failure, after_logout, before_login
 from ibfeed_worker.kube.client import ApiError, Conflict, NotFound
 from support.clock import run
 

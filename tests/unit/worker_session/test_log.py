@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from ibfeed_api.worker_pod import LogLevel
-from ibfeed_worker import log
-from ibfeed_worker.log import Log
+from ibfeed_worker.runtime import log
+from ibfeed_worker.runtime.log import Log
 
 LEVELS = ("debug", "info", "warning", "error")
 

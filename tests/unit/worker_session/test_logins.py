@@ -25,15 +25,15 @@ from ibfeed_operator.model.decode import read_lease
 from ibfeed_operator.planning.accounts import taken_back, wrongly_parked
 from ibfeed_worker import login
 from ibfeed_worker.account.fence import Fence
-from ibfeed_worker.account.hold import Hold, take
-from ibfeed_worker.board import Board
+from ibfeed_worker.account.leaseholder import Hold, take
 from ibfeed_worker.config import Config
 from ibfeed_worker.credentials import Credentials, CredentialsError
+from ibfeed_worker.errors import Parked, Setback
 from ibfeed_worker.login.attempt import Logins
 from ibfeed_worker.login.page import Outcome, Result
-from ibfeed_worker.metrics import Metrics
-from ibfeed_worker.race import cancel, first
-from ibfeed_worker.setback import Parked, Setback
+from ibfeed_worker.runtime.metrics import Metrics
+from ibfeed_worker.runtime.tasks import cancel, first
+from ibfeed_worker.session.status import Board
 from support.leases import Leases
 from worker import virtual_time
 from worker.virtual_time import Clock

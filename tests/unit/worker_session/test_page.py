@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from ibfeed_api.feed import Login
-from ibfeed_worker.account.record import COUNTED
+from ibfeed_worker.account.login_record import COUNTED
 from ibfeed_worker.login.page import (
     INTERSTITIALS,
     REASONS,

@@ -8,7 +8,7 @@ import pytest
 
 from ibfeed_api.logins import PageTrouble, parse_troubles, written
 from ibfeed_api.reasons import Reason
-from ibfeed_worker.account.page import (
+from ibfeed_worker.account.page_trouble import (
     ALIKE,
     ENDED_KEPT,
     OTHERS_AFTER,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ibfeed_worker.gateway.tunnel import LISTEN, Tunnel, TunnelClosed
-from ibfeed_worker.proxies import BadProxy, HttpProxy, for_children, proxy_for
+from ibfeed_worker.runtime.proxies import BadProxy, HttpProxy, for_children, proxy_for
 from support.certificates import Certificate
 from support.connect_proxy import ConnectProxy
 from support.ports import free_port

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ibfeed_worker.race import cancel, first, to_the_end
+from ibfeed_worker.runtime.tasks import cancel, first, to_the_end
 
 
 async def leave_in_order(steps: list[str]) -> None:

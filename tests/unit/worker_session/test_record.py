@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibfeed_api.reasons import Reason
-from ibfeed_worker.account.record import (
+from ibfeed_worker.account.login_record import (
     COUNTED,
     DAY,
     LONGEST_YIELD,

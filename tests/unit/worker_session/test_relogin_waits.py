@@ -10,8 +10,8 @@ from ibfeed_api.feed import Accounts, Kafka, Region, SecretRef, WorkerSpec
 from ibfeed_api.logins import PageTrouble
 from ibfeed_worker.config import Config
 from ibfeed_worker.kube.client import Kube
-from ibfeed_worker.lifecycle import Worker
-from ibfeed_worker.metrics import Metrics
+from ibfeed_worker.runtime.metrics import Metrics
+from ibfeed_worker.worker import Worker
 from support.clock import run
 
 NOW = datetime(2026, 11, 18, 15, tzinfo=UTC)

@@ -14,9 +14,9 @@ import pytest
 from ibfeed_api.calls import ResolvedRoot
 from ibfeed_api.instrument import Product
 from ibfeed_worker.gateway.pin import PinnedTls
-from ibfeed_worker.metrics import Metrics
+from ibfeed_worker.runtime.metrics import Metrics
+from ibfeed_worker.session.client import Rest
 from ibfeed_worker.session.pacing import Budget
-from ibfeed_worker.session.rest import Rest
 from ibfeed_worker.universe.parse import BadAnswer
 from ibfeed_worker.universe.resolve import CantAsk, Universe, UnknownRoot
 from support.clock import run

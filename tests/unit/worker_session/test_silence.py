@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ibfeed_api.labels import ANNOTATION_PENALTIES
 from ibfeed_worker.account import penalties
 from ibfeed_worker.account.penalties import LONGEST
-from ibfeed_worker.account.silence import LOOK_EVERY_S, Silence
+from ibfeed_worker.account.penalty_exchange import LOOK_EVERY_S, Silence
 from ibfeed_worker.session.pacing import PENALTY_S, Budget
 from support.clock import run
 from unit.worker_session.test_lease import ApiServer

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibfeed_worker.account.turns import LONGEST, SPACING, next_turn, turn
+from ibfeed_worker.account.login_slots import LONGEST, SPACING, next_turn, turn
 from support.clock import run
 from unit.worker_session.test_lease import ApiServer
 

@@ -11,7 +11,7 @@ import pytest
 from ibfeed_api.records import Tick, seq_of
 from ibfeed_api.shard import ContractState, Entry, EntryState, Mark
 from ibfeed_worker.publish import Tail
-from ibfeed_worker.stream import held
+from ibfeed_worker.stream import handover_buffer
 from ibfeed_worker.stream.frame import decode
 from ibfeed_worker.ticks import Normaliser
 from unit.worker_stream.bench import FULL, OVERLAP_S, Bench, entry
@@ -135,7 +135,7 @@ async def test_a_hole_while_standing_by_counts_only_if_it_is_behind_the_mark(
 async def test_what_outgrows_the_buffer_is_counted_and_is_a_gap_if_nobody_published_it(
     bench: Bench, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(held, "MOST", 4)
+    monkeypatch.setattr(handover_buffer, "MOST", 4)
     warm(bench)
     times = updates(bench, 1, 11)
     samples = {s.name: s.value for family in bench.feeder.collector.collect() for s in family.samples}
@@ -143,20 +143,20 @@ async def test_what_outgrows_the_buffer_is_counted_and_is_a_gap_if_nobody_publis
     bench.feeder.obey((entry(epoch=2, mark=mark(times[3])),))
     assert prices(broker) == ["70.07", "70.08", "70.09", "70.10"]
     (gap,) = broker.events("gap")
-    assert (gap["from_ms"], gap["to_ms"], gap["detail"]) == (times[3], times[6], held.OUTGROWN)
+    assert (gap["from_ms"], gap["to_ms"], gap["detail"]) == (times[3], times[6], handover_buffer.OUTGROWN)
 
 
 @pytest.mark.parametrize(("age_s", "kept"), [(59, 3), (61, 2), (200, 1)])
 def test_what_is_held_is_bounded_in_time(age_s: int, kept: int) -> None:
-    normaliser, buffer = Normaliser(7, "CLZ6"), held.Held()
+    normaliser, buffer = Normaliser(7, "CLZ6"), handover_buffer.Held()
     for n, received_s in enumerate((1000, 1000 + age_s // 2, 1000 + age_s)):
         text = json.dumps({"conid": 7, "_updated": 1000 + n, **FULL, "31": f"70.{n:02d}"})
         found = normaliser.take(decode(text.encode()), received_s * 10**9, 0)
         assert isinstance(found, Tick)
-        buffer.add(held.HeldTick(found))
+        buffer.add(handover_buffer.HeldTick(found))
     left = buffer.go_on(999, None)
     assert len(left) == kept
-    assert (left[0].why, left[0].after) == (("", None) if kept == 3 else (held.OUTGROWN, 999))
+    assert (left[0].why, left[0].after) == (("", None) if kept == 3 else (handover_buffer.OUTGROWN, 999))
     assert buffer.go_on(None, None) == []
 
 

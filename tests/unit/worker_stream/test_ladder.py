@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibfeed_worker.stream.ladder import FIRST_PATIENCE_S, MOST_PATIENCE_S, Asked, Step, Target, reconcile
-from ibfeed_worker.stream.session import account_of
+from ibfeed_worker.stream.session_facts import account_of
 
 ES, CL = Target(495512563, "CME"), Target(212921504)
 DAY = 86_400.0

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibfeed_worker.hours.hours import Hours, Span
-from ibfeed_worker.stream.silence import Feed, Line, Patience, Sight, Verdict, judge
+from ibfeed_worker.stream.staleness import Feed, Line, Patience, Sight, Verdict, judge
 
 DAY = 86_400.0
 NOW = 1_790_000_000.0

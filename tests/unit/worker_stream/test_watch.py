@@ -6,8 +6,8 @@ import time
 
 from ibfeed_worker.hours.hours import Hours, Span
 from ibfeed_worker.stream import SessionFacts
-from ibfeed_worker.stream.silence import Patience
-from ibfeed_worker.stream.watch import Watch
+from ibfeed_worker.stream.staleness import Patience
+from ibfeed_worker.stream.staleness_monitor import Watch
 from unit.worker_stream.bench import FULL, Bench, entry
 
 NOW = time.time()

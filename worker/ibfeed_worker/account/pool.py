@@ -14,11 +14,11 @@ from typing import Any, Final
 from ibfeed_api.labels import ANNOTATION_PAGE_TROUBLE
 from ibfeed_api.logins import PageTrouble, parse_troubles, written
 from ibfeed_api.reasons import Reason
-from ibfeed_worker.account import page
-from ibfeed_worker.account.hold import LeaseStore
-from ibfeed_worker.backoff import Backoff
+from ibfeed_worker.account import page_trouble
+from ibfeed_worker.account.leaseholder import LeaseStore
 from ibfeed_worker.kube.client import ApiError, Conflict, NotFound
-from ibfeed_worker.log import Log
+from ibfeed_worker.runtime.backoff import Backoff
+from ibfeed_worker.runtime.log import Log
 
 LOOK_EVERY_S: Final = 20.0
 _TRIES: Final = 6
@@ -42,18 +42,18 @@ class Pool:
     async def failed(self, reason: Reason, text: str, account: int) -> bool:
         """Tell of a failed login. Whether the page fails for several accounts alike, so that it is not this one."""
         self._probing = False
-        if reason not in page.ALIKE:
+        if reason not in page_trouble.ALIKE:
             return False
         found = await self._change(
-            lambda known, now: page.noted(known, reason, text, account, now, self._settings), "a failed login"
+            lambda known, now: page_trouble.noted(known, reason, text, account, now, self._settings), "a failed login"
         )
-        return page.of_account(found, reason, account)
+        return page_trouble.of_account(found, reason, account)
 
     async def passed(self, account: int, *, sessions: bool = False) -> None:
         """Tell that a login has passed; ``sessions``: and that its session streams."""
         self._probing = False
         await self._change(
-            lambda known, now: page.passed(known, account, now, sessions=sessions), "a login that passed"
+            lambda known, now: page_trouble.passed(known, account, now, sessions=sessions), "a login that passed"
         )
 
     async def look(self) -> PageTrouble | None:
@@ -67,7 +67,7 @@ class Pool:
 
     def hear(self, lease: dict[str, Any]) -> None:
         """Take over what a Lease says that somebody has just read."""
-        self.trouble = page.meant(_troubles(lease), self._settings)
+        self.trouble = page_trouble.meant(_troubles(lease), self._settings)
 
     async def until_it_is_our_turn(
         self, account: int, tries: int, may_probe: Callable[[datetime], bool], tell: Callable[[str], None]
@@ -80,7 +80,7 @@ class Pool:
         self._probing = False
         while (trouble := await self.look()) is not None:
             now = datetime.now(UTC)
-            at = page.probe_at(trouble, account) if may_probe(now) else None
+            at = page_trouble.probe_at(trouble, account) if may_probe(now) else None
             behind = timedelta(seconds=_TURN_S * tries)
             if at is not None and at + behind <= now and await self._take_probe(trouble):
                 self._probing = self.trouble is not None
@@ -103,18 +103,20 @@ class Pool:
         try:
             lease = await self._store.read_lease(self._lease)
             known = _troubles(lease)
-            mine = page.meant(known, self._settings)
+            mine = page_trouble.meant(known, self._settings)
             if mine is None or mine != trouble:
                 return mine is None
-            await self._write(lease, page.probing(known, mine, datetime.now(UTC)))
+            await self._write(lease, page_trouble.probing(known, mine, datetime.now(UTC)))
         except ApiError:
             return False  # somebody else was faster, or the next look tells more
         return True
 
-    async def _change(self, change: Callable[[page.Troubles, datetime], page.Troubles], what: str) -> page.Troubles:
+    async def _change(
+        self, change: Callable[[page_trouble.Troubles, datetime], page_trouble.Troubles], what: str
+    ) -> page_trouble.Troubles:
         """Write what a change makes of the Lease's troubles; returns them, or as they were if it can't be written."""
         pause, why = Backoff(0.1, 2.0), ""
-        known: page.Troubles = ()
+        known: page_trouble.Troubles = ()
         for _ in range(_TRIES):
             try:
                 lease = await self._store.read_lease(self._lease)
@@ -134,7 +136,7 @@ class Pool:
         _log.warning("others were not told of " + what, lease=self._lease, why=why)
         return known
 
-    async def _write(self, lease: dict[str, Any], troubles: page.Troubles) -> dict[str, Any]:
+    async def _write(self, lease: dict[str, Any], troubles: page_trouble.Troubles) -> dict[str, Any]:
         annotations = {ANNOTATION_PAGE_TROUBLE: written(troubles) or None}
         version = lease["metadata"]["resourceVersion"]
         return await self._store.patch_lease(
@@ -144,7 +146,7 @@ class Pool:
 
 def told(trouble: PageTrouble, account: int) -> str:
     """For a person: what the page does, and what is waited for."""
-    at = page.probe_at(trouble, account) or trouble.next_probe
+    at = page_trouble.probe_at(trouble, account) or trouble.next_probe
     when = f"at {at:%H:%M:%S} UTC one of them tries again" if at else "none is tried again until a person asks for it"
     return (
         f'IB\'s login page fails for several accounts alike ({trouble.reason}: "{trouble.text}", accounts'
@@ -153,5 +155,5 @@ def told(trouble: PageTrouble, account: int) -> str:
     )
 
 
-def _troubles(lease: dict[str, Any]) -> page.Troubles:
+def _troubles(lease: dict[str, Any]) -> page_trouble.Troubles:
     return parse_troubles((lease["metadata"].get("annotations") or {}).get(ANNOTATION_PAGE_TROUBLE, ""))

@@ -14,7 +14,7 @@ import msgspec
 
 from ibfeed_worker.credentials.request import Failure, VaultAnswer, VaultRequest
 from ibfeed_worker.credentials.values import CredentialsError
-from ibfeed_worker.processes import harden
+from ibfeed_worker.runtime.processes import harden
 
 
 def _answer(request: VaultRequest) -> VaultAnswer:

@@ -17,7 +17,7 @@ from ibfeed_api.feed import KeyVault
 from ibfeed_api.reasons import Reason
 from ibfeed_worker.credentials.request import DEFAULT_LIMITS, Limits, VaultAnswer, VaultRequest
 from ibfeed_worker.credentials.values import Credentials, CredentialsError
-from ibfeed_worker.proxies import for_children
+from ibfeed_worker.runtime.proxies import for_children
 
 _COMMAND: Final = (sys.executable, "-m", "ibfeed_worker.credentials")
 

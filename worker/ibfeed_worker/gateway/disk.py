@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ibfeed_worker.log import Log
+from ibfeed_worker.runtime.log import Log
 
 LIMIT_BYTES: Final = 512 << 20  # of the pod's 2 GiB, which Chromium's profile needs a part of
 _LOOK_S: Final = 10.0

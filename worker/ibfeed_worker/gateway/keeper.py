@@ -9,17 +9,17 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ibfeed_api.reasons import Reason
+from ibfeed_worker.errors import Setback
 from ibfeed_worker.gateway.distribution import BrokenDistribution
 from ibfeed_worker.gateway.leftover import PortTaken
 from ibfeed_worker.gateway.pin import WrongCertificate
 from ibfeed_worker.gateway.process import Gateway, GatewayFailed, GatewaySettings, start
 from ibfeed_worker.gateway.tail import Sign
 from ibfeed_worker.gateway.tunnel import Tunnel, TunnelClosed
-from ibfeed_worker.log import Log
-from ibfeed_worker.metrics import Metrics
-from ibfeed_worker.proxies import BadProxy, HttpProxy, proxy_for
-from ibfeed_worker.race import cancel
-from ibfeed_worker.setback import Setback
+from ibfeed_worker.runtime.log import Log
+from ibfeed_worker.runtime.metrics import Metrics
+from ibfeed_worker.runtime.proxies import BadProxy, HttpProxy, proxy_for
+from ibfeed_worker.runtime.tasks import cancel
 
 _log: Final = Log(__name__)
 _MAY_BE_THE_PROXY: Final = (Reason.UPSTREAM_UNREACHABLE, Reason.LOGIN_TIMEOUT, Reason.GATEWAY_SILENT)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from ibfeed_worker.processes import kill_tree, start_time
+from ibfeed_worker.runtime.processes import kill_tree, start_time
 
 _LIMIT: Final = 3.0  # seconds for the kernel to free the port
 

@@ -21,9 +21,9 @@ from ibfeed_worker.gateway.distribution import BrokenDistribution
 from ibfeed_worker.gateway.pin import PinnedTls, pin
 from ibfeed_worker.gateway.tail import Sign, judge
 from ibfeed_worker.gateway.tunnel import Tunnel
-from ibfeed_worker.log import Log
-from ibfeed_worker.processes import kill_tree
-from ibfeed_worker.race import first
+from ibfeed_worker.runtime.log import Log
+from ibfeed_worker.runtime.processes import kill_tree
+from ibfeed_worker.runtime.tasks import first
 
 # IB's prints the first; the second is what its log says. It listens 0.3 to 0.9 s later.
 _READY: Final = ("Open https://localhost:", "Server listening on port")

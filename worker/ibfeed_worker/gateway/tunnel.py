@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from ibfeed_worker.log import Log
-from ibfeed_worker.proxies import HttpProxy
+from ibfeed_worker.runtime.log import Log
+from ibfeed_worker.runtime.proxies import HttpProxy
 
 LISTEN: Final = "127.0.0.1"
 _LIMIT_S: Final = 10.0  # for the proxy to open a tunnel

@@ -17,7 +17,7 @@ import msgspec
 
 from ibfeed_api.feed import Login
 from ibfeed_worker.login.page import SUBMIT_WAIT_S, Order, Outcome, Result, selectors
-from ibfeed_worker.processes import kill_tree
+from ibfeed_worker.runtime.processes import kill_tree
 
 _GRACE: Final = 25.0  # seconds beyond the login's own limit for browser start and end, and for the leave to submit
 _PASSED_ON: Final = ("PATH", "LANG", "PYTHONPATH", "TZ")

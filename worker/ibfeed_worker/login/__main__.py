@@ -11,7 +11,7 @@ import sys
 import msgspec
 
 from ibfeed_worker.login.page import Order, Result
-from ibfeed_worker.processes import adopt_orphans, harden
+from ibfeed_worker.runtime.processes import adopt_orphans, harden
 
 
 def main() -> int:

@@ -13,9 +13,8 @@ from typing import Final, NoReturn
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Account, Session
 from ibfeed_worker import login
-from ibfeed_worker.account.hold import Hold, read_record
-from ibfeed_worker.account.pool import Pool, told
-from ibfeed_worker.account.record import (
+from ibfeed_worker.account.leaseholder import Hold, read_record
+from ibfeed_worker.account.login_record import (
     MOST_TRIES,
     LoginRecord,
     after_failure,
@@ -31,20 +30,21 @@ from ibfeed_worker.account.record import (
     tries_of_the_day,
     with_other_credentials,
 )
-from ibfeed_worker.account.turns import turn
+from ibfeed_worker.account.login_slots import turn
+from ibfeed_worker.account.pool import Pool, told
 from ibfeed_worker.account.user import digest
-from ibfeed_worker.board import Board
 from ibfeed_worker.config import Config
 from ibfeed_worker.credentials import Credentials, CredentialsError, CredentialSource
+from ibfeed_worker.errors import Parked, Setback
 from ibfeed_worker.gateway.process import Gateway
 from ibfeed_worker.kube.client import ApiError, Kube
-from ibfeed_worker.log import Log
 from ibfeed_worker.login.page import REASONS, Outcome
-from ibfeed_worker.metrics import Metrics
-from ibfeed_worker.race import first
-from ibfeed_worker.session.conversation import TAKEN
+from ibfeed_worker.runtime.log import Log
+from ibfeed_worker.runtime.metrics import Metrics
+from ibfeed_worker.runtime.tasks import first
+from ibfeed_worker.session.loop import TAKEN
 from ibfeed_worker.session.schedule import place, refuses_all
-from ibfeed_worker.setback import Parked, Setback
+from ibfeed_worker.session.status import Board
 
 _LOOK_AT_PARKED_S: Final = 5.0
 _LOOK_AT_STREAM_S: Final = 1.0

@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from ibfeed_api.feed import Kafka, Topic
-from ibfeed_worker.log import Log
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect
-from ibfeed_worker.publish.channel import Channel, Deliveries
 from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials
 from ibfeed_worker.publish.metrics import LineCounters
-from ibfeed_worker.publish.outbox import Outbox
+from ibfeed_worker.publish.partition_writer import Channel, Deliveries
 from ibfeed_worker.publish.refusals import Refusal, after_refusals
+from ibfeed_worker.publish.send_queue import Outbox
 from ibfeed_worker.publish.survey import Limits, Survey, affected, batch_size
 from ibfeed_worker.publish.tail import Question, Tail
 from ibfeed_worker.publish.trouble import Heard
+from ibfeed_worker.runtime.log import Log
 
 _log: Final = Log(__name__)
 _REPAIR_S: Final = 5.0

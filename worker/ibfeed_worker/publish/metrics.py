@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ibfeed_worker.publish.outbox import Outbox
+from ibfeed_worker.publish.send_queue import Outbox
 
 
 @dataclass(slots=True)

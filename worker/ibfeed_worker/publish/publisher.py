@@ -15,20 +15,20 @@ from ibfeed_api.feed import Kafka, Topic
 from ibfeed_api.reasons import Reason
 from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK, FeedEvent
 from ibfeed_api.shard import KAFKA_ANSWER_S, KAFKA_PAUSE_S, KafkaStatus
-from ibfeed_worker.backoff import Backoff
-from ibfeed_worker.log import Log
 from ibfeed_worker.publish import broker as edge
 from ibfeed_worker.publish.admin import CannotCreate, NoMetadata
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, connect
-from ibfeed_worker.publish.channel import Channel, Deliveries
 from ibfeed_worker.publish.diagnosis import diagnose_bootstrap, diagnose_leader
 from ibfeed_worker.publish.line import Line, ReadSecrets, SecretsError, no_secrets
 from ibfeed_worker.publish.metrics import KafkaCollector
-from ibfeed_worker.publish.outbox import Outbox
+from ibfeed_worker.publish.partition_writer import Channel, Deliveries
 from ibfeed_worker.publish.progress import Progress
+from ibfeed_worker.publish.send_queue import Outbox
 from ibfeed_worker.publish.survey import Survey, affected, judge, missing, unanswered
 from ibfeed_worker.publish.tail import Tail
 from ibfeed_worker.publish.trouble import REFUSED, Trouble
+from ibfeed_worker.runtime.backoff import Backoff
+from ibfeed_worker.runtime.log import Log
 
 _log: Final = Log(__name__)
 _POLL_S: Final = 0.025  # while anything is on its way

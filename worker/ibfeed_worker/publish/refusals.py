@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError
 
-from ibfeed_worker.publish.channel import Channel
+from ibfeed_worker.publish.partition_writer import Channel
 
 # Kafka will not have this record, whoever sends it again. Anything else is about rights, topics, brokers.
 _OF_THE_RECORD: Final = frozenset(

@@ -14,13 +14,13 @@ from typing import Final, NoReturn
 from ibfeed_api.feed import Topic
 from ibfeed_api.records import ContractRecord
 from ibfeed_api.shard import Entry, EntryState
-from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.hours.hours import Hours
-from ibfeed_worker.log import Log
 from ibfeed_worker.publish.broker import Broker, BrokerError
 from ibfeed_worker.reference import record
-from ibfeed_worker.session.answers import AuthStatus, NoSession, Throttled, Unavailable, Unknown
-from ibfeed_worker.session.rest import Rest
+from ibfeed_worker.runtime.backoff import Backoff
+from ibfeed_worker.runtime.log import Log
+from ibfeed_worker.session.client import Rest
+from ibfeed_worker.session.responses import AuthStatus, NoSession, Throttled, Unavailable, Unknown
 
 _log: Final = Log(__name__)
 _LOOK_S: Final = 5.0

@@ -12,9 +12,9 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from ibfeed_api.shard import EntryState, ShardSpec, ShardStatus
-from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.kube.client import ApiError, Gone
-from ibfeed_worker.log import Log
+from ibfeed_worker.runtime.backoff import Backoff
+from ibfeed_worker.runtime.log import Log
 
 _log = Log(__name__)
 _LISTED_EARLY: Final = 5.0  # seconds; a watch that ends sooner than this is a failure

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from ibfeed_api.shard import ShardStatus
-from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.kube.client import ApiError, NotFound
-from ibfeed_worker.log import Log
+from ibfeed_worker.runtime.backoff import Backoff
+from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.shard.status import is_awaited, patch
 
 _GAP: Final = 0.25  # seconds between two writes

@@ -14,13 +14,13 @@ from typing import Final, Protocol
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from ibfeed_worker.book import conid_of
-from ibfeed_worker.log import Log
+from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.stream import ladder
+from ibfeed_worker.stream.dispatcher import Counters, Messages
 from ibfeed_worker.stream.frame import Frame, tidy
 from ibfeed_worker.stream.ladder import Asked, Target
-from ibfeed_worker.stream.messages import Counters, Messages
-from ibfeed_worker.stream.session import SessionFacts, account_of
-from ibfeed_worker.stream.silence import Patience, Verdict
+from ibfeed_worker.stream.session_facts import SessionFacts, account_of
+from ibfeed_worker.stream.staleness import Patience, Verdict
 from ibfeed_worker.stream.subscriptions import REFUSED_AGAIN_S, Refusals, Step, end, reconcile
 from ibfeed_worker.ticks import SmdFrame
 

@@ -9,7 +9,7 @@ from ibfeed_api.records import seq_of
 from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
 from ibfeed_worker.publish import Channel
 from ibfeed_worker.stream.depth import Depth
-from ibfeed_worker.stream.held import Held, HeldTick
+from ibfeed_worker.stream.handover_buffer import Held, HeldTick
 from ibfeed_worker.ticks import Normaliser
 
 _ACTIVE: Final = EntryState.ACTIVE  # each look at a member of an enumeration costs as much as a call

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ibfeed_worker import publish
-from ibfeed_worker.stream import messages
+from ibfeed_worker.stream import dispatcher
 from ibfeed_worker.ticks import Withheld
 
 
@@ -17,7 +17,7 @@ from ibfeed_worker.ticks import Withheld
 class Reading:
     """A moment's numbers."""
 
-    stream: messages.Counters
+    stream: dispatcher.Counters
     publish: publish.Counters
     withheld: Mapping[Withheld, int]
     unassigned: int  # frames without a conid, or of a contract that is not ours

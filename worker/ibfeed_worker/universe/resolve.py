@@ -9,9 +9,9 @@ from typing import Any, Final, NoReturn
 
 from ibfeed_api.calls import ResolvedContract, ResolvedRoot
 from ibfeed_api.instrument import Product
-from ibfeed_worker.log import Log
-from ibfeed_worker.session.answers import AuthStatus, NoSession, Throttled, Unavailable, Unknown
-from ibfeed_worker.session.rest import Rest, describe
+from ibfeed_worker.runtime.log import Log
+from ibfeed_worker.session.client import Rest, describe
+from ibfeed_worker.session.responses import AuthStatus, NoSession, Throttled, Unavailable, Unknown
 from ibfeed_worker.universe.parse import BadAnswer, Listed, alive, answer, contract, futures, is_enough
 
 _AT_ONCE: Final = 5  # requests in flight; the pacing budget decides how fast they start

@@ -10,11 +10,13 @@ from typing import Final, NoReturn
 from ibfeed_api.feed import Accounts
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Session
-from ibfeed_worker.backoff import Backoff
-from ibfeed_worker.board import Board
-from ibfeed_worker.log import Log
-from ibfeed_worker.race import first
-from ibfeed_worker.session.answers import (
+from ibfeed_worker.errors import Parked, Setback
+from ibfeed_worker.runtime.backoff import Backoff
+from ibfeed_worker.runtime.log import Log
+from ibfeed_worker.runtime.tasks import first
+from ibfeed_worker.session.client import Rest, describe
+from ibfeed_worker.session.next_step import SETTLE_S, Step, next_step
+from ibfeed_worker.session.responses import (
     Alive,
     AuthStatus,
     IbAccounts,
@@ -24,9 +26,7 @@ from ibfeed_worker.session.answers import (
     Unavailable,
     Unknown,
 )
-from ibfeed_worker.session.rest import Rest, describe
-from ibfeed_worker.session.state import SETTLE_S, Step, next_step
-from ibfeed_worker.setback import Parked, Setback
+from ibfeed_worker.session.status import Board
 from ibfeed_worker.stream.connection import End, StreamEnd
 
 TICKLE_EVERY_S: Final = 60.0

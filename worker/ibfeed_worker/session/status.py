@@ -10,8 +10,8 @@ from typing import ClassVar, Final
 
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Session
-from ibfeed_worker.log import Log
-from ibfeed_worker.metrics import Metrics
+from ibfeed_worker.runtime.log import Log
+from ibfeed_worker.runtime.metrics import Metrics
 
 _log: Final = Log(__name__)
 

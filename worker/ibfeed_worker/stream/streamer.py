@@ -16,21 +16,21 @@ from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK, DepthRecord, FeedEvent
 from ibfeed_api.shard import ContractState, Entry, EntryState, KafkaStatus, Report
 from ibfeed_worker.book import CROSSED, Book, conid_of, rows_of
 from ibfeed_worker.hours.hours import Hours
-from ibfeed_worker.log import Log
 from ibfeed_worker.publish import Broker, Channel, Connect, Publisher, ReadSecrets, Tail, connect, no_secrets
 from ibfeed_worker.publish import Counters as Published
+from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.stream import metrics
 from ibfeed_worker.stream.connection import Connection, Link, StreamEnd, Timing
 from ibfeed_worker.stream.contract import BOOK_COUNTS_PER_S, Contract, count_after_restart, later_mark
 from ibfeed_worker.stream.depth import Depth
+from ibfeed_worker.stream.dispatcher import Counters
 from ibfeed_worker.stream.frame import Frame
-from ibfeed_worker.stream.held import Held, HeldTick
+from ibfeed_worker.stream.handover_buffer import Held, HeldTick
 from ibfeed_worker.stream.ladder import Target
-from ibfeed_worker.stream.messages import Counters
-from ibfeed_worker.stream.quotes import Quotes
-from ibfeed_worker.stream.session import SessionFacts
-from ibfeed_worker.stream.silence import Verdict
-from ibfeed_worker.stream.watch import Watch
+from ibfeed_worker.stream.quote_handler import Quotes
+from ibfeed_worker.stream.session_facts import SessionFacts
+from ibfeed_worker.stream.staleness import Verdict
+from ibfeed_worker.stream.staleness_monitor import Watch
 from ibfeed_worker.ticks import Normaliser
 
 _log: Final = Log(__name__)

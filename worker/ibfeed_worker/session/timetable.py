@@ -11,12 +11,12 @@ from typing import Any, Final, NoReturn
 
 from ibfeed_api.instrument import Product
 from ibfeed_api.shard import Entry
-from ibfeed_worker.backoff import Backoff
 from ibfeed_worker.hours import parse
 from ibfeed_worker.hours.hours import Hours
-from ibfeed_worker.log import Log
-from ibfeed_worker.session.answers import AuthStatus, NoSession, Throttled, Unavailable, Unknown
-from ibfeed_worker.session.rest import Rest, describe
+from ibfeed_worker.runtime.backoff import Backoff
+from ibfeed_worker.runtime.log import Log
+from ibfeed_worker.session.client import Rest, describe
+from ibfeed_worker.session.responses import AuthStatus, NoSession, Throttled, Unavailable, Unknown
 
 _log: Final = Log(__name__)
 _LOOK_S: Final = 5.0

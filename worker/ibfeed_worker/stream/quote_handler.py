@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 from ibfeed_api.records import Tick
-from ibfeed_worker.publish.outbox import Outbox
+from ibfeed_worker.publish.send_queue import Outbox
 from ibfeed_worker.stream.contract import Contract
 from ibfeed_worker.ticks import SmdFrame, Withheld
 

@@ -11,11 +11,11 @@ from ibfeed_api.lease import RENEW_S, SELF_FENCE_S
 from ibfeed_worker.account import lease as rules
 from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.lease import Action, Lease, Observed
-from ibfeed_worker.account.record import LoginRecord, as_annotations, parse
-from ibfeed_worker.backoff import Backoff
+from ibfeed_worker.account.login_record import LoginRecord, as_annotations, parse
 from ibfeed_worker.kube.client import ApiError, Conflict, NotFound
-from ibfeed_worker.log import Log
-from ibfeed_worker.race import cancel
+from ibfeed_worker.runtime.backoff import Backoff
+from ibfeed_worker.runtime.log import Log
+from ibfeed_worker.runtime.tasks import cancel
 
 _LOOK_EVERY: Final = 1.0  # seconds between looks at a Lease that somebody else holds
 _log = Log(__name__)

@@ -7,9 +7,9 @@ from typing import Final
 
 from ibfeed_api.shard import Entry
 from ibfeed_worker.hours.hours import Hours
-from ibfeed_worker.log import Log
+from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.stream.contract import Contract
-from ibfeed_worker.stream.silence import Feed, Patience, Sight, Verdict, judge
+from ibfeed_worker.stream.staleness import Feed, Patience, Sight, Verdict, judge
 
 _log: Final = Log(__name__)
 SILENT: Final = "IB had stopped sending without a word"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from ibfeed_worker.session.answers import Alive, AuthStatus, NoSession, Throttled, Tickle, Unavailable, Unknown
+from ibfeed_worker.session.responses import Alive, AuthStatus, NoSession, Throttled, Tickle, Unavailable, Unknown
 
 # The gateway opens the brokerage session by itself, authDelay (3 s) after a login; then there is something to repair.
 SETTLE_S: Final = 20.0

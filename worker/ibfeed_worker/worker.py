@@ -19,38 +19,38 @@ from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Account, ContractState, Entry, KafkaStatus, Report, Session, ShardStatus
 from ibfeed_worker import publish
 from ibfeed_worker.account.fence import Fence, KernelSwitch
-from ibfeed_worker.account.hold import Hold, take
-from ibfeed_worker.account.record import after_logout, after_loss_to_others
-from ibfeed_worker.account.silence import Silence
-from ibfeed_worker.backoff import Backoff
-from ibfeed_worker.board import Board
+from ibfeed_worker.account.leaseholder import Hold, take
+from ibfeed_worker.account.login_record import after_logout, after_loss_to_others
+from ibfeed_worker.account.penalty_exchange import Silence
 from ibfeed_worker.config import Config
 from ibfeed_worker.credentials import Credentials, source_of
-from ibfeed_worker.failures import Failures, PartFailed, describe
+from ibfeed_worker.errors import LogInAnew, Parked, Setback
 from ibfeed_worker.gateway.disk import keep_bounded
 from ibfeed_worker.gateway.keeper import GatewayKeeper
 from ibfeed_worker.gateway.process import Gateway, GatewaySettings
-from ibfeed_worker.hours.timetable import Timetable
 from ibfeed_worker.http.server import HttpServer
 from ibfeed_worker.kube.client import Kube, connect
 from ibfeed_worker.kube.secrets import read_secret
-from ibfeed_worker.log import Log, set_level
 from ibfeed_worker.login.attempt import Logins
-from ibfeed_worker.metrics import Metrics
 from ibfeed_worker.publish.secrets import KafkaSecrets, trusted_pem
-from ibfeed_worker.race import bounded, cancel, first, to_the_end
 from ibfeed_worker.reference import Reference
-from ibfeed_worker.relogin import Relogin
-from ibfeed_worker.session.answers import Alive
-from ibfeed_worker.session.conversation import Conversation
+from ibfeed_worker.runtime.backoff import Backoff
+from ibfeed_worker.runtime.failures import Failures, PartFailed, describe
+from ibfeed_worker.runtime.log import Log, set_level
+from ibfeed_worker.runtime.metrics import Metrics
+from ibfeed_worker.runtime.stop import Stop
+from ibfeed_worker.runtime.tasks import bounded, cancel, first, to_the_end
+from ibfeed_worker.session.client import Rest
+from ibfeed_worker.session.loop import Conversation
 from ibfeed_worker.session.pacing import Budget
-from ibfeed_worker.session.rest import Rest
+from ibfeed_worker.session.relogin import Relogin
+from ibfeed_worker.session.responses import Alive
 from ibfeed_worker.session.schedule import Appointment, Lifetime, appointment, reset_window
-from ibfeed_worker.setback import LogInAnew, Parked, Setback
+from ibfeed_worker.session.status import Board
+from ibfeed_worker.session.timetable import Timetable
 from ibfeed_worker.shard.status import stamp
 from ibfeed_worker.shard.watch import Shard, ShardWatcher, left_behind
 from ibfeed_worker.shard.writer import StatusWriter
-from ibfeed_worker.stop import Stop
 from ibfeed_worker.stream import Feeder, Link, SessionFacts, StreamEnd
 from ibfeed_worker.universe.resolve import CantAsk, Universe
 

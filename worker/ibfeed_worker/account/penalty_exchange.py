@@ -9,10 +9,10 @@ from typing import Any, Final, NoReturn
 
 from ibfeed_api.labels import ANNOTATION_PENALTIES
 from ibfeed_worker.account import penalties
-from ibfeed_worker.account.hold import LeaseStore
-from ibfeed_worker.backoff import Backoff
+from ibfeed_worker.account.leaseholder import LeaseStore
 from ibfeed_worker.kube.client import ApiError, Conflict, NotFound
-from ibfeed_worker.log import Log
+from ibfeed_worker.runtime.backoff import Backoff
+from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.session.pacing import Budget
 
 LOOK_EVERY_S: Final = 30.0  # half of what lies between two calls of a worker that streams

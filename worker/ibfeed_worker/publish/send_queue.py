@@ -28,7 +28,7 @@ from ibfeed_api.records import (
     Tick,
 )
 from ibfeed_worker.publish.broker import Broker, BrokerError, Delivered, Full, Headers, TooLarge
-from ibfeed_worker.publish.channel import Channel, Closed, Deliveries, Record
+from ibfeed_worker.publish.partition_writer import Channel, Closed, Deliveries, Record
 from ibfeed_worker.publish.refusals import Refusal, is_of_the_record, is_of_the_size
 
 _EVENTS_AT_MOST: Final = 1000

@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from ibfeed_api.logins import LOGIN_SPACING_S
-from ibfeed_worker.account.hold import LeaseStore
 from ibfeed_worker.account.lease import guarded, micro
-from ibfeed_worker.backoff import Backoff
+from ibfeed_worker.account.leaseholder import LeaseStore
 from ibfeed_worker.kube.client import ApiError, Conflict, NotFound
-from ibfeed_worker.log import Log
+from ibfeed_worker.runtime.backoff import Backoff
+from ibfeed_worker.runtime.log import Log
 
 SPACING: Final = timedelta(seconds=LOGIN_SPACING_S)
 LONGEST: Final = timedelta(minutes=10)  # 200 workers take seven; a turn beyond that was given by a wrong clock

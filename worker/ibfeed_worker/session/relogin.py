@@ -12,9 +12,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from ibfeed_worker.board import Board
-from ibfeed_worker.log import Log
+from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.session.schedule import Appointment
+from ibfeed_worker.session.status import Board
 
 HEIRS_S: Final = 5.0  # after the last release: until the heirs publish, everything could still turn back to us
 _LOOK_EVERY_S: Final = 15.0

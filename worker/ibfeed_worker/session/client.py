@@ -10,11 +10,11 @@ from typing import Any, Final
 import httpx
 
 from ibfeed_worker.gateway.pin import PinnedTls
-from ibfeed_worker.log import Log
-from ibfeed_worker.metrics import Metrics
-from ibfeed_worker.session import answers
-from ibfeed_worker.session.answers import AuthStatus, IbAccounts, Throttled, Tickle, Trouble, Unavailable
+from ibfeed_worker.runtime.log import Log
+from ibfeed_worker.runtime.metrics import Metrics
+from ibfeed_worker.session import responses
 from ibfeed_worker.session.pacing import Budget, Penalised
+from ibfeed_worker.session.responses import AuthStatus, IbAccounts, Throttled, Tickle, Trouble, Unavailable
 
 LIMIT: Final = 5.0  # seconds; with a hung upstream the gateway never answers
 _log: Final = Log(__name__)
@@ -60,31 +60,31 @@ class Rest:
         self._budget.gateway_called(calls, asyncio.get_running_loop().time())
 
     async def tickle(self) -> Tickle:
-        return answers.tickle(*await self._call("POST", "/tickle"))
+        return responses.tickle(*await self._call("POST", "/tickle"))
 
     async def auth_status(self) -> AuthStatus | Trouble:
-        return answers.auth_status(*await self._call("POST", "/iserver/auth/status"))
+        return responses.auth_status(*await self._call("POST", "/iserver/auth/status"))
 
     async def reopen(self, *, compete: bool) -> AuthStatus | Trouble:
         """``ssodh/init``: open the brokerage session again; ``compete`` takes it from whoever holds it."""
         body = {"publish": True, "compete": compete}
-        return answers.auth_status(*await self._call("POST", "/iserver/auth/ssodh/init", body=body))
+        return responses.auth_status(*await self._call("POST", "/iserver/auth/ssodh/init", body=body))
 
     async def accounts(self) -> IbAccounts | Trouble:
-        return answers.accounts(*await self._call("GET", "/iserver/accounts"))
+        return responses.accounts(*await self._call("GET", "/iserver/accounts"))
 
     async def address(self) -> str:
         """Ours, as IB sees it; empty if it does not say."""
-        return answers.address(*await self._call("GET", "/sso/validate"))
+        return responses.address(*await self._call("GET", "/sso/validate"))
 
     async def logout(self) -> bool:
         """Whether IB has no session of ours any more; the session is not used again in any case."""
-        said = answers.document(*await self._call("POST", "/logout", paced=False))
-        return isinstance(said, Mapping | answers.NoSession)
+        said = responses.document(*await self._call("POST", "/logout", paced=False))
+        return isinstance(said, Mapping | responses.NoSession)
 
     async def get(self, path: str, query: dict[str, str]) -> Any | Trouble:
         """The JSON document at ``path``, or the trouble in its place."""
-        return answers.document(*await self._call("GET", path, query=query))
+        return responses.document(*await self._call("GET", path, query=query))
 
     async def _call(
         self,
@@ -133,9 +133,9 @@ def _label(path: str) -> str:
 def describe(trouble: Trouble) -> str:
     """For a status message."""
     match trouble:
-        case Unavailable(text=text) | answers.Unknown(text=text):
+        case Unavailable(text=text) | responses.Unknown(text=text):
             return text
         case Throttled():
             return "IB answered 429"
-        case answers.NoSession():
+        case responses.NoSession():
             return "no session"

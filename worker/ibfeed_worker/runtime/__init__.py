@@ -1,0 +1,1 @@
+"""What every part of the worker runs on: tasks, back-off, logs, processes, metrics."""
