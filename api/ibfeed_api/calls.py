@@ -24,7 +24,7 @@ _LIFETIME_S: Final = 30
 _LEEWAY_S: Final = 10  # clocks of two nodes
 
 
-class CallRefused(Exception):
+class CallRefusedError(Exception):
     """The call's signature, audience, path or age is wrong. The text is safe to send back."""
 
 
@@ -45,16 +45,16 @@ class Signer:
 def verify(token: str, *, public_key: str | None, shard: str, path: str) -> None:
     """Raise CallRefused unless ``token`` was signed by ``public_key``'s owner for this shard and path."""
     if not public_key:
-        raise CallRefused("this worker's IbShard names no operator key yet")
+        raise CallRefusedError("this worker's IbShard names no operator key yet")
     try:
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key, validate=True))
         claims = jwt.decode(
             token, key, algorithms=[_ALGORITHM], audience=shard, leeway=_LEEWAY_S, options={"require": ["exp", "sub"]}
         )
     except (jwt.InvalidTokenError, InvalidKey, ValueError) as error:
-        raise CallRefused(f"signature not accepted: {type(error).__name__}") from None
+        raise CallRefusedError(f"signature not accepted: {type(error).__name__}") from None
     if claims["sub"] != path:
-        raise CallRefused("signed for another path")
+        raise CallRefusedError("signed for another path")
 
 
 class ResolvedContract(Instrument, frozen=True, kw_only=True):

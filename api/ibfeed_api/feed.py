@@ -62,15 +62,15 @@ DENIED_CONFIG: Final = (
 )
 
 
-class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class _SpecStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     pass
 
 
-class Depth(_Base, frozen=True, kw_only=True):
+class Depth(_SpecStruct, frozen=True, kw_only=True):
     front_months: int = 1
 
 
-class Root(_Base, frozen=True, kw_only=True):
+class Root(_SpecStruct, frozen=True, kw_only=True):
     """One product of a root. What IB lists several of under ``symbol`` is told apart by the next four."""
 
     symbol: str
@@ -95,7 +95,7 @@ class Root(_Base, frozen=True, kw_only=True):
         return f"{self.symbol} ({words})" if words else self.symbol
 
 
-class KeyVault(_Base, frozen=True, kw_only=True):
+class KeyVault(_SpecStruct, frozen=True, kw_only=True):
     """Secrets ``<usernamePrefix><i>`` and ``<passwordPrefix><i>`` in an Azure Key Vault."""
 
     url: str
@@ -106,13 +106,13 @@ class KeyVault(_Base, frozen=True, kw_only=True):
     client_id: str | None = None  # user-assigned identity
 
 
-class SecretRef(_Base, frozen=True, kw_only=True):
+class SecretRef(_SpecStruct, frozen=True, kw_only=True):
     """A Secret of the feed's namespace with the keys ``username-<i>`` and ``password-<i>``."""
 
     name: str
 
 
-class Accounts(_Base, frozen=True, kw_only=True):
+class Accounts(_SpecStruct, frozen=True, kw_only=True):
     key_vault: KeyVault | None = None
     secret_ref: SecretRef | None = None
     first: int = 1
@@ -170,13 +170,13 @@ def _with_digest(kind: str, name: str, identity: str) -> str:
     return f"{kind}{name[:_LONGEST_LABEL]}-{sha256(identity.encode()).hexdigest()[:8]}"
 
 
-class Topic(_Base, frozen=True, kw_only=True):
+class Topic(_SpecStruct, frozen=True, kw_only=True):
     name: str
     partitions: int = 12
     replication_factor: int = 1
 
 
-class Topics(_Base, frozen=True, kw_only=True):
+class Topics(_SpecStruct, frozen=True, kw_only=True):
     ticklast: Topic = msgspec.field(default_factory=lambda: Topic(name="ticklast"))
     l2_data: Topic = msgspec.field(name="l2Data", default_factory=lambda: Topic(name="l2-data"))
     feed_events: Topic = msgspec.field(default_factory=lambda: Topic(name="feed-events", partitions=1))
@@ -187,21 +187,21 @@ class Topics(_Base, frozen=True, kw_only=True):
         return (self.ticklast, self.l2_data, self.feed_events)
 
 
-class CaSecret(_Base, frozen=True, kw_only=True):
+class CaSecret(_SpecStruct, frozen=True, kw_only=True):
     """A Secret of the feed's namespace that holds the brokers' CA, such as Strimzi's ``<cluster>-cluster-ca-cert``."""
 
     name: str
     key: str = "ca.crt"
 
 
-class OAuth(_Base, frozen=True, kw_only=True):
+class OAuth(_SpecStruct, frozen=True, kw_only=True):
     """OpenID Connect, client credentials: keys ``client-id`` and ``client-secret`` of the Secret."""
 
     token_endpoint: str
     scope: str | None = None
 
 
-class Kafka(_Base, frozen=True, kw_only=True):
+class Kafka(_SpecStruct, frozen=True, kw_only=True):
     bootstrap_servers: str
     security_protocol: str = "PLAINTEXT"
     sasl_mechanism: str | None = None
@@ -222,7 +222,7 @@ class Kafka(_Base, frozen=True, kw_only=True):
         return tuple(reference.name for reference in references if reference is not None)
 
 
-class Login(_Base, frozen=True, kw_only=True):
+class Login(_SpecStruct, frozen=True, kw_only=True):
     """CSS selectors of the login page, for the day IB changes it; empty means the built-in ones."""
 
     username: str | None = None
@@ -232,18 +232,18 @@ class Login(_Base, frozen=True, kw_only=True):
     timeout_seconds: int = 60
 
 
-class Gateway(_Base, frozen=True, kw_only=True):
+class Gateway(_SpecStruct, frozen=True, kw_only=True):
     upstream: str = "https://api.ibkr.com"
     certificate_sha256: str | None = msgspec.field(name="certificateSHA256", default=None)
     login: Login = msgspec.field(default_factory=Login)
 
 
-class ConfigMapKey(_Base, frozen=True, kw_only=True):
+class ConfigMapKey(_SpecStruct, frozen=True, kw_only=True):
     name: str
     key: str = "ca.crt"
 
 
-class WorkerSpec(_Base, frozen=True, kw_only=True):
+class WorkerSpec(_SpecStruct, frozen=True, kw_only=True):
     """What a worker needs of its feed's spec at start: a change of this restarts workers, of the rest never."""
 
     accounts: Accounts
@@ -258,7 +258,7 @@ class WorkerSpec(_Base, frozen=True, kw_only=True):
         return f"{zlib.crc32(msgspec.json.encode(all_of_it)):08x}"
 
 
-class FeedSpec(_Base, frozen=True, kw_only=True):
+class FeedSpec(_SpecStruct, frozen=True, kw_only=True):
     roots: tuple[Root, ...]
     accounts: Accounts
     kafka: Kafka

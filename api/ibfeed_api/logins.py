@@ -16,18 +16,18 @@ LOGIN_SPACING_S: Final = 2.0  # between the logins of workers that are lost, or 
 COMMON_FROM: Final = 2  # accounts that fail with one reason, with no login in between that passed: it is the page
 
 
-class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class _AnnotationStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     pass
 
 
-class Said(_Base, frozen=True, kw_only=True):
+class Said(_AnnotationStruct, frozen=True, kw_only=True):
     """A text of IB's page, and when the page last said it."""
 
     at: datetime
     text: str
 
 
-class History(_Base, frozen=True, kw_only=True):
+class History(_AnnotationStruct, frozen=True, kw_only=True):
     """An account's logins so far. All times are the workers' own, with their zone.
 
     It is about one user: another user name at the same index begins a new one.
@@ -43,7 +43,7 @@ class History(_Base, frozen=True, kw_only=True):
     submit_wait_s: float = 0.0  # that was needed, or is to be tried, between typing and sending; 0: the usual one
 
 
-class PageTrouble(_Base, frozen=True, kw_only=True):
+class PageTrouble(_AnnotationStruct, frozen=True, kw_only=True):
     """The login page failed with the same reason, and no login of the source has passed since.
 
     Of one account it is a suspicion. ``settings``: of the login, as the workers had them that met it; a worker with

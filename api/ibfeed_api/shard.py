@@ -54,11 +54,11 @@ class ContractState(StrEnum):
     RELEASED = "released"
 
 
-class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class _ShardStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     pass
 
 
-class Mark(_Base, frozen=True, kw_only=True, gc=False):
+class Mark(_ShardStruct, frozen=True, kw_only=True, gc=False):
     """How far a contract has been published: IB's ``_updated`` in ms and the record's ``seq``."""
 
     event_time: int
@@ -76,14 +76,14 @@ class Entry(Instrument, frozen=True, kw_only=True, gc=False):
     mark: Mark | None = None  # of the worker that published last; None: not known, the worker looks into Kafka
 
 
-class Account(_Base, frozen=True, kw_only=True):
+class Account(_ShardStruct, frozen=True, kw_only=True):
     source: str
     index: int
     lease: str
     used_by: str = ""  # namespace/name of a worker that uses the same user: this one must not log in
 
 
-class ShardSpec(_Base, frozen=True, kw_only=True):
+class ShardSpec(_ShardStruct, frozen=True, kw_only=True):
     feed: str
     worker: int
     account: Account | None = None  # None: no account is free; the worker waits
@@ -94,7 +94,7 @@ class ShardSpec(_Base, frozen=True, kw_only=True):
     operator_key: str | None = None  # public key (see calls.py) of the operator that may ask this worker
 
 
-class Report(_Base, frozen=True, kw_only=True, gc=False):
+class Report(_ShardStruct, frozen=True, kw_only=True, gc=False):
     conid: int
     epoch: int
     state: ContractState
@@ -107,7 +107,7 @@ class Report(_Base, frozen=True, kw_only=True, gc=False):
     kafka_epoch: int | None = None
 
 
-class KafkaStatus(_Base, frozen=True, kw_only=True):
+class KafkaStatus(_ShardStruct, frozen=True, kw_only=True):
     """Whether records are acknowledged. ``reachable`` is None until something was tried; ``reason`` is one of
     ``names.Reason``, empty if nothing is wrong; ``message`` says cause, address and what to do."""
 
@@ -116,7 +116,7 @@ class KafkaStatus(_Base, frozen=True, kw_only=True):
     message: str = ""
 
 
-class ShardStatus(_Base, frozen=True, kw_only=True):
+class ShardStatus(_ShardStruct, frozen=True, kw_only=True):
     """``started_at`` is the worker process's start (RFC 3339, UTC): a status older than the pod's running container
     was written by a process that is gone."""
 

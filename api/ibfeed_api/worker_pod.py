@@ -37,15 +37,15 @@ Quantity = int | str
 Passed = dict[str, Any]  # JSON of Kubernetes' own
 
 
-class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class _PodStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     pass
 
 
-class ObjectName(_Base, frozen=True, kw_only=True):
+class ObjectName(_PodStruct, frozen=True, kw_only=True):
     name: str
 
 
-class Quantities(_Base, frozen=True, kw_only=True):
+class Quantities(_PodStruct, frozen=True, kw_only=True):
     """Amounts as Kubernetes writes them: ``500m``, ``1Gi``, ``2``."""
 
     cpu: Quantity | None = None
@@ -53,14 +53,14 @@ class Quantities(_Base, frozen=True, kw_only=True):
     ephemeral_storage: Quantity | None = msgspec.field(name="ephemeral-storage", default=None)
 
 
-class Resources(_Base, frozen=True, kw_only=True):
+class Resources(_PodStruct, frozen=True, kw_only=True):
     """Merged key by key into the operator's own."""
 
     requests: Quantities = msgspec.field(default_factory=Quantities)
     limits: Quantities = msgspec.field(default_factory=Quantities)
 
 
-class KeyReference(_Base, frozen=True, kw_only=True):
+class KeyReference(_PodStruct, frozen=True, kw_only=True):
     """A key of a Secret or ConfigMap in the feed's namespace."""
 
     name: str
@@ -68,20 +68,20 @@ class KeyReference(_Base, frozen=True, kw_only=True):
     optional: bool | None = None
 
 
-class EnvSource(_Base, frozen=True, kw_only=True):
+class EnvSource(_PodStruct, frozen=True, kw_only=True):
     """Exactly one is set."""
 
     secret_key_ref: KeyReference | None = None
     config_map_key_ref: KeyReference | None = None
 
 
-class EnvVar(_Base, frozen=True, kw_only=True):
+class EnvVar(_PodStruct, frozen=True, kw_only=True):
     name: str
     value: str | None = None
     value_from: EnvSource | None = None
 
 
-class WorkerPod(_Base, frozen=True, kw_only=True):
+class WorkerPod(_PodStruct, frozen=True, kw_only=True):
     """Each is absent or empty where an installation sets nothing. A change restarts workers, but for ``log_level``."""
 
     image: str | None = None  # the operator's IBFEED_WORKER_IMAGE, if None

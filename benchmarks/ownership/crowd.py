@@ -26,8 +26,8 @@ from ibfeed_api.records import seq_of
 from ibfeed_api.shard import ContractState, Entry, EntryState, KafkaStatus, Report, Session, ShardStatus
 from ibfeed_api.worker_pod import WORKER_PORT
 from ibfeed_worker.account.fence import Fence
-from ibfeed_worker.account.leaseholder import Hold, take
-from ibfeed_worker.kube.client import ApiError, Kube, connect
+from ibfeed_worker.account.leaseholder import Leaseholder, acquire_lease
+from ibfeed_worker.kube.client import Kube, KubeError, connect
 from ibfeed_worker.shard.status import stamp
 from ibfeed_worker.shard.watch import Shard, ShardWatcher
 from ibfeed_worker.shard.writer import StatusWriter
@@ -82,7 +82,7 @@ class Wire:
 
     def _check(self) -> None:
         if self.cut:
-            raise ApiError("this worker is dead")
+            raise KubeError("this worker is dead")
 
 
 class NoSwitch:
@@ -162,7 +162,7 @@ class Worker:
             self._changed.clear()
             await self._changed.wait()
         me, fence = f"{self.pod}_{self._uid}", Fence(NoSwitch(), lambda: None)
-        hold: Hold = await take(self._wire, self._shard.spec.account.lease, me, fence, lambda _: None)
+        hold: Leaseholder = await acquire_lease(self._wire, self._shard.spec.account.lease, me, fence, lambda _: None)
         self._session = Session.STREAMING
         self._obey(self._shard)
         await hold.lost.wait()
@@ -240,7 +240,7 @@ class Crowd:
                     shard=f"{NAMESPACE}/{pod}",
                     path=request.path,
                 )
-            except calls.CallRefused as error:
+            except calls.CallRefusedError as error:
                 return web.json_response({"error": str(error)}, status=401)
             root = request.match_info["root"]
             return web.json_response({"root": root, "contracts": listed(root, int(request.query["months"]))})

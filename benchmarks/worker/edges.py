@@ -31,9 +31,9 @@ from ibfeed_worker import login, worker
 from ibfeed_worker.gateway import keeper
 from ibfeed_worker.gateway.pin import PinnedTls, pin
 from ibfeed_worker.gateway.process import GatewaySettings
-from ibfeed_worker.login.page import Outcome, Result, Seen, judge
+from ibfeed_worker.login.page import Outcome, Result, Seen, result_of
 from ibfeed_worker.publish import broker, publisher
-from ibfeed_worker.publish.broker import Delivered, Full, Headers
+from ibfeed_worker.publish.broker import Delivered, Headers, QueueFullError
 from worker.virtual_time import Clock, Outside
 
 START_S: Final = 2.0  # of a gateway's process
@@ -148,7 +148,7 @@ async def _log_in(
                 text = await answer.text()
     except (aiohttp.ClientError, TimeoutError) as error:
         return Result(outcome=Outcome.PAGE_UNREACHABLE, text=type(error).__name__)
-    return judge(_seen(text)) or Result(outcome=Outcome.TIMED_OUT)
+    return result_of(_seen(text)) or Result(outcome=Outcome.TIMED_OUT)
 
 
 def _seen(html: str) -> Seen:
@@ -214,7 +214,7 @@ class KafkaEdge:
                 elif len(self.kept) < _ROOM:
                     self.kept.append(record)
                 else:
-                    raise Full
+                    raise QueueFullError
 
             def return_(self) -> None:
                 kept, self.kept = self.kept or [], None

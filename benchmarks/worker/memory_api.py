@@ -264,9 +264,9 @@ class WorkersKube(worker_client.Kube):
         try:
             return call(*arguments)
         except Missing as error:
-            raise worker_client.NotFound(str(error)) from None
+            raise worker_client.NotFoundError(str(error)) from None
         except Stale as error:
-            raise worker_client.Conflict(str(error)) from None
+            raise worker_client.ConflictError(str(error)) from None
 
 
 def feed(namespace: str, name: str, spec: Object) -> Object:

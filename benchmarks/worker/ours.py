@@ -17,7 +17,7 @@ from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.gateway.pin import trusting
 from ibfeed_worker.publish import send_queue
 from ibfeed_worker.runtime.gc_tuning import collect_rarely
-from ibfeed_worker.stream import Feeder, Link
+from ibfeed_worker.stream import Link, Streamer
 from worker.frames import FIRST_CONID
 from worker.lap import Job, Lap
 
@@ -37,14 +37,14 @@ def _fence() -> Fence:
     return fence
 
 
-def feeder_of(job: Job) -> Feeder:
+def feeder_of(job: Job) -> Streamer:
     """As the worker's lifecycle makes it."""
     topics = Topics(
         ticklast=Topic(name=job.topic, partitions=job.partitions),
         l2_data=Topic(name=f"{job.topic}-books", partitions=1),
         feed_events=Topic(name=f"{job.topic}-events", partitions=1),
     )
-    return Feeder(
+    return Streamer(
         worker="bench-0",
         feed="bench",
         kafka=Kafka(bootstrap_servers=job.servers, topics=topics, linger_ms=job.linger_ms),
@@ -75,7 +75,7 @@ def link_of(job: Job) -> Link:
     return Link(url=job.url, ssl=trusting(der).context, cookie="bench")
 
 
-async def until_reachable(feeder: Feeder) -> None:
+async def until_reachable(feeder: Streamer) -> None:
     while not feeder.kafka_status().reachable:  # noqa: ASYNC110 - its change is told to the feeder's shell
         await asyncio.sleep(0.01)
 

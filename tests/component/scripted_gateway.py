@@ -26,7 +26,7 @@ from ibfeed_api.feed import Kafka, Topic, Topics
 from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.publish import Connect, ReadSecrets, connect, no_secrets
-from ibfeed_worker.stream import Feeder, Link, SessionFacts, StreamEnd, Timing
+from ibfeed_worker.stream import Link, SessionFacts, StreamEnd, Streamer, Timing
 from support.stream import KAFKA
 
 PARTITIONS = 4
@@ -194,7 +194,7 @@ class Worker:
     ) -> None:
         self.sessions: list[SessionFacts] = []
         self.changed = asyncio.Event()
-        self.feeder = Feeder(
+        self.feeder = Streamer(
             worker="test-0",
             feed="test",
             kafka=kafka,

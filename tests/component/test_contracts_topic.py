@@ -46,7 +46,7 @@ from ibfeed_worker.hours.hours import Hours, Span
 from ibfeed_worker.publish import NOBODY, Broker, BrokerError, connect
 from ibfeed_worker.reference import Reference
 from ibfeed_worker.runtime.metrics import Metrics
-from ibfeed_worker.session.client import Rest
+from ibfeed_worker.session.client import SessionClient
 from ibfeed_worker.session.pacing import Budget
 from support import broker as own
 from support.contracts_table import contracts_history, contracts_table
@@ -191,10 +191,10 @@ def reference(worker: Worker, topic: Topic, entries: tuple[Entry, ...]) -> Refer
     )
 
 
-def rest() -> Rest:
+def rest() -> SessionClient:
     answer = httpx.Response(200, json={"rules": {"increment": 0.01}})
     tls = PinnedTls(ssl.create_default_context(), "")
-    return Rest("https://127.0.0.1:5000", tls, Budget(), Metrics(), httpx.MockTransport(lambda _: answer))
+    return SessionClient("https://127.0.0.1:5000", tls, Budget(), Metrics(), httpx.MockTransport(lambda _: answer))
 
 
 async def test_a_missing_right_is_named_and_stops_no_ticks(guarded: own.Broker) -> None:

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from component.test_stream_kafka import read_all
 from ibfeed_api.feed import Kafka, Topic
 from ibfeed_worker.publish import NOBODY, connect
-from ibfeed_worker.publish.admin import NoMetadata
+from ibfeed_worker.publish.admin import NoMetadataError
 from ibfeed_worker.publish.broker import Broker as Edge
 from support.broker import Broker
 
@@ -35,7 +35,7 @@ async def cold(tmp_path: Path) -> list[Broker]:
 
 def is_known(producer: Edge, topic: Topic) -> bool:
     """False also if a broker that has just started is too slow to tell."""
-    with contextlib.suppress(NoMetadata):
+    with contextlib.suppress(NoMetadataError):
         return topic.name in producer.survey([topic.name]).topics
     return False
 

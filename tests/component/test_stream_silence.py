@@ -23,7 +23,7 @@ from ibfeed_api.shard import ContractState, Entry
 from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.hours.hours import Hours, Span
 from ibfeed_worker.runtime.metrics import Metrics
-from ibfeed_worker.session.client import Rest
+from ibfeed_worker.session.client import SessionClient
 from ibfeed_worker.session.pacing import Budget
 from ibfeed_worker.session.timetable import Timetable
 from ibfeed_worker.stream import End, Link, Timing
@@ -54,7 +54,7 @@ def gateway(gateway_folder: Path, venue: Venue, tmp_path: Path) -> Iterator[Gate
 @contextlib.asynccontextmanager
 async def hours_of(gateway: Gateway, link: Link, entries: tuple[Entry, ...]) -> AsyncIterator[Timetable]:
     transport = httpx.AsyncHTTPTransport(verify=link.ssl)
-    rest = Rest(f"https://127.0.0.1:{gateway.port}", PinnedTls(link.ssl, ""), Budget(), Metrics(), transport)
+    rest = SessionClient(f"https://127.0.0.1:{gateway.port}", PinnedTls(link.ssl, ""), Budget(), Metrics(), transport)
     timetable = Timetable()
     keeping = asyncio.create_task(timetable.keep(rest, lambda: entries))
     try:

@@ -21,7 +21,7 @@ from ibfeed_api.feed import Kafka
 from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker.publish import Tail
 from ibfeed_worker.publish.survey import Partition, Survey
-from ibfeed_worker.stream import Feeder, Timing
+from ibfeed_worker.stream import Streamer, Timing
 from ibfeed_worker.stream.connection import Connection
 from ibfeed_worker.stream.ladder import Asked, Target
 
@@ -330,7 +330,7 @@ class Broker:
 async def fire(count: int, seed: int) -> tuple[Oracle, float]:
     """Put ``count`` payloads through the reader; the oracle, and the processor seconds that the reader took."""
     oracle = Oracle()
-    feeder = Feeder(
+    feeder = Streamer(
         worker="energy-0",
         feed="energy",
         kafka=Kafka(bootstrap_servers="kafka:9092"),

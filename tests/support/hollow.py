@@ -504,7 +504,7 @@ class Crew:
                     shard=f"{NAMESPACE}/{worker.pod}",
                     path=request.rel_url.raw_path,
                 )
-            except calls.CallRefused as error:
+            except calls.CallRefusedError as error:
                 return web.json_response({"error": str(error)}, status=401)
             self.asked.append((worker.pod, root))
             if root not in ROOTS or root in self.unknown:

@@ -18,7 +18,7 @@ from confluent_kafka.admin import (
 )
 
 from ibfeed_api.feed import CaSecret, Kafka, SecretRef
-from ibfeed_worker.kube.client import NotFound
+from ibfeed_worker.kube.client import NotFoundError
 from ibfeed_worker.publish.secrets import KafkaSecrets
 
 OWN, AUTHORITY = SecretRef(name="kafka-user"), CaSecret(name="cluster-ca-cert")
@@ -38,7 +38,7 @@ class Secrets:
     def read(self, name: str) -> Mapping[str, bytes]:
         self.asked += 1
         if name not in self.held:
-            raise NotFound(name)
+            raise NotFoundError(name)
         return self.held[name]
 
     def of(self, kafka: Kafka) -> KafkaSecrets:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ibfeed_worker.kube.client import Conflict, NotFound
+from ibfeed_worker.kube.client import ConflictError, NotFoundError
 
 
 class Leases:
@@ -17,15 +17,15 @@ class Leases:
 
     async def read_lease(self, name: str) -> dict[str, Any]:
         if name not in self.objects:
-            raise NotFound(name)
+            raise NotFoundError(name)
         return self._copy(name)
 
     async def patch_lease(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         if name not in self.objects:
-            raise NotFound(name)
+            raise NotFoundError(name)
         stored = self.objects[name]
         if body["metadata"].get("resourceVersion") not in (None, stored["metadata"]["resourceVersion"]):
-            raise Conflict(name)
+            raise ConflictError(name)
         stored["spec"] |= body.get("spec", {})
         for key, value in body["metadata"].get("annotations", {}).items():
             stored["metadata"]["annotations"].pop(key, None)

@@ -14,7 +14,7 @@ from ibfeed_api.lease import holder_of
 from ibfeed_api.worker_pod import GATEWAY_PORT, WORKER_PORT
 
 
-class BadConfig(Exception):
+class ConfigError(Exception):
     """The environment can't be used; the text says which variable and why."""
 
 
@@ -63,17 +63,17 @@ def read(environment: Mapping[str, str]) -> Config:
     def wanted(name: str) -> str:
         if value := environment.get(name, ""):
             return value
-        raise BadConfig(f"environment variable {name} is not set; the operator's StatefulSet sets it")
+        raise ConfigError(f"environment variable {name} is not set; the operator's StatefulSet sets it")
 
     try:
         spec = msgspec.json.decode(wanted("IBFEED_SPEC"), type=WorkerSpec)
     except msgspec.DecodeError as error:
-        raise BadConfig(f"IBFEED_SPEC is not a worker's spec: {error}") from None
+        raise ConfigError(f"IBFEED_SPEC is not a worker's spec: {error}") from None
     if spec.accounts.key_vault is None and spec.accounts.secret_ref is None:
-        raise BadConfig("IBFEED_SPEC names no source of accounts: set accounts.keyVault or accounts.secretRef")
+        raise ConfigError("IBFEED_SPEC names no source of accounts: set accounts.keyVault or accounts.secretRef")
     extra_ca = environment.get("IBFEED_EXTRA_CA", "")
     if extra_ca and not Path(extra_ca).is_file():
-        raise BadConfig(
+        raise ConfigError(
             f"IBFEED_EXTRA_CA names {extra_ca}, which is not a file: check spec.extraCA's ConfigMap and key"
         )
     return Config(
@@ -104,5 +104,5 @@ def _kafka(spec: Kafka, environment: Mapping[str, str]) -> Kafka:
 def _number(environment: Mapping[str, str], name: str, default: int) -> int:
     text = environment.get(name) or str(default)
     if not text.isdecimal():
-        raise BadConfig(f"{name} is {text!r}, not a whole number")
+        raise ConfigError(f"{name} is {text!r}, not a whole number")
     return int(text)

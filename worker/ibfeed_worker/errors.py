@@ -8,7 +8,7 @@ from typing import Final
 from ibfeed_api.reasons import Reason
 
 
-class Setback(Exception):
+class SessionError(Exception):
     """Try again later: after the usual back-off, or not before ``until``, or after ``delay`` seconds."""
 
     def __init__(
@@ -28,11 +28,11 @@ class Setback(Exception):
         self.restart_gateway: Final = restart_gateway
 
 
-class LogInAnew(Exception):
+class ReloginDueError(Exception):
     """The session is to be replaced on schedule; nothing is wrong with it."""
 
 
-class Parked(Exception):
+class AccountParkedError(Exception):
     """The account is parked, or is to be: it is not tried again for hours, unless somebody corrects something."""
 
     def __init__(self, reason: Reason, message: str) -> None:

@@ -30,7 +30,7 @@ def main() -> int:
 
     try:
         settings = config.read(os.environ)
-    except config.BadConfig as error:
+    except config.ConfigError as error:
         _log.error("bad configuration", message=str(error))
         return 2
     collect_rarely()

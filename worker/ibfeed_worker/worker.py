@@ -19,12 +19,12 @@ from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Account, ContractState, Entry, KafkaStatus, Report, Session, ShardStatus
 from ibfeed_worker import publish
 from ibfeed_worker.account.fence import Fence, KernelSwitch
-from ibfeed_worker.account.leaseholder import Hold, take
+from ibfeed_worker.account.leaseholder import Leaseholder, acquire_lease
 from ibfeed_worker.account.login_record import after_logout, after_loss_to_others
-from ibfeed_worker.account.penalty_exchange import Silence
+from ibfeed_worker.account.penalty_exchange import PenaltyExchange
 from ibfeed_worker.config import Config
 from ibfeed_worker.credentials import Credentials, source_of
-from ibfeed_worker.errors import LogInAnew, Parked, Setback
+from ibfeed_worker.errors import AccountParkedError, ReloginDueError, SessionError
 from ibfeed_worker.gateway.disk import keep_bounded
 from ibfeed_worker.gateway.keeper import GatewayKeeper
 from ibfeed_worker.gateway.process import Gateway, GatewaySettings
@@ -35,24 +35,24 @@ from ibfeed_worker.login.attempt import Logins
 from ibfeed_worker.publish.secrets import KafkaSecrets, trusted_pem
 from ibfeed_worker.reference import Reference
 from ibfeed_worker.runtime.backoff import Backoff
-from ibfeed_worker.runtime.failures import Failures, PartFailed, describe
+from ibfeed_worker.runtime.failures import Failures, PartFailedError, describe
 from ibfeed_worker.runtime.log import Log, set_level
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.stop import Stop
 from ibfeed_worker.runtime.tasks import bounded, cancel, first, to_the_end
-from ibfeed_worker.session.client import Rest
-from ibfeed_worker.session.loop import Conversation
+from ibfeed_worker.session.client import SessionClient
+from ibfeed_worker.session.loop import SessionLoop
 from ibfeed_worker.session.pacing import Budget
 from ibfeed_worker.session.relogin import Relogin
 from ibfeed_worker.session.responses import Alive
 from ibfeed_worker.session.schedule import Appointment, Lifetime, appointment, reset_window
-from ibfeed_worker.session.status import Board
+from ibfeed_worker.session.status import SessionStatus
 from ibfeed_worker.session.timetable import Timetable
 from ibfeed_worker.shard.status import stamp
 from ibfeed_worker.shard.watch import Shard, ShardWatcher, left_behind
 from ibfeed_worker.shard.writer import StatusWriter
-from ibfeed_worker.stream import Feeder, Link, SessionFacts, StreamEnd
-from ibfeed_worker.universe.resolve import CantAsk, Universe
+from ibfeed_worker.stream import Link, SessionFacts, StreamEnd, Streamer
+from ibfeed_worker.universe.resolve import CannotAskError, Universe
 
 _GOOD_SESSION_S: Final = 120.0  # a session that streamed, and lasted so long, starts the back-off anew
 _LONGEST_PAUSE_S: Final = 300.0  # between logins that lead to nothing
@@ -82,11 +82,11 @@ class Worker:
         self._shard_changed = asyncio.Event()
         self._news = asyncio.Event()  # of the shard, of a contract or of the session
         self._relogin_news = asyncio.Event()  # the same, for who waits for it meanwhile
-        self._feeder: Feeder | None = None
+        self._feeder: Streamer | None = None
         self._feeder_ready = asyncio.Event()
         self._fence = Fence(KernelSwitch(), self._on_account_lost)
-        self._rest: Rest | None = None
-        self._conversation: Conversation | None = None
+        self._rest: SessionClient | None = None
+        self._conversation: SessionLoop | None = None
         self._streamed = False  # since the latest try began
         self._lifetime: Lifetime | None = None
         self._budget = Budget()
@@ -107,7 +107,7 @@ class Worker:
         )
         self._failures = Failures()
         self._writer = StatusWriter(kube, config.pod, self._status)
-        self._board = Board(metrics, self._on_news, self._is_reset)
+        self._board = SessionStatus(metrics, self._on_news, self._is_reset)
         self._watcher = ShardWatcher(
             kube, config.pod, self._on_shard, lambda error: self._failures.of_thread("shard", error)
         )
@@ -131,7 +131,7 @@ class Worker:
         )
         self._logins = Logins(config, kube, self._board, metrics, credentials)
         logins = config.spec.accounts.logins_lease_name
-        self._silence = Silence(kube, logins, self._budget, config.node, also=self._logins.pool.hear)
+        self._silence = PenaltyExchange(kube, logins, self._budget, config.node, also=self._logins.pool.hear)
 
     async def run(self, stop: Stop) -> None:
         """Work until told to stop, then leave in order. Raises PartFailed, which the last status tells."""
@@ -155,7 +155,7 @@ class Worker:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     _raise_failure(task)
-        except PartFailed as error:
+        except PartFailedError as error:
             failure = str(error)
             raise
         finally:
@@ -263,7 +263,7 @@ class Worker:
         """Make the data path, as soon as it is known what an earlier process published. Returns when it runs."""
         await self._shard_known.wait()
         kafka = self._config.spec.kafka
-        feeder = Feeder(
+        feeder = Streamer(
             worker=self._config.pod,
             feed=self._config.feed,
             kafka=kafka,
@@ -321,17 +321,17 @@ class Worker:
         def wait(why: str) -> None:
             self._board.say(Session.WAITING_FOR_ACCOUNT, Reason.ACCOUNT_HELD, why)
 
-        hold = await take(
+        hold = await acquire_lease(
             self._kube, account.lease, self._config.holder, self._fence, wait, on_end=self._failures.of_task
         )
         sessions = asyncio.create_task(self._sessions(account, hold), name="sessions")
         lost = asyncio.create_task(hold.lost.wait(), name="lease lost")
-        parked: Parked | None = None
+        parked: AccountParkedError | None = None
         try:
             await asyncio.wait((sessions, lost), return_when=asyncio.FIRST_COMPLETED)
             if not hold.lost.is_set():
                 sessions.result()  # it only ever ends by raising
-        except Parked as error:
+        except AccountParkedError as error:
             parked = error
             self._board.say(Session.PARKED, error.reason, error.message)
         finally:
@@ -340,7 +340,7 @@ class Worker:
         if parked is not None:
             await self._logins.while_parked(account)
 
-    async def _give_back(self, hold: Hold, sessions: asyncio.Task[NoReturn]) -> None:
+    async def _give_back(self, hold: Leaseholder, sessions: asyncio.Task[NoReturn]) -> None:
         """Release what we stream and log out; then nobody is disturbed when somebody else takes the account."""
         if hold.lost.is_set():
             # Somebody else may take it in a moment: stop at once, nothing is left to be handed over.
@@ -356,7 +356,7 @@ class Worker:
 
     # Sessions.
 
-    async def _sessions(self, account: Account, hold: Hold) -> NoReturn:
+    async def _sessions(self, account: Account, hold: Leaseholder) -> NoReturn:
         """One session after the other, with back-off. Raises Parked."""
         if account.used_by:
             await self._logins.while_used_elsewhere(account, hold)
@@ -365,7 +365,7 @@ class Worker:
             begun, self._streamed = loop.time(), False
             try:
                 await self._session(account, hold)
-            except Setback as setback:
+            except SessionError as setback:
                 if setback.reason is Reason.COMPETING and setback.until is None:
                     setback = await self._yield(setback, hold, lasted=loop.time() - begun)
                 if self._streamed and loop.time() - begun > _GOOD_SESSION_S:
@@ -373,10 +373,10 @@ class Worker:
                 if setback.restart_gateway:
                     await self._gateways.stop()
                 await self._back_off(account, setback, pause.next())
-            except LogInAnew:
+            except ReloginDueError:
                 pause.reset()
 
-    async def _yield(self, setback: Setback, hold: Hold, *, lasted: float) -> Setback:
+    async def _yield(self, setback: SessionError, hold: Leaseholder, *, lasted: float) -> SessionError:
         """Stay away for a while, which the account's Lease remembers: a new process must not begin to fight."""
         record = after_loss_to_others(
             hold.record,
@@ -385,9 +385,9 @@ class Worker:
             first=timedelta(seconds=self._config.spec.accounts.compete_backoff_seconds),
         )
         await hold.write(record)
-        return Setback(setback.reason, setback.message, until=record.next_login)
+        return SessionError(setback.reason, setback.message, until=record.next_login)
 
-    async def _back_off(self, account: Account, setback: Setback, usual: float) -> None:
+    async def _back_off(self, account: Account, setback: SessionError, usual: float) -> None:
         now = datetime.now(UTC)
         until = setback.until or now + timedelta(seconds=setback.delay if setback.delay is not None else usual)
         delay = max(0.0, (until - now).total_seconds())
@@ -399,7 +399,7 @@ class Worker:
         else:
             await asyncio.sleep(delay)
 
-    async def _session(self, account: Account, hold: Hold) -> NoReturn:
+    async def _session(self, account: Account, hold: Leaseholder) -> NoReturn:
         """From nothing to a streaming session, until it can't go on. Raises Setback or Parked."""
         await self._logins.until_due(account, hold)
         await self._silence.look()
@@ -414,12 +414,12 @@ class Worker:
             await _forget(credentials)
 
     async def _converse(
-        self, account: Account, gateway: Gateway, hold: Hold, credentials: asyncio.Task[Credentials]
+        self, account: Account, gateway: Gateway, hold: Leaseholder, credentials: asyncio.Task[Credentials]
     ) -> NoReturn:
         await self._feeder_ready.wait()
         self._lifetime = None
-        rest = Rest(gateway.url, gateway.tls, self._budget, self._metrics, on_penalty=self._silence.punished)
-        conversation = Conversation(
+        rest = SessionClient(gateway.url, gateway.tls, self._budget, self._metrics, on_penalty=self._silence.punished)
+        conversation = SessionLoop(
             rest,
             self._board,
             self._config.spec.accounts,
@@ -442,9 +442,11 @@ class Worker:
                 self._reference.keep(rest),
             )
             if gateway.sick.is_set():
-                raise Setback(Reason.GATEWAY_SICK, f"the gateway's log says: {gateway.complaint}", restart_gateway=True)
-            raise Setback(Reason.GATEWAY_DIED, f"the gateway ended; it last said: {gateway.tail}")
-        except Parked as parked:
+                raise SessionError(
+                    Reason.GATEWAY_SICK, f"the gateway's log says: {gateway.complaint}", restart_gateway=True
+                )
+            raise SessionError(Reason.GATEWAY_DIED, f"the gateway ended; it last said: {gateway.tail}")
+        except AccountParkedError as parked:
             if hold.record.parked:
                 raise
             await self._logins.failed(account, hold, parked.reason, parked.message)  # of the session, not of the login
@@ -466,7 +468,7 @@ class Worker:
             news=self._relogin_news,
         )
         await relogin.begin()
-        raise LogInAnew
+        raise ReloginDueError
 
     def _appointment(self, region: Region, account: int) -> Appointment:
         if self._lifetime is None:  # a session that a login before ours has left in the gateway: of unknown age
@@ -488,7 +490,7 @@ class Worker:
             self._lifetime = self._lifetime.heard(said.sso_expires_ms, datetime.now(UTC))
 
     async def _log_in(
-        self, account: Account, gateway: Gateway, hold: Hold, credentials: asyncio.Task[Credentials]
+        self, account: Account, gateway: Gateway, hold: Leaseholder, credentials: asyncio.Task[Credentials]
     ) -> bool:
         """One login by browser; whether a session of ours before it ended without a logout.
 
@@ -532,7 +534,7 @@ class Worker:
 
     async def resolve(self, root: str, months: int, since: date, wanted: Product) -> ResolvedRoot:
         if self._rest is None or not self.is_streaming():
-            raise CantAsk(f"this worker has no session now: {self._board.session.value}")
+            raise CannotAskError(f"this worker has no session now: {self._board.session.value}")
         return await self._universe.resolve(self._rest, root, months, since, wanted)
 
 
@@ -551,19 +553,19 @@ def _raise_failure(task: asyncio.Task[None]) -> None:
     """Raises PartFailed if the task has failed."""
     try:
         task.result()
-    except PartFailed:
+    except PartFailedError:
         raise
     except Exception as error:
-        raise PartFailed(describe(task.get_name(), error)) from error
+        raise PartFailedError(describe(task.get_name(), error)) from error
 
 
-async def _end_conversation(rest: Rest, gateway: Gateway, hold: Hold) -> None:
+async def _end_conversation(rest: SessionClient, gateway: Gateway, hold: Leaseholder) -> None:
     if not gateway.died.is_set():
         await bounded(_log_out(rest, hold), _LOGOUT_S, "logging out")
     await rest.close()
 
 
-async def _log_out(rest: Rest, hold: Hold) -> None:
+async def _log_out(rest: SessionClient, hold: Leaseholder) -> None:
     if await rest.logout() and hold.record.session_open:
         hold.note(after_logout(hold.record))
 

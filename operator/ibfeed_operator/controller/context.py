@@ -18,7 +18,7 @@ from ibfeed_operator.controller.dependencies import Dependencies
 from ibfeed_operator.controller.pod_events import PodEvents
 from ibfeed_operator.controller.predicates import decision_inputs
 from ibfeed_operator.controller.snapshot import Snapshot, shards_path
-from ibfeed_operator.controller.universe_resolver import Resolver
+from ibfeed_operator.controller.universe_resolver import UniverseResolver
 from ibfeed_operator.kube.client import JsonObject
 from ibfeed_operator.kube.errors import ConflictError
 from ibfeed_operator.kube.events import EventRecorder
@@ -45,7 +45,7 @@ class WorkerProcess:
 class Memory:
     """What outlives a visit, within this process."""
 
-    resolver: Resolver
+    resolver: UniverseResolver
     events: PodEvents
     recorder: EventRecorder
     liveness: LivenessTracker = field(default_factory=LivenessTracker)

@@ -101,9 +101,9 @@ class PodEvents:
         return [read_event(raw) for raw in items]
 
 
-class _Meta(msgspec.Struct):
+class _EventListMeta(msgspec.Struct):
     uid: str
 
 
 class _Named(msgspec.Struct):
-    metadata: _Meta
+    metadata: _EventListMeta

@@ -19,7 +19,7 @@ from ibfeed_operator.controller.steps.find_obstacles import find_obstacles
 from ibfeed_operator.controller.steps.replace_pods import replace_pods
 from ibfeed_operator.controller.steps.resolve_universe import resolve_universe
 from ibfeed_operator.controller.steps.update_status import update_status
-from ibfeed_operator.controller.universe_resolver import Resolver
+from ibfeed_operator.controller.universe_resolver import UniverseResolver
 from ibfeed_operator.kube.errors import ConflictError, KubeError, NotFoundError
 from ibfeed_operator.kube.events import EventRecorder
 from ibfeed_operator.model.decode import InvalidFeed
@@ -36,7 +36,7 @@ class Reconciler:
         self._dependencies = dependencies
         self._namespace = namespace
         self._name = name
-        resolver = Resolver(dependencies.kube, dependencies.http, dependencies.signer, wake)
+        resolver = UniverseResolver(dependencies.kube, dependencies.http, dependencies.signer, wake)
         events = PodEvents(dependencies.kube, dependencies.asking_events, wake)
         self._memory = Memory(resolver=resolver, events=events, recorder=EventRecorder(dependencies.kube))
         self._failing_since: float | None = None

@@ -23,7 +23,7 @@ from ibfeed_operator.kube.store import Change
 from ibfeed_operator.model.decode import InvalidFeed, Named, read_feed, read_lease, read_pod, read_shard
 from ibfeed_operator.model.feed_status import FeedStatus
 from ibfeed_operator.model.types import AccountLease, Feed, Pod, Shard
-from ibfeed_operator.planning.claims import Claim, Claims
+from ibfeed_operator.planning.claims import AccountClaim, Claims
 from ibfeed_operator.status.feed import manifest
 
 LEASE_API: Final = "coordination.k8s.io/v1"
@@ -141,7 +141,7 @@ def claims_on(
     own = {account.index: account for account in accounts}
     vault = source if is_vault(source) else ""
     users = {account.user: account.index for account in own.values() if account.user}
-    found: list[Claim] = []
+    found: list[AccountClaim] = []
     for (where, name), shard in informers.shards.values():
         if (account := shard.spec.account) is None:
             continue
@@ -151,7 +151,7 @@ def claims_on(
         if not (vault and of_vault == vault) and user not in users:
             continue
         found.append(
-            Claim(
+            AccountClaim(
                 worker=f"{where}/{name}",
                 lease=f"{where}/{account.lease}",
                 index=account.index,
@@ -172,7 +172,7 @@ def claims_on(
         # A worker that is on its way out has the account for as long as it holds the Lease.
         if lease.holder and lease.renew_seen_age_s < TAKEOVER_S and key not in claimed:
             found.append(
-                Claim(
+                AccountClaim(
                     worker=f"{where}/{pod_of(lease.holder)}",
                     lease=key,
                     index=lease.index,

@@ -38,7 +38,7 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=30.0, sock_connect=3.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class ResolverCandidate:
     """A streaming worker that can be asked. ``operator_key``: what its shard's spec holds now."""
 
     shard: str
@@ -75,7 +75,7 @@ class _Reply:
     body: bytes
 
 
-class Resolver:
+class UniverseResolver:
     """Keeps the latest answer for each root of one feed. ``wake`` is called when a new one has come."""
 
     def __init__(self, kube: KubeClient, http: aiohttp.ClientSession, signer: Signer, wake: Callable[[], None]) -> None:
@@ -95,7 +95,7 @@ class Resolver:
         self,
         feed: Feed,
         known: Mapping[int, Contract],
-        candidates: Sequence[Candidate],
+        candidates: Sequence[ResolverCandidate],
         *,
         doubtful: Collection[str],
         today: str,
@@ -135,7 +135,9 @@ class Resolver:
             elif asked.due(months, whole=whole, doubtful=root.label in doubtful, today=today, now=now):
                 yield root
 
-    async def _ask_all(self, feed: Feed, roots: Sequence[Root], candidates: Sequence[Candidate], today: str) -> None:
+    async def _ask_all(
+        self, feed: Feed, roots: Sequence[Root], candidates: Sequence[ResolverCandidate], today: str
+    ) -> None:
         for root in roots:
             before = self._asked.get(root.label)
             failures = before.failures if before is not None else 0
@@ -145,7 +147,7 @@ class Resolver:
             self._asked[root.label] = _Asked(answer, time.monotonic(), today, failures + 1 if failed else 0)
             self._wake()
 
-    async def _ask(self, feed: Feed, wanted: Root, months: int, candidate: Candidate, today: str) -> Answer:
+    async def _ask(self, feed: Feed, wanted: Root, months: int, candidate: ResolverCandidate, today: str) -> Answer:
         root = wanted.label
 
         def trouble(kind: RootProblemKind, message: str) -> Answer:
@@ -184,12 +186,12 @@ class Resolver:
             unread=resolved.unread,
         )
 
-    async def _publish_key(self, feed: Feed, candidate: Candidate) -> None:
+    async def _publish_key(self, feed: Feed, candidate: ResolverCandidate) -> None:
         if candidate.operator_key != self._signer.public_key:
             path = f"{shards_path(feed.namespace)}/{candidate.shard}"
             await self._kube.patch(path, {"spec": {"operatorKey": self._signer.public_key}})
 
-    async def _call(self, feed: Feed, wanted: Root, months: int, candidate: Candidate, today: str) -> _Reply:
+    async def _call(self, feed: Feed, wanted: Root, months: int, candidate: ResolverCandidate, today: str) -> _Reply:
         path = universe_path(wanted.symbol)
         filters = {name: value for name, value in zip(FILTERS, wanted.product, strict=True) if value}
         host = f"[{candidate.ip}]" if ":" in candidate.ip else candidate.ip

@@ -42,7 +42,7 @@ _PLURALS: Final = {
 }
 
 
-class _Status(msgspec.Struct):
+class _ErrorStatus(msgspec.Struct):
     message: str = ""
 
 
@@ -245,7 +245,7 @@ class _Page(msgspec.Struct):
 
 def _refusal(status: int, data: bytes, call: str) -> KubeError:
     try:
-        message = msgspec.json.decode(data, type=_Status).message
+        message = msgspec.json.decode(data, type=_ErrorStatus).message
     except msgspec.MsgspecError:
         message = data[:200].decode(errors="replace")
     text = f"{call}: {status}: {message}"

@@ -102,7 +102,7 @@ class Election:
     async def _once(self) -> None:
         lease = await self._read()
         self._looked = now()
-        self._candidate, move = leader_lease.look(self._candidate, lease, now())
+        self._candidate, move = leader_lease.next_move(self._candidate, lease, now())
         if move is Move.END:
             holder = "nobody" if lease is None or not lease.holder else lease.holder
             raise LeadershipLostError(f"it is held by {holder} now")
@@ -136,13 +136,13 @@ class Election:
         }
 
 
-class _Meta(msgspec.Struct, rename="camel"):
+class _LeaseMeta(msgspec.Struct, rename="camel"):
     uid: str
     resource_version: str
 
 
 class _Body(msgspec.Struct):
-    metadata: _Meta
+    metadata: _LeaseMeta
     spec: dict[str, Any] | None = None
 
 

@@ -36,17 +36,17 @@ _AGAIN_S: Final = (1.0, 30.0)  # between two lists for watches: at least, and at
 T = TypeVar("T")
 
 
-class _Meta(msgspec.Struct, rename="camel"):
+class _ItemMeta(msgspec.Struct, rename="camel"):
     name: str = ""
     namespace: str = ""
     resource_version: str = "0"
 
 
-class _Object(msgspec.Struct):
-    metadata: _Meta
+class _WatchedObject(msgspec.Struct):
+    metadata: _ItemMeta
 
 
-class _Event(msgspec.Struct):
+class _WatchEvent(msgspec.Struct):
     type: str
     object: msgspec.Raw
 
@@ -122,7 +122,7 @@ class Informer(Generic[T]):
 
     def wrote(self, raw: bytes, value: T) -> None:
         """``raw``: what the server answered to a write, ``value``: what was read of it."""
-        meta = msgspec.json.decode(raw, type=_Object).metadata
+        meta = msgspec.json.decode(raw, type=_WatchedObject).metadata
         self._mirror.wrote((meta.namespace, meta.name), value, int(meta.resource_version))
 
     def _tell(self, change: Change[T]) -> None:
@@ -152,7 +152,7 @@ class Informer(Generic[T]):
             self._settled = doubts
             found = {}
             for raw in items:
-                meta = msgspec.json.decode(raw, type=_Object).metadata
+                meta = msgspec.json.decode(raw, type=_WatchedObject).metadata
                 if (value := self._value(raw)) is not None:
                     found[meta.namespace, meta.name] = value
             self.heard_at = max(self.heard_at, begun)
@@ -162,11 +162,11 @@ class Informer(Generic[T]):
     async def _watch(self) -> None:
         query = {"resourceVersion": str(self._mirror.position), "timeoutSeconds": str(WATCH_S)}
         async for line in self._kube.watch(self._path, query, labels=self._labels, silence_s=self._silence_s):
-            event = msgspec.json.decode(line, type=_Event)
+            event = msgspec.json.decode(line, type=_WatchEvent)
             if event.type == "ERROR":
                 logger.info("%s is listed anew: %s", self._path, bytes(event.object)[:300].decode(errors="replace"))
                 return
-            meta = msgspec.json.decode(event.object, type=_Object).metadata
+            meta = msgspec.json.decode(event.object, type=_WatchedObject).metadata
             version = int(meta.resource_version)
             self.heard_at = time.monotonic()
             if event.type == "BOOKMARK":

@@ -77,7 +77,7 @@ class Candidate:
         return self.renewed is not None and not self.acts(now)
 
 
-def look(candidate: Candidate, lease: Lease | None, now: float) -> tuple[Candidate, Move]:
+def next_move(candidate: Candidate, lease: Lease | None, now: float) -> tuple[Candidate, Move]:
     """What is known after a look at the Lease (None: there is none), and what to do about it."""
     before = candidate.seen
     # One that was made anew may look like the old one did, before somebody held that.

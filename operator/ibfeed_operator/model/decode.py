@@ -38,11 +38,11 @@ _FIRST_STATUS: Final = timedelta(seconds=2)
 _WAITS_FOR_ANOTHER: Final = ("", "PodInitializing")
 
 
-class _Base(msgspec.Struct, frozen=True, rename="camel"):
+class _DecodedStruct(msgspec.Struct, frozen=True, rename="camel"):
     pass
 
 
-class _Meta(_Base, frozen=True):
+class _Meta(_DecodedStruct, frozen=True):
     name: str = ""
     namespace: str = ""
     uid: str = ""
@@ -54,7 +54,7 @@ class _Meta(_Base, frozen=True):
     owner_references: tuple[Owner, ...] = ()
 
 
-class Named(_Base, frozen=True):
+class Named(_DecodedStruct, frozen=True):
     """Any object: its metadata, and the rest as it came."""
 
     metadata: _Meta
@@ -62,27 +62,27 @@ class Named(_Base, frozen=True):
     status: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Running(_Base, frozen=True):
+class _Running(_DecodedStruct, frozen=True):
     started_at: datetime | None = None
 
 
-class _Waiting(_Base, frozen=True):
+class _Waiting(_DecodedStruct, frozen=True):
     reason: str = ""
     message: str = ""
 
 
-class _Terminated(_Base, frozen=True):
+class _Terminated(_DecodedStruct, frozen=True):
     reason: str = ""
     exit_code: int = 0
 
 
-class _ContainerState(_Base, frozen=True):
+class _ContainerState(_DecodedStruct, frozen=True):
     running: _Running | None = None
     waiting: _Waiting | None = None
     terminated: _Terminated | None = None
 
 
-class _ContainerStatus(_Base, frozen=True):
+class _ContainerStatus(_DecodedStruct, frozen=True):
     name: str = ""
     ready: bool = False
     restart_count: int = 0
@@ -91,7 +91,7 @@ class _ContainerStatus(_Base, frozen=True):
     last_state: _ContainerState = _ContainerState()
 
 
-class _PodCondition(_Base, frozen=True):
+class _PodCondition(_DecodedStruct, frozen=True):
     type: str = ""
     status: str = ""
     reason: str = ""
@@ -99,7 +99,7 @@ class _PodCondition(_Base, frozen=True):
     last_transition_time: datetime | None = None
 
 
-class _PodStatus(_Base, frozen=True):
+class _PodStatus(_DecodedStruct, frozen=True):
     phase: str = ""
     start_time: datetime | None = None
     pod_ip: str = msgspec.field(name="podIP", default="")
@@ -108,27 +108,27 @@ class _PodStatus(_Base, frozen=True):
     conditions: list[_PodCondition] | None = None
 
 
-class _Container(_Base, frozen=True):
+class _Container(_DecodedStruct, frozen=True):
     name: str = ""
     image: str = ""
 
 
-class _PodSpec(_Base, frozen=True):
+class _PodSpec(_DecodedStruct, frozen=True):
     node_name: str = ""
     containers: list[_Container] = []
 
 
-class _Pod(_Base, frozen=True):
+class _Pod(_DecodedStruct, frozen=True):
     metadata: _Meta
     spec: _PodSpec = _PodSpec()
     status: _PodStatus = _PodStatus()
 
 
-class _LeaseSpec(_Base, frozen=True):
+class _LeaseSpec(_DecodedStruct, frozen=True):
     holder_identity: str | None = None
 
 
-class _Lease(_Base, frozen=True):
+class _Lease(_DecodedStruct, frozen=True):
     metadata: _Meta
     spec: _LeaseSpec = _LeaseSpec()
 

@@ -21,11 +21,11 @@ MAX_SHARD_MESSAGE: Final = 512
 MAX_SUMMARY: Final = 8192
 
 
-class _Base(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class _StatusStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     pass
 
 
-class ConditionStatus(_Base, frozen=True, kw_only=True):
+class ConditionStatus(_StatusStruct, frozen=True, kw_only=True):
     """One condition, of the form ``metav1.Condition``. ``last_transition_time`` is RFC 3339 in UTC."""
 
     type: str
@@ -36,7 +36,7 @@ class ConditionStatus(_Base, frozen=True, kw_only=True):
     observed_generation: int
 
 
-class WorkerStatus(_Base, frozen=True, kw_only=True):
+class WorkerStatus(_StatusStruct, frozen=True, kw_only=True):
     """A line of ``status.shards``: one worker with its account and its load."""
 
     worker: str  # energy-0, the name of its IbShard and of its pod
@@ -60,14 +60,14 @@ class ContractStatus(Instrument, frozen=True, kw_only=True):
     depth: bool = False
 
 
-class UnassignedStatus(_Base, frozen=True, kw_only=True):
+class UnassignedStatus(_StatusStruct, frozen=True, kw_only=True):
     conid: int
     symbol: str
     reason: str
     message: str = ""
 
 
-class FeedStatus(_Base, frozen=True, kw_only=True, omit_defaults=False):
+class FeedStatus(_StatusStruct, frozen=True, kw_only=True, omit_defaults=False):
     """Zeros are written, too: they are columns of ``kubectl get``.
 
     ``truncated``: ``contracts`` or ``unassigned`` hold only the first of more; the counts are always of all.

@@ -14,13 +14,13 @@ from ibfeed_api.labels import LABEL_FEED, LABEL_MANAGED_BY
 from ibfeed_operator.model.types import Feed, Owner
 
 
-class Claim(StrEnum):
+class Ownership(StrEnum):
     OWN = "own"
     ORPHANED = "orphaned"  # of an IbFeed of this name that is gone: to be adopted
     FOREIGN = "foreign"
 
 
-def claim(feed: Feed, labels: Mapping[str, str], owners: Iterable[Owner]) -> Claim:
+def ownership_of(feed: Feed, labels: Mapping[str, str], owners: Iterable[Owner]) -> Ownership:
     """Judge an object by its labels and ownerReferences.
 
     Two IbFeeds of one name cannot be there at a time. So an owner of this feed's kind and name with another uid is
@@ -28,13 +28,13 @@ def claim(feed: Feed, labels: Mapping[str, str], owners: Iterable[Owner]) -> Cla
     """
     others = tuple(owners)
     if any(owner.uid == feed.uid for owner in others):
-        return Claim.OWN
+        return Ownership.OWN
     ours = {LABEL_FEED: feed.name, LABEL_MANAGED_BY: OPERATOR_FIELD_MANAGER}
     if not ours.items() <= labels.items():
-        return Claim.FOREIGN
+        return Ownership.FOREIGN
     if all(_is_feed(owner, feed.name) for owner in others):
-        return Claim.ORPHANED
-    return Claim.FOREIGN
+        return Ownership.ORPHANED
+    return Ownership.FOREIGN
 
 
 def _is_feed(owner: Owner, name: str) -> bool:

@@ -24,7 +24,7 @@ from ibfeed_api.labels import (
 from ibfeed_api.lease import TAKEOVER_S, pod_of
 from ibfeed_api.logins import COMMON_FROM, PageTrouble, written
 from ibfeed_operator.model.types import AccountLease
-from ibfeed_operator.planning.claims import Claim, Claims
+from ibfeed_operator.planning.claims import AccountClaim, Claims
 
 # A refused account whose next try is further away than this is left for another one, if there is a better one.
 WORTH_WAITING: Final = timedelta(minutes=1)
@@ -160,7 +160,7 @@ class _Market:
         rival = self._rival(name, index)
         return rival.worker if rival is not None else ""
 
-    def _rival(self, name: str, index: int) -> Claim | None:
+    def _rival(self, name: str, index: int) -> AccountClaim | None:
         mine = self.rules.claims.of(self._worker(name), self._lease(index))
         if mine is None:
             return self.rules.claims.against(self._claim(name, index))
@@ -172,10 +172,10 @@ class _Market:
             return True
         return lease.renew_seen_age_s >= TAKEOVER_S
 
-    def _claim(self, name: str, index: int) -> Claim:
+    def _claim(self, name: str, index: int) -> AccountClaim:
         lease = self.leases.get(index)
         user = lease.user if lease is not None else ""
-        return Claim(
+        return AccountClaim(
             worker=self._worker(name), lease=self._lease(index), index=index, vault=self.rules.vault, user=user
         )
 

@@ -16,7 +16,7 @@ _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class AccountClaim:
     """``worker`` and ``lease`` with their namespace. ``denied``: the worker has been told not to log in."""
 
     worker: str
@@ -27,7 +27,7 @@ class Claim:
     since: datetime | None = None  # the user has been claimed for
     denied: bool = False
 
-    def is_for_the_account_of(self, other: Claim) -> bool:
+    def is_for_the_account_of(self, other: AccountClaim) -> bool:
         in_vault = bool(self.vault) and (self.vault, self.index) == (other.vault, other.index)
         return in_vault or (bool(self.user) and self.user == other.user)
 
@@ -42,10 +42,10 @@ class Claims:
     """``all``: every claim that may matter to a feed. ``parked``: index of its source to the namespace in which the
     same account is parked."""
 
-    all: tuple[Claim, ...] = ()
+    all: tuple[AccountClaim, ...] = ()
     parked: Mapping[int, str] | None = None
 
-    def before(self, mine: Claim) -> Claim | None:
+    def before(self, mine: AccountClaim) -> AccountClaim | None:
         """The claim that ``mine`` has to give way to."""
         return min(
             (one for one in self._rivals(mine) if one.seniority < mine.seniority),
@@ -53,16 +53,16 @@ class Claims:
             default=None,
         )
 
-    def against(self, wanted: Claim) -> Claim | None:
+    def against(self, wanted: AccountClaim) -> AccountClaim | None:
         """Any claim that makes an account none to begin with."""
         return min(self._rivals(wanted), key=lambda one: one.seniority, default=None)
 
-    def of(self, worker: str, lease: str) -> Claim | None:
+    def of(self, worker: str, lease: str) -> AccountClaim | None:
         return next((one for one in self.all if (one.worker, one.lease) == (worker, lease)), None)
 
     def parked_in(self, index: int) -> str:
         """The other namespace in which the account is parked; empty: none."""
         return (self.parked or {}).get(index, "")
 
-    def _rivals(self, mine: Claim) -> Iterable[Claim]:
+    def _rivals(self, mine: AccountClaim) -> Iterable[AccountClaim]:
         return (one for one in self.all if one.worker != mine.worker and one.is_for_the_account_of(mine))

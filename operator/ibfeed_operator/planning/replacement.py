@@ -30,18 +30,18 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     settled: bool
 
 
-class _Meta(msgspec.Struct, rename="camel"):
+class _WorkloadMeta(msgspec.Struct, rename="camel"):
     generation: int = 0
 
 
-class _Status(msgspec.Struct, rename="camel"):
+class _WorkloadStatus(msgspec.Struct, rename="camel"):
     observed_generation: int = 0
     update_revision: str = ""
 
 
 class _Workload(msgspec.Struct):
-    metadata: _Meta
-    status: _Status = msgspec.field(default_factory=_Status)
+    metadata: _WorkloadMeta
+    status: _WorkloadStatus = msgspec.field(default_factory=_WorkloadStatus)
 
 
 def read_rollout(raw: bytes) -> Rollout:

@@ -53,7 +53,7 @@ class Event:
     at: datetime
 
 
-class _Meta(msgspec.Struct, rename="camel"):
+class _EventMeta(msgspec.Struct, rename="camel"):
     creation_timestamp: datetime | None = None
 
 
@@ -61,8 +61,8 @@ class _Series(msgspec.Struct, rename="camel"):
     last_observed_time: datetime | None = None
 
 
-class _Event(msgspec.Struct, rename="camel"):
-    metadata: _Meta
+class _KubeEvent(msgspec.Struct, rename="camel"):
+    metadata: _EventMeta
     type: str = ""
     reason: str = ""
     message: str = ""
@@ -73,7 +73,7 @@ class _Event(msgspec.Struct, rename="camel"):
 
 def read_event(raw: bytes | msgspec.Raw) -> Event:
     """Raises msgspec.ValidationError."""
-    item = msgspec.json.decode(raw, type=_Event)
+    item = msgspec.json.decode(raw, type=_KubeEvent)
     latest = item.series.last_observed_time if item.series is not None else None
     at = latest or item.last_timestamp or item.event_time or item.metadata.creation_timestamp
     return Event(

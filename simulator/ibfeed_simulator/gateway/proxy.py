@@ -17,7 +17,7 @@ from ibfeed_simulator.gateway.conf import Configuration
 from ibfeed_simulator.gateway.cookies import CookieStore
 from ibfeed_simulator.gateway.login import LoginKeeper
 from ibfeed_simulator.gateway.upstream import EXIT_HEADER, EXIT_VALUE, Answer, Upstream, exit_as_told
-from ibfeed_simulator.gateway.upstream_socket import Piece, UpstreamClosed, UpstreamSocket
+from ibfeed_simulator.gateway.upstream_socket import Piece, UpstreamClosedError, UpstreamSocket
 
 _log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class Proxy:
             async for piece in pipe.upstream.pieces():
                 logs.websocket.debug("Websocket Proxy response body: %s", piece.payload)
                 await pipe.client.send_bytes(recoded(piece))
-        except UpstreamClosed as closed:
+        except UpstreamClosedError as closed:
             if closed.reason == f"{EXIT_HEADER}: {EXIT_VALUE}":
                 exit_as_told()
             if pipe.upstream is not None:

@@ -20,7 +20,7 @@ _MAX_FRAME = 65_536  # 70,000 bytes closed a real gateway's socket, 60,000 passe
 _LINE_LIMIT = 65_536
 
 
-class UpstreamClosed(Exception):
+class UpstreamClosedError(Exception):
     """The other side closed or broke off; ``reason`` is what its close frame said."""
 
     def __init__(self, reason: str = "") -> None:
@@ -71,10 +71,10 @@ class UpstreamSocket:
             answer = await reader.readuntil(b"\r\n\r\n")
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError) as error:
             writer.close()
-            raise UpstreamClosed("no answer to the upgrade") from error
+            raise UpstreamClosedError("no answer to the upgrade") from error
         if answer.split(b" ", 2)[1:2] != [b"101"]:
             writer.close()
-            raise UpstreamClosed(answer.split(b"\r\n", 1)[0].decode("latin-1"))
+            raise UpstreamClosedError(answer.split(b"\r\n", 1)[0].decode("latin-1"))
         return cls(reader, writer)
 
     async def pieces(self) -> AsyncIterator[Piece]:
@@ -90,7 +90,7 @@ class UpstreamSocket:
                 self._send(PONG, payload)
             elif opcode == CLOSE:
                 self._send(CLOSE, payload[:2])
-                raise UpstreamClosed(payload[2:].decode("utf-8", "replace"))
+                raise UpstreamClosedError(payload[2:].decode("utf-8", "replace"))
 
     async def _frame(self) -> tuple[int, bytes]:
         try:
@@ -101,10 +101,10 @@ class UpstreamSocket:
             elif length == 127:
                 (length,) = struct.unpack("!Q", await self._reader.readexactly(8))
             if length > _MAX_FRAME:
-                raise UpstreamClosed(f"a frame of {length} bytes")
+                raise UpstreamClosedError(f"a frame of {length} bytes")
             return first & 0x0F, await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError) as error:
-            raise UpstreamClosed("cut") from error
+            raise UpstreamClosedError("cut") from error
 
     def send_text(self, payload: bytes) -> None:
         self._send(TEXT, payload)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from aiohttp import web
 
-from ibfeed_simulator.vault.faults import BadFault, Faults
+from ibfeed_simulator.vault.faults import FaultError, Faults
 from ibfeed_simulator.vault.tokens import Caller, Tokens
 
 _DEVELOPER = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"  # the Azure CLI's own application id
@@ -37,7 +37,7 @@ class Control:
         try:
             document = await request.json()
             return web.json_response(asdict(self._faults.set(document)))
-        except (BadFault, ValueError) as error:
+        except (FaultError, ValueError) as error:
             return web.json_response({"error": str(error)}, status=400)
 
     async def _clear_faults(self, _request: web.Request) -> web.Response:

@@ -44,12 +44,12 @@ def place_of(fault: Fault) -> Place:
     return Place.METADATA if fault in _OF_METADATA else Place.VAULT
 
 
-class BadFault(Exception):
+class FaultError(Exception):
     """The control API was asked for something that is no fault."""
 
 
 @dataclass(frozen=True, slots=True)
-class Active:
+class ActiveVaultFault:
     """A fault that is on: for ``count`` more requests and until ``until`` (clock's seconds), where given.
 
     ``secret`` limits a fault of the vault to secrets whose name matches (shell wildcards).
@@ -70,16 +70,16 @@ class Faults:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._active: list[Active] = []
+        self._active: list[ActiveVaultFault] = []
 
-    def set(self, document: dict[str, Any]) -> Active:
+    def set(self, document: dict[str, Any]) -> ActiveVaultFault:
         """Turn a fault on: ``{"fault": name, "secret"?, "count"?, "duration"?, "retryAfter"?, "status"?, …}``.
 
         Raises BadFault.
         """
         try:
             duration = document.get("duration")
-            active = Active(
+            active = ActiveVaultFault(
                 fault=Fault(document["fault"]),
                 secret=str(document.get("secret", "*")),
                 count=None if document.get("count") is None else int(document["count"]),
@@ -91,7 +91,7 @@ class Faults:
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             known = ", ".join(Fault)
-            raise BadFault(f'{type(error).__name__}: give {{"fault": one of {known}}}') from None
+            raise FaultError(f'{type(error).__name__}: give {{"fault": one of {known}}}') from None
         self._active.append(active)
         return active
 
@@ -99,10 +99,10 @@ class Faults:
         self._active.clear()
 
     @property
-    def active(self) -> tuple[Active, ...]:
+    def active(self) -> tuple[ActiveVaultFault, ...]:
         return tuple(self._active)
 
-    def take(self, place: Place, secret: str = "") -> Active | None:
+    def take(self, place: Place, secret: str = "") -> ActiveVaultFault | None:
         """Return the oldest fault that acts on this request, and count it down."""
         now = self._clock()
         self._active = [each for each in self._active if each.until is None or each.until > now]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ibfeed_simulator.vault.server import DEFAULT_TENANT, Server
-from ibfeed_simulator.vault.users import BadSecretsFile, read_secrets
+from ibfeed_simulator.vault.users import SecretsFileError, read_secrets
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(arguments.tls_cert, arguments.tls_key)
         asyncio.run(_serve(arguments, secrets, tls))
-    except (BadSecretsFile, OSError) as error:  # ssl.SSLError is an OSError
+    except (SecretsFileError, OSError) as error:  # ssl.SSLError is an OSError
         print(f"vault: {error}", file=sys.stderr)
         return 1
     return 0

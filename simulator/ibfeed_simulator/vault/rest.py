@@ -15,8 +15,15 @@ from typing import Any, Final
 from aiohttp import web
 
 from ibfeed_simulator.vault import errors
-from ibfeed_simulator.vault.faults import Active, Fault, Faults, Place
-from ibfeed_simulator.vault.store import RECOVERABLE_DAYS, DeletedButRecoverable, Secret, Store, UnknownSecret, Version
+from ibfeed_simulator.vault.faults import ActiveVaultFault, Fault, Faults, Place
+from ibfeed_simulator.vault.store import (
+    RECOVERABLE_DAYS,
+    DeletedSecretError,
+    Secret,
+    Store,
+    UnknownSecretError,
+    Version,
+)
 from ibfeed_simulator.vault.tokens import Caller, Tokens
 
 API_VERSIONS: Final = frozenset({"7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-07-01", "2026-04-01"})
@@ -77,7 +84,7 @@ class Rest:
                 return denied
             try:
                 response = await handler(request)
-            except UnknownSecret as error:
+            except UnknownSecretError as error:
                 deleted = request.path.startswith("/deletedsecrets")
                 return errors.deleted_not_found(str(error)) if deleted else errors.not_found(str(error))
             response.headers.update(_SERVICE_VERSION)
@@ -110,7 +117,7 @@ class Rest:
                 not_before=attributes.get("nbf"),
                 content_type=document.get("contentType"),
             )
-        except DeletedButRecoverable:
+        except DeletedSecretError:
             return errors.conflict(name)
         except (AttributeError, KeyError, TypeError, ValueError):
             return errors.bad_parameter("The request body is not a valid secret.")
@@ -151,7 +158,7 @@ def resource_of(host: str) -> str:
     return f"https://{host.partition('.')[2] or host}"
 
 
-async def _without_token(request: web.Request, fault: Active | None) -> web.StreamResponse | None:
+async def _without_token(request: web.Request, fault: ActiveVaultFault | None) -> web.StreamResponse | None:
     """Faults that come before the vault looks at the token."""
     if fault is None:
         return None
@@ -173,7 +180,7 @@ async def _without_token(request: web.Request, fault: Active | None) -> web.Stre
     return None
 
 
-def _denied(request: web.Request, fault: Active, caller: Caller, name: str) -> web.Response | None:
+def _denied(request: web.Request, fault: ActiveVaultFault, caller: Caller, name: str) -> web.Response | None:
     vault = request.host.partition(".")[0]
     match fault.fault:
         case Fault.DENY_POLICY:

@@ -10,11 +10,11 @@ from typing import Final
 RECOVERABLE_DAYS: Final = 90
 
 
-class UnknownSecret(Exception):
+class UnknownSecretError(Exception):
     """No secret, or no such version, of this name."""
 
 
-class DeletedButRecoverable(Exception):
+class DeletedSecretError(Exception):
     """The name belongs to a soft-deleted secret: recover or purge it first."""
 
 
@@ -67,7 +67,7 @@ class Store:
         """Add a version. Raises DeletedButRecoverable."""
         known = self._secrets.get(name.lower())
         if known is not None and known.deleted is not None:
-            raise DeletedButRecoverable(name)
+            raise DeletedSecretError(name)
         version = Version(
             number=secrets.token_hex(16),
             value=value,
@@ -86,18 +86,18 @@ class Store:
         """Return a live secret and one of its versions, the latest if none is named. Raises UnknownSecret."""
         secret = self._secrets.get(name.lower())
         if secret is None or secret.deleted is not None:
-            raise UnknownSecret(name)
+            raise UnknownSecretError(name)
         if not version:
             return secret, secret.latest
         for candidate in secret.versions:
             if candidate.number == version:
                 return secret, candidate
-        raise UnknownSecret(f"{name}/{version}")
+        raise UnknownSecretError(f"{name}/{version}")
 
     def deleted(self, name: str) -> Secret:
         secret = self._secrets.get(name.lower())
         if secret is None or secret.deleted is None:
-            raise UnknownSecret(name)
+            raise UnknownSecretError(name)
         return secret
 
     def delete(self, name: str) -> Secret:

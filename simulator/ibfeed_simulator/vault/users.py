@@ -15,7 +15,7 @@ USERNAME_PREFIX: Final = "ib-username-"  # the defaults of spec.accounts.keyVaul
 PASSWORD_PREFIX: Final = "ib-password-"
 
 
-class BadSecretsFile(Exception):
+class SecretsFileError(Exception):
     """The file has neither form. The text names the file and the fault, never a value."""
 
 
@@ -24,13 +24,13 @@ def read_secrets(path: Path) -> dict[str, str]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadSecretsFile(f"{path}: {type(error).__name__}: cannot be read as JSON") from None
+        raise SecretsFileError(f"{path}: {type(error).__name__}: cannot be read as JSON") from None
     try:
         if isinstance(document, Mapping) and "secrets" in document:
             return {str(name): str(value) for name, value in document["secrets"].items()}
         return _of_users(document["users"] if isinstance(document, Mapping) else document)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BadSecretsFile(f"{path}: {type(error).__name__}: neither a list of users nor secrets") from None
+        raise SecretsFileError(f"{path}: {type(error).__name__}: neither a list of users nor secrets") from None
 
 
 def _of_users(users: list[dict[str, Any]]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from ibfeed_simulator.venue.users import User
 Document = dict[str, object]
 
 
-class BadTopic(ValueError):
+class TopicError(ValueError):
     """The account is another one, or what follows it is no JSON object."""
 
 
@@ -26,11 +26,11 @@ def asked(rest: str, user: User) -> Asked:
     """What follows ``ssd+`` or ``sld+``: ``ACCOUNT+{…}``. BadTopic."""
     account, _, arguments = rest.partition("+")
     if account != user.account_id:
-        raise BadTopic(account)
+        raise TopicError(account)
     try:
         return msgspec.json.decode(arguments or "{}", type=Asked)
     except msgspec.DecodeError as error:
-        raise BadTopic(str(error)) from error
+        raise TopicError(str(error)) from error
 
 
 def profit_and_loss(user: User) -> Document:

@@ -16,7 +16,7 @@ _HMDS_UNITS: Final = {"secs": "S", "mins": "min", "hrs": "h"}
 Bar = dict[str, float | int]
 
 
-class BadSpan(ValueError):
+class SpanError(ValueError):
     """Period or bar is none."""
 
 
@@ -26,7 +26,7 @@ def seconds(text: str) -> int:
     word = text[len(digits) :]
     unit = _SECONDS.get(_HMDS_UNITS.get(word, word))
     if unit is None or not (digits.isascii() and digits.isdigit()) or not int(digits):
-        raise BadSpan(text)
+        raise SpanError(text)
     return int(digits) * unit
 
 

@@ -151,7 +151,7 @@ Perform = Callable[[str | None, float | None], int]
 
 
 @dataclass
-class Active:
+class ActiveFault:
     condition: Condition
     username: str | None
     value: str | float | None
@@ -163,7 +163,7 @@ class Board:
     """The conditions that hold now."""
 
     def __init__(self) -> None:
-        self._active: list[Active] = []
+        self._active: list[ActiveFault] = []
 
     def set(
         self,
@@ -176,12 +176,12 @@ class Board:
         """Replaces the same condition of the same scope."""
         self.clear(condition, username, exactly=True)
         until = None if seconds is None else time.monotonic() + seconds
-        self._active.append(Active(condition, username, value, until, count))
+        self._active.append(ActiveFault(condition, username, value, until, count))
 
     def clear(self, condition: Condition | None = None, username: str | None = None, exactly: bool = False) -> None:
         """Clear one condition or all; of one user, or of everybody for None (``exactly``: only the one set for all)."""
 
-        def meant(active: Active) -> bool:
+        def meant(active: ActiveFault) -> bool:
             if condition not in (None, active.condition):
                 return False
             return active.username == username if exactly or username is not None else True
@@ -193,7 +193,7 @@ class Board:
         """Nothing is wrong: lets the hot path skip every question."""
         return not self._active
 
-    def active(self, condition: Condition, username: str | None) -> Active | None:
+    def active(self, condition: Condition, username: str | None) -> ActiveFault | None:
         """The condition if it holds for the user; a condition for all holds for everybody."""
         if not self._active:
             return None
@@ -205,7 +205,7 @@ class Board:
                 return active
         return None
 
-    def take(self, condition: Condition, username: str | None) -> Active | None:
+    def take(self, condition: Condition, username: str | None) -> ActiveFault | None:
         """Like ``active``, but uses up one of its count."""
         active = self.active(condition, username)
         if active is not None and active.remaining is not None:

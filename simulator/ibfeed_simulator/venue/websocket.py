@@ -181,7 +181,7 @@ class WebsocketHandler:
             return
         try:
             wanted = account_topics.asked(rest, user)
-        except account_topics.BadTopic:
+        except account_topics.TopicError:
             connection.send({"error": f"Bad Request: {topic}+{rest[:80]}", "code": _BAD_CONTRACT})
             return
         if topic == "ssd":
@@ -200,7 +200,7 @@ class WebsocketHandler:
             return
         try:
             found = bars.history(exchange, instrument, asked, self._venue.clock.now())
-        except bars.BadSpan as span:
+        except bars.SpanError as span:
             connection.send({"error": f"Bad Request: {span} is no period or bar", "code": _BAD_CONTRACT})
             return
         connection.send({**found, "topic": f"smh+{conid}"})

@@ -14,14 +14,14 @@ import pytest
 from ibfeed_api.feed import KeyVault
 from ibfeed_simulator.vault.server import Server
 from ibfeed_worker.credentials.reader import read_vault
-from ibfeed_worker.credentials.request import Limits, VaultRequest
+from ibfeed_worker.credentials.request import RequestLimits, VaultRequest
 from ibfeed_worker.credentials.values import Credentials, CredentialsError
 from support.vault import CLIENT, Tls, federated_token, private_tls
 
 USERNAME = "paperuser3"
 PASSWORD = "s3cr3t-Pa55-of-three"  # looked for in every log and exception
 
-QUICK = Limits(connect=5.0, read=5.0, retries=2, backoff=0.01, longest_wait=1.0, total=20.0)
+QUICK = RequestLimits(connect=5.0, read=5.0, retries=2, backoff=0.01, longest_wait=1.0, total=20.0)
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +48,7 @@ class Reader:
     env: dict[str, str]
     vault: KeyVault
     extra_ca: str | None
-    limits: Limits = QUICK
+    limits: RequestLimits = QUICK
 
     @property
     def request(self) -> VaultRequest:

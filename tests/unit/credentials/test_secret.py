@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from ibfeed_api.reasons import Reason
-from ibfeed_worker.credentials import CredentialsError, SecretForbidden, SecretNotFound, SecretUnreachable
+from ibfeed_worker.credentials import (
+    CredentialsError,
+    SecretForbiddenError,
+    SecretNotFoundError,
+    SecretUnreachableError,
+)
 from ibfeed_worker.credentials.secret import KubernetesSecret, ReadSecret
 
 DATA = {"username-3": b"paperuser3\n", "password-3": b"pa ss\r\n", "username-4": b"paperuser4", "password-5": b""}
@@ -41,9 +46,9 @@ async def test_a_missing_or_empty_key_names_both(index: int, missing: str) -> No
 @pytest.mark.parametrize(
     ("raised", "hint", "retryable"),
     [
-        (SecretNotFound(), "does not exist; create it", False),
-        (SecretForbidden(), "its Role must name it", False),
-        (SecretUnreachable(), "gave no answer", True),
+        (SecretNotFoundError(), "does not exist; create it", False),
+        (SecretForbiddenError(), "its Role must name it", False),
+        (SecretUnreachableError(), "gave no answer", True),
     ],
 )
 async def test_what_the_api_says(raised: Exception, hint: str, retryable: bool) -> None:

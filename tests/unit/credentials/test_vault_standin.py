@@ -14,11 +14,11 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.keyvault.secrets import SecretClient
 
-from ibfeed_simulator.vault.faults import BadFault, Faults, Place
+from ibfeed_simulator.vault.faults import FaultError, Faults, Place
 from ibfeed_simulator.vault.main import main
 from ibfeed_simulator.vault.server import Server
 from ibfeed_simulator.vault.tokens import Caller
-from ibfeed_simulator.vault.users import BadSecretsFile, read_secrets
+from ibfeed_simulator.vault.users import SecretsFileError, read_secrets
 from support.vault import Tls, federated_token
 
 from .conftest import PASSWORD, USERNAME
@@ -201,7 +201,7 @@ class TestFaults:
 
     @pytest.mark.parametrize("document", [{}, {"fault": "x"}, {"fault": "throttle", "count": "many"}, []])
     def test_nonsense_is_refused(self, document: dict[str, object]) -> None:
-        with pytest.raises(BadFault, match="throttle"):
+        with pytest.raises(FaultError, match="throttle"):
             Faults(lambda: 0.0).set(document)
 
 
@@ -227,7 +227,7 @@ class TestSecretsFile:
     def test_anything_else_is_named_without_its_content(self, tmp_path: Path, text: str) -> None:
         file = tmp_path / "bad.json"
         file.write_text(text)
-        with pytest.raises(BadSecretsFile, match="bad") as caught:
+        with pytest.raises(SecretsFileError, match="bad") as caught:
             read_secrets(file)
         assert "hidden" not in str(caught.value)
 

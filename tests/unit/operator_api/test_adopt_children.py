@@ -17,7 +17,7 @@ from ibfeed_operator.controller.dependencies import Dependencies, Settings
 from ibfeed_operator.controller.pod_events import PodEvents
 from ibfeed_operator.controller.snapshot import Informers, Snapshot
 from ibfeed_operator.controller.steps.apply_children import apply_children
-from ibfeed_operator.controller.universe_resolver import Resolver
+from ibfeed_operator.controller.universe_resolver import UniverseResolver
 from ibfeed_operator.kube.client import KubeClient
 from ibfeed_operator.kube.errors import KubeError
 from ibfeed_operator.kube.events import EventRecorder
@@ -65,7 +65,7 @@ class Scene:
     async def apply(self) -> None:
         cluster = self.shared.kube
         memory = Memory(
-            resolver=Resolver(cluster, self.shared.http, self.shared.signer, lambda: None),
+            resolver=UniverseResolver(cluster, self.shared.http, self.shared.signer, lambda: None),
             events=PodEvents(cluster, asyncio.Lock(), lambda: None),
             recorder=EventRecorder(cluster),
         )

@@ -19,7 +19,7 @@ from ibfeed_operator.controller.context import Context, Memory
 from ibfeed_operator.controller.dependencies import Dependencies, Settings
 from ibfeed_operator.controller.pod_events import PodEvents
 from ibfeed_operator.controller.snapshot import Informers, Snapshot, shards_path
-from ibfeed_operator.controller.universe_resolver import Resolver
+from ibfeed_operator.controller.universe_resolver import UniverseResolver
 from ibfeed_operator.kube.client import KubeClient
 from ibfeed_operator.kube.errors import ConflictError, NotLeadingError
 from ibfeed_operator.kube.events import EventRecorder
@@ -77,7 +77,7 @@ class Scene:
 
     def visit(self) -> Context:
         memory = Memory(
-            resolver=Resolver(self.shared.kube, self.shared.http, self.shared.signer, lambda: None),
+            resolver=UniverseResolver(self.shared.kube, self.shared.http, self.shared.signer, lambda: None),
             events=PodEvents(self.shared.kube, asyncio.Lock(), lambda: None),
             recorder=EventRecorder(self.shared.kube),
         )

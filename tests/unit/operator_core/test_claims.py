@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ibfeed_api.logins import History
 from ibfeed_operator.model.types import AccountLease
 from ibfeed_operator.planning.accounts import Choice, Rules, choose
-from ibfeed_operator.planning.claims import Claim, Claims
+from ibfeed_operator.planning.claims import AccountClaim, Claims
 
 NOW = datetime(2026, 11, 18, 15, tzinfo=UTC)
 RANGE = range(1, 4)
@@ -21,10 +21,10 @@ RANGE = range(1, 4)
 
 def claim(
     worker: str, index: int = 1, *, vault: str = "", user: str = "", minutes: float = 0, denied: bool = False
-) -> Claim:
+) -> AccountClaim:
     namespace, _, name = worker.partition("/")
     since = NOW + timedelta(minutes=minutes) if user else None
-    return Claim(
+    return AccountClaim(
         worker=f"{namespace}/{name}",
         lease=f"{namespace}/{lease_name(vault or 'paper', index)}",
         index=index,
@@ -43,7 +43,7 @@ def lease(index: int, source: str = "paper", **more: object) -> AccountLease:
     return AccountLease(name=lease_name(source, index), source=source, index=index, **more)  # type: ignore[arg-type]
 
 
-def rules(*claims: Claim, namespace: str = "b", vault: str = "", parked: dict[int, str] | None = None) -> Rules:
+def rules(*claims: AccountClaim, namespace: str = "b", vault: str = "", parked: dict[int, str] | None = None) -> Rules:
     return Rules(namespace=namespace, vault=vault, claims=Claims(all=claims, parked=parked), now=NOW)
 
 
@@ -58,7 +58,7 @@ def rules(*claims: Claim, namespace: str = "b", vault: str = "", parked: dict[in
         (claim("a/x-0", 7, user="u2"), False),
     ],
 )
-def test_what_is_one_account(other: Claim, conflict: bool) -> None:
+def test_what_is_one_account(other: AccountClaim, conflict: bool) -> None:
     mine = claim("b/y-0", vault="kv-v", user="u1", minutes=5)
     assert mine.is_for_the_account_of(other) is conflict
     assert other.is_for_the_account_of(mine) is conflict
@@ -166,7 +166,7 @@ class World:
         self.told: dict[str, tuple[str, datetime]] = {}  # by Lease: user, since
         self.clock = NOW
 
-    def claims(self) -> tuple[Claim, ...]:
+    def claims(self) -> tuple[AccountClaim, ...]:
         found = []
         for feed in self.feeds:
             for name, index in feed.has.items():
@@ -174,7 +174,7 @@ class World:
                     where = f"{feed.namespace}/{lease_name(feed.source, index)}"
                     user, since = self.told.get(where, ("", None))
                     found.append(
-                        Claim(
+                        AccountClaim(
                             worker=f"{feed.namespace}/{name}",
                             lease=where,
                             index=index,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibfeed_operator.kube import leader_lease
-from ibfeed_operator.kube.leader_lease import LOST_AFTER_S, TAKE_AFTER_S, Candidate, Lease, Move, look, wrote
+from ibfeed_operator.kube.leader_lease import LOST_AFTER_S, TAKE_AFTER_S, Candidate, Lease, Move, next_move, wrote
 
 ME, OTHER = "a_1", "b_2"
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -66,28 +66,28 @@ MISSING, BARE = None, Lease("u", "1")
 def test_what_may_be_done(candidate: Candidate, seen: Lease | None, age: float, move: Move) -> None:
     """``age``: how long the Lease has been seen like this, or since a leader's last renewal."""
     if age and candidate.renewed is None:
-        before, _ = look(replace(candidate, looked=True), seen, 0.0)
+        before, _ = next_move(replace(candidate, looked=True), seen, 0.0)
         candidate = replace(before, looked=candidate.looked or bool(age))
-    assert look(candidate, seen, float(age))[1] is move
+    assert next_move(candidate, seen, float(age))[1] is move
 
 
 def test_an_annotation_is_no_renewal() -> None:
-    candidate, _ = look(WAITING, lease(OTHER, version="1"), 0.0)
+    candidate, _ = next_move(WAITING, lease(OTHER, version="1"), 0.0)
     for second in range(1, 10):
-        candidate, move = look(candidate, lease(OTHER, version=str(second)), float(second))
+        candidate, move = next_move(candidate, lease(OTHER, version=str(second)), float(second))
         assert move is Move.WAIT
-    assert look(candidate, lease(OTHER, version="99"), 10.0)[1] is Move.TAKE
+    assert next_move(candidate, lease(OTHER, version="99"), 10.0)[1] is Move.TAKE
 
 
 def test_a_lease_that_was_made_anew_is_not_the_old_one() -> None:
-    candidate, _ = look(WAITING, BARE, 0.0)
-    assert look(candidate, replace(BARE, uid="another"), 60.0)[1] is Move.WAIT
+    candidate, _ = next_move(WAITING, BARE, 0.0)
+    assert next_move(candidate, replace(BARE, uid="another"), 60.0)[1] is Move.WAIT
 
 
 def test_each_renewal_starts_the_wait_anew() -> None:
     candidate = WAITING
     for count in range(20):
-        candidate, move = look(candidate, lease(OTHER, stamp=f"s{count}"), count * 9.0)
+        candidate, move = next_move(candidate, lease(OTHER, stamp=f"s{count}"), count * 9.0)
         assert move is Move.WAIT
 
 
@@ -144,7 +144,7 @@ class _World:
         if self.paused[index] > self.now:
             return
         if self.cut[index] <= self.now:
-            candidate, move = look(candidate, self.lease, self.now)
+            candidate, move = next_move(candidate, self.lease, self.now)
             if move is Move.END:
                 candidate = Candidate(me=candidate.me)
             elif move is Move.CREATE:

@@ -13,9 +13,9 @@ import pytest_asyncio
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 
-from ibfeed_api.calls import CallRefused, Signer, verify
+from ibfeed_api.calls import CallRefusedError, Signer, verify
 from ibfeed_api.feed import Root
-from ibfeed_operator.controller.universe_resolver import Candidate, Resolver, _Asked
+from ibfeed_operator.controller.universe_resolver import ResolverCandidate, UniverseResolver, _Asked
 from ibfeed_operator.kube.client import KubeClient
 from ibfeed_operator.model.types import Contract, Feed, RootProblemKind
 from ibfeed_operator.planning import universe
@@ -55,14 +55,14 @@ class Asking:
             self.woken += 1
 
         unused = KubeClient(ApiClient(Configuration(host="http://127.0.0.1:9")))
-        self.resolver = Resolver(unused, self.http, self.signer, wake)
+        self.resolver = UniverseResolver(unused, self.http, self.signer, wake)
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         self.requests.append(request)
         return self.answer()
 
     def refresh(self, known: dict[int, Contract] | None = None, *, of: Feed = ONE, **more: object) -> None:
-        candidates = [Candidate(shard="energy-0", ip="10.0.0.1", operator_key=self.signer.public_key)]
+        candidates = [ResolverCandidate(shard="energy-0", ip="10.0.0.1", operator_key=self.signer.public_key)]
         settings: dict[str, object] = {"doubtful": (), "today": "20270101"}
         self.resolver.refresh(of, known or {}, candidates, **(settings | more))  # type: ignore[arg-type]
 
@@ -94,7 +94,7 @@ async def test_signed_question_and_answer(asking: Asking) -> None:
     assert str(request.url) == "http://10.0.0.1:8080/v1/universe/CL?months=2&since=20270101"
     token = request.headers["Authorization"].removeprefix("Bearer ")
     verify(token, public_key=asking.signer.public_key, shard="default/energy-0", path="/v1/universe/CL")
-    with pytest.raises(CallRefused):
+    with pytest.raises(CallRefusedError):
         verify(token, public_key=asking.signer.public_key, shard="default/energy-1", path="/v1/universe/CL")
     assert asking.resolver.answers["CL"].contracts[0].symbol == "CLF7"
     assert asking.woken == 1

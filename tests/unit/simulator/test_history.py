@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ibfeed_simulator.venue.bars import BadSpan, line, seconds
+from ibfeed_simulator.venue.bars import SpanError, line, seconds
 from support.inprocess_venue import Session, Start
 
 AAPL = "265598"
@@ -29,7 +29,7 @@ def test_periods_and_bars_in_both_spellings(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "min", "0min", "-1d", "5parsec", "1.5h"])
 def test_what_is_no_period_is_refused(text: str) -> None:
-    with pytest.raises(BadSpan):
+    with pytest.raises(SpanError):
         seconds(text)
 
 

@@ -10,7 +10,7 @@ from ibfeed_api.feed import Accounts, FeedSpec, Kafka, Root, SecretRef
 from ibfeed_operator.controller.universe_resolver import AHEAD
 from ibfeed_operator.model.types import Contract
 from ibfeed_operator.planning.universe import Answer, merge, trading_day
-from ibfeed_worker.session.client import Rest
+from ibfeed_worker.session.client import SessionClient
 from ibfeed_worker.universe.resolve import Universe
 from support.inprocess_venue import Session, Start
 
@@ -41,7 +41,7 @@ class AtVenue:
 async def test_a_contract_stays_for_its_last_day_and_its_successor_is_there_for_the_next(start: Start) -> None:
     stand = await start()
     session = await (await stand.log_in()).open()
-    rest, worker = cast("Rest", AtVenue(session)), Universe()
+    rest, worker = cast("SessionClient", AtVenue(session)), Universe()
     known: dict[int, Contract] = {}
     answers: dict[str, Answer] = {}
     asked, rolls = "", 0

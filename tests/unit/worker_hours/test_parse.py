@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibfeed_worker.hours.parse import BadHours, of_contract, of_venue
+from ibfeed_worker.hours.parse import HoursError, of_contract, of_venue
 
 # IB's own example: Thursday and Friday, then Monday; each session opens the evening before.
 COMING_DAYS = {
@@ -229,13 +229,13 @@ def test_of_several_venues_that_of_the_exchange_counts() -> None:
 )
 def test_times_that_make_no_sense_are_refused_rather_than_guessed(change: dict[str, Any]) -> None:
     hours = {"opening": 1766012400, "closing": 1766095200, **change}
-    with pytest.raises(BadHours):
+    with pytest.raises(HoursError):
         of_contract({"schedules": {"20251218": {"extended_hours": [hours]}}})
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "", None, "../etc/passwd"])
 def test_a_time_zone_that_nobody_knows_is_refused(zone: str | None) -> None:
-    with pytest.raises(BadHours, match="time zone"):
+    with pytest.raises(HoursError, match="time zone"):
         of_venue([{**WEEK[0], "timezone": zone}], "CME", date(2026, 11, 23))
 
 
@@ -260,7 +260,7 @@ _JSON = st.recursive(
 @given(_JSON)
 def test_any_answer_is_read_or_refused(found: Any) -> None:
     for read in (of_contract, lambda answer: of_venue(answer, "CME", date(2026, 11, 23))):
-        with contextlib.suppress(BadHours):
+        with contextlib.suppress(HoursError):
             read(found)
 
 
@@ -271,5 +271,5 @@ def test_a_changed_answer_is_read_or_refused(answer: Any, data: st.DataObject) -
     changed = text[:place] + data.draw(st.sampled_from('0123456789{}[]",:nt')) + text[place + 1 :]
     with contextlib.suppress(ValueError):
         found = json.loads(changed)
-        with contextlib.suppress(BadHours):
+        with contextlib.suppress(HoursError):
             (of_contract(found) if answer is COMING_DAYS else of_venue(found, "CME", date(2026, 11, 23)))

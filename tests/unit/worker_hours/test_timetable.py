@@ -10,7 +10,7 @@ import httpx
 from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.runtime.metrics import Metrics
-from ibfeed_worker.session.client import Rest
+from ibfeed_worker.session.client import SessionClient
 from ibfeed_worker.session.pacing import Budget
 from ibfeed_worker.session.timetable import Timetable
 from support.clock import run
@@ -44,7 +44,7 @@ def test_each_product_of_a_root_has_hours_of_its_own() -> None:
 
     async def act() -> None:
         tls = PinnedTls(ssl.create_default_context(), "")
-        rest = Rest("https://127.0.0.1:5000", tls, Budget(), Metrics(), httpx.MockTransport(answer))
+        rest = SessionClient("https://127.0.0.1:5000", tls, Budget(), Metrics(), httpx.MockTransport(answer))
         timetable = Timetable()
         keeping = asyncio.create_task(timetable.keep(rest, lambda: entries))
         await asyncio.sleep(20)

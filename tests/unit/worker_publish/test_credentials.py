@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from ibfeed_api.feed import CaSecret, Kafka, OAuth, SecretRef
-from ibfeed_worker.publish.credentials import BadSecret, KafkaCredentials, read_credentials
+from ibfeed_worker.publish.credentials import KafkaCredentials, KafkaSecretError, read_credentials
 from support.authority import Authority
 
 USER = SecretRef(name="kafka-user")
@@ -40,7 +40,7 @@ def kafka(protocol: str = "SASL_SSL", mechanism: str | None = "PLAIN", ca: CaSec
 
 
 def bad(of: Kafka, secret: dict[str, bytes], ca: dict[str, bytes] | None = None) -> str:
-    with pytest.raises(BadSecret) as caught:
+    with pytest.raises(KafkaSecretError) as caught:
         read_credentials(of, secret, ca)
     return str(caught.value)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ibfeed_api.feed import Topic
-from ibfeed_worker.publish.partition_writer import Channel, Deliveries
+from ibfeed_worker.publish.partition_writer import Deliveries, PartitionWriter
 
 
-def channel() -> Channel:
-    return Channel(
+def channel() -> PartitionWriter:
+    return PartitionWriter(
         worker="energy-0",
         conid=7,
         symbol="CLZ6",

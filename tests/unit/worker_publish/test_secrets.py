@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ibfeed_api.feed import CaSecret, Kafka, SecretRef
-from ibfeed_worker.kube.client import ApiError, Forbidden, NotFound
+from ibfeed_worker.kube.client import ForbiddenError, KubeError, NotFoundError
 from ibfeed_worker.publish import SecretsError
 from ibfeed_worker.publish.credentials import NOBODY
 from ibfeed_worker.publish.secrets import KafkaSecrets, trusted_pem
@@ -21,9 +21,9 @@ KAFKA = Kafka(
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (NotFound("gone"), "Secret kafka-user of kafka.secretRef does not exist: create it"),
-        (Forbidden("no"), "the worker may not read Secret kafka-user of kafka.secretRef: its Role must name it"),
-        (ApiError("away"), "the Kubernetes API gave no answer about Secret kafka-user of kafka.secretRef"),
+        (NotFoundError("gone"), "Secret kafka-user of kafka.secretRef does not exist: create it"),
+        (ForbiddenError("no"), "the worker may not read Secret kafka-user of kafka.secretRef: its Role must name it"),
+        (KubeError("away"), "the Kubernetes API gave no answer about Secret kafka-user of kafka.secretRef"),
     ],
 )
 async def test_what_cannot_be_read_is_named(answer: Exception, says: str) -> None:
@@ -58,7 +58,7 @@ async def test_the_authoritys_secret_is_read_too() -> None:
 
     def read(name: str) -> dict[str, bytes]:
         asked.append(name)
-        raise NotFound(name)
+        raise NotFoundError(name)
 
     kafka = Kafka(bootstrap_servers="kafka:9093", security_protocol="SSL", ca_secret_ref=CaSecret(name="ca"))
     with pytest.raises(SecretsError, match=r"Secret ca of kafka\.caSecretRef does not exist"):

@@ -6,7 +6,7 @@ import pytest
 
 from ibfeed_api.feed import CaSecret, Compression, Kafka, OAuth
 from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials
-from ibfeed_worker.publish.settings import ConfigRefused, client_settings, producer_settings
+from ibfeed_worker.publish.settings import ProducerConfigError, client_settings, producer_settings
 
 PLAIN = Kafka(bootstrap_servers="[2001:db8::7]:9092,kafka-1:9092")
 
@@ -42,7 +42,7 @@ def test_the_producer_keeps_its_promises_whatever_the_spec_says() -> None:
 )  # fmt: skip
 def test_config_cannot_set_what_would_break_a_promise(name: str) -> None:
     kafka = Kafka(bootstrap_servers="kafka:9092", config={name: "1", "socket.timeout.ms": "9000"})
-    with pytest.raises(ConfigRefused, match=f"kafka.config may not set {name}: take it out"):
+    with pytest.raises(ProducerConfigError, match=f"kafka.config may not set {name}: take it out"):
         client_settings(kafka, NOBODY, "energy-0")
 
 

@@ -6,13 +6,13 @@ from ibfeed_api.feed import Kafka, Topic, Topics
 from ibfeed_api.reasons import Reason
 from ibfeed_worker.publish.survey import (
     NO_LEADER,
-    Limits,
     Partition,
     Survey,
+    TopicLimits,
     affected,
     batch_size,
-    judge,
     missing,
+    topic_trouble,
     unanswered,
 )
 
@@ -26,7 +26,7 @@ KAFKA = Kafka(
 )
 GOOD = Partition(leader=1, replicas=3, in_sync=3)
 SHORT = Partition(leader=2, replicas=3, in_sync=1)
-TWO = Limits(largest_batch=1_048_588, least_in_sync=2)
+TWO = TopicLimits(largest_batch=1_048_588, least_in_sync=2)
 
 
 def survey(*ticks: Partition, silent: frozenset[int] = frozenset(), **more: tuple[Partition, ...]) -> Survey:
@@ -34,8 +34,8 @@ def survey(*ticks: Partition, silent: frozenset[int] = frozenset(), **more: tupl
     return Survey(topics=topics | more, brokers={1: "kafka-1:9092", 2: "kafka-2:9092"}, silent=silent)
 
 
-def reason(of: Survey, limits: dict[str, Limits] | None = None, denied: frozenset[str] = frozenset()) -> str:
-    trouble = judge(KAFKA, of, limits or {}, denied)
+def reason(of: Survey, limits: dict[str, TopicLimits] | None = None, denied: frozenset[str] = frozenset()) -> str:
+    trouble = topic_trouble(KAFKA, of, limits or {}, denied)
     return str(trouble.reason) if trouble else ""
 
 
@@ -44,7 +44,7 @@ def test_all_as_the_feed_says() -> None:
 
 
 def test_another_number_of_partitions() -> None:
-    trouble = judge(KAFKA, survey(GOOD), {}, frozenset())
+    trouble = topic_trouble(KAFKA, survey(GOOD), {}, frozenset())
     assert trouble is not None and trouble.reason is Reason.KAFKA_TOPIC
     assert (
         "topic ticks has 1 partitions, the feed says 2: change kafka.topics in the IbFeed, or the topic" in trouble.text
@@ -68,13 +68,13 @@ def test_rights_count_before_replicas() -> None:
 
 
 def test_a_partition_without_leader() -> None:
-    trouble = judge(KAFKA, survey(GOOD, Partition(NO_LEADER, 3, 0)), {}, frozenset())
+    trouble = topic_trouble(KAFKA, survey(GOOD, Partition(NO_LEADER, 3, 0)), {}, frozenset())
     assert trouble is not None and trouble.reason is Reason.KAFKA_NO_LEADER
     assert "1 of 2 partitions of topic ticks have no leader" in trouble.text
 
 
 def test_too_few_replicas_in_sync() -> None:
-    trouble = judge(KAFKA, survey(GOOD, SHORT), {"ticks": TWO}, frozenset())
+    trouble = topic_trouble(KAFKA, survey(GOOD, SHORT), {"ticks": TWO}, frozenset())
     assert trouble is not None and trouble.reason is Reason.KAFKA_REPLICAS
     assert "1 of 2 partitions of topic ticks have 1 of 3 replicas in sync" in trouble.text
     assert "its min.insync.replicas is 2: start the missing brokers, or lower it" in trouble.text
@@ -105,5 +105,5 @@ def test_each_leader_is_asked_once() -> None:
 
 
 def test_the_smallest_topic_says_how_large_a_batch_may_be() -> None:
-    assert batch_size(KAFKA, {"ticks": TWO, "books": Limits(20_000, 1)}) == 20_000
+    assert batch_size(KAFKA, {"ticks": TWO, "books": TopicLimits(20_000, 1)}) == 20_000
     assert batch_size(KAFKA, {}) == KAFKA.batch_size

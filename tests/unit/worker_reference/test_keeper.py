@@ -23,7 +23,7 @@ from ibfeed_worker.publish.broker import Broker, BrokerError
 from ibfeed_worker.publish.table import Row
 from ibfeed_worker.reference import Reference
 from ibfeed_worker.runtime.metrics import Metrics
-from ibfeed_worker.session.client import Rest
+from ibfeed_worker.session.client import SessionClient
 from ibfeed_worker.session.pacing import Budget
 from support.clock import run
 from unit.worker_reference.test_record import ENTRY
@@ -96,13 +96,13 @@ class Scene:
             on_change=changed,
         )
 
-    def rest(self) -> Rest:
+    def rest(self) -> SessionClient:
         def answer(request: httpx.Request) -> httpx.Response:
             self.asked.append(int(request.url.path.split("/")[5]))
             return httpx.Response(self.status, json={"rules": {"increment": self.increment}})
 
         tls = PinnedTls(ssl.create_default_context(), "")
-        return Rest("https://127.0.0.1:5000", tls, Budget(), Metrics(), httpx.MockTransport(answer))
+        return SessionClient("https://127.0.0.1:5000", tls, Budget(), Metrics(), httpx.MockTransport(answer))
 
     @property
     def written(self) -> list[int]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ibfeed_worker.session import responses
-from ibfeed_worker.session.next_step import Step, next_step
+from ibfeed_worker.session.next_step import SessionStep, next_step
 from ibfeed_worker.session.responses import (
     Alive,
     AuthStatus,
@@ -44,28 +44,28 @@ GOOD = tickle_body(authenticated=True, connected=True, competing=False)
 @pytest.mark.parametrize(
     ("status", "body", "step"),
     [
-        (200, GOOD, Step.STREAM),
-        (200, tickle_body(authenticated=False, connected=True, competing=False), Step.REPAIR),
-        (200, tickle_body(authenticated=False, connected=False, competing=False), Step.LOGIN),
-        (200, tickle_body(authenticated=True, connected=True, competing=True), Step.YIELD),
-        (200, tickle_body(authenticated=False, connected=True, competing=True), Step.YIELD),
-        (200, b'{"error":"no session"}', Step.LOGIN),
-        (401, b"", Step.LOGIN),
-        (401, b"<html>Access Denied</html>", Step.LOGIN),
-        (500, b'{"error":"no session"}', Step.WAIT),
-        (503, b"<html>503 Service Unavailable</html>", Step.WAIT),
-        (504, b"no answer within 5 s", Step.WAIT),
-        (429, b"", Step.KEEP_SILENT),
-        (200, b"", Step.WAIT),
-        (200, b"[]", Step.WAIT),
-        (200, b"{}", Step.WAIT),
-        (200, b'{"session":null}', Step.WAIT),
-        (200, b'{"session":"abc"}', Step.LOGIN),
-        (403, b"Access Denied", Step.WAIT),
-        (200, b'{"error":"Bad Request: no bridge","statusCode":400}', Step.WAIT),
+        (200, GOOD, SessionStep.STREAM),
+        (200, tickle_body(authenticated=False, connected=True, competing=False), SessionStep.REPAIR),
+        (200, tickle_body(authenticated=False, connected=False, competing=False), SessionStep.LOGIN),
+        (200, tickle_body(authenticated=True, connected=True, competing=True), SessionStep.YIELD),
+        (200, tickle_body(authenticated=False, connected=True, competing=True), SessionStep.YIELD),
+        (200, b'{"error":"no session"}', SessionStep.LOGIN),
+        (401, b"", SessionStep.LOGIN),
+        (401, b"<html>Access Denied</html>", SessionStep.LOGIN),
+        (500, b'{"error":"no session"}', SessionStep.WAIT),
+        (503, b"<html>503 Service Unavailable</html>", SessionStep.WAIT),
+        (504, b"no answer within 5 s", SessionStep.WAIT),
+        (429, b"", SessionStep.KEEP_SILENT),
+        (200, b"", SessionStep.WAIT),
+        (200, b"[]", SessionStep.WAIT),
+        (200, b"{}", SessionStep.WAIT),
+        (200, b'{"session":null}', SessionStep.WAIT),
+        (200, b'{"session":"abc"}', SessionStep.LOGIN),
+        (403, b"Access Denied", SessionStep.WAIT),
+        (200, b'{"error":"Bad Request: no bridge","statusCode":400}', SessionStep.WAIT),
     ],
 )
-def test_tickle(status: int, body: bytes, step: Step) -> None:
+def test_tickle(status: int, body: bytes, step: SessionStep) -> None:
     assert next_step(responses.tickle(status, body), since_login=None) is step
 
 
@@ -76,35 +76,39 @@ def test_a_good_tickle() -> None:
 @pytest.mark.parametrize(
     ("status", "since_login", "step"),
     [
-        (AuthStatus(False, False, False), 1.0, Step.SETTLE),
-        (AuthStatus(False, True, False), 1.0, Step.SETTLE),
-        (AuthStatus(False, True, False), 9.0, Step.REPAIR),
-        (AuthStatus(False, False, False), 9.0, Step.SETTLE),
-        (AuthStatus(False, False, False), 21.0, Step.LOGIN),
-        (AuthStatus(False, True, True), 1.0, Step.YIELD),
-        (AuthStatus(True, True, False), 1.0, Step.STREAM),
+        (AuthStatus(False, False, False), 1.0, SessionStep.SETTLE),
+        (AuthStatus(False, True, False), 1.0, SessionStep.SETTLE),
+        (AuthStatus(False, True, False), 9.0, SessionStep.REPAIR),
+        (AuthStatus(False, False, False), 9.0, SessionStep.SETTLE),
+        (AuthStatus(False, False, False), 21.0, SessionStep.LOGIN),
+        (AuthStatus(False, True, True), 1.0, SessionStep.YIELD),
+        (AuthStatus(True, True, False), 1.0, SessionStep.STREAM),
     ],
 )
-def test_after_a_login_the_brokerage_session_gets_its_time(status: AuthStatus, since_login: float, step: Step) -> None:
+def test_after_a_login_the_brokerage_session_gets_its_time(
+    status: AuthStatus, since_login: float, step: SessionStep
+) -> None:
     assert next_step(Alive("s", status), since_login=since_login) is step
 
 
 @pytest.mark.parametrize(
     ("since_login", "left_open", "step"),
     [
-        (1.0, True, Step.SETTLE),
-        (9.0, True, Step.TAKE),
-        (1.0, False, Step.YIELD),
-        (None, True, Step.YIELD),
+        (1.0, True, SessionStep.SETTLE),
+        (9.0, True, SessionStep.TAKE),
+        (1.0, False, SessionStep.YIELD),
+        (None, True, SessionStep.YIELD),
     ],
 )
-def test_who_competes_with_a_login(since_login: float | None, left_open: bool, step: Step) -> None:
+def test_who_competes_with_a_login(since_login: float | None, left_open: bool, step: SessionStep) -> None:
     said = Alive("s", AuthStatus(authenticated=False, connected=True, competing=True))
     assert next_step(said, since_login=since_login, left_open=left_open) is step
 
 
-@pytest.mark.parametrize(("since_login", "step"), [(None, Step.LOGIN), (1.0, Step.SETTLE), (21.0, Step.LOGIN)])
-def test_no_session_just_after_a_login_is_waited_for(since_login: float | None, step: Step) -> None:
+@pytest.mark.parametrize(
+    ("since_login", "step"), [(None, SessionStep.LOGIN), (1.0, SessionStep.SETTLE), (21.0, SessionStep.LOGIN)]
+)
+def test_no_session_just_after_a_login_is_waited_for(since_login: float | None, step: SessionStep) -> None:
     assert next_step(NoSession(), since_login=since_login) is step
 
 
@@ -167,6 +171,6 @@ json_values = some.recursive(
 @given(some.integers(200, 599), some.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_nothing_raises(status: int, body: bytes) -> None:
     said: Tickle = responses.tickle(status, body)
-    assert isinstance(next_step(said, since_login=3.0), Step)
+    assert isinstance(next_step(said, since_login=3.0), SessionStep)
     responses.auth_status(status, body)
     responses.accounts(status, body)

@@ -9,21 +9,21 @@ import pytest
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Session
 from ibfeed_worker.runtime.metrics import Metrics
-from ibfeed_worker.session.status import Board, Contests
+from ibfeed_worker.session.status import Contests, SessionStatus
 
 
 @pytest.fixture
-def board() -> Board:
-    board = Board(Metrics(), lambda: None)
+def board() -> SessionStatus:
+    board = SessionStatus(Metrics(), lambda: None)
     board.say(Session.STREAMING)
     return board
 
 
-def said(board: Board) -> tuple[Session, str]:
+def said(board: SessionStatus) -> tuple[Session, str]:
     return board.session, board.reason
 
 
-def test_due_it_streams_with_a_reason_through_a_reconnection(board: Board) -> None:
+def test_due_it_streams_with_a_reason_through_a_reconnection(board: SessionStatus) -> None:
     board.relogin_due()
     assert said(board) == (Session.STREAMING, Reason.RELOGIN_DUE)
     board.say(Session.RECONNECTING, Reason.SESSION_LOST, "stream ended")
@@ -34,7 +34,7 @@ def test_due_it_streams_with_a_reason_through_a_reconnection(board: Board) -> No
     assert said(board) == (Session.STREAMING, "")
 
 
-def test_under_way_each_state_has_the_reason_until_it_streams(board: Board) -> None:
+def test_under_way_each_state_has_the_reason_until_it_streams(board: SessionStatus) -> None:
     board.relogin_due()
     board.relogin_begins()
     for state in (Session.LOGGING_IN, Session.STARTING_GATEWAY, Session.LOGGING_IN, Session.CONNECTING):
@@ -45,7 +45,7 @@ def test_under_way_each_state_has_the_reason_until_it_streams(board: Board) -> N
     assert said(board) == (Session.CONNECTING, "")
 
 
-def test_a_failure_is_a_failure(board: Board) -> None:
+def test_a_failure_is_a_failure(board: SessionStatus) -> None:
     board.relogin_begins()
     board.say(Session.BACKING_OFF, Reason.LOGIN_TIMEOUT, "no answer")
     assert said(board) == (Session.BACKING_OFF, Reason.LOGIN_TIMEOUT)
@@ -53,7 +53,7 @@ def test_a_failure_is_a_failure(board: Board) -> None:
     assert said(board) == (Session.LOGGING_IN, "")
 
 
-def test_who_is_told_to_stop_says_so_first(board: Board) -> None:
+def test_who_is_told_to_stop_says_so_first(board: SessionStatus) -> None:
     board.relogin_due()
     board.leave()
     assert said(board) == (Session.STREAMING, Reason.LEAVING)
@@ -61,7 +61,7 @@ def test_who_is_told_to_stop_says_so_first(board: Board) -> None:
 
 def test_during_ibs_daily_reset_a_lost_session_is_called_so_and_counted() -> None:
     metrics, resetting = Metrics(), [True]
-    board = Board(metrics, lambda: None, lambda: resetting[0])
+    board = SessionStatus(metrics, lambda: None, lambda: resetting[0])
     board.say(Session.RECONNECTING, Reason.SESSION_LOST, "stream ended: closed")
     assert (board.reason, "stream ended: closed" in board.message) == (Reason.DAILY_RESET, True)
     board.say(Session.BACKING_OFF, Reason.WRONG_CREDENTIALS, "no")
@@ -91,7 +91,7 @@ def test_a_session_taken_back_is_news_for_ten_minutes() -> None:
 
 
 def test_a_contested_session_streams_with_that_reason() -> None:
-    board = Board(Metrics(), lambda: None)
+    board = SessionStatus(Metrics(), lambda: None)
     board.contested()
     board.say(Session.RECONNECTING, Reason.COMPETING, "taking it back")
     board.say(Session.STREAMING)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ibfeed_worker.config import BadConfig, read
+from ibfeed_worker.config import ConfigError, read
 
 SPEC = {
     "accounts": {"secretRef": {"name": "paper"}, "count": 3},
@@ -40,5 +40,5 @@ def test_defaults_and_kafkas_overrides() -> None:
     ],
 )
 def test_bad_configuration_says_what_is_wrong(change: dict[str, str], says: str) -> None:
-    with pytest.raises(BadConfig, match=says):
+    with pytest.raises(ConfigError, match=says):
         read(GOOD | change)

@@ -14,13 +14,13 @@ import pytest
 from ibfeed_api.feed import Accounts
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Session
-from ibfeed_worker.errors import Parked, Setback
+from ibfeed_worker.errors import AccountParkedError, SessionError
 from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.runtime.metrics import Metrics
-from ibfeed_worker.session.client import Rest
-from ibfeed_worker.session.loop import Conversation
+from ibfeed_worker.session.client import SessionClient
+from ibfeed_worker.session.loop import SessionLoop
 from ibfeed_worker.session.pacing import Budget
-from ibfeed_worker.session.status import Board
+from ibfeed_worker.session.status import SessionStatus
 from ibfeed_worker.stream import End, StreamEnd
 from support.clock import run
 
@@ -88,7 +88,7 @@ class Ib:
 class Scene:
     def __init__(self, **accounts: Any) -> None:
         self.ib = Ib()
-        self.board = Board(Metrics(), lambda: None)
+        self.board = SessionStatus(Metrics(), lambda: None)
         self.logins = 0
         self.left_open = False
         self.data_age_s = float("inf")
@@ -98,10 +98,10 @@ class Scene:
         tls = PinnedTls(ssl.create_default_context(), "")
         transport = httpx.MockTransport(self.ib.answer)
         self.budget = Budget()
-        rest = Rest("https://127.0.0.1:5000", tls, self.budget, Metrics(), transport, self.punish)
+        rest = SessionClient("https://127.0.0.1:5000", tls, self.budget, Metrics(), transport, self.punish)
         self.addresses: list[str] = []
         self.penalties = 0
-        self.conversation = Conversation(
+        self.conversation = SessionLoop(
             rest,
             self.board,
             Accounts(**accounts),
@@ -179,7 +179,7 @@ def test_a_lost_login_ends_the_conversation() -> None:
         await asyncio.sleep(100)
         scene.ib.logged_in_at = None
         scene.conversation.nudge()
-        with pytest.raises(Setback) as caught:
+        with pytest.raises(SessionError) as caught:
             await talk
         assert caught.value.reason is Reason.SESSION_LOST
         assert scene.logins == 1, "the next browser comes after the back-off outside"
@@ -192,7 +192,7 @@ def test_what_is_not_paper_is_refused_before_anything_is_streamed(paper: bool | 
     async def act() -> None:
         scene = Scene()
         scene.ib.paper = paper
-        with pytest.raises(Parked) as caught:
+        with pytest.raises(AccountParkedError) as caught:
             await scene.conversation.run()
         assert caught.value.reason is Reason.NOT_PAPER
         assert scene.streams == []
@@ -219,7 +219,7 @@ def test_a_session_taken_by_somebody_is_left_to_them_or_taken_back_as_the_spec_s
         await asyncio.sleep(60)
         scene.ib.competing = True
         scene.conversation.nudge()
-        with pytest.raises(Setback) as caught:
+        with pytest.raises(SessionError) as caught:
             await talk
         assert caught.value.reason is Reason.COMPETING
         assert "phone" in caught.value.message and "accounts.compete" in caught.value.message, "it says what to do"
@@ -252,7 +252,7 @@ def test_a_dead_session_of_our_own_is_no_stranger() -> None:
         assert scene.ib.count("/iserver/auth/ssodh/init") == 0, "the gateway has taken it by itself"
         scene.ib.competing = True
         scene.conversation.nudge()
-        with pytest.raises(Setback) as caught:
+        with pytest.raises(SessionError) as caught:
             await talk
         assert caught.value.reason is Reason.COMPETING, "once it has streamed, who competes is somebody else"
 
@@ -276,7 +276,7 @@ def test_who_fights_for_the_session_after_it_was_taken_once_has_it() -> None:
     async def act() -> None:
         scene = Scene()
         scene.left_open = scene.ib.competing = scene.ib.fights = True
-        with pytest.raises(Setback) as caught:
+        with pytest.raises(SessionError) as caught:
             await scene.conversation.run()
         assert caught.value.reason is Reason.COMPETING
         assert scene.ib.count("/iserver/auth/ssodh/init") == 1
@@ -289,7 +289,7 @@ def test_who_competes_with_a_login_after_a_logout_is_somebody_else() -> None:
     async def act() -> None:
         scene = Scene()
         scene.ib.competing = True
-        with pytest.raises(Setback) as caught:
+        with pytest.raises(SessionError) as caught:
             await scene.conversation.run()
         assert caught.value.reason is Reason.COMPETING
         assert scene.ib.logged_in_at is not None
@@ -326,7 +326,7 @@ def test_denied_without_data_the_session_is_given_up_within_seconds() -> None:
         scene.ib.logged_in_at = None
         scene.conversation.nudge()
         begun = asyncio.get_running_loop().time()
-        with pytest.raises(Setback):
+        with pytest.raises(SessionError):
             await talk
         assert asyncio.get_running_loop().time() - begun < 6
 
@@ -342,7 +342,7 @@ def test_a_session_lost_soon_after_its_login_is_not_waited_for() -> None:
         assert len(scene.streams) == 1, "it streams, five seconds after the login"
         scene.ib.logged_in_at = None
         begun = asyncio.get_running_loop().time()
-        with pytest.raises(Setback) as caught:
+        with pytest.raises(SessionError) as caught:
             await talk
         assert (caught.value.reason, caught.value.delay) == (Reason.SESSION_LOST, None)
         assert asyncio.get_running_loop().time() - begun < 3
@@ -373,7 +373,7 @@ def test_a_session_that_ib_does_not_know_after_the_login_is_waited_for() -> None
         scene = Scene()
         scene.ib.denied = True
         begun = asyncio.get_running_loop().time()
-        with pytest.raises(Setback) as caught:
+        with pytest.raises(SessionError) as caught:
             await scene.conversation.run()
         assert (caught.value.reason, caught.value.delay) == (Reason.SESSION_LOST, 60.0)
         assert "IB knew no session of it for 20 s" in caught.value.message
@@ -490,7 +490,7 @@ def test_a_gateway_that_never_makes_sense_is_given_up_after_two_minutes() -> Non
         scene = Scene()
         scene.ib.failing = 503
         begun = asyncio.get_running_loop().time()
-        with pytest.raises(Setback) as caught:
+        with pytest.raises(SessionError) as caught:
             await scene.conversation.run()
         assert caught.value.reason is Reason.GATEWAY_SILENT
         assert caught.value.restart_gateway
@@ -513,7 +513,7 @@ def test_a_login_is_not_given_up_while_ib_says_it_is_away(fault: dict[str, Any],
         await asyncio.sleep(15)
         vars(scene.ib).update(fault)
         begun = asyncio.get_running_loop().time()
-        with pytest.raises(Setback) as caught:
+        with pytest.raises(SessionError) as caught:
             await talk
         assert caught.value.reason is Reason.GATEWAY_SILENT
         assert 0.8 < (asyncio.get_running_loop().time() - begun) / 3600 / hours < 1.5
@@ -565,7 +565,7 @@ def test_a_silent_feed_is_connected_anew_then_opened_anew_then_logged_in_anew() 
             while len(scene.streams) < count:  # noqa: ASYNC110 - its sleep takes no time
                 await asyncio.sleep(1)
             initialised.append(scene.ib.count("/iserver/auth/ssodh/init"))
-        with pytest.raises(Setback) as caught:
+        with pytest.raises(SessionError) as caught:
             await talk
         assert caught.value.reason is Reason.FEED_SILENT
         assert "3 connections in a row" in caught.value.message

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from ibfeed_worker.account.fence import Fence
-from ibfeed_worker.account.leaseholder import take
-from ibfeed_worker.runtime.failures import Failures, PartFailed
+from ibfeed_worker.account.leaseholder import acquire_lease
+from ibfeed_worker.runtime.failures import Failures, PartFailedError
 from ibfeed_worker.shard.watch import ShardWatcher
 
 
 async def failure(failures: Failures) -> str:
-    with pytest.raises(PartFailed) as caught:
+    with pytest.raises(PartFailedError) as caught:
         await asyncio.wait_for(failures.first(), 10)
     return str(caught.value)
 
@@ -106,6 +106,8 @@ async def test_the_task_that_renews_the_lease_is_heard(monkeypatch: pytest.Monke
     monkeypatch.setattr("ibfeed_worker.account.leaseholder.RENEW_S", 0.01)
     failures = Failures()
     fence = Fence(NoSwitch(), lambda: None)
-    hold = await take(OddLeases(), "ib-account-1", "energy-0_uid", fence, lambda _: None, on_end=failures.of_task)
+    hold = await acquire_lease(
+        OddLeases(), "ib-account-1", "energy-0_uid", fence, lambda _: None, on_end=failures.of_task
+    )
     assert "its part lease failed" in await failure(failures)
     await hold.release()

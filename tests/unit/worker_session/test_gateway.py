@@ -16,13 +16,13 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from ibfeed_worker.errors import Setback
+from ibfeed_worker.errors import SessionError
 from ibfeed_worker.gateway import distribution, leftover, logback
-from ibfeed_worker.gateway.distribution import BrokenDistribution
+from ibfeed_worker.gateway.distribution import DistributionError
 from ibfeed_worker.gateway.keeper import GatewayKeeper
-from ibfeed_worker.gateway.pin import WrongCertificate
-from ibfeed_worker.gateway.process import GatewayFailed, GatewaySettings, start
-from ibfeed_worker.gateway.tail import Sign, judge
+from ibfeed_worker.gateway.pin import CertificateError
+from ibfeed_worker.gateway.process import GatewayFailedError, GatewaySettings, start
+from ibfeed_worker.gateway.tail import Sign, sign_of
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.processes import descendants, start_time
 from support.certificates import Certificate
@@ -173,7 +173,7 @@ def test_conf_keeps_every_key_of_the_distribution_and_adds_none() -> None:
 
 @pytest.mark.parametrize("conf", ["[", "just text", ""])
 def test_a_conf_that_is_none(conf: str) -> None:
-    with pytest.raises(BrokenDistribution, match=r"conf\.yaml"):
+    with pytest.raises(DistributionError, match=r"conf\.yaml"):
         distribution.configured(conf, port=1, upstream="")
 
 
@@ -183,7 +183,7 @@ def test_whose_certificate(built: Distribution) -> None:
     assert distribution.fingerprint(built.folder, None) == built.certificate.sha256
     (built.folder / "certificate.sha256").unlink()
     assert distribution.fingerprint(built.folder, None) == distribution.IB_CERTIFICATE
-    with pytest.raises(BrokenDistribution, match=r"spec\.gateway\.certificateSHA256"):
+    with pytest.raises(DistributionError, match=r"spec\.gateway\.certificateSHA256"):
         distribution.fingerprint(built.folder, "12:34")
 
 
@@ -203,7 +203,7 @@ def test_the_trust_store_has_the_systems_cas_and_the_extra_one(built: Distributi
 
 def test_an_extra_ca_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "ca.crt").write_text("no certificate")
-    with pytest.raises(BrokenDistribution, match="extraCA"):
+    with pytest.raises(DistributionError, match="extraCA"):
         distribution.trust(tmp_path / "ca.crt", tmp_path)
 
 
@@ -223,19 +223,19 @@ async def test_it_starts_shows_its_certificate_and_leaves_nothing(settings: Gate
 async def test_one_that_says_it_listens_and_does_not_is_named(settings: GatewaySettings, built: Distribution) -> None:
     built.script("echo Open https://localhost:5000 to login; sleep 600")
     says = f"says that it listens, but port {settings.port} did not take a TLS connection within 1 s .*refused"
-    with pytest.raises(GatewayFailed, match=says):
+    with pytest.raises(GatewayFailedError, match=says):
         await start(settings, limit=1.0)
 
 
 async def test_one_that_speaks_no_tls_is_named(settings: GatewaySettings, built: Distribution) -> None:
     (built.folder / "lib" / "server.py").write_text(PLAIN)
-    with pytest.raises(GatewayFailed, match="did not take a TLS connection within 2 s"):
+    with pytest.raises(GatewayFailedError, match="did not take a TLS connection within 2 s"):
         await start(settings, limit=2.0)
 
 
 async def test_its_death_between_saying_and_listening_is_named(settings: GatewaySettings, built: Distribution) -> None:
     built.script("echo Open https://localhost:5000 to login; sleep 0.2; exit 4")
-    with pytest.raises(BrokenDistribution, match="ended at once with exit status 4"):
+    with pytest.raises(DistributionError, match="ended at once with exit status 4"):
         await start(settings)
 
 
@@ -254,7 +254,7 @@ def kill_below(pid: int) -> None:
 
 async def test_a_wrong_certificate_stops_it(settings: GatewaySettings, built: Distribution) -> None:
     (built.folder / "certificate.sha256").write_text("00" * 32)
-    with pytest.raises(WrongCertificate):
+    with pytest.raises(CertificateError):
         await start(settings)
     assert not descendants(os.getpid())
 
@@ -285,7 +285,7 @@ async def test_a_broken_archive_is_named(
         case _:
             run.write_text("#!/no/such/shell\n")
     keeper = GatewayKeeper(settings, Metrics())
-    with pytest.raises(Setback, match=says) as caught:
+    with pytest.raises(SessionError, match=says) as caught:
         await keeper.running()
     assert caught.value.reason == "GatewayBroken"
     await keeper.stop()
@@ -303,7 +303,7 @@ async def test_a_broken_archive_is_named(
     ],
 )
 def test_what_a_line_of_the_log_tells(line: str, sign: Sign) -> None:
-    assert judge(line) is sign
+    assert sign_of(line) is sign
 
 
 async def test_a_gateway_that_lives_on_without_memory_is_sick(settings: GatewaySettings, built: Distribution) -> None:
@@ -327,14 +327,14 @@ async def test_one_that_is_sick_before_it_listens_is_not_waited_for(
     built.script("echo java.net.BindException: Address already in use; sleep 600")
     keeper = GatewayKeeper(settings, Metrics())
     async with asyncio.timeout(20):
-        with pytest.raises(Setback, match="Address already in use") as caught:
+        with pytest.raises(SessionError, match="Address already in use") as caught:
             await keeper.running()
     assert caught.value.reason == "GatewayDied"
 
 
 async def test_a_taken_port_has_a_name(settings: GatewaySettings) -> None:
     taken = socket.create_server(("127.0.0.1", settings.port))
-    with taken, pytest.raises(Setback, match=str(settings.port)) as caught:
+    with taken, pytest.raises(SessionError, match=str(settings.port)) as caught:
         await GatewayKeeper(settings, Metrics()).running()
     assert caught.value.reason == "GatewayPortTaken"
 
@@ -360,10 +360,10 @@ def test_only_our_own_leftover_is_ended(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(leftover.PortTaken, match=str(port)):
+        with pytest.raises(leftover.PortTakenError, match=str(port)):
             leftover.free(note, port)
         note.write_text(json.dumps({"pid": other.pid, "start": 1}))  # a recycled pid
-        with pytest.raises(leftover.PortTaken):
+        with pytest.raises(leftover.PortTakenError):
             leftover.free(note, port)
         assert other.poll() is None
         leftover.note(note, other.pid)

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 from ibfeed_api.calls import ResolvedContract, ResolvedRoot, Signer, universe_path
 from ibfeed_api.instrument import Product
 from ibfeed_worker.http.server import HttpServer
-from ibfeed_worker.universe.parse import BadAnswer
-from ibfeed_worker.universe.resolve import CantAsk, UnknownRoot
+from ibfeed_worker.universe.parse import AnswerError
+from ibfeed_worker.universe.resolve import CannotAskError, UnknownRootError
 from support.ports import free_port
 
 SHARD = "default/energy-0"
@@ -126,7 +126,8 @@ async def test_only_the_operator_may_ask(client: httpx.AsyncClient, answers: Ans
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(UnknownRoot("no CL"), 404), (BadAnswer("odd"), 502), (CantAsk("no session"), 503)]
+    ("error", "status"),
+    [(UnknownRootError("no CL"), 404), (AnswerError("odd"), 502), (CannotAskError("no session"), 503)],
 )
 async def test_what_goes_wrong(client: httpx.AsyncClient, answers: Answers, error: Exception, status: int) -> None:
     answers.error = error

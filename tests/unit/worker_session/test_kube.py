@@ -15,7 +15,7 @@ from pykube.config import KubeConfig
 from pykube.http import HTTPClient
 
 from ibfeed_worker.kube import client as kube
-from ibfeed_worker.kube.client import ApiError, Conflict, Forbidden, Kube, NotFound
+from ibfeed_worker.kube.client import ConflictError, ForbiddenError, Kube, KubeError, NotFoundError
 from ibfeed_worker.kube.thread import in_thread
 from ibfeed_worker.shard.watch import Shard, ShardWatcher
 
@@ -105,7 +105,8 @@ async def test_a_patch_of_the_status_is_a_merge_patch_of_the_subresource(api: Ap
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(404, NotFound), (409, Conflict), (403, Forbidden), (500, ApiError), (429, ApiError)]
+    ("status", "error"),
+    [(404, NotFoundError), (409, ConflictError), (403, ForbiddenError), (500, KubeError), (429, KubeError)],
 )
 async def test_errors_by_kind(api: ApiServer, cluster: Kube, status: int, error: type[Exception]) -> None:
     api.answer = (status, '{"kind":"Status","message":"because"}')
@@ -136,7 +137,7 @@ async def test_a_hung_api_server_holds_a_call_two_seconds_and_the_loop_not_at_al
     assert 1.9 < loop.time() - begun < 4
     assert longest < 1.5
     for call in calls:
-        with pytest.raises(ApiError, match="no answer"):
+        with pytest.raises(KubeError, match="no answer"):
             call.result()
 
 

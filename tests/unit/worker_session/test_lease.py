@@ -15,9 +15,9 @@ from ibfeed_api.reasons import Reason
 from ibfeed_worker.account import lease as rules
 from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.lease import Action, Lease, Observed
-from ibfeed_worker.account.leaseholder import take
+from ibfeed_worker.account.leaseholder import acquire_lease
 from ibfeed_worker.account.login_record import LoginRecord, after_failure, after_logout, before_login
-from ibfeed_worker.kube.client import ApiError, Conflict, NotFound
+from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
 from support.clock import run
 
 NAME = "ib-account-paper-1"
@@ -40,16 +40,16 @@ class ApiServer:
     async def read_lease(self, name: str) -> dict[str, Any]:
         await self._answer()
         if name not in self.objects:
-            raise NotFound(name)
+            raise NotFoundError(name)
         return copy.deepcopy(self.objects[name])
 
     async def patch_lease(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         await self._answer()
         if name not in self.objects:
-            raise NotFound(name)
+            raise NotFoundError(name)
         stored = self.objects[name]
         if body["metadata"]["resourceVersion"] != stored["metadata"]["resourceVersion"]:
-            raise Conflict(name)
+            raise ConflictError(name)
         stored["spec"] |= body.get("spec", {})
         for key, value in body["metadata"].get("annotations", {}).items():
             stored["metadata"]["annotations"].pop(key, None)
@@ -63,7 +63,7 @@ class ApiServer:
         if self.hangs:
             await asyncio.sleep(2)
         if self.down or self.hangs:
-            raise ApiError("away")
+            raise KubeError("away")
 
     def _bump(self, stored: dict[str, Any]) -> None:
         self._version += 1
@@ -107,8 +107,8 @@ def test_the_holder_lets_go_before_anyone_may_take() -> None:
 
 def test_taking_counts_transitions_and_keeps_a_lease_that_is_ours() -> None:
     now = datetime(2026, 11, 21, tzinfo=UTC)
-    assert rules.take(lease(""), "me", now)["spec"]["leaseTransitions"] == 1
-    assert "leaseTransitions" not in rules.take(lease("me"), "me", now)["spec"]
+    assert rules.acquire_patch(lease(""), "me", now)["spec"]["leaseTransitions"] == 1
+    assert "leaseTransitions" not in rules.acquire_patch(lease("me"), "me", now)["spec"]
 
 
 def ignore(_: str) -> None:
@@ -130,7 +130,7 @@ def fence(on_shut: Callable[[], None] = lambda: None) -> Fence:
 def test_held_renewed_and_freed() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await take(api, NAME, "a", fence(), ignore)
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
         before = api.objects[NAME]["metadata"]["resourceVersion"]
         await asyncio.sleep(30)
         assert not hold.lost.is_set()
@@ -147,8 +147,8 @@ def test_a_second_worker_waits_until_the_first_frees_it() -> None:
     async def scene() -> None:
         api = ApiServer()
         told: list[str] = []
-        first = await take(api, NAME, "a", fence(), ignore)
-        second = asyncio.create_task(take(api, NAME, "b", fence(), told.append))
+        first = await acquire_lease(api, NAME, "a", fence(), ignore)
+        second = asyncio.create_task(acquire_lease(api, NAME, "b", fence(), told.append))
         await asyncio.sleep(60)
         assert not second.done()
         assert told == ["account is held by a"]
@@ -165,7 +165,7 @@ def test_cut_off_from_the_api_the_holder_stops_within_8_s_and_before_another_tak
     async def scene() -> None:
         loop = asyncio.get_running_loop()
         api = ApiServer()
-        hold = await take(api, NAME, "a", fence(), ignore)
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
         await asyncio.sleep(7)
         setattr(api, failure, True)
         cut = loop.time()
@@ -175,7 +175,7 @@ def test_cut_off_from_the_api_the_holder_stops_within_8_s_and_before_another_tak
         # Whoever looks, from that moment on, still has to see it unchanged for ten seconds.
         setattr(api, failure, False)
         lost = loop.time()
-        other = await take(api, NAME, "b", fence(), ignore)
+        other = await acquire_lease(api, NAME, "b", fence(), ignore)
         assert loop.time() >= lost
         assert loop.time() - lost >= 9.9
         await other.release()
@@ -186,7 +186,7 @@ def test_cut_off_from_the_api_the_holder_stops_within_8_s_and_before_another_tak
 def test_one_failed_renewal_costs_nothing() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await take(api, NAME, "a", fence(), ignore)
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
         for _ in range(5):
             api.hangs = True
             await asyncio.sleep(4)
@@ -202,8 +202,8 @@ def test_taken_by_someone_else_is_lost_at_once() -> None:
     async def scene() -> None:
         loop = asyncio.get_running_loop()
         api = ApiServer()
-        hold = await take(api, NAME, "a", fence(), ignore)
-        stolen = rules.take(rules.parse(api.objects[NAME]), "b", datetime.now(UTC))
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
+        stolen = rules.acquire_patch(rules.parse(api.objects[NAME]), "b", datetime.now(UTC))
         await api.patch_lease(NAME, stolen)
         begun = loop.time()
         await hold.lost.wait()
@@ -220,7 +220,7 @@ def test_the_fence_is_open_while_the_account_is_ours(lost: bool) -> None:
         api = ApiServer()
         shut: list[bool] = []
         gate = fence(lambda: shut.append(hold.lost.is_set()))
-        hold = await take(api, NAME, "a", gate, ignore)
+        hold = await acquire_lease(api, NAME, "a", gate, ignore)
         assert gate.is_open()
         if lost:
             api.down = True
@@ -239,11 +239,11 @@ def test_the_fence_is_open_while_the_account_is_ours(lost: bool) -> None:
 def test_a_deleted_lease_is_lost_and_a_missing_one_awaited() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await take(api, NAME, "a", fence(), ignore)
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
         del api.objects[NAME]
         await hold.lost.wait()
         told: list[str] = []
-        again = asyncio.create_task(take(api, NAME, "a", fence(), told.append))
+        again = asyncio.create_task(acquire_lease(api, NAME, "a", fence(), told.append))
         await asyncio.sleep(20)
         assert told == [f"Lease {NAME} is not there yet; the operator creates it"]
         api.create(NAME)
@@ -255,7 +255,7 @@ def test_a_deleted_lease_is_lost_and_a_missing_one_awaited() -> None:
 def test_of_two_that_reach_for_it_together_one_gets_it() -> None:
     async def scene() -> None:
         api = ApiServer()
-        takers = [asyncio.create_task(take(api, NAME, name, fence(), ignore)) for name in "abcd"]
+        takers = [asyncio.create_task(acquire_lease(api, NAME, name, fence(), ignore)) for name in "abcd"]
         await asyncio.sleep(60)
         done = [taker for taker in takers if taker.done()]
         assert len(done) == 1
@@ -269,7 +269,7 @@ def test_of_two_that_reach_for_it_together_one_gets_it() -> None:
 def test_a_note_goes_along_with_the_next_renewal() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await take(api, NAME, "a", fence(), ignore)
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
         await hold.write(before_login(hold.record, now=datetime(2026, 11, 26, tzinfo=UTC)))
         written = api.objects[NAME]["metadata"]["annotations"]
         assert written["ibfeed.dev/session-open"] == "2026-11-26T00:00:00+00:00"
@@ -289,7 +289,7 @@ def test_a_note_goes_along_with_the_next_renewal() -> None:
 def test_a_note_goes_along_with_the_release() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await take(api, NAME, "a", fence(), ignore)
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
         await hold.write(before_login(hold.record, now=datetime(2026, 11, 26, tzinfo=UTC)))
         hold.note(after_logout(hold.record))
         await hold.release()
@@ -302,7 +302,7 @@ def test_a_note_goes_along_with_the_release() -> None:
 def test_the_login_record_is_written_through_conflicts_and_outages() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await take(api, NAME, "a", fence(), ignore)
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
         # A person annotates the Lease meanwhile: our next write conflicts, and must keep theirs.
         foreign = rules.annotate(rules.parse(api.objects[NAME]), {"example.com/note": "hello"})
         await api.patch_lease(NAME, foreign)

@@ -25,15 +25,15 @@ from ibfeed_operator.model.decode import read_lease
 from ibfeed_operator.planning.accounts import taken_back, wrongly_parked
 from ibfeed_worker import login
 from ibfeed_worker.account.fence import Fence
-from ibfeed_worker.account.leaseholder import Hold, take
+from ibfeed_worker.account.leaseholder import Leaseholder, acquire_lease
 from ibfeed_worker.config import Config
 from ibfeed_worker.credentials import Credentials, CredentialsError
-from ibfeed_worker.errors import Parked, Setback
+from ibfeed_worker.errors import AccountParkedError, SessionError
 from ibfeed_worker.login.attempt import Logins
 from ibfeed_worker.login.page import Outcome, Result
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.tasks import cancel, first
-from ibfeed_worker.session.status import Board
+from ibfeed_worker.session.status import SessionStatus
 from support.leases import Leases
 from worker import virtual_time
 from worker.virtual_time import Clock
@@ -102,7 +102,7 @@ class Seat:
         self.start()
 
     def start(self) -> None:
-        self.board = Board(Metrics(), self._told)
+        self.board = SessionStatus(Metrics(), self._told)
         self.logins = Logins(self._world.config, self._world.leases, self.board, Metrics(), self._world.vault)  # type: ignore[arg-type]
         self._task = asyncio.create_task(self._live())
 
@@ -127,19 +127,19 @@ class Seat:
     async def _live(self) -> None:
         while True:
             fence = Fence(SimpleNamespace(arm=lambda _: None, disarm=lambda: None), lambda: None)
-            hold = await take(
+            hold = await acquire_lease(
                 self._world.leases, self.account.lease, f"w-{self.account.index}_u", fence, lambda _: None
             )  # type: ignore[arg-type]
             try:
                 await self._sessions(hold)
-            except Parked as parked:
+            except AccountParkedError as parked:
                 self.board.say(Session.PARKED, parked.reason, parked.message)
             finally:
                 self.streaming = False
                 await hold.release()
             await self.logins.while_parked(self.account)
 
-    async def _sessions(self, hold: Hold) -> None:
+    async def _sessions(self, hold: Leaseholder) -> None:
         while True:
             try:
                 await self.logins.until_due(self.account, hold)
@@ -152,10 +152,10 @@ class Seat:
                 self.lost.clear()
                 await first(self.logins.note_stream(self.account, hold, lambda: self.streaming), self.lost.wait())
                 self.streaming = False
-            except Setback as setback:
+            except SessionError as setback:
                 await self._back_off(setback)
 
-    async def _back_off(self, setback: Setback) -> None:
+    async def _back_off(self, setback: SessionError) -> None:
         now = self._world.clock.now()
         until = setback.until or now + timedelta(seconds=30.0 if setback.delay is None else setback.delay)
         self.board.say(Session.BACKING_OFF, setback.reason, setback.message)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ibfeed_worker.runtime.backoff import Backoff
-from ibfeed_worker.session.pacing import Budget, Penalised
+from ibfeed_worker.session.pacing import Budget, PenalisedError
 
 
 def most_in(window: float, moments: list[float]) -> int:
@@ -53,7 +53,7 @@ def test_after_a_429_nothing_goes_out_for_15_minutes() -> None:
     budget = Budget()
     budget.penalise(1000.0)
     for later in (0.0, 600.0, 899.0):
-        with pytest.raises(Penalised):
+        with pytest.raises(PenalisedError):
             budget.take("/tickle", 1000.0 + later)
     assert 900 <= budget.penalty_left(1000.0) <= 960
     assert budget.take("/tickle", 1000.0 + 961) == 0

@@ -14,7 +14,7 @@ from ibfeed_worker.login.page import (
     Result,
     Seen,
     Selectors,
-    judge,
+    result_of,
     selectors,
     unanswered,
     without_credentials,
@@ -42,7 +42,7 @@ WRONG_MODE = (
     ],
 )
 def test_judge(seen: Seen, outcome: Outcome | None) -> None:
-    result = judge(seen)
+    result = result_of(seen)
     assert (result.outcome if result else None) is outcome
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from ibfeed_worker.gateway.pin import WrongCertificate, pin, trusting
+from ibfeed_worker.gateway.pin import CertificateError, pin, trusting
 from support.certificates import Certificate
 from support.ports import free_port
 
@@ -50,7 +50,7 @@ async def test_an_expired_certificate_for_no_name_is_trusted_by_its_fingerprint(
 async def test_another_certificate_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     shown, expected = Certificate(tmp_path, "same name"), Certificate(tmp_path, "same name")
     async with serving(shown) as port:
-        with pytest.raises(WrongCertificate, match=shown.sha256):
+        with pytest.raises(CertificateError, match=shown.sha256):
             await pin("127.0.0.1", port, expected.sha256)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ibfeed_worker.gateway.tunnel import LISTEN, Tunnel, TunnelClosed
-from ibfeed_worker.runtime.proxies import BadProxy, HttpProxy, for_children, proxy_for
+from ibfeed_worker.gateway.tunnel import LISTEN, Tunnel, TunnelClosedError
+from ibfeed_worker.runtime.proxies import HttpProxy, ProxyError, for_children, proxy_for
 from support.certificates import Certificate
 from support.connect_proxy import ConnectProxy
 from support.ports import free_port
@@ -70,7 +70,7 @@ def test_exceptions_are_obeyed(host: str, exceptions: str, direct: bool) -> None
     "value", ["socks5://me:p4ss@proxy:1080", "http://", "http://me:p4ss@proxy:port", "http://:3128"]
 )
 def test_address_that_is_none_is_refused_without_its_password(value: str) -> None:
-    with pytest.raises(BadProxy, match="HTTPS_PROXY") as caught:
+    with pytest.raises(ProxyError, match="HTTPS_PROXY") as caught:
         proxy_for(*IB, {"HTTPS_PROXY": value})
     assert "p4ss" not in str(caught.value)
 
@@ -170,7 +170,7 @@ async def test_port_that_is_taken_is_explained() -> None:
     taken = await asyncio.start_server(lambda *_: None, LISTEN, 0)
     port = taken.sockets[0].getsockname()[1]
     tunnel = Tunnel(PROXY, f"https://api.example.com:{port}")
-    with pytest.raises(TunnelClosed, match=r"net\.ipv4\.ip_unprivileged_port_start"):
+    with pytest.raises(TunnelClosedError, match=r"net\.ipv4\.ip_unprivileged_port_start"):
         await tunnel.open()
     taken.close()
 

@@ -15,10 +15,10 @@ from ibfeed_api.calls import ResolvedRoot
 from ibfeed_api.instrument import Product
 from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.runtime.metrics import Metrics
-from ibfeed_worker.session.client import Rest
+from ibfeed_worker.session.client import SessionClient
 from ibfeed_worker.session.pacing import Budget
-from ibfeed_worker.universe.parse import BadAnswer
-from ibfeed_worker.universe.resolve import CantAsk, Universe, UnknownRoot
+from ibfeed_worker.universe.parse import AnswerError
+from ibfeed_worker.universe.resolve import CannotAskError, Universe, UnknownRootError
 from support.clock import run
 
 TODAY = date(2026, 11, 18)
@@ -40,9 +40,9 @@ class Ib:
         for place, month in enumerate(months):
             self.rows[first + place] = (product, month, f"{month}20")
 
-    def rest(self) -> Rest:
+    def rest(self) -> SessionClient:
         tls = PinnedTls(ssl.create_default_context(), "")
-        return Rest("https://127.0.0.1:5000", tls, Budget(), Metrics(), httpx.MockTransport(self.answer))
+        return SessionClient("https://127.0.0.1:5000", tls, Budget(), Metrics(), httpx.MockTransport(self.answer))
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix("/v1/api")
@@ -182,7 +182,7 @@ def test_a_root_without_any_usable_contract_is_a_bad_answer() -> None:
     ib = Ib()
     ib.lists(SI, *MONTHS[:2])
     ib.spoilt = dict.fromkeys(ib.rows, NONSENSE["no month"])
-    with pytest.raises(BadAnswer, match="contract 1 of SI"):
+    with pytest.raises(AnswerError, match="contract 1 of SI"):
         resolve(ib, 3)
 
 
@@ -191,10 +191,10 @@ def test_a_session_in_trouble_makes_no_contract_unusable(response: httpx.Respons
     ib = Ib()
     ib.lists(SI, *MONTHS)
     ib.spoilt[2] = response
-    with pytest.raises(CantAsk):
+    with pytest.raises(CannotAskError):
         resolve(ib, 3)
 
 
 def test_a_root_that_ib_does_not_list() -> None:
-    with pytest.raises(UnknownRoot):
+    with pytest.raises(UnknownRootError):
         resolve(Ib(), 3)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ibfeed_api.labels import ANNOTATION_PENALTIES
 from ibfeed_worker.account import penalties
 from ibfeed_worker.account.penalties import LONGEST
-from ibfeed_worker.account.penalty_exchange import LOOK_EVERY_S, Silence
+from ibfeed_worker.account.penalty_exchange import LOOK_EVERY_S, PenaltyExchange
 from ibfeed_worker.session.pacing import PENALTY_S, Budget
 from support.clock import run
 from unit.worker_session.test_lease import ApiServer
@@ -26,7 +26,7 @@ moments = st.integers(1, int(LONGEST.total_seconds())).map(lambda seconds: NOW +
 class Worker:
     def __init__(self, server: ApiServer, address: str, node: str) -> None:
         self.budget = Budget(random.Random(1))
-        self.silence = Silence(server, NAME, self.budget, node)
+        self.silence = PenaltyExchange(server, NAME, self.budget, node)
         if address:
             self.silence.learn(address)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ibfeed_api.shard import ContractState, EntryState, KafkaStatus, Report, Session, ShardStatus
-from ibfeed_worker.kube.client import ApiError
+from ibfeed_worker.kube.client import KubeError
 from ibfeed_worker.shard.status import is_awaited, patch, stamp
 from ibfeed_worker.shard.watch import Shard, left_behind, parse
 from ibfeed_worker.shard.writer import StatusWriter
@@ -42,7 +42,7 @@ class Store:
 
     async def patch_shard_status(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         if self.down:
-            raise ApiError("away")
+            raise KubeError("away")
         self.written.append((asyncio.get_running_loop().time(), body["status"]))
         return {}
 

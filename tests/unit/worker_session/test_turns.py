@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibfeed_worker.account.login_slots import LONGEST, SPACING, next_turn, turn
+from ibfeed_worker.account.login_slots import LONGEST, SPACING, next_slot, reserve_slot
 from support.clock import run
 from unit.worker_session.test_lease import ApiServer
 
@@ -30,9 +30,9 @@ NAME = "ib-account-paper-logins"
         (LONGEST.total_seconds() + 1, 0),  # no queue is so long: a clock was wrong
     ],
 )
-def test_next_turn(last: float | None, turn: float) -> None:
+def test_next_turn(last: float | None, reserve_slot: float) -> None:
     given = None if last is None else NOW + timedelta(seconds=last)
-    assert next_turn(given, NOW) == NOW + timedelta(seconds=turn)
+    assert next_slot(given, NOW) == NOW + timedelta(seconds=reserve_slot)
 
 
 @given(st.lists(st.floats(0, 30), max_size=40))
@@ -42,7 +42,7 @@ def test_turns_are_spaced_and_nobody_waits_longer_than_the_queue(waits: list[flo
     for wait in waits:
         now += timedelta(seconds=wait)
         ahead = sum(moment > now - SPACING for moment in turns)
-        last = next_turn(last, now)
+        last = next_slot(last, now)
         assert now <= last <= now + ahead * SPACING
         turns.append(last)
     assert all(second - first >= SPACING for first, second in pairwise(turns))
@@ -53,7 +53,7 @@ def test_forty_that_want_to_log_in_at_once_get_a_turn_each() -> None:
     server.create(NAME)
 
     async def all_of_them() -> list[datetime]:
-        return sorted(await asyncio.gather(*(turn(server, NAME) for _ in range(40))))
+        return sorted(await asyncio.gather(*(reserve_slot(server, NAME) for _ in range(40))))
 
     begun = datetime.now(UTC)
     turns = run(all_of_them())
@@ -67,12 +67,12 @@ def test_a_time_that_is_none_is_no_turn(text: str) -> None:
     server = ApiServer()
     server.create(NAME)
     server.objects[NAME]["spec"]["renewTime"] = text
-    assert run(turn(server, NAME)) <= datetime.now(UTC)
+    assert run(reserve_slot(server, NAME)) <= datetime.now(UTC)
 
 
 def test_who_can_have_no_turn_logs_in_without() -> None:
     server = ApiServer()
-    assert run(turn(server, NAME)) <= datetime.now(UTC)  # an operator of an older version made none
+    assert run(reserve_slot(server, NAME)) <= datetime.now(UTC)  # an operator of an older version made none
     server.create(NAME)
     server.down = True
-    assert run(turn(server, NAME)) <= datetime.now(UTC)
+    assert run(reserve_slot(server, NAME)) <= datetime.now(UTC)

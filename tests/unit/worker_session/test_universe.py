@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from ibfeed_api.instrument import Product
-from ibfeed_worker.universe.parse import BadAnswer, Listed, alive, contract, futures
+from ibfeed_worker.universe.parse import AnswerError, Listed, alive, contract, futures
 
 DEC = Listed(495512552, date(2026, 12, 18), date(2026, 12, 18))
 
@@ -34,7 +34,7 @@ def test_an_unknown_root_is_empty_and_nonsense_is_an_error() -> None:
     assert futures({}, "XX") == ()
     assert futures({"XX": []}, "XX") == ()
     for answer in ([], None, {"CL": "no"}, {"CL": [{"conid": 1}]}):
-        with pytest.raises(BadAnswer):
+        with pytest.raises(AnswerError):
             futures(answer, "CL")
 
 
@@ -102,7 +102,7 @@ def test_local_symbols_of_all_exchanges_name_the_month(local: str, month: str) -
     ],
 )
 def test_without_a_month_there_is_no_contract(info: object) -> None:
-    with pytest.raises(BadAnswer):
+    with pytest.raises(AnswerError):
         contract(DEC, "CL", info)
 
 
@@ -129,5 +129,5 @@ def test_the_product_is_told_and_its_class_names_it(
 @pytest.mark.parametrize("name", ["exchange", "trading_class", "currency"])
 @pytest.mark.parametrize("value", ["X" * 17, "M\u00fcnchen"])
 def test_a_name_that_no_object_could_hold_is_refused(name: str, value: str) -> None:
-    with pytest.raises(BadAnswer, match=name):
+    with pytest.raises(AnswerError, match=name):
         contract(DEC, "CL", {"contract_month": "202612", name: value})

@@ -13,7 +13,7 @@ import msgspec
 from ibfeed_api.feed import Kafka
 from ibfeed_api.shard import ContractState, Entry, EntryState, Mark
 from ibfeed_worker.publish import ReadSecrets, no_secrets
-from ibfeed_worker.stream import Feeder, Timing
+from ibfeed_worker.stream import Streamer, Timing
 from ibfeed_worker.stream.frame import decode
 from unit.worker_stream.fake_broker import FakeBroker
 
@@ -42,7 +42,7 @@ def entry(
     )
 
 
-async def begin(feeder: Feeder, *entries: Entry) -> None:
+async def begin(feeder: Streamer, *entries: Entry) -> None:
     """Give contracts that nobody had before, and wait until Kafka has been asked."""
     feeder.obey(tuple(msgspec.structs.replace(entry, fresh=True) for entry in entries))
     async with asyncio.timeout(20):
@@ -61,7 +61,7 @@ class Bench:
         self.changes = 0
         self.ours = True  # the account
         self.now = time.time_ns() // 1_000_000
-        self.feeder = Feeder(
+        self.feeder = Streamer(
             worker="energy-0",
             feed="energy",
             kafka=Kafka(bootstrap_servers="kafka:9092"),

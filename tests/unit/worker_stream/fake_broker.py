@@ -14,10 +14,10 @@ from jsonschema import Draft202012Validator
 
 from ibfeed_api.feed import Kafka, Topic
 from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_EVENT, SCHEMA_TICK
-from ibfeed_worker.publish import BrokerError, Full, KafkaCredentials, Tail
-from ibfeed_worker.publish.admin import CannotCreate
-from ibfeed_worker.publish.broker import Delivered, Headers, Hear, TooLarge
-from ibfeed_worker.publish.survey import Limits, Partition, Survey
+from ibfeed_worker.publish import BrokerError, KafkaCredentials, QueueFullError, Tail
+from ibfeed_worker.publish.admin import TopicCreationError
+from ibfeed_worker.publish.broker import Delivered, Headers, Hear, RecordTooLargeError
+from ibfeed_worker.publish.survey import Partition, Survey, TopicLimits
 from ibfeed_worker.publish.tail import Question
 from ibfeed_worker.publish.trouble import Heard
 
@@ -84,7 +84,7 @@ class FakeBroker:
     asked_as: list[KafkaCredentials] = field(default_factory=list)
     tail: Tail = field(default_factory=lambda: Tail(None))  # how far Kafka has whatever contract is asked for
     unreadable: str = ""
-    known: dict[str, Limits] = field(default_factory=dict)
+    known: dict[str, TopicLimits] = field(default_factory=dict)
     forbidden: frozenset[str] = frozenset()
     hear: Hear | None = None
     abandoned: int = 0
@@ -111,9 +111,9 @@ class FakeBroker:
         if self.broken:
             raise BrokerError("Local: Fatal error")
         if len(self.open) >= self.room:
-            raise Full
+            raise QueueFullError
         if len(value) > self.largest:
-            raise TooLarge
+            raise RecordTooLargeError
         text = {name: word.decode() for name, word in headers if isinstance(word, bytes)}
         record = Produced(topic, partition, key.decode(), json.loads(value), text, delivered, value)
         VALIDATORS[text["schema"]].validate(record.value)
@@ -146,7 +146,7 @@ class FakeBroker:
             brokers={1: "kafka:9092"},
         )
 
-    def limits(self, topics: Sequence[str]) -> Mapping[str, Limits]:
+    def limits(self, topics: Sequence[str]) -> Mapping[str, TopicLimits]:
         return self.known
 
     def denied(self, topics: Sequence[str]) -> frozenset[str]:
@@ -154,7 +154,7 @@ class FakeBroker:
 
     def create(self, topics: Sequence[Topic]) -> None:
         if not self.may_create:
-            raise CannotCreate("topic ticklast can't be created: not authorized", denied=True)
+            raise TopicCreationError("topic ticklast can't be created: not authorized", denied=True)
         self.created += [topic.name for topic in topics]
         self.topics.update({topic.name: topic.partitions for topic in topics})
 

@@ -13,8 +13,8 @@ from ibfeed_api.records import epoch_of, seq_of
 from ibfeed_api.shard import ContractState, Entry, EntryState, Mark
 from ibfeed_worker.publish import Tail
 from ibfeed_worker.publish import broker as edge
-from ibfeed_worker.publish.survey import Limits
-from ibfeed_worker.stream import Feeder
+from ibfeed_worker.publish.survey import TopicLimits
+from ibfeed_worker.stream import Streamer
 from unit.worker_stream.bench import FULL, Bench, entry
 from unit.worker_stream.fake_broker import FakeBroker, Produced, Refused
 
@@ -370,7 +370,7 @@ async def test_a_record_above_the_topics_limit_is_lost_alone(bench: Bench, broke
 
 
 async def test_the_topics_limit_counts_where_it_is_known(broker: FakeBroker) -> None:
-    broker.known = {name: Limits(largest_batch=20_000, least_in_sync=1) for name in broker.topics}
+    broker.known = {name: TopicLimits(largest_batch=20_000, least_in_sync=1) for name in broker.topics}
     bench = Bench(broker)
     await bench.feeder.start()
     await bench.until(lambda: bench.feeder.kafka_status().reachable)
@@ -379,7 +379,7 @@ async def test_the_topics_limit_counts_where_it_is_known(broker: FakeBroker) -> 
 
 
 async def test_a_record_that_is_known_to_be_too_large_is_not_sent(broker: FakeBroker) -> None:
-    broker.known = {"ticklast": Limits(largest_batch=300, least_in_sync=1)}
+    broker.known = {"ticklast": TopicLimits(largest_batch=300, least_in_sync=1)}
     bench = Bench(broker)
     await bench.feeder.start()
     await bench.until(lambda: bench.feeder.kafka_status().reachable)
@@ -458,7 +458,7 @@ async def test_topics_that_are_not_as_the_feed_says_are_refused_clearly(
     topics: dict[str, int], create: bool, may_create: bool, message: str
 ) -> None:
     broker = FakeBroker(topics=topics, may_create=may_create)
-    feeder = Feeder(
+    feeder = Streamer(
         worker="energy-0",
         feed="energy",
         kafka=Kafka(bootstrap_servers="kafka:9092", create_topics=create),

@@ -17,7 +17,7 @@ from ibfeed_api.feed import Kafka
 from ibfeed_api.records import epoch_of, seq_of
 from ibfeed_api.shard import ContractState, Entry, EntryState, Mark
 from ibfeed_worker.publish import Tail
-from ibfeed_worker.stream import Feeder
+from ibfeed_worker.stream import Streamer
 from ibfeed_worker.stream.frame import decode
 from ibfeed_worker.stream.ladder import Target
 from support.book import Reader
@@ -54,7 +54,7 @@ def level(row: int, price: str, **sizes: str) -> dict[str, Any]:
 class Bench:
     def __init__(self, broker: FakeBroker) -> None:
         self.broker = broker
-        self.feeder = Feeder(
+        self.feeder = Streamer(
             worker="equity-0",
             feed="equity",
             kafka=Kafka(bootstrap_servers="kafka:9092"),

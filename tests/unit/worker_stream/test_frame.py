@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibfeed_worker.stream.frame import Joiner, Unreadable, decode
+from ibfeed_worker.stream.frame import Joiner, UnreadableFrameError, decode
 
 FULL = (
     b'{"server_id":"q0","conidEx":"495512572","conid":495512572,"_updated":1678666665031,"6119":"q0","84":"3913.25",'
@@ -78,7 +78,7 @@ def test_bytes_that_are_not_utf8_cost_only_their_own_field() -> None:
 
 @given(st.binary(max_size=200))
 def test_garbage_is_refused_by_name(payload: bytes) -> None:
-    with contextlib.suppress(Unreadable):
+    with contextlib.suppress(UnreadableFrameError):
         decode(payload)
 
 
@@ -96,7 +96,7 @@ def test_mutated_frames_are_read_or_refused(frame: bytes, dice: random.Random) -
                 mutated[place:place] = bytes(dice.randrange(256) for _ in range(3))
         if not mutated:
             return
-    with contextlib.suppress(Unreadable):
+    with contextlib.suppress(UnreadableFrameError):
         decode(bytes(mutated)).contract()
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibfeed_worker.stream.ladder import FIRST_PATIENCE_S, MOST_PATIENCE_S, Asked, Step, Target, reconcile
+from ibfeed_worker.stream.ladder import FIRST_PATIENCE_S, MOST_PATIENCE_S, Asked, LadderStep, Target, reconcile
 from ibfeed_worker.stream.session_facts import account_of
 
 ES, CL = Target(495512563, "CME"), Target(212921504)
@@ -24,7 +24,7 @@ def test_form_of_the_commands() -> None:
 
 
 def test_nothing_is_asked_before_ib_has_named_the_account() -> None:
-    assert reconcile(ES, None, None, 0.0) == Step((), None)
+    assert reconcile(ES, None, None, 0.0) == LadderStep((), None)
 
 
 def test_a_ladder_that_runs_is_left_alone() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibfeed_worker.ticks.number import NotANumber, read, read_once
+from ibfeed_worker.ticks.number import NumberError, read, read_once
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_an_empty_value_takes_the_field_back(text: str) -> None:
     "text", ["C", "-", ".", "1,3", "1,,300", "1.2.3", "110'16", "NaN", "Infinity", "1e999", "x1", "9" * 41]
 )
 def test_what_is_no_number_is_refused_rather_than_guessed(text: str) -> None:
-    with pytest.raises(NotANumber):
+    with pytest.raises(NumberError):
         read(text)
 
 
@@ -56,7 +56,7 @@ def test_what_is_no_number_is_refused_rather_than_guessed(text: str) -> None:
 def test_any_text_is_read_as_a_json_number_or_refused(text: str) -> None:
     try:
         reading = read_once(text)
-    except NotANumber:
+    except NumberError:
         return
     if reading is not None:
         json.loads(bytes(reading.digits), parse_float=Decimal)

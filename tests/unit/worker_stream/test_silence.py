@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibfeed_worker.hours.hours import Hours, Span
-from ibfeed_worker.stream.staleness import Feed, Line, Patience, Sight, Verdict, judge
+from ibfeed_worker.stream.staleness import LinePace, LinePaces, Patience, Sight, StalenessVerdict, assess_staleness
 
 DAY = 86_400.0
 NOW = 1_790_000_000.0
@@ -32,7 +32,7 @@ class World:
     patience: Patience = PATIENCE
     now: float = NOW
     dead: set[int] = field(default_factory=set)
-    feed: Feed = field(default_factory=Feed)
+    feed: LinePaces = field(default_factory=LinePaces)
     heard: dict[int, float] = field(default_factory=dict)
     broke: dict[int, float] = field(default_factory=dict)
     until_subscribed: set[int] = field(default_factory=set)  # dead until they are subscribed again
@@ -53,12 +53,12 @@ class World:
             self.answer(conid)
         self.now += 1.0
 
-    def look(self) -> Verdict:
+    def look(self) -> StalenessVerdict:
         sights = {
             conid: Sight(self._heard(conid), hours.open_since(self.now), self._past(self.broke.get(conid)))
             for conid, hours in self.hours.items()
         }
-        verdict = judge(self.feed, sights, self.now, self.patience)
+        verdict = assess_staleness(self.feed, sights, self.now, self.patience)
         self.feed = verdict.feed
         for conid in (*verdict.renew, *verdict.died):
             asleep = self.until_subscribed & set(verdict.died) | self.until_renewed
@@ -283,14 +283,14 @@ def test_when_one_dies_and_nobody_has_spoken_since_all_are_asked_and_then_it_is_
 
 
 def test_each_silent_connection_gives_the_next_one_more_time() -> None:
-    feed = Feed({1: Line(asked=NOW)})
+    feed = LinePaces({1: LinePace(asked=NOW)})
     sights = {1: Sight(None, NOW - 3600)}
 
     def silent_after(before: int) -> float:
         found, now = feed, NOW
         while True:
             now += PATIENCE.look
-            verdict = judge(found, sights, now, PATIENCE, silent_before=before)
+            verdict = assess_staleness(found, sights, now, PATIENCE, silent_before=before)
             if verdict.silent:
                 return now - NOW
             found = verdict.feed
@@ -303,8 +303,8 @@ def test_each_silent_connection_gives_the_next_one_more_time() -> None:
 
 
 def test_a_first_frame_before_the_first_look_is_an_answer() -> None:
-    feed = judge(Feed(), {1: Sight(NOW - 1, NOW - 3600)}, NOW, PATIENCE).feed
-    later = judge(feed, {1: Sight(NOW - 1, NOW - 3600)}, NOW + 100, PATIENCE)
+    feed = assess_staleness(LinePaces(), {1: Sight(NOW - 1, NOW - 3600)}, NOW, PATIENCE).feed
+    later = assess_staleness(feed, {1: Sight(NOW - 1, NOW - 3600)}, NOW + 100, PATIENCE)
     assert (later.renew, later.died) == ((), ())
 
 

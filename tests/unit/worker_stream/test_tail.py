@@ -9,7 +9,7 @@ import pytest
 from ibfeed_api.feed import Topic
 from ibfeed_api.records import seq_of
 from ibfeed_api.shard import Mark
-from ibfeed_worker.publish.tail import LOOK_BACK, Place, Question, Search, Tail, Window, places
+from ibfeed_worker.publish.tail import LOOK_BACK, Place, Question, Search, Tail, TailWindow, places
 
 TICKS, BOOKS = Topic(name="ticklast", partitions=4), Topic(name="l2-data", partitions=2)
 ONE, TWO, THREE = Question(b"1", 0), Question(b"2", 0), Question(b"3", 3)
@@ -27,13 +27,13 @@ def ticks(partition: int) -> Place:
     return Place("ticklast", partition)
 
 
-def search(*questions: Question, windows: dict[Place, Window], refused: dict[Place, str] | None = None) -> Search:
+def search(*questions: Question, windows: dict[Place, TailWindow], refused: dict[Place, str] | None = None) -> Search:
     return Search(TICKS, BOOKS, questions, windows, refused)
 
 
 def whole(*questions: Question) -> Search:
     """Over partitions that hold ten records each, of which all are looked at."""
-    return search(*questions, windows=dict.fromkeys(places(TICKS, BOOKS, questions), Window(0, 10)))
+    return search(*questions, windows=dict.fromkeys(places(TICKS, BOOKS, questions), TailWindow(0, 10)))
 
 
 def end(found: Search) -> dict[bytes, Tail]:
@@ -44,7 +44,7 @@ def end(found: Search) -> dict[bytes, Tail]:
 
 
 def test_the_last_record_of_each_key_is_found() -> None:
-    found = search(ONE, TWO, THREE, windows={ticks(0): Window(0, 4), ticks(3): Window(0, 1)})
+    found = search(ONE, TWO, THREE, windows={ticks(0): TailWindow(0, 4), ticks(3): TailWindow(0, 1)})
     found.take(ticks(0), 0, b"1", record(100, 1), under(0))
     found.take(ticks(0), 1, b"2", record(100, 7), under(0))
     found.take(ticks(0), 2, b"1", record(200, 2), under(0))
@@ -61,9 +61,9 @@ def test_the_last_record_of_each_key_is_found() -> None:
 
 @pytest.mark.parametrize(
     ("window", "doubt"),
-    [(Window(0, 0), False), (Window(0, 10), False), (Window(5, 10), True), (Window(0, 10**6), True)],
+    [(TailWindow(0, 0), False), (TailWindow(0, 10), False), (TailWindow(5, 10), True), (TailWindow(0, 10**6), True)],
 )
-def test_none_is_certain_only_if_nothing_older_can_be(window: Window, doubt: bool) -> None:
+def test_none_is_certain_only_if_nothing_older_can_be(window: TailWindow, doubt: bool) -> None:
     found = search(ONE, windows={ticks(0): window})
     found.end(ticks(0))
     assert found.done
@@ -72,7 +72,7 @@ def test_none_is_certain_only_if_nothing_older_can_be(window: Window, doubt: boo
 
 
 def test_a_partition_not_read_to_its_end_tells_nothing() -> None:
-    found = search(ONE, THREE, windows={ticks(0): Window(0, 9)})
+    found = search(ONE, THREE, windows={ticks(0): TailWindow(0, 9)})
     found.take(ticks(0), 0, b"1", record(100, 1), under(1))
     assert not found.done
     assert [(tail.mark, bool(tail.doubt)) for tail in found.tails().values()] == [(None, True)] * 2
@@ -80,14 +80,14 @@ def test_a_partition_not_read_to_its_end_tells_nothing() -> None:
 
 
 def test_the_look_back_is_bounded() -> None:
-    assert Window(0, 3).start == 0
-    assert Window(0, 10**9).start == 10**9 - LOOK_BACK
-    assert Window(10**9 - 1, 10**9).start == 10**9 - 1
+    assert TailWindow(0, 3).start == 0
+    assert TailWindow(0, 10**9).start == 10**9 - LOOK_BACK
+    assert TailWindow(10**9 - 1, 10**9).start == 10**9 - 1
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"[1]", b'{"event_time":"x","seq":1}', b"\xff"])
 def test_a_record_that_cannot_be_read_is_a_doubt(value: bytes) -> None:
-    found = search(ONE, windows={ticks(0): Window(0, 1)})
+    found = search(ONE, windows={ticks(0): TailWindow(0, 1)})
     found.take(ticks(0), 0, b"1", value, under(3))
     tail = found.tails()[b"1"]
     assert tail.mark is None
@@ -143,7 +143,7 @@ def test_what_nobody_remembers_is_looked_for_in_all_partitions() -> None:
 def test_books_that_may_not_be_read_are_no_doubt_about_ticks() -> None:
     anywhere = Question(b"1", 0, anywhere=True)
     every = places(TICKS, BOOKS, [anywhere])
-    windows = {place: Window(0, 10) for place in every if place.topic == "ticklast"}
+    windows = {place: TailWindow(0, 10) for place in every if place.topic == "ticklast"}
     refused = {place: "not authorized" for place in every if place.topic == "l2-data"}
     found = search(anywhere, windows=windows, refused=refused)
     found.take(ticks(1), 0, b"1", record(300, seq_of(8, 1)), under(8))
@@ -159,8 +159,8 @@ def test_ticks_that_may_not_be_read_are_a_doubt_that_says_why() -> None:
     assert found.tails()[b"1"].doubt == "topic ticklast can't be read: not authorized"
 
 
-@pytest.mark.parametrize(("window", "epoch"), [(Window(0, 10), 0), (Window(0, 10**6), 8)])
-def test_a_quiet_contract_is_not_below_its_busy_neighbours(window: Window, epoch: int) -> None:
+@pytest.mark.parametrize(("window", "epoch"), [(TailWindow(0, 10), 0), (TailWindow(0, 10**6), 8)])
+def test_a_quiet_contract_is_not_below_its_busy_neighbours(window: TailWindow, epoch: int) -> None:
     """Its own last record may be further back than is looked. Who gave an epoch to these gave the later one last."""
     found = search(ONE, windows={ticks(0): window})
     for offset, neighbour in enumerate([b"2", b"3", b"2"]):

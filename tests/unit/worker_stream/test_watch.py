@@ -7,7 +7,7 @@ import time
 from ibfeed_worker.hours.hours import Hours, Span
 from ibfeed_worker.stream import SessionFacts
 from ibfeed_worker.stream.staleness import Patience
-from ibfeed_worker.stream.staleness_monitor import Watch
+from ibfeed_worker.stream.staleness_monitor import StalenessMonitor
 from unit.worker_stream.bench import FULL, Bench, entry
 
 NOW = time.time()
@@ -15,7 +15,7 @@ DAY = Hours((Span(NOW - 7200, NOW + 7200), Span(NOW + 10_800, NOW + 20_000)))
 PATIENCE = Patience()
 
 
-def silent_from(watch: Watch, bench: Bench, now: float) -> float:
+def silent_from(watch: StalenessMonitor, bench: Bench, now: float) -> float:
     """When the connection that begins at ``now``, and brings nothing, is given up."""
     watch.begin(now)
     while not watch.look(bench.feeder._contracts, [7], now).silent:
@@ -23,10 +23,10 @@ def silent_from(watch: Watch, bench: Bench, now: float) -> float:
     return now
 
 
-def watched(bench: Bench) -> Watch:
+def watched(bench: Bench) -> StalenessMonitor:
     bench.feeder.obey((entry(),))
     bench.subscribe()
-    return Watch(PATIENCE, lambda _: DAY)
+    return StalenessMonitor(PATIENCE, lambda _: DAY)
 
 
 async def test_a_feed_that_was_silent_is_mute_until_it_speaks_however_many_connections_that_takes(bench: Bench) -> None:

@@ -64,7 +64,7 @@ def decide(lease: Lease, observed: Observed, now: float, me: str) -> Action:
     return Action.WAIT
 
 
-def take(lease: Lease, me: str, now: datetime) -> dict[str, Any]:
+def acquire_patch(lease: Lease, me: str, now: datetime) -> dict[str, Any]:
     """Merge-patch that makes ``me`` the holder if the Lease is still as seen."""
     stamp = micro(now)
     spec: dict[str, Any] = {"holderIdentity": me, "leaseDurationSeconds": round(TAKEOVER_S), "renewTime": stamp}
@@ -73,12 +73,12 @@ def take(lease: Lease, me: str, now: datetime) -> dict[str, Any]:
     return guarded(lease.resource_version, spec)
 
 
-def renew(lease: Lease, now: datetime, annotations: Mapping[str, str | None] | None = None) -> dict[str, Any]:
+def renew_patch(lease: Lease, now: datetime, annotations: Mapping[str, str | None] | None = None) -> dict[str, Any]:
     """Merge-patch that keeps the Lease ours; ``annotations`` as for ``annotate``."""
     return _with(annotations, guarded(lease.resource_version, {"renewTime": micro(now)}))
 
 
-def release(lease: Lease, now: datetime, annotations: Mapping[str, str | None] | None = None) -> dict[str, Any]:
+def release_patch(lease: Lease, now: datetime, annotations: Mapping[str, str | None] | None = None) -> dict[str, Any]:
     """Merge-patch that frees the Lease; ``annotations`` as for ``annotate``."""
     return _with(annotations, guarded(lease.resource_version, {"holderIdentity": "", "renewTime": micro(now)}))
 

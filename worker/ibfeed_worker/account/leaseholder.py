@@ -12,7 +12,7 @@ from ibfeed_worker.account import lease as rules
 from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.lease import Action, Lease, Observed
 from ibfeed_worker.account.login_record import LoginRecord, as_annotations, parse
-from ibfeed_worker.kube.client import ApiError, Conflict, NotFound
+from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
 from ibfeed_worker.runtime.backoff import Backoff
 from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.runtime.tasks import cancel
@@ -29,7 +29,7 @@ class LeaseStore(Protocol):
     async def patch_lease(self, name: str, body: dict[str, Any]) -> dict[str, Any]: ...
 
 
-class Hold:
+class Leaseholder:
     """A Lease in our hand. ``lost`` is set, for good, once we may not use the account any more.
 
     The fence is open for as long as we may; ``taken`` and ``asked`` are when the request for it was sent, on the loop's
@@ -80,9 +80,9 @@ class Hold:
                 try:
                     await self._patch(lambda noted: rules.annotate(self._lease, noted))
                     return
-                except Conflict:
+                except ConflictError:
                     await self._look_again()
-                except ApiError as error:
+                except KubeError as error:
                     _log.warning("login record not written yet", lease=self._lease.name, error=str(error))
             await asyncio.sleep(pause.next())
 
@@ -94,11 +94,11 @@ class Hold:
             return
         self._fence.stand_down()
         try:
-            await self._patch(lambda noted: rules.release(self._lease, datetime.now(UTC), noted))
-        except Conflict:
+            await self._patch(lambda noted: rules.release_patch(self._lease, datetime.now(UTC), noted))
+        except ConflictError:
             await self._look_again()
             if not self.lost.is_set():
-                await self._patch(lambda noted: rules.release(self._lease, datetime.now(UTC), noted))
+                await self._patch(lambda noted: rules.release_patch(self._lease, datetime.now(UTC), noted))
         self.why_lost = "released"
         self.lost.set()
 
@@ -114,14 +114,14 @@ class Hold:
         async with self._writing:
             sent, asked = self._loop.time(), self._fence.now()
             try:
-                await self._patch(lambda noted: rules.renew(self._lease, datetime.now(UTC), noted))
-            except Conflict:
+                await self._patch(lambda noted: rules.renew_patch(self._lease, datetime.now(UTC), noted))
+            except ConflictError:
                 await self._look_again()
                 return pause.next()
-            except NotFound:
+            except NotFoundError:
                 self._lose(f"Lease {self._lease.name} was deleted")
                 return 0.0
-            except ApiError as error:
+            except KubeError as error:
                 _log.warning("lease not renewed", lease=self._lease.name, error=str(error))
                 return pause.next()
         if self.lost.is_set():
@@ -144,10 +144,10 @@ class Hold:
     async def _look_again(self) -> None:
         try:
             seen = rules.parse(await self._store.read_lease(self._lease.name))
-        except NotFound:
+        except NotFoundError:
             self._lose(f"Lease {self._lease.name} was deleted")
             return
-        except ApiError as error:
+        except KubeError as error:
             _log.warning("lease not read", lease=self._lease.name, error=str(error))
             return
         if seen.holder != self._me:
@@ -165,14 +165,14 @@ class Hold:
             self._fence.shut()
 
 
-async def take(
+async def acquire_lease(
     store: LeaseStore,
     name: str,
     me: str,
     fence: Fence,
     on_wait: Callable[[str], None],
     on_end: Callable[[asyncio.Task[None]], None] = lambda _: None,
-) -> Hold:
+) -> Leaseholder:
     """Wait until the account is free and take it. ``on_wait`` hears why not yet, at each change of the reason."""
     loop = asyncio.get_running_loop()
     observed: Observed | None = None
@@ -185,16 +185,16 @@ async def take(
             observed = rules.observe(observed, lease, loop.time())
             if rules.decide(lease, observed, loop.time(), me) is not Action.WAIT:
                 sent, asked = loop.time(), fence.now()
-                taken = rules.parse(await store.patch_lease(name, rules.take(lease, me, datetime.now(UTC))))
+                taken = rules.parse(await store.patch_lease(name, rules.acquire_patch(lease, me, datetime.now(UTC))))
                 _log.info("account taken", lease=name, holder=me, before=lease.holder)
-                return Hold(store, taken, me, fence, taken=sent, asked=asked, on_end=on_end)
+                return Leaseholder(store, taken, me, fence, taken=sent, asked=asked, on_end=on_end)
             why, delay = f"account is held by {lease.holder}", _LOOK_EVERY
             pause.reset()
-        except Conflict:
+        except ConflictError:
             why, delay = told, pause.next()
-        except NotFound:
+        except NotFoundError:
             why, delay = f"Lease {name} is not there yet; the operator creates it", pause.next()
-        except ApiError as error:
+        except KubeError as error:
             why, delay = f"Lease {name} can't be read: {error}", pause.next()
         if why != told:
             on_wait(why)

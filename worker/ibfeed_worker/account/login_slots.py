@@ -15,7 +15,7 @@ from typing import Any, Final
 from ibfeed_api.logins import LOGIN_SPACING_S
 from ibfeed_worker.account.lease import guarded, micro
 from ibfeed_worker.account.leaseholder import LeaseStore
-from ibfeed_worker.kube.client import ApiError, Conflict, NotFound
+from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
 from ibfeed_worker.runtime.backoff import Backoff
 from ibfeed_worker.runtime.log import Log
 
@@ -25,29 +25,29 @@ _PATIENCE_S: Final = 20.0
 _log: Final = Log(__name__)
 
 
-def next_turn(last: datetime | None, now: datetime) -> datetime:
+def next_slot(last: datetime | None, now: datetime) -> datetime:
     """When the next login may begin, after the one that may begin, or began, at ``last``."""
     if last is None or last - now > LONGEST:
         return now
     return max(now, last + SPACING)
 
 
-async def turn(store: LeaseStore, name: str) -> datetime:
+async def reserve_slot(store: LeaseStore, name: str) -> datetime:
     """Reserve the next turn in Lease ``name``; returns its moment, now or later."""
     loop = asyncio.get_running_loop()
     begun, pause = loop.time(), Backoff(0.05, 1.0, spread=0.5)
     while True:
         try:
             seen = await store.read_lease(name)
-            moment = next_turn(_given(seen), datetime.now(UTC))
+            moment = next_slot(_given(seen), datetime.now(UTC))
             version = seen["metadata"]["resourceVersion"]
             await store.patch_lease(name, guarded(version, {"renewTime": micro(moment)}))
             return moment
-        except NotFound:
+        except NotFoundError:
             return datetime.now(UTC)
-        except Conflict:
+        except ConflictError:
             why = "others were faster"
-        except ApiError as error:
+        except KubeError as error:
             why = str(error)
         if loop.time() - begun > _PATIENCE_S:
             _log.warning("no turn to log in; logging in without", lease=name, why=why)

@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 from ibfeed_api.labels import ANNOTATION_PENALTIES
 from ibfeed_worker.account import penalties
 from ibfeed_worker.account.leaseholder import LeaseStore
-from ibfeed_worker.kube.client import ApiError, Conflict, NotFound
+from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
 from ibfeed_worker.runtime.backoff import Backoff
 from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.session.pacing import Budget
@@ -20,7 +20,7 @@ _TRIES: Final = 6
 _log: Final = Log(__name__)
 
 
-class Silence:
+class PenaltyExchange:
     """``budget`` is this worker's; a penalty of its own is told once, one that is heard silences it. ``also`` is shown
     each Lease that is read: it tells of more than penalties."""
 
@@ -65,8 +65,8 @@ class Silence:
         """Hear what the others have told. Without an answer nothing changes."""
         try:
             lease = await self._store.read_lease(self._lease)
-        except ApiError as error:
-            if not isinstance(error, NotFound):
+        except KubeError as error:
+            if not isinstance(error, NotFoundError):
                 _log.warning("penalties not read", lease=self._lease, error=str(error))
             return
         self._also(lease)
@@ -91,11 +91,11 @@ class Silence:
                     self._lease, {"metadata": {"resourceVersion": version, "annotations": annotations}}
                 )
                 return True
-            except NotFound:
+            except NotFoundError:
                 return True
-            except Conflict:
+            except ConflictError:
                 why = "others were faster"
-            except ApiError as error:
+            except KubeError as error:
                 why = str(error)
             await asyncio.sleep(pause.next())
         _log.warning("the others were not told of the 429 yet", lease=self._lease, why=why)

@@ -16,7 +16,7 @@ from ibfeed_api.logins import PageTrouble, parse_troubles, written
 from ibfeed_api.reasons import Reason
 from ibfeed_worker.account import page_trouble
 from ibfeed_worker.account.leaseholder import LeaseStore
-from ibfeed_worker.kube.client import ApiError, Conflict, NotFound
+from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
 from ibfeed_worker.runtime.backoff import Backoff
 from ibfeed_worker.runtime.log import Log
 
@@ -60,8 +60,8 @@ class Pool:
         """The trouble that keeps logins from going on, as told by now; without an answer, as heard last."""
         try:
             self.hear(await self._store.read_lease(self._lease))
-        except ApiError as error:
-            if not isinstance(error, NotFound):
+        except KubeError as error:
+            if not isinstance(error, NotFoundError):
                 _log.warning("it is not known how the login page treats others", lease=self._lease, error=str(error))
         return self.trouble
 
@@ -107,7 +107,7 @@ class Pool:
             if mine is None or mine != trouble:
                 return mine is None
             await self._write(lease, page_trouble.probing(known, mine, datetime.now(UTC)))
-        except ApiError:
+        except KubeError:
             return False  # somebody else was faster, or the next look tells more
         return True
 
@@ -126,11 +126,11 @@ class Pool:
                     lease = await self._write(lease, changed)
                 self.hear(lease)
                 return changed
-            except NotFound:
+            except NotFoundError:
                 return ()
-            except Conflict:
+            except ConflictError:
                 why = "others were faster"
-            except ApiError as error:
+            except KubeError as error:
                 why = str(error)
             await asyncio.sleep(pause.next())
         _log.warning("others were not told of " + what, lease=self._lease, why=why)

@@ -6,6 +6,6 @@ a ladder is keyed by its rows, and a frame overwrites only the rows that it name
 
 from ibfeed_worker.book.book import CROSSED, Book
 from ibfeed_worker.book.row import Row, Rows, conid_of, rows_of
-from ibfeed_worker.book.staleness import Silence
+from ibfeed_worker.book.staleness import LadderStaleness
 
-__all__ = ["CROSSED", "Book", "Row", "Rows", "Silence", "conid_of", "rows_of"]
+__all__ = ["CROSSED", "Book", "LadderStaleness", "Row", "Rows", "conid_of", "rows_of"]

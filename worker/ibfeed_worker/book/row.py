@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ibfeed_api.records import Number
-from ibfeed_worker.ticks import NotANumber, Reading, read
+from ibfeed_worker.ticks import NumberError, NumberReading, read
 
 _LONGEST_ROW: Final = 4  # digits: no ladder has more rows, and what is kept of one is bounded
 _LONGEST_CONID: Final = 18
@@ -91,17 +91,17 @@ def _row(element: bytes) -> Row | None:
         # The price alone, or ``size @ price`` with the size of the last trade there.
         price = read(_text(wire.price).rpartition("@")[2])
         return Row(row, _level(price, read(_text(wire.bid))), _level(price, read(_text(wire.ask))))
-    except (*_UNREADABLE, NotANumber):
+    except (*_UNREADABLE, NumberError):
         return Row(row, readable=False)
 
 
-def _level(price: Reading | None, size: Reading | None) -> Level | None:
+def _level(price: NumberReading | None, size: NumberReading | None) -> Level | None:
     """Raises NotANumber for what can be no level: a size without a price, or a negative one."""
     if size is None:
         return None
     quantity = Decimal(bytes(size.digits).decode())
     if quantity < 0 or price is None:
-        raise NotANumber
+        raise NumberError
     if not quantity:
         return None
     return Level(Decimal(bytes(price.digits).decode()), quantity, (price.digits, size.digits))

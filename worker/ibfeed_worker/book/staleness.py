@@ -8,7 +8,7 @@ LONGEST_S: Final = 30.0
 QUOTES: Final = 10
 
 
-class Silence:
+class LadderStaleness:
     """A ladder is dead when the quote has changed ``QUOTES`` times over ``LONGEST_S`` and no row has come meanwhile.
 
     IB says of no subscription that it ends; those of ``smd`` do so in silence after 10 to 15 minutes. Nothing says the

@@ -9,9 +9,9 @@ from ibfeed_worker.credentials.keyvault import KeyVaultSource
 from ibfeed_worker.credentials.secret import (
     KubernetesSecret,
     ReadSecret,
-    SecretForbidden,
-    SecretNotFound,
-    SecretUnreachable,
+    SecretForbiddenError,
+    SecretNotFoundError,
+    SecretUnreachableError,
 )
 from ibfeed_worker.credentials.values import Credentials, CredentialsError, CredentialSource
 
@@ -20,9 +20,9 @@ __all__ = [
     "Credentials",
     "CredentialsError",
     "ReadSecret",
-    "SecretForbidden",
-    "SecretNotFound",
-    "SecretUnreachable",
+    "SecretForbiddenError",
+    "SecretNotFoundError",
+    "SecretUnreachableError",
     "source_of",
 ]
 

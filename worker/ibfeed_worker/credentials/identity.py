@@ -22,7 +22,7 @@ from azure.identity import (
 )
 
 from ibfeed_api.reasons import Reason
-from ibfeed_worker.credentials.request import Limits, VaultRequest
+from ibfeed_worker.credentials.request import RequestLimits, VaultRequest
 from ibfeed_worker.credentials.values import CredentialsError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _workload(request: VaultRequest, verify: bool | str, env: Mapping[str, str])
     return Identity(Kind.WORKLOAD, credential, f"workload identity {client}", tenant, host)
 
 
-def _entra_retry(limits: Limits) -> Any:
+def _entra_retry(limits: RequestLimits) -> Any:
     """No connect or read retries here: the vault client's own policy repeats the whole request for those."""
 
     def build(**_options: Any) -> BoundedRetry:

@@ -15,7 +15,7 @@ import msgspec
 
 from ibfeed_api.feed import KeyVault
 from ibfeed_api.reasons import Reason
-from ibfeed_worker.credentials.request import DEFAULT_LIMITS, Limits, VaultAnswer, VaultRequest
+from ibfeed_worker.credentials.request import DEFAULT_LIMITS, RequestLimits, VaultAnswer, VaultRequest
 from ibfeed_worker.credentials.values import Credentials, CredentialsError
 from ibfeed_worker.runtime.proxies import for_children
 
@@ -29,7 +29,7 @@ class KeyVaultSource:
     """
 
     def __init__(
-        self, vault: KeyVault, *, namespace: str, extra_ca: Path | None, limits: Limits = DEFAULT_LIMITS
+        self, vault: KeyVault, *, namespace: str, extra_ca: Path | None, limits: RequestLimits = DEFAULT_LIMITS
     ) -> None:
         self._vault = vault
         self._namespace = namespace

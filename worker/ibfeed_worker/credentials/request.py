@@ -10,7 +10,7 @@ from ibfeed_api.feed import KeyVault
 from ibfeed_api.reasons import Reason
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds, unless said otherwise. The defaults end a read within ``total`` whatever the vault does.
 
     A vault that answers at all needs under 2 s for everything; a blackholed one costs three connects of 5 s and
@@ -25,7 +25,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     total: float = 45.0
 
 
-DEFAULT_LIMITS: Final = Limits()
+DEFAULT_LIMITS: Final = RequestLimits()
 
 
 class VaultRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class VaultRequest(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     namespace: str  # of the worker, to name its identity in messages
     extra_ca: str | None = None  # file with a private CA (PEM), trusted besides the usual ones
-    limits: Limits = DEFAULT_LIMITS
+    limits: RequestLimits = DEFAULT_LIMITS
 
     @property
     def username_name(self) -> str:

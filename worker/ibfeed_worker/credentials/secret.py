@@ -7,21 +7,21 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ibfeed_api.reasons import Reason
-from ibfeed_worker.credentials.values import Credentials, CredentialsError, NotText, text_of, tidy
+from ibfeed_worker.credentials.values import Credentials, CredentialsError, NotTextError, text_of, tidy
 
 # The API client has its own time limits; this one keeps the promise of CredentialSource whatever they are.
 _TIMEOUT_S: Final = 30.0
 
 
-class SecretNotFound(Exception):
+class SecretNotFoundError(Exception):
     """There is no Secret of this name."""
 
 
-class SecretForbidden(Exception):
+class SecretForbiddenError(Exception):
     """The worker's ServiceAccount may not read this Secret."""
 
 
-class SecretUnreachable(Exception):
+class SecretUnreachableError(Exception):
     """The Kubernetes API did not answer, or not with sense."""
 
 
@@ -52,22 +52,22 @@ class KubernetesSecret:
     async def _data(self) -> Mapping[str, bytes]:
         try:
             return await asyncio.wait_for(asyncio.to_thread(self._read_secret, self._name), _TIMEOUT_S)
-        except SecretNotFound:
+        except SecretNotFoundError:
             raise self._error(
                 f"{_where(self)} does not exist; create it with the keys username-<i> and password-<i> of each account"
             ) from None
-        except SecretForbidden:
+        except SecretForbiddenError:
             raise self._error(
                 f"the worker may not read {_where(self)}; its Role must name it (the operator writes that Role: look "
                 "for its messages, and for an admission rule that changes Roles)"
             ) from None
-        except (SecretUnreachable, TimeoutError):
+        except (SecretUnreachableError, TimeoutError):
             raise self._error(f"the Kubernetes API gave no answer about {_where(self)}", retryable=True) from None
 
     def _text(self, key: str, value: bytes) -> str:
         try:
             return tidy(text_of(value))
-        except NotText:
+        except NotTextError:
             raise self._error(f"{key} of {_where(self)} is not text in UTF-8: write it again") from None
 
     @staticmethod

@@ -69,7 +69,7 @@ class CredentialSource(Protocol):
         ...
 
 
-class NotText(Exception):
+class NotTextError(Exception):
     """Bytes of a Secret that are no text. The text of this says nothing of them."""
 
 
@@ -81,9 +81,9 @@ def text_of(value: bytes) -> str:
     try:
         text = value.decode(encoding)
     except UnicodeDecodeError:
-        raise NotText from None
+        raise NotTextError from None
     if "\0" in text or (value and not text):
-        raise NotText
+        raise NotTextError
     return text
 
 

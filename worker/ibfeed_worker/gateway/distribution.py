@@ -30,20 +30,20 @@ _SYSTEM_CAS: Final = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
-class BrokenDistribution(Exception):
+class DistributionError(Exception):
     """The gateway archive in the image can't be started; the text says what is wrong and what to do."""
 
 
 def check(folder: Path) -> None:
     """Raises BrokenDistribution."""
     if not (folder / _RUN).is_file():
-        raise BrokenDistribution(
+        raise DistributionError(
             f"the gateway archive has no {_RUN}: build the worker image with IB's clientportal.gw.zip"
         )
     if not os.access(folder / _RUN, os.X_OK):
-        raise BrokenDistribution(f"{_RUN} of the gateway archive is not executable: unpack the archive with its modes")
+        raise DistributionError(f"{_RUN} of the gateway archive is not executable: unpack the archive with its modes")
     if not (folder / _CONF).is_file():
-        raise BrokenDistribution(f"the gateway archive has no {_CONF}: build the worker image with a complete archive")
+        raise DistributionError(f"the gateway archive has no {_CONF}: build the worker image with a complete archive")
 
 
 def fingerprint(folder: Path, configured: str | None) -> str:
@@ -57,7 +57,7 @@ def fingerprint(folder: Path, configured: str | None) -> str:
     cleaned = text.replace(":", "").strip().lower().split()
     if not cleaned or not _SHA256.fullmatch(cleaned[0]):
         where = "spec.gateway.certificateSHA256" if configured else _FINGERPRINT
-        raise BrokenDistribution(f"{where} is not a SHA-256 fingerprint in hex")
+        raise DistributionError(f"{where} is not a SHA-256 fingerprint in hex")
     return cleaned[0]
 
 
@@ -91,9 +91,9 @@ def configured(conf: str, *, port: int, upstream: str) -> str:
     try:
         settings: Any = yaml.safe_load(conf)
     except yaml.YAMLError as error:
-        raise BrokenDistribution(f"{_CONF} of the gateway archive is not YAML: {error}") from None
+        raise DistributionError(f"{_CONF} of the gateway archive is not YAML: {error}") from None
     if not isinstance(settings, dict):
-        raise BrokenDistribution(f"{_CONF} of the gateway archive is not a mapping of settings")
+        raise DistributionError(f"{_CONF} of the gateway archive is not a mapping of settings")
     settings |= {"listenPort": port, "listenSsl": True, "proxyRemoteHost": upstream}
     settings["ips"] = {**(settings.get("ips") or {}), "allow": ["127.0.0.1"]}
     return yaml.safe_dump(settings, sort_keys=False)
@@ -110,7 +110,7 @@ def trust(extra_ca: Path, into: Path) -> tuple[Path, Path]:
             x509.load_pem_x509_certificates(extra_ca.read_bytes())
             certificates = set(x509.load_pem_x509_certificates(together))
     except ValueError as error:
-        raise BrokenDistribution(f"extraCA holds no PEM certificate: {error}") from None
+        raise DistributionError(f"extraCA holds no PEM certificate: {error}") from None
     entries = [PKCS12Certificate(certificate, f"ca-{n}".encode()) for n, certificate in enumerate(certificates)]
     store, pem = into / "trust.p12", into / "trust.pem"
     store.write_bytes(serialize_java_truststore(entries, BestAvailableEncryption(TRUST_STORE_PASSWORD.encode())))

@@ -9,16 +9,16 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ibfeed_api.reasons import Reason
-from ibfeed_worker.errors import Setback
-from ibfeed_worker.gateway.distribution import BrokenDistribution
-from ibfeed_worker.gateway.leftover import PortTaken
-from ibfeed_worker.gateway.pin import WrongCertificate
-from ibfeed_worker.gateway.process import Gateway, GatewayFailed, GatewaySettings, start
+from ibfeed_worker.errors import SessionError
+from ibfeed_worker.gateway.distribution import DistributionError
+from ibfeed_worker.gateway.leftover import PortTakenError
+from ibfeed_worker.gateway.pin import CertificateError
+from ibfeed_worker.gateway.process import Gateway, GatewayFailedError, GatewaySettings, start
 from ibfeed_worker.gateway.tail import Sign
-from ibfeed_worker.gateway.tunnel import Tunnel, TunnelClosed
+from ibfeed_worker.gateway.tunnel import Tunnel, TunnelClosedError
 from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.runtime.metrics import Metrics
-from ibfeed_worker.runtime.proxies import BadProxy, HttpProxy, proxy_for
+from ibfeed_worker.runtime.proxies import HttpProxy, ProxyError, proxy_for
 from ibfeed_worker.runtime.tasks import cancel
 
 _log: Final = Log(__name__)
@@ -68,16 +68,16 @@ class GatewayKeeper:
         assert self._starting is not None  # noqa: S101 - begin() saw to it
         try:
             return await asyncio.shield(self._starting)
-        except PortTaken as error:
+        except PortTakenError as error:
             reason, text = Reason.GATEWAY_PORT_TAKEN, str(error)
-        except (BrokenDistribution, WrongCertificate) as error:
+        except (DistributionError, CertificateError) as error:
             reason, text = Reason.GATEWAY_BROKEN, str(error)
-        except (BadProxy, TunnelClosed) as error:
+        except (ProxyError, TunnelClosedError) as error:
             reason, text = Reason.UPSTREAM_UNREACHABLE, str(error)
-        except (GatewayFailed, OSError) as error:
+        except (GatewayFailedError, OSError) as error:
             reason, text = Reason.GATEWAY_DIED, f"the gateway did not start: {error or type(error).__name__}"
         self._starting = None
-        raise Setback(reason, text)
+        raise SessionError(reason, text)
 
     async def close(self) -> None:
         """Stop the gateway for good, and what leads it to its upstream."""

@@ -17,7 +17,7 @@ from ibfeed_worker.runtime.processes import kill_tree, start_time
 _LIMIT: Final = 3.0  # seconds for the kernel to free the port
 
 
-class PortTaken(Exception):
+class PortTakenError(Exception):
     """Somebody else listens on the gateway's port."""
 
 
@@ -35,7 +35,7 @@ def free(path: Path, port: int) -> None:
     deadline = time.monotonic() + (_LIMIT if pid is not None else 0.0)
     while not _is_free(port):
         if time.monotonic() > deadline:
-            raise PortTaken(f"port {port} is in use by another process: nothing else may run in the worker's pod")
+            raise PortTakenError(f"port {port} is in use by another process: nothing else may run in the worker's pod")
         time.sleep(0.05)
 
 

@@ -21,7 +21,7 @@ _PARTIAL_CHAIN: Final = 0x80000
 _NO_CHECK_TIME: Final = 0x200000
 
 
-class WrongCertificate(Exception):
+class CertificateError(Exception):
     """The process on the gateway's port shows another certificate than the pinned one."""
 
 
@@ -42,7 +42,7 @@ async def pin(host: str, port: int, fingerprint: str) -> PinnedTls:
     der = ssl.PEM_cert_to_DER_cert(shown)
     found = hashlib.sha256(der).hexdigest()
     if found != fingerprint:
-        raise WrongCertificate(
+        raise CertificateError(
             f"the gateway shows a certificate with SHA-256 {found}, expected {fingerprint}: if the distribution is the "
             "right one, set spec.gateway.certificateSHA256"
         )

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from ibfeed_worker.gateway import distribution, leftover
-from ibfeed_worker.gateway.distribution import BrokenDistribution
+from ibfeed_worker.gateway.distribution import DistributionError
 from ibfeed_worker.gateway.pin import PinnedTls, pin
-from ibfeed_worker.gateway.tail import Sign, judge
+from ibfeed_worker.gateway.tail import Sign, sign_of
 from ibfeed_worker.gateway.tunnel import Tunnel
 from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.runtime.processes import kill_tree
@@ -39,7 +39,7 @@ _PASSED_ON: Final = ("PATH", "LANG", "TZ", "JAVA_HOME")
 _log = Log(__name__)
 
 
-class GatewayFailed(Exception):
+class GatewayFailedError(Exception):
     """The gateway did not start; the text says why."""
 
 
@@ -84,7 +84,7 @@ class _Output(asyncio.SubprocessProtocol):
         if not line:
             return
         self.tail.append(line)
-        sign = judge(line)
+        sign = sign_of(line)
         self._on_line(sign)
         if sign is Sign.FATAL and not self.sick.is_set():
             self.complaint = line
@@ -145,11 +145,11 @@ class Gateway:
                         refusal = error
                     await asyncio.sleep(_KNOCK_EVERY)
         except TimeoutError:
-            raise GatewayFailed(self._why_late(refusal, limit)) from None
+            raise GatewayFailedError(self._why_late(refusal, limit)) from None
         if self.sick.is_set() and not self.died.is_set():
-            raise GatewayFailed(f"its log says: {self.complaint}")
+            raise GatewayFailedError(f"its log says: {self.complaint}")
         await self._burying  # its last words may still be on their way
-        raise BrokenDistribution(
+        raise DistributionError(
             f"the gateway ended at once with exit status {self._transport.get_returncode()}; "
             f"it last said: {self.tail}; check the gateway archive in the worker image"
         )
@@ -230,7 +230,7 @@ async def _spawn(
             start_new_session=True,
         )
     except OSError as error:
-        raise BrokenDistribution(f"bin/run.sh of the gateway archive can't be run: {error.strerror}") from None
+        raise DistributionError(f"bin/run.sh of the gateway archive can't be run: {error.strerror}") from None
 
 
 def _environment(settings: GatewaySettings, work: Path) -> Mapping[str, str]:

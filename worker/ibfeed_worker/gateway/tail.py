@@ -26,7 +26,7 @@ class Sign(Enum):
     FATAL = "fatal"  # only a new process helps
 
 
-def judge(line: str) -> Sign:
+def sign_of(line: str) -> Sign:
     if any(phrase in line for phrase in _FATAL):
         return Sign.FATAL
     return Sign.ERROR if _ERROR.search(line) else Sign.WELL

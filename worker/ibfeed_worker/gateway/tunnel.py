@@ -25,7 +25,7 @@ _CHUNK: Final = 65_536
 _log: Final = Log(__name__)
 
 
-class TunnelClosed(Exception):
+class TunnelClosedError(Exception):
     """The worker can't listen where the gateway looks for IB. The text says why, and what to do."""
 
 
@@ -48,7 +48,7 @@ class Tunnel:
         try:
             self._server = await asyncio.start_server(self._accept, LISTEN, self.port)
         except OSError as error:
-            raise TunnelClosed(
+            raise TunnelClosedError(
                 f"the gateway can't be led to the proxy {self._proxy}, since the worker may not listen on {LISTEN}"
                 f" port {self.port}: {error.strerror}; the pod needs the sysctl net.ipv4.ip_unprivileged_port_start,"
                 " which the operator sets for a variable HTTPS_PROXY in spec.worker.env"
@@ -83,7 +83,7 @@ class Tunnel:
                     f"the proxy {self._proxy} can't be reached: {_words(error)}; check HTTPS_PROXY and NO_PROXY"
                 )
                 return
-            except _Refused as error:
+            except _TunnelRefusedError as error:
                 self._fails(f"the proxy {self._proxy} opens no tunnel to {self.host}:{self.port}: {error}")
                 return
             self.trouble = ""
@@ -114,7 +114,7 @@ class Tunnel:
         status = head.split(b"\r\n", 1)[0].decode("latin-1")
         if status.split(" ", 2)[1:2] != ["200"]:
             writer.close()
-            raise _Refused(_advice(status))
+            raise _TunnelRefusedError(_advice(status))
         return reader, writer
 
     def _fails(self, trouble: str) -> None:
@@ -123,7 +123,7 @@ class Tunnel:
         self.trouble = trouble
 
 
-class _Refused(Exception):
+class _TunnelRefusedError(Exception):
     pass
 
 

@@ -31,7 +31,7 @@ Times = tuple[int, int]
 """When a session opens and closes, in minutes of the exchange's day."""
 
 
-class BadHours(Exception):
+class HoursError(Exception):
     """IB's answer can't be read as trading hours."""
 
 
@@ -39,14 +39,14 @@ def of_contract(found: Any) -> Hours:
     """``/contract/trading-schedule?conid=``: a day that is not named has no trading. Raises BadHours."""
     days = found.get("schedules") if isinstance(found, Mapping) else None
     if not isinstance(days, Mapping):
-        raise BadHours("/contract/trading-schedule has no schedules")
+        raise HoursError("/contract/trading-schedule has no schedules")
     spans = []
     for name, day in days.items():
         if not isinstance(day, Mapping):
-            raise BadHours(f"/contract/trading-schedule: {name!r} is no day")
+            raise HoursError(f"/contract/trading-schedule: {name!r} is no day")
         listed = day.get("extended_hours") or day.get("liquid_hours") or []
         if not isinstance(listed, list):
-            raise BadHours(f"/contract/trading-schedule: {name!r} has no list of hours")
+            raise HoursError(f"/contract/trading-schedule: {name!r} has no list of hours")
         times = [(_seconds(hours, "opening"), _seconds(hours, "closing")) for hours in listed]
         spans += [_span(opening, closing) for opening, closing in times if opening != closing]
     return _checked(spans, "/contract/trading-schedule")
@@ -60,7 +60,7 @@ def of_venue(found: Any, exchange: str, today: date) -> Hours:
     venues = [venue for venue in found if isinstance(venue, Mapping)] if isinstance(found, list) else []
     venue = next((one for one in venues if one.get("exchange") == exchange), next(iter(venues), None))
     if venue is None:
-        raise BadHours("/trsrv/secdef/schedule names no venue")
+        raise HoursError("/trsrv/secdef/schedule names no venue")
     zone = _zone(venue.get("timezone"))
     listed = venue.get("schedules")
     days: dict[date, Mapping[str, Any]] = {}
@@ -80,7 +80,7 @@ def of_venue(found: Any, exchange: str, today: date) -> Hours:
 
 def _checked(spans: list[Span], source: str) -> Hours:
     if not spans:
-        raise BadHours(f"{source} names no hours")
+        raise HoursError(f"{source} names no hours")
     return Hours.of(spans)
 
 
@@ -88,14 +88,14 @@ def _times(day: Mapping[str, Any], when: date) -> list[Times]:
     """Without those of a day that is closed."""
     listed = day.get("tradingtimes") or day.get("sessions") or []
     if not isinstance(listed, list):
-        raise BadHours(f"/trsrv/secdef/schedule: no list of times for {when}")
+        raise HoursError(f"/trsrv/secdef/schedule: no list of times for {when}")
     times = [_of_wall(one, when) for one in listed]
     return [one for one in times if one != (0, 0)]
 
 
 def _of_wall(times: Any, when: date) -> Times:
     if not isinstance(times, Mapping):
-        raise BadHours(f"/trsrv/secdef/schedule: no times for {when}")
+        raise HoursError(f"/trsrv/secdef/schedule: no times for {when}")
     return _minutes(times.get("openingTime")), _minutes(times.get("closingTime"))
 
 
@@ -141,7 +141,7 @@ def _moment(day: date, minutes: int, zone: ZoneInfo) -> float:
 
 def _span(opening: float, closing: float) -> Span:
     if not 0 < closing - opening <= _LONGEST_S:
-        raise BadHours(f"hours from {opening:.0f} to {closing:.0f}")
+        raise HoursError(f"hours from {opening:.0f} to {closing:.0f}")
     return Span(opening, closing)
 
 
@@ -149,7 +149,7 @@ def _seconds(hours: Any, name: str) -> float:
     value = hours.get(name) if isinstance(hours, Mapping) else None
     text = str(value)
     if isinstance(value, bool) or not (text.isascii() and text.isdecimal() and len(text) == 10):
-        raise BadHours(f"/contract/trading-schedule: {name} is {text[:40]!r}")
+        raise HoursError(f"/contract/trading-schedule: {name} is {text[:40]!r}")
     return float(text)
 
 
@@ -157,10 +157,10 @@ def _minutes(value: Any) -> int:
     """``1730``; ``2400`` is the day's end."""
     text = str(value)
     if not (len(text) == 4 and text.isascii() and text.isdecimal()):
-        raise BadHours(f"/trsrv/secdef/schedule: {text[:40]!r} is no time")
+        raise HoursError(f"/trsrv/secdef/schedule: {text[:40]!r} is no time")
     minutes = int(text[:2]) * 60 + int(text[2:])
     if int(text[2:]) > 59 or minutes > 24 * 60:
-        raise BadHours(f"/trsrv/secdef/schedule: {text!r} is no time")
+        raise HoursError(f"/trsrv/secdef/schedule: {text!r} is no time")
     return minutes
 
 
@@ -169,11 +169,11 @@ def _date(value: Any) -> date:
     try:
         return datetime.strptime(text, "%Y%m%d").date()  # noqa: DTZ007 - a date of the exchange
     except ValueError:
-        raise BadHours(f"/trsrv/secdef/schedule: {text[:40]!r} is no date") from None
+        raise HoursError(f"/trsrv/secdef/schedule: {text[:40]!r} is no date") from None
 
 
 def _zone(name: Any) -> ZoneInfo:
     try:
         return ZoneInfo(str(name))
     except (KeyError, ValueError, OSError):
-        raise BadHours(f"/trsrv/secdef/schedule: time zone {str(name)[:40]!r} is not known here") from None
+        raise HoursError(f"/trsrv/secdef/schedule: time zone {str(name)[:40]!r} is not known here") from None

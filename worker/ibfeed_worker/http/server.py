@@ -11,12 +11,12 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from ibfeed_api.calls import CallRefused, ResolvedRoot, universe_path, verify
+from ibfeed_api.calls import CallRefusedError, ResolvedRoot, universe_path, verify
 from ibfeed_api.feed import FILTERS
 from ibfeed_api.instrument import Product
 from ibfeed_worker.runtime.log import Log
-from ibfeed_worker.universe.parse import BadAnswer, day
-from ibfeed_worker.universe.resolve import CantAsk, UnknownRoot
+from ibfeed_worker.universe.parse import AnswerError, day
+from ibfeed_worker.universe.resolve import CannotAskError, UnknownRootError
 
 _MOST_MONTHS: Final = 120
 _RESOLVE_LIMIT: Final = 25.0  # seconds for a root, in which the pacing budget lets some hundred calls through
@@ -81,11 +81,11 @@ class HttpServer:
             async with asyncio.timeout(_RESOLVE_LIMIT):
                 wanted = Product(*(request.query.get(name, "") for name in FILTERS))
                 found = await self._answers.resolve(request.match_info["root"], int(months), since, wanted)
-        except UnknownRoot as error:
+        except UnknownRootError as error:
             return _error(404, str(error))
-        except BadAnswer as error:
+        except AnswerError as error:
             return _error(502, str(error))
-        except CantAsk as error:
+        except CannotAskError as error:
             return _error(503, str(error))
         except TimeoutError:
             return _error(503, f"IB did not answer within {_RESOLVE_LIMIT:g} s")
@@ -103,7 +103,7 @@ class HttpServer:
             path = universe_path(request.match_info["root"])
             try:
                 verify(token, public_key=self._answers.operator_key(), shard=self._shard, path=path)
-            except CallRefused as refusal:
+            except CallRefusedError as refusal:
                 _log.warning("call refused", path=path, why=str(refusal))
                 return _error(401, str(refusal))
             return await handler(request)

@@ -37,27 +37,33 @@ _log: Final = Log(__name__)
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
-class ApiError(Exception):
+class KubeError(Exception):
     """The API server could not be asked, or refused."""
 
 
-class NotFound(ApiError):
+class NotFoundError(KubeError):
     """The object is not there."""
 
 
-class Conflict(ApiError):
+class ConflictError(KubeError):
     """Somebody else changed the object first."""
 
 
-class Forbidden(ApiError):
+class ForbiddenError(KubeError):
     """Our ServiceAccount may not do this."""
 
 
-class Gone(ApiError):
+class GoneError(KubeError):
     """410: the watch's resourceVersion is too old; list again."""
 
 
-_ERRORS: Final[Mapping[int, type[ApiError]]] = {401: Forbidden, 403: Forbidden, 404: NotFound, 409: Conflict, 410: Gone}
+_ERRORS: Final[Mapping[int, type[KubeError]]] = {
+    401: ForbiddenError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    409: ConflictError,
+    410: GoneError,
+}
 
 
 class _Adapter(KubernetesHTTPAdapter):
@@ -145,11 +151,11 @@ class Kube:
                     event = json.loads(line)
                     if event["type"] == "ERROR":
                         status = event["object"]
-                        kind = _ERRORS.get(int(status.get("code", 0)), ApiError)
+                        kind = _ERRORS.get(int(status.get("code", 0)), KubeError)
                         raise kind(str(status.get("message", "the watch ended with an error")))
                     yield event["type"], event["object"]
         except (requests.RequestException, OSError, ValueError) as error:
-            raise ApiError(f"watch broke: {type(error).__name__}") from error
+            raise KubeError(f"watch broke: {type(error).__name__}") from error
 
     async def _call(
         self, method: str, version: str, path: str, body: Object | None = None, *, limit: float = REQUEST_LIMIT
@@ -174,12 +180,12 @@ class Kube:
         except requests.Timeout:  # the client's own clock may strike before in_thread's: one state, one name
             raise _unanswered(limit) from None
         except (requests.RequestException, OSError, ValueError) as error:
-            raise ApiError(f"API server unreachable: {type(error).__name__}") from error
+            raise KubeError(f"API server unreachable: {type(error).__name__}") from error
         return found
 
 
-def _unanswered(limit: float) -> ApiError:
-    return ApiError(f"no answer from the API server within {limit:g} s")
+def _unanswered(limit: float) -> KubeError:
+    return KubeError(f"no answer from the API server within {limit:g} s")
 
 
 def _check(answer: requests.Response) -> None:
@@ -189,5 +195,5 @@ def _check(answer: requests.Response) -> None:
         message = str(answer.json().get("message", ""))
     except (requests.RequestException, ValueError, AttributeError):
         message = ""
-    kind = _ERRORS.get(answer.status_code, ApiError)
+    kind = _ERRORS.get(answer.status_code, KubeError)
     raise kind(message or f"the API server answered {answer.status_code}")

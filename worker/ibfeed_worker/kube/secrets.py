@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ibfeed_worker.credentials import SecretForbidden, SecretNotFound, SecretUnreachable
-from ibfeed_worker.kube.client import ApiError, Forbidden, Kube, NotFound
+from ibfeed_worker.credentials import SecretForbiddenError, SecretNotFoundError, SecretUnreachableError
+from ibfeed_worker.kube.client import ForbiddenError, Kube, KubeError, NotFoundError
 
 
 def read_secret(kube: Kube, name: str) -> Mapping[str, bytes]:
     """Blocking. The Secret's data. Raises SecretNotFound, SecretForbidden or SecretUnreachable."""
     try:
         return kube.read_secret(name)
-    except NotFound:
-        raise SecretNotFound(name) from None
-    except Forbidden:
-        raise SecretForbidden(name) from None
-    except ApiError:
-        raise SecretUnreachable(name) from None
+    except NotFoundError:
+        raise SecretNotFoundError(name) from None
+    except ForbiddenError:
+        raise SecretForbiddenError(name) from None
+    except KubeError:
+        raise SecretUnreachableError(name) from None

@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Account, Session
 from ibfeed_worker import login
-from ibfeed_worker.account.leaseholder import Hold, read_record
+from ibfeed_worker.account.leaseholder import Leaseholder, read_record
 from ibfeed_worker.account.login_record import (
     MOST_TRIES,
     LoginRecord,
@@ -30,21 +30,21 @@ from ibfeed_worker.account.login_record import (
     tries_of_the_day,
     with_other_credentials,
 )
-from ibfeed_worker.account.login_slots import turn
+from ibfeed_worker.account.login_slots import reserve_slot
 from ibfeed_worker.account.pool import Pool, told
 from ibfeed_worker.account.user import digest
 from ibfeed_worker.config import Config
 from ibfeed_worker.credentials import Credentials, CredentialsError, CredentialSource
-from ibfeed_worker.errors import Parked, Setback
+from ibfeed_worker.errors import AccountParkedError, SessionError
 from ibfeed_worker.gateway.process import Gateway
-from ibfeed_worker.kube.client import ApiError, Kube
+from ibfeed_worker.kube.client import Kube, KubeError
 from ibfeed_worker.login.page import REASONS, Outcome
 from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.tasks import first
 from ibfeed_worker.session.loop import TAKEN
 from ibfeed_worker.session.schedule import place, refuses_all
-from ibfeed_worker.session.status import Board
+from ibfeed_worker.session.status import SessionStatus
 
 _LOOK_AT_PARKED_S: Final = 5.0
 _LOOK_AT_STREAM_S: Final = 1.0
@@ -61,7 +61,7 @@ class Logins:
     """``pool`` is what the workers of the account source tell each other of the login page."""
 
     def __init__(
-        self, config: Config, kube: Kube, board: Board, metrics: Metrics, credentials: CredentialSource
+        self, config: Config, kube: Kube, board: SessionStatus, metrics: Metrics, credentials: CredentialSource
     ) -> None:
         self.pool: Final = Pool(kube, config.spec.accounts.logins_lease_name, config.spec.login_settings)
         self._config = config
@@ -76,7 +76,7 @@ class Logins:
 
     # Before a login.
 
-    async def until_due(self, account: Account, hold: Hold) -> None:
+    async def until_due(self, account: Account, hold: Leaseholder) -> None:
         """Return when a login may be tried. Raises Setback or Parked if that is not soon."""
         record, now = hold.record, datetime.now(UTC)
         if account.lease in self._corrected:
@@ -86,13 +86,13 @@ class Logins:
             record = scheduled(record, now)
             await hold.write(record)
         if record.parked and not may_try_parked(record, now):
-            raise Parked(_reason(record.parked), _parked_text(record))
+            raise AccountParkedError(_reason(record.parked), _parked_text(record))
         if await self.pool.look() is not None:
             await self._until_the_page_is_well(account, hold)
         elif (until := may_log_in(record, now)) is not None:
             raise _not_before(until, record)
 
-    async def _until_the_page_is_well(self, account: Account, hold: Hold) -> None:
+    async def _until_the_page_is_well(self, account: Account, hold: Leaseholder) -> None:
         """Or until this account is to probe it, or its credentials are corrected.
 
         Once it is well, no pause that the page's trouble has caused is kept, but for the day's limit.
@@ -107,14 +107,14 @@ class Logins:
         elif tries >= MOST_TRIES and (until := may_log_in(hold.record, datetime.now(UTC))) is not None:
             raise _not_before(until, hold.record)
 
-    async def _insist(self, account: Account, hold: Hold) -> None:
+    async def _insist(self, account: Account, hold: Leaseholder) -> None:
         """Somebody has corrected the credentials: they are tried at once, and nothing of before counts."""
         self._corrected.discard(account.lease)
         _log.info("the credentials have changed: they are tried at once", account=account.index)
         await hold.write(with_other_credentials(hold.record))
         self.pool.insist()
 
-    async def read(self, account: Account, hold: Hold) -> Credentials:
+    async def read(self, account: Account, hold: Leaseholder) -> Credentials:
         """Credentials for one login; from then on the Lease tells which user it is. Raises CredentialsError."""
         found = await self._credentials.read(account.index)
         user = await asyncio.to_thread(digest, found.username)
@@ -122,7 +122,7 @@ class Logins:
             await hold.write(of_user(hold.record, user, datetime.now(UTC)))
         return found
 
-    async def while_used_elsewhere(self, account: Account, hold: Hold) -> NoReturn:
+    async def while_used_elsewhere(self, account: Account, hold: Leaseholder) -> NoReturn:
         """The operator has found the user with another worker: stay logged out, and see whether the user changes."""
         text = (
             f"the user of account {account.index} is in use by worker {account.used_by}, and one user has one session"
@@ -160,7 +160,7 @@ class Logins:
             await asyncio.sleep(_LOOK_AT_PARKED_S)
             try:
                 record = await read_record(self._kube, account.lease)
-            except ApiError as error:
+            except KubeError as error:
                 _log.warning("parked account not read", lease=account.lease, error=str(error))
                 continue
             if not record.parked or may_try_parked(record, datetime.now(UTC)):
@@ -169,7 +169,7 @@ class Logins:
     # A login.
 
     async def log_in(
-        self, account: Account, gateway: Gateway, hold: Hold, credentials: asyncio.Task[Credentials]
+        self, account: Account, gateway: Gateway, hold: Leaseholder, credentials: asyncio.Task[Credentials]
     ) -> bool:
         """One login by browser; whether a session of ours before it ended without a logout.
 
@@ -178,7 +178,7 @@ class Logins:
         try:
             found = await credentials
         except CredentialsError as error:
-            raise Setback(error.reason, error.message) from None
+            raise SessionError(error.reason, error.message) from None
         accounts = self._config.spec.accounts
         await self._await_turn(accounts.logins_lease_name)
         before, sent = hold.record, False
@@ -190,7 +190,7 @@ class Logins:
             now = datetime.now(UTC)
             await hold.write(before_login(submitted(hold.record, now), now=now))
             if hold.lost.is_set():  # nothing was written, and somebody else may log in with it
-                raise Setback(Reason.LEASE_LOST, hold.why_lost)
+                raise SessionError(Reason.LEASE_LOST, hold.why_lost)
             sent = True
 
         result = await login.log_in(
@@ -222,9 +222,9 @@ class Logins:
             await self.failed(account, hold, reason, result.text)
         elif await self.pool.failed(reason, result.text, account.index):
             raise self._page_trouble(account)
-        raise Setback(reason, result.text)
+        raise SessionError(reason, result.text)
 
-    async def failed(self, account: Account, hold: Hold, reason: Reason, text: str) -> NoReturn:
+    async def failed(self, account: Account, hold: Leaseholder, reason: Reason, text: str) -> NoReturn:
         """Remember a login that led to nothing, or a session that may not be used. Raises Setback or Parked."""
         accounts, now = self._config.spec.accounts, datetime.now(UTC)
         common = await self.pool.failed(reason, text, account.index)
@@ -239,12 +239,12 @@ class Logins:
             record = replace(record, next_login=min(record.next_login, again))
         await hold.write(record)
         if record.parked:
-            raise Parked(_reason(record.parked), _parked_text(record))
+            raise AccountParkedError(_reason(record.parked), _parked_text(record))
         if common:
             raise self._page_trouble(account)
-        raise Setback(reason, text, until=record.next_login)
+        raise SessionError(reason, text, until=record.next_login)
 
-    async def note_stream(self, account: Account, hold: Hold, is_streaming: Callable[[], bool]) -> NoReturn:
+    async def note_stream(self, account: Account, hold: Leaseholder, is_streaming: Callable[[], bool]) -> NoReturn:
         """Remember that a session streams: its login was not for nothing, and IB takes this kind of account."""
         while not is_streaming():  # noqa: ASYNC110 - many things make it stream, and a second does not matter
             await asyncio.sleep(_LOOK_AT_STREAM_S)
@@ -256,7 +256,7 @@ class Logins:
 
     async def _await_turn(self, lease: str) -> None:
         """Not all of us at once, when all of us were lost together or are started together."""
-        moment = await turn(self._kube, lease)
+        moment = await reserve_slot(self._kube, lease)
         delay = (moment - datetime.now(UTC)).total_seconds()
         if delay > 0:
             text = f"one worker after the other logs in: this one at {moment:%H:%M:%S} UTC"
@@ -268,11 +268,11 @@ class Logins:
     def _tell_trouble(self, text: str) -> None:
         self._board.say(Session.BACKING_OFF, Reason.LOGIN_PAGE_TROUBLE, text)
 
-    def _page_trouble(self, account: Account) -> Setback:
+    def _page_trouble(self, account: Account) -> SessionError:
         """The wait for its end comes before the next login: see ``until_due``."""
         trouble = self.pool.trouble
         text = told(trouble, account.index) if trouble is not None else "IB's login page fails for several accounts"
-        return Setback(Reason.LOGIN_PAGE_TROUBLE, text, delay=0.0)
+        return SessionError(Reason.LOGIN_PAGE_TROUBLE, text, delay=0.0)
 
     def _print(self, found: Credentials) -> bytes:
         """Tells whether credentials have changed, in this process only."""
@@ -284,14 +284,14 @@ def _reason(text: str) -> Reason:
     return Reason(text) if text in set(Reason) else Reason.ACCOUNT_PARKED
 
 
-def _not_before(until: datetime, record: LoginRecord) -> Setback:
+def _not_before(until: datetime, record: LoginRecord) -> SessionError:
     if record.lost_to_others and not record.history.in_a_row:
-        return Setback(Reason.COMPETING, TAKEN, until=until)
+        return SessionError(Reason.COMPETING, TAKEN, until=until)
     tries, last = len(record.history.tries), record.last_failure
     text = f"{record.history.in_a_row or record.failed} failed logins in a row, the last: {last}"
     if not last:
         text = f"{tries} logins within a day led to no stream: they are spread, so that IB does not lock the user"
-    return Setback(Reason.LOGIN_FAILED, text, until=until)
+    return SessionError(Reason.LOGIN_FAILED, text, until=until)
 
 
 def _parked_text(record: LoginRecord) -> str:

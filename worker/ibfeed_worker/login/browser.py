@@ -29,7 +29,7 @@ from ibfeed_worker.login.page import (
     Result,
     Seen,
     came_again,
-    judge,
+    result_of,
     unanswered,
     without_credentials,
 )
@@ -78,11 +78,11 @@ return {
 """
 
 
-class _Missing(Exception):
+class _MissingElementError(Exception):
     """An element of the form is not on the page."""
 
 
-class _Withdrawn(Exception):
+class _WithdrawnError(Exception):
     """There is no leave to send the form any more."""
 
 
@@ -100,7 +100,7 @@ def log_in(order: Order, tell: Callable[[Result], None], may_submit: Callable[[]
         return Result(outcome=Outcome.BROWSER_FAILED, text=_first_line(error), seconds=time.monotonic() - begun)
     try:
         result = _attempt(driver, order, tell, may_submit, deadline=begun + order.timeout_s)
-    except _Withdrawn:
+    except _WithdrawnError:
         result = Result(outcome=Outcome.BROWSER_FAILED, text="the login was withdrawn before the form was sent")
     except WebDriverException as error:
         result = Result(outcome=Outcome.BROWSER_FAILED, text=_first_line(error))
@@ -146,9 +146,9 @@ def _attempt(
         time.sleep(order.submit_wait_s)
         tell(Result(outcome=Outcome.BROWSER_FAILED, text="the browser hung over the filled login form", typed=True))
         if not may_submit():
-            raise _Withdrawn
+            raise _WithdrawnError
         _submit(driver, order)
-    except _Missing as missing:
+    except _MissingElementError as missing:
         return Result(
             outcome=Outcome.PAGE_CHANGED,
             text=f"found no {missing} on the login page ({driver.title.strip()[:60] or 'no title'})",
@@ -163,7 +163,7 @@ def _answer(driver: Chrome, order: Order, *, deadline: float) -> Result:
     seen = Seen()
     while time.monotonic() < deadline:
         seen = _look(driver, order)
-        if (result := judge(seen)) is not None:
+        if (result := result_of(seen)) is not None:
             return result
         if seen.between is not None:
             if passed[seen.between] == PASSED_AT_MOST:
@@ -224,7 +224,7 @@ def _find(driver: Chrome, what: str, selector: str, deadline: float) -> WebEleme
             if element.is_displayed() and element.is_enabled():
                 return element
         if time.monotonic() > deadline:
-            raise _Missing(f"{what} ({selector})")
+            raise _MissingElementError(f"{what} ({selector})")
         time.sleep(_LOOK_EVERY)
 
 

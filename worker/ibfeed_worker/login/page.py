@@ -135,7 +135,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     buttons: tuple[str, ...] = ()
 
 
-def judge(seen: Seen) -> Result | None:
+def result_of(seen: Seen) -> Result | None:
     """What the page has answered, or None while it has not."""
     if SUCCESS in seen.body:
         return Result(outcome=Outcome.SUCCEEDED)

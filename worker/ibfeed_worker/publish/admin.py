@@ -17,7 +17,7 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from ibfeed_api.feed import Topic
-from ibfeed_worker.publish.survey import NO_LEADER, Limits, Partition, Survey
+from ibfeed_worker.publish.survey import NO_LEADER, Partition, Survey, TopicLimits
 from ibfeed_worker.publish.trouble import Heard
 
 # Each look of a worker whose Kafka has gone must end within names.KAFKA_LOOK_S, with the pause before it.
@@ -27,11 +27,11 @@ _METADATA_TRY_S: Final = 0.5
 _CREATE_S: Final = 5.0
 
 
-class NoMetadata(Exception):
+class NoMetadataError(Exception):
     """No broker has told anything."""
 
 
-class CannotCreate(Exception):
+class TopicCreationError(Exception):
     """A topic can't be created; the text says which and why."""
 
     def __init__(self, text: str, *, denied: bool) -> None:
@@ -69,14 +69,14 @@ class Admin:
         survey = Survey(topics=found, hidden=frozenset(hidden), brokers=brokers)
         return replace(survey, silent=self._silent(survey))
 
-    def limits(self, topics: Sequence[str]) -> dict[str, Limits]:
+    def limits(self, topics: Sequence[str]) -> dict[str, TopicLimits]:
         """Of the topics whose settings we may read. Blocks for at most 2 s."""
         asked = [ConfigResource(ResourceType.TOPIC, name) for name in topics]
         found = {}
         for resource, future in self._client.describe_configs(asked, request_timeout=METADATA_S).items():
             try:
                 settings = future.result(METADATA_S)
-                found[resource.name] = Limits(
+                found[resource.name] = TopicLimits(
                     largest_batch=int(settings["max.message.bytes"].value),
                     least_in_sync=int(settings["min.insync.replicas"].value),
                 )
@@ -114,9 +114,9 @@ class Admin:
                         KafkaError.TOPIC_AUTHORIZATION_FAILED,
                         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
                     )
-                    raise CannotCreate(f"topic {name} can't be created: {inner.str()}", denied=denied) from None
+                    raise TopicCreationError(f"topic {name} can't be created: {inner.str()}", denied=denied) from None
             except TimeoutError:
-                raise CannotCreate(f"topic {name} can't be created: no answer", denied=False) from None
+                raise TopicCreationError(f"topic {name} can't be created: no answer", denied=False) from None
 
     def _metadata(self, topic: str) -> Any:
         """In short tries, since the library opens connection after connection while it waits: where a broker refuses
@@ -129,7 +129,7 @@ class Admin:
             except KafkaException:
                 self._client.poll(0)  # tells us of errors
                 if self._refused or time.monotonic() > deadline:
-                    raise NoMetadata from None
+                    raise NoMetadataError from None
 
     def _silent(self, survey: Survey) -> frozenset[int]:
         """Leaders that do not answer: any answer will do, of one partition each."""

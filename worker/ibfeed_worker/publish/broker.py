@@ -15,8 +15,8 @@ from ibfeed_worker.publish import connections, table, tail
 from ibfeed_worker.publish.admin import Admin
 from ibfeed_worker.publish.credentials import KafkaCredentials
 from ibfeed_worker.publish.reach import split
-from ibfeed_worker.publish.settings import ConfigRefused, client_settings, producer_settings
-from ibfeed_worker.publish.survey import Limits, Survey
+from ibfeed_worker.publish.settings import ProducerConfigError, client_settings, producer_settings
+from ibfeed_worker.publish.survey import Survey, TopicLimits
 from ibfeed_worker.publish.table import Row
 from ibfeed_worker.publish.tail import Question, Tail
 from ibfeed_worker.publish.trouble import Heard
@@ -34,11 +34,11 @@ class BrokerError(Exception):
     """Kafka can't be used; the text says why and names the servers."""
 
 
-class Full(Exception):
+class QueueFullError(Exception):
     """The client's queue is full: the broker does not keep up."""
 
 
-class TooLarge(Exception):
+class RecordTooLargeError(Exception):
     """The record is larger than any that this client sends."""
 
 
@@ -56,7 +56,7 @@ class Broker(Protocol):
     def survey(self, topics: Sequence[str]) -> Survey:
         """What there is of these topics, and which leaders answer. Blocks for at most 5 s. Raises NoMetadata."""
 
-    def limits(self, topics: Sequence[str]) -> Mapping[str, Limits]:
+    def limits(self, topics: Sequence[str]) -> Mapping[str, TopicLimits]:
         """What each topic takes, where Kafka lets us know. Blocks for at most 2 s."""
 
     def denied(self, topics: Sequence[str]) -> frozenset[str]:
@@ -113,7 +113,7 @@ class _Confluent:
                 logger=logging.getLogger("librdkafka"),
             )
             self._admin = Admin(self._settings, lambda heard: hear(heard, False))
-        except ConfigRefused as error:
+        except ProducerConfigError as error:
             raise BrokerError(str(error)) from None
         except (KafkaException, ValueError, TypeError) as error:
             raise BrokerError(
@@ -128,10 +128,10 @@ class _Confluent:
             # timestamp of our own.
             self._producer.produce(topic, value, key, partition, delivered, None, 0, headers)
         except BufferError:
-            raise Full from None
+            raise QueueFullError from None
         except KafkaException as error:
             if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                raise TooLarge from None
+                raise RecordTooLargeError from None
             raise BrokerError(self._describe(error)) from None
 
     def poll(self) -> None:
@@ -145,7 +145,7 @@ class _Confluent:
         self._ports |= {split(address)[1] for address in found.brokers.values()}
         return found
 
-    def limits(self, topics: Sequence[str]) -> Mapping[str, Limits]:
+    def limits(self, topics: Sequence[str]) -> Mapping[str, TopicLimits]:
         return self._admin.limits(topics)
 
     def denied(self, topics: Sequence[str]) -> frozenset[str]:

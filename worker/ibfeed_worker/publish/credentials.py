@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from ibfeed_api.feed import Kafka
-from ibfeed_worker.credentials.values import NotText, text_of
+from ibfeed_worker.credentials.values import NotTextError, text_of
 
 OAUTHBEARER: Final = "OAUTHBEARER"
 # Strimzi writes a SCRAM user's name nowhere else.
@@ -20,7 +20,7 @@ _JAAS_USER: Final = re.compile(r'\busername="((?:[^"\\]|\\.)*)"')
 _LINE_ENDS: Final = "\r\n\ufeff"
 
 
-class BadSecret(Exception):
+class KafkaSecretError(Exception):
     """What a Secret holds cannot be used. The text names Secret and key, says what to do, and holds no secret."""
 
 
@@ -93,11 +93,11 @@ class _Secret:
             raise self.bad(f"has no {key}, or it is empty: add it")
         try:
             return text_of(self.data[key]).strip(_LINE_ENDS)
-        except NotText:
+        except NotTextError:
             raise self.bad(f"holds bytes as {key} that are not text in UTF-8: write it again") from None
 
-    def bad(self, what: str) -> BadSecret:
-        return BadSecret(f"Secret {self.name} of {self.role} {what}")
+    def bad(self, what: str) -> KafkaSecretError:
+        return KafkaSecretError(f"Secret {self.name} of {self.role} {what}")
 
 
 def _user(own: _Secret) -> tuple[str, str]:

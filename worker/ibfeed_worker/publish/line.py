@@ -12,10 +12,10 @@ from ibfeed_api.feed import Kafka, Topic
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect
 from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials
 from ibfeed_worker.publish.metrics import LineCounters
-from ibfeed_worker.publish.partition_writer import Channel, Deliveries
+from ibfeed_worker.publish.partition_writer import Deliveries, PartitionWriter
 from ibfeed_worker.publish.refusals import Refusal, after_refusals
-from ibfeed_worker.publish.send_queue import Outbox
-from ibfeed_worker.publish.survey import Limits, Survey, affected, batch_size
+from ibfeed_worker.publish.send_queue import SendQueue
+from ibfeed_worker.publish.survey import Survey, TopicLimits, affected, batch_size
 from ibfeed_worker.publish.tail import Question, Tail
 from ibfeed_worker.publish.trouble import Heard
 from ibfeed_worker.runtime.log import Log
@@ -39,7 +39,7 @@ async def no_secrets() -> KafkaCredentials:
     return NOBODY
 
 
-class Line:
+class ProducerLine:
     """``broker`` is the present producer, if there is one; ``is_open`` once the outbox has it. ``broken``: another one
     is to take its place."""
 
@@ -48,7 +48,7 @@ class Line:
         *,
         worker: str,
         kafka: Kafka,
-        outbox: Outbox,
+        outbox: SendQueue,
         routes: Mapping[str, tuple[Topic, Deliveries]],
         read_secrets: ReadSecrets,
         connect: Connect,
@@ -61,7 +61,7 @@ class Line:
         self.is_open = False
         self.opened_at = float("-inf")  # by the loop's clock
         self.broken = False
-        self.limits: Mapping[str, Limits] = {}
+        self.limits: Mapping[str, TopicLimits] = {}
         self.denied: frozenset[str] = frozenset()
         self._asked = False  # what the topics take, and that we may write to them
         self._worker: Final = worker
@@ -154,7 +154,7 @@ class Line:
             self._who = found
             self.broken = True
 
-    async def tails(self, channels: Sequence[Channel], *, anywhere: bool) -> dict[Channel, Tail]:
+    async def tails(self, channels: Sequence[PartitionWriter], *, anywhere: bool) -> dict[PartitionWriter, Tail]:
         """How far Kafka has the ticks of these; never raises for Kafka's sake, the doubt says why not.
 
         ``anywhere``: nothing is remembered of them, not even the partition.
@@ -169,7 +169,7 @@ class Line:
             return dict.fromkeys(channels, Tail(None, str(error)))
         return {channel: found[channel.key] for channel in channels}
 
-    def give_up(self, channels: Collection[Channel]) -> None:
+    def give_up(self, channels: Collection[PartitionWriter]) -> None:
         """Lose, at once and for good, what Kafka has not answered for of these. Whether Kafka has it not even the
         client knows any more, so another one takes its place; what is on its way of other channels goes on with that.
         """
@@ -236,7 +236,7 @@ class Line:
         self._on_disturbance()
 
 
-def _reached(channel: Channel, tail: Tail) -> int | None:
+def _reached(channel: PartitionWriter, tail: Tail) -> int | None:
     """The ``seq`` up to which Kafka has a channel; None if that is not known."""
     if tail.doubt:
         return None

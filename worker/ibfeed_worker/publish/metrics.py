@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ibfeed_worker.publish.send_queue import Outbox
+from ibfeed_worker.publish.send_queue import SendQueue
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class LineCounters:
 class KafkaCollector(Collector):
     """``late`` tells how many channels have waited too long for an acknowledgement."""
 
-    def __init__(self, counters: LineCounters, outbox: Outbox, late: Callable[[], int]) -> None:
+    def __init__(self, counters: LineCounters, outbox: SendQueue, late: Callable[[], int]) -> None:
         self._counters = counters
         self._outbox = outbox
         self._late = late

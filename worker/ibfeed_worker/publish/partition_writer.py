@@ -44,7 +44,7 @@ class Closed:
     until: int  # event time, ms
 
 
-class Channel:
+class PartitionWriter:
     """Bookkeeping only; the publisher moves the records."""
 
     def __init__(
@@ -96,7 +96,7 @@ class Channel:
         """Nothing is on its way: what is acknowledged is all there will be."""
         return self.in_flight == 0 and self.waiting is None
 
-    def follow(self, former: Channel) -> None:
+    def follow(self, former: PartitionWriter) -> None:
         """Go on for the contract's former epoch: the gap that it left open ends here."""
         self._gap = former._gap
         self.sent = former.sent

@@ -16,15 +16,15 @@ from ibfeed_api.reasons import Reason
 from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK, FeedEvent
 from ibfeed_api.shard import KAFKA_ANSWER_S, KAFKA_PAUSE_S, KafkaStatus
 from ibfeed_worker.publish import broker as edge
-from ibfeed_worker.publish.admin import CannotCreate, NoMetadata
+from ibfeed_worker.publish.admin import NoMetadataError, TopicCreationError
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, connect
 from ibfeed_worker.publish.diagnosis import diagnose_bootstrap, diagnose_leader
-from ibfeed_worker.publish.line import Line, ReadSecrets, SecretsError, no_secrets
+from ibfeed_worker.publish.line import ProducerLine, ReadSecrets, SecretsError, no_secrets
 from ibfeed_worker.publish.metrics import KafkaCollector
-from ibfeed_worker.publish.partition_writer import Channel, Deliveries
+from ibfeed_worker.publish.partition_writer import Deliveries, PartitionWriter
 from ibfeed_worker.publish.progress import Progress
-from ibfeed_worker.publish.send_queue import Outbox
-from ibfeed_worker.publish.survey import Survey, affected, judge, missing, unanswered
+from ibfeed_worker.publish.send_queue import SendQueue
+from ibfeed_worker.publish.survey import Survey, affected, missing, topic_trouble, unanswered
 from ibfeed_worker.publish.tail import Tail
 from ibfeed_worker.publish.trouble import REFUSED, Trouble
 from ibfeed_worker.runtime.backoff import Backoff
@@ -52,8 +52,8 @@ class Publisher:
         feed: str,
         kafka: Kafka,
         read_secrets: ReadSecrets = no_secrets,
-        channels: Callable[[], Iterable[Channel]] = tuple,
-        on_progress: Callable[[Channel], None],
+        channels: Callable[[], Iterable[PartitionWriter]] = tuple,
+        on_progress: Callable[[PartitionWriter], None],
         on_status: Callable[[], None],
         may_write: Callable[[], bool],
         connect: Connect = connect,
@@ -62,7 +62,7 @@ class Publisher:
         ``channels`` are those in use. ``on_progress`` is told of a channel whose records were acknowledged or refused;
         ``on_status`` that ``status`` has changed, or whether a channel is ``stalled``. They are called on the event
         loop. ``may_write`` is asked before each tick and each record of a book: while it says no, they wait."""
-        self.outbox: Final = Outbox(
+        self.outbox: Final = SendQueue(
             worker=worker,
             feed=feed,
             topics=kafka.topics,
@@ -80,7 +80,7 @@ class Publisher:
             SCHEMA_TICK: (kafka.topics.ticklast, self.outbox.counters.ticks),
             SCHEMA_DEPTH: (kafka.topics.l2_data, self.outbox.counters.books),
         }
-        self._line: Final = Line(
+        self._line: Final = ProducerLine(
             worker=worker,
             kafka=kafka,
             outbox=self.outbox,
@@ -94,8 +94,8 @@ class Publisher:
         self._on_progress: Final = on_progress
         self._on_status: Final = on_status
         self._survey: Survey | None = None
-        self._progress: Final = Progress[Channel | None]()
-        self._late: Mapping[Channel | None, float] = {}  # None: events
+        self._progress: Final = Progress[PartitionWriter | None]()
+        self._late: Mapping[PartitionWriter | None, float] = {}  # None: events
         self._sweep_at = 0.0
         self._acknowledged = 0
         self._acknowledged_at = float("-inf")  # of a record that the present producer brought
@@ -137,7 +137,7 @@ class Publisher:
             return False
         return True
 
-    def give_up(self, channels: Collection[Channel], why: str) -> None:
+    def give_up(self, channels: Collection[PartitionWriter], why: str) -> None:
         """Lose, at once and for good, what Kafka has not answered for of these: somebody else may publish them in a
         moment."""
         _log.warning("records are given up", why=why, channels=len(channels), in_flight=self.outbox.in_flight)
@@ -145,10 +145,10 @@ class Publisher:
         self._disturbed.set()
         self._serve_in(0.0)
 
-    def channel(self, conid: int, symbol: str, *, slot: int, epoch: int, schema: str) -> Channel:
+    def channel(self, conid: int, symbol: str, *, slot: int, epoch: int, schema: str) -> PartitionWriter:
         """A contract's way to the topic of ``schema`` for one epoch."""
         topic, deliveries = self._routes[schema]
-        return Channel(
+        return PartitionWriter(
             worker=self._worker,
             conid=conid,
             symbol=symbol,
@@ -159,7 +159,7 @@ class Publisher:
             deliveries=deliveries,
         )
 
-    async def tails(self, channels: Sequence[Channel], *, anywhere: bool) -> dict[Channel, Tail]:
+    async def tails(self, channels: Sequence[PartitionWriter], *, anywhere: bool) -> dict[PartitionWriter, Tail]:
         """How far Kafka has them, whoever published them; never raises for Kafka's sake, the doubt says why not.
 
         ``anywhere``: nothing is remembered of them, not even the partition.
@@ -199,7 +199,7 @@ class Publisher:
         """Notice whose records wait for too long."""
         now = self._loop.time()
         self._sweep_at = now + _SWEEP_S
-        counts: dict[Channel | None, tuple[int, int]] = {
+        counts: dict[PartitionWriter | None, tuple[int, int]] = {
             channel: (channel.answered, channel.in_flight) for channel in self._channels()
         }
         counts[None] = (self.outbox.events_answered, self.outbox.events_in_flight)
@@ -305,17 +305,17 @@ class Publisher:
         broker = await line.ready()
         try:
             survey = self._survey = await self._look_at_topics(broker)
-        except NoMetadata:
+        except NoMetadataError:
             self._survey = None
             self._doubt("no answer is given")
             return await diagnose_bootstrap(kafka, line.who, line.heard)
-        except CannotCreate as error:
+        except TopicCreationError as error:
             self._survey = None
             advice = "allow us Create, or create it and set kafka.createTopics to false"
             return Trouble(Reason.KAFKA_RIGHTS if error.denied else Reason.KAFKA_TOPIC, f"{error}; {advice}")
         if not survey.silent:  # else who is silent may be whom this is asked of
             await line.ask(broker)
-        trouble = judge(kafka, survey, line.limits, line.denied)
+        trouble = topic_trouble(kafka, survey, line.limits, line.denied)
         if trouble is not None and trouble.reason in (Reason.KAFKA_TOPIC, Reason.KAFKA_RIGHTS):
             return trouble
         await line.open(survey)

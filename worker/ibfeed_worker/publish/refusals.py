@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError
 
-from ibfeed_worker.publish.partition_writer import Channel
+from ibfeed_worker.publish.partition_writer import PartitionWriter
 
 # Kafka will not have this record, whoever sends it again. Anything else is about rights, topics, brokers.
 _OF_THE_RECORD: Final = frozenset(
@@ -27,7 +27,7 @@ class Refusal(NamedTuple):
 
     topic: str
     partition: int
-    channel: Channel | None
+    channel: PartitionWriter | None
     seq: int
     size: int  # bytes of its value
 

@@ -10,9 +10,9 @@ from typing import Final
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from ibfeed_api.feed import Kafka
-from ibfeed_worker.kube.client import ApiError, Forbidden, NotFound
+from ibfeed_worker.kube.client import ForbiddenError, KubeError, NotFoundError
 from ibfeed_worker.kube.thread import in_thread
-from ibfeed_worker.publish.credentials import BadSecret, KafkaCredentials, read_credentials
+from ibfeed_worker.publish.credentials import KafkaCredentials, KafkaSecretError, read_credentials
 from ibfeed_worker.publish.line import SecretsError
 
 _LIMIT_S: Final = 5.0
@@ -34,20 +34,20 @@ class KafkaSecrets:
                 None if own is None else await self._held(own.name, "kafka.secretRef"),
                 None if authority is None else await self._held(authority.name, "kafka.caSecretRef"),
             )
-        except BadSecret as error:
+        except KafkaSecretError as error:
             raise SecretsError(str(error)) from None
 
     async def _held(self, name: str, role: str) -> Mapping[str, bytes]:
         try:
             return await in_thread(partial(self._read_secret, name), limit=_LIMIT_S, name="kafka secret")
-        except NotFound:
+        except NotFoundError:
             raise SecretsError(f"Secret {name} of {role} does not exist: create it") from None
-        except Forbidden:
+        except ForbiddenError:
             raise SecretsError(
                 f"the worker may not read Secret {name} of {role}: its Role must name it (the operator writes that"
                 " Role: look for an admission rule that changes Roles)"
             ) from None
-        except (ApiError, TimeoutError):
+        except (KubeError, TimeoutError):
             raise SecretsError(f"the Kubernetes API gave no answer about Secret {name} of {role}") from None
 
 

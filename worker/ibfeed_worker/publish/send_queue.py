@@ -27,8 +27,8 @@ from ibfeed_api.records import (
     FeedEvent,
     Tick,
 )
-from ibfeed_worker.publish.broker import Broker, BrokerError, Delivered, Full, Headers, TooLarge
-from ibfeed_worker.publish.partition_writer import Channel, Closed, Deliveries, Record
+from ibfeed_worker.publish.broker import Broker, BrokerError, Delivered, Headers, QueueFullError, RecordTooLargeError
+from ibfeed_worker.publish.partition_writer import Closed, Deliveries, PartitionWriter, Record
 from ibfeed_worker.publish.refusals import Refusal, is_of_the_record, is_of_the_size
 
 _EVENTS_AT_MOST: Final = 1000
@@ -39,7 +39,7 @@ NOT_KNOWN: Final = "whether Kafka has them could not be found out"
 
 
 @dataclass(slots=True)
-class Counters:
+class PublishCounters:
     """Since the process started."""
 
     ticks: Deliveries = field(default_factory=Deliveries)
@@ -54,7 +54,9 @@ class _Answer:
 
     __slots__ = ("before", "channel", "event_time", "outbox", "refusals", "seq")
 
-    def __init__(self, outbox: Outbox, channel: Channel, event_time: int, seq: int, before: int | None) -> None:
+    def __init__(
+        self, outbox: SendQueue, channel: PartitionWriter, event_time: int, seq: int, before: int | None
+    ) -> None:
         self.outbox: Final = outbox
         self.channel: Final = channel
         self.event_time: Final = event_time
@@ -84,7 +86,7 @@ class _Told:
 
     __slots__ = ("event", "outbox", "slot")
 
-    def __init__(self, outbox: Outbox, event: FeedEvent, slot: int) -> None:
+    def __init__(self, outbox: SendQueue, event: FeedEvent, slot: int) -> None:
         self.outbox: Final = outbox
         self.event: Final = event
         self.slot: Final = slot
@@ -94,7 +96,7 @@ class _Told:
 
 
 @final
-class Outbox:
+class SendQueue:
     """Never blocks, and loses nothing without saying so. Who owns it sees to the connection."""
 
     def __init__(
@@ -111,7 +113,7 @@ class Outbox:
         """``may_write`` is asked before each tick and each record of a book: while it says no, they wait.
         ``room``: records that are kept while there is no producer.
         ``on_departure``: something is on its way, and nothing was before. ``on_refusal``: something came back."""
-        self.counters: Final = Counters()
+        self.counters: Final = PublishCounters()
         self.broker: Broker | None = None  # who takes records; while there is none, they are kept
         self.calm: Final = asyncio.Event()  # nothing is on its way or waiting
         self.calm.set()
@@ -131,12 +133,14 @@ class Outbox:
         self._may_write: Final = may_write
         self._on_departure: Final = on_departure
         self._on_refusal: Final = on_refusal
-        self._waiting: dict[Channel, None] = {}
-        self._kept: dict[Channel, list[_Kept]] = {}
-        self._doubtful: dict[Channel, None] = {}
+        self._waiting: dict[PartitionWriter, None] = {}
+        self._kept: dict[PartitionWriter, list[_Kept]] = {}
+        self._doubtful: dict[PartitionWriter, None] = {}
         self._events: deque[tuple[FeedEvent, int]] = deque()
         self._returned: list[tuple[FeedEvent, int]] = []  # events that came back, in their order
-        self._touched: dict[Channel | None, None] = {}  # what Kafka has answered for since the last round; None: events
+        self._touched: dict[
+            PartitionWriter | None, None
+        ] = {}  # what Kafka has answered for since the last round; None: events
         self._encode: Final = msgspec.json.Encoder().encode
 
     @property
@@ -144,14 +148,14 @@ class Outbox:
         """Records that Kafka has not acknowledged."""
         return self.in_flight + self.kept + len(self._waiting) + len(self._events) + len(self._returned)
 
-    def publish(self, channel: Channel, tick: Tick) -> None:
+    def publish(self, channel: PartitionWriter, tick: Tick) -> None:
         """Send a tick, or keep it until there is room; while Kafka does not keep up the latest of a contract wins."""
         channel.used = True
         if channel.waiting is None and self._hand_over(channel, tick):
             return
         self._wait(channel, tick)
 
-    def publish_book(self, channel: Channel, record: DepthRecord, whole: Callable[[], DepthRecord]) -> None:
+    def publish_book(self, channel: PartitionWriter, record: DepthRecord, whole: Callable[[], DepthRecord]) -> None:
         """Send a record of an order book. A delta that there is no room for would mislead whoever gets the next one:
         it gives way to ``whole()``, the book as it is, which waits in its place."""
         channel.used = True
@@ -171,13 +175,13 @@ class Outbox:
         self.calm.clear()
         self._push_events()
 
-    def abandon(self, channel: Channel) -> None:
+    def abandon(self, channel: PartitionWriter) -> None:
         """The contract is somebody else's by now: what has not been handed over must not follow."""
         channel.waiting = None
         self._waiting.pop(channel, None)
         self._settle_down()
 
-    def give_up(self, channels: Collection[Channel]) -> None:
+    def give_up(self, channels: Collection[PartitionWriter]) -> None:
         """Whoever publishes these next must not meet records of ours: what is kept of them is lost now, what the client
         library has as soon as that gives it back."""
         for channel in channels:
@@ -189,11 +193,11 @@ class Outbox:
         self._settle_down()
 
     @property
-    def doubtful(self) -> list[Channel]:
+    def doubtful(self) -> list[PartitionWriter]:
         """Whose kept records an earlier producer may have brought to Kafka: they wait until that is known."""
         return list(self._doubtful)
 
-    def learn(self, reached: Mapping[Channel, int | None]) -> None:
+    def learn(self, reached: Mapping[PartitionWriter, int | None]) -> None:
         """``reached``: the ``seq`` up to which Kafka has a channel, so that what comes after it can be sent again.
 
         None: that cannot be known. Sending again what may be there could double it, so it is lost.
@@ -252,7 +256,7 @@ class Outbox:
             else:
                 return
 
-    def after_answers(self) -> list[Channel]:
+    def after_answers(self) -> list[PartitionWriter]:
         """Use the room that there is, now that the client library has called back; returns whose answers came."""
         touched, self._touched = self._touched, {}
         if touched and (self._waiting or self._events or self._returned or self._kept):
@@ -350,12 +354,12 @@ class Outbox:
             channel.queued = False
         return True
 
-    def _wait(self, channel: Channel, record: Record) -> None:
+    def _wait(self, channel: PartitionWriter, record: Record) -> None:
         channel.deliveries.conflated += channel.wait(record)
         self._waiting[channel] = None
         self.calm.clear()
 
-    def _hand_over(self, channel: Channel, record: Record) -> bool:
+    def _hand_over(self, channel: PartitionWriter, record: Record) -> bool:
         """Whether the record is on its way, or kept, or lost for good: it needs no more care."""
         if not self._may_write():
             return False
@@ -382,7 +386,7 @@ class Outbox:
         channel = answer.channel
         try:
             return self._produce(broker, channel.topic, channel.partition, channel.key, value, channel.headers, answer)
-        except TooLarge:
+        except RecordTooLargeError:
             self._fail(answer, TOO_LARGE)
             return True
 
@@ -392,7 +396,7 @@ class Outbox:
         """Raises TooLarge."""
         try:
             broker.produce(topic, partition, key, value, headers, told)
-        except Full:
+        except QueueFullError:
             return False
         except BrokerError:
             self._on_refusal()
@@ -423,7 +427,7 @@ class Outbox:
                     return
                 self.events_in_flight += 1
                 self.counters.events += 1
-            except TooLarge:
+            except RecordTooLargeError:
                 self.counters.events_lost += 1
             self._events.popleft()
 
@@ -433,7 +437,7 @@ class Outbox:
             if not self.kept and not self._waiting and not self._events and not self._returned:
                 self.calm.set()
 
-    def _report_gap(self, channel: Channel, closed: Closed) -> None:
+    def _report_gap(self, channel: PartitionWriter, closed: Closed) -> None:
         self.event(
             FeedEvent(
                 kind="gap",

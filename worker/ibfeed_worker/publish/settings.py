@@ -12,7 +12,7 @@ Settings = dict[str, Any]
 _DENIED: Final = re.compile(DENIED_CONFIG)
 
 
-class ConfigRefused(Exception):
+class ProducerConfigError(Exception):
     """``kafka.config`` asks for what it may not; the text says for what."""
 
 
@@ -24,7 +24,7 @@ def client_settings(kafka: Kafka, credentials: KafkaCredentials, client: str, tr
     """
     denied = sorted(name for name in kafka.config if _DENIED.match(name))
     if denied:
-        raise ConfigRefused(f"kafka.config may not set {', '.join(denied)}: take it out")
+        raise ProducerConfigError(f"kafka.config may not set {', '.join(denied)}: take it out")
     found: Settings = {
         "socket.keepalive.enable": True,
         "reconnect.backoff.ms": 250,

@@ -22,7 +22,7 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class TopicLimits:
     """What a topic takes, where Kafka lets us know."""
 
     largest_batch: int  # max.message.bytes: of a batch as it is sent, compressed
@@ -56,7 +56,9 @@ def missing(kafka: Kafka, survey: Survey) -> tuple[Topic, ...]:
     return tuple(topic for topic in kafka.topics.every if topic.name not in known)
 
 
-def judge(kafka: Kafka, survey: Survey, limits: Mapping[str, Limits], denied: frozenset[str]) -> Trouble | None:
+def topic_trouble(
+    kafka: Kafka, survey: Survey, limits: Mapping[str, TopicLimits], denied: frozenset[str]
+) -> Trouble | None:
     """What is wrong with topics and their brokers; but for silent brokers, whom somebody must look at more closely.
 
     A contract's partition is ``slot % partitions``. If workers disagreed on the number, a contract would change its
@@ -96,7 +98,7 @@ def rights(topics: frozenset[str]) -> Trouble:
     )
 
 
-def _in_sync(survey: Survey, limits: Mapping[str, Limits]) -> Trouble | None:
+def _in_sync(survey: Survey, limits: Mapping[str, TopicLimits]) -> Trouble | None:
     for name, partitions in survey.topics.items():
         if (known := limits.get(name)) is None:
             continue
@@ -107,7 +109,7 @@ def _in_sync(survey: Survey, limits: Mapping[str, Limits]) -> Trouble | None:
     return None
 
 
-def unanswered(topic: str, survey: Survey | None, limits: Mapping[str, Limits], waiting_s: float) -> Trouble:
+def unanswered(topic: str, survey: Survey | None, limits: Mapping[str, TopicLimits], waiting_s: float) -> Trouble:
     """Records of ``topic`` wait for longer than they should, though its leaders answer."""
     partitions = survey.topics.get(topic, ()) if survey is not None else ()
     short = [partition for partition in partitions if partition.in_sync < partition.replicas]
@@ -135,7 +137,7 @@ def too_few_in_sync(topic: str, short: int, of: int, worst: Partition, wanted: i
     )
 
 
-def affected(survey: Survey, limits: Mapping[str, Limits]) -> frozenset[tuple[str, int]]:
+def affected(survey: Survey, limits: Mapping[str, TopicLimits]) -> frozenset[tuple[str, int]]:
     """Topic and number of each partition that cannot take a record now."""
     return frozenset(
         (name, number)
@@ -147,7 +149,7 @@ def affected(survey: Survey, limits: Mapping[str, Limits]) -> frozenset[tuple[st
     )
 
 
-def batch_size(kafka: Kafka, limits: Mapping[str, Limits]) -> int:
+def batch_size(kafka: Kafka, limits: Mapping[str, TopicLimits]) -> int:
     """The largest batch that every topic takes, as far as is known; never more than the feed asks for."""
     return max(1, min([kafka.batch_size, *(known.largest_batch for known in limits.values())]))
 

@@ -55,7 +55,7 @@ class Place(NamedTuple):
     partition: int
 
 
-class Window(NamedTuple):
+class TailWindow(NamedTuple):
     """The offsets that Kafka has of a partition: from ``low`` to before ``high``."""
 
     low: int
@@ -101,7 +101,7 @@ class Search:
         ticks: Topic,
         books: Topic,
         questions: Collection[Question],
-        windows: Mapping[Place, Window],
+        windows: Mapping[Place, TailWindow],
         refused: Mapping[Place, str] | None = None,
     ) -> None:
         """A place without a window counts as not read; ``refused`` says why not."""
@@ -236,8 +236,8 @@ def read(settings: Mapping[str, Any], ticks: Topic, books: Topic, questions: Col
 
 def _windows(
     consumer: Consumer, wanted: Iterable[Place], deadline: float
-) -> tuple[dict[Place, Window], dict[Place, str]]:
-    windows: dict[Place, Window] = {}
+) -> tuple[dict[Place, TailWindow], dict[Place, str]]:
+    windows: dict[Place, TailWindow] = {}
     refused: dict[Place, str] = {}
     topics: dict[str, str] = {}  # what is wrong with one: its other partitions are not asked for
     for place in wanted:
@@ -249,7 +249,7 @@ def _windows(
                 topics[place.topic] = f"topic {place.topic} can't be read: {_text(error)}"
             else:
                 if offsets is not None:
-                    windows[place] = Window(*offsets)
+                    windows[place] = TailWindow(*offsets)
                 continue
         refused[place] = topics[place.topic]
     return windows, refused

@@ -19,7 +19,7 @@ from ibfeed_worker.publish.broker import Broker, BrokerError
 from ibfeed_worker.reference import record
 from ibfeed_worker.runtime.backoff import Backoff
 from ibfeed_worker.runtime.log import Log
-from ibfeed_worker.session.client import Rest
+from ibfeed_worker.session.client import SessionClient
 from ibfeed_worker.session.responses import AuthStatus, NoSession, Throttled, Unavailable, Unknown
 
 _log: Final = Log(__name__)
@@ -68,7 +68,7 @@ class Reference:
         self._since: dict[int, float] = {}  # conid -> since when it is ours
         self._pause: Final = Backoff(_LOOK_S, _LONGEST_PAUSE_S)
 
-    async def keep(self, rest: Rest) -> NoReturn:
+    async def keep(self, rest: SessionClient) -> NoReturn:
         """For as long as there is a session."""
         next_look = time.monotonic() + _LOOK_S
         while True:
@@ -160,7 +160,7 @@ class Reference:
 
     # What IB is asked.
 
-    async def _ask(self, rest: Rest) -> None:
+    async def _ask(self, rest: SessionClient) -> None:
         """For the rules of one contract, if any are missing."""
         conid = self._next()
         if conid is None:

@@ -15,7 +15,7 @@ _log: Final = Log(__name__)
 _LONGEST_TEXT: Final = 500
 
 
-class PartFailed(Exception):
+class PartFailedError(Exception):
     """A part of the worker ended that should not have; the text says which, and of what."""
 
 
@@ -38,7 +38,7 @@ class Failures:
     def tell(self, part: str, error: BaseException) -> None:
         _log.error("a part of the worker failed", part=part, cause=error)
         if not self._first.done():
-            self._first.set_exception(PartFailed(describe(part, error)))
+            self._first.set_exception(PartFailedError(describe(part, error)))
             self._first.exception()  # heard
 
     def of_thread(self, part: str, error: BaseException) -> None:

@@ -18,7 +18,7 @@ _PORTS: Final = {"http": 3128, "https": 443}
 _NEVER: Final = ("localhost", "127.0.0.1", "::1", "169.254.169.254")
 
 
-class BadProxy(Exception):
+class ProxyError(Exception):
     """The environment names a proxy that can't be used. The text never holds its user name or password."""
 
 
@@ -43,7 +43,7 @@ def proxy_for(host: str, port: int, environment: Mapping[str, str]) -> HttpProxy
         return None
     parts = urlsplit(given if "://" in given else f"http://{given}")
     if parts.scheme not in _PORTS:
-        raise BadProxy(
+        raise ProxyError(
             f"HTTPS_PROXY names a {parts.scheme} proxy: give an http one, such as http://proxy.example.com:3128"
         )
     try:
@@ -51,7 +51,7 @@ def proxy_for(host: str, port: int, environment: Mapping[str, str]) -> HttpProxy
     except ValueError:
         found, number = None, 0
     if not found:
-        raise BadProxy("HTTPS_PROXY is no address of a proxy: give one such as http://proxy.example.com:3128")
+        raise ProxyError("HTTPS_PROXY is no address of a proxy: give one such as http://proxy.example.com:3128")
     return HttpProxy(found, number, parts.scheme == "https", _authorization(parts.username, parts.password))
 
 

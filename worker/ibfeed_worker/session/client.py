@@ -13,7 +13,7 @@ from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.session import responses
-from ibfeed_worker.session.pacing import Budget, Penalised
+from ibfeed_worker.session.pacing import Budget, PenalisedError
 from ibfeed_worker.session.responses import AuthStatus, IbAccounts, Throttled, Tickle, Trouble, Unavailable
 
 LIMIT: Final = 5.0  # seconds; with a hung upstream the gateway never answers
@@ -21,7 +21,7 @@ _log: Final = Log(__name__)
 _HEADERS: Final = {"User-Agent": "ibfeed/1", "Accept": "*/*", "Connection": "keep-alive"}
 
 
-class Rest:
+class SessionClient:
     """One gateway's API. The methods never raise for what IB or the gateway does: trouble is an answer, too.
 
     ``on_penalty`` is called when IB answers 429.
@@ -100,7 +100,7 @@ class Rest:
         if paced:
             try:
                 delay = self._budget.take(path, loop.time())
-            except Penalised as penalty:
+            except PenalisedError as penalty:
                 return 429, str(penalty).encode()
             if delay:
                 await asyncio.sleep(delay)

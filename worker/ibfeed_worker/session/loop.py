@@ -10,12 +10,12 @@ from typing import Final, NoReturn
 from ibfeed_api.feed import Accounts
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Session
-from ibfeed_worker.errors import Parked, Setback
+from ibfeed_worker.errors import AccountParkedError, SessionError
 from ibfeed_worker.runtime.backoff import Backoff
 from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.runtime.tasks import first
-from ibfeed_worker.session.client import Rest, describe
-from ibfeed_worker.session.next_step import SETTLE_S, Step, next_step
+from ibfeed_worker.session.client import SessionClient, describe
+from ibfeed_worker.session.next_step import SETTLE_S, SessionStep, next_step
 from ibfeed_worker.session.responses import (
     Alive,
     AuthStatus,
@@ -26,7 +26,7 @@ from ibfeed_worker.session.responses import (
     Unavailable,
     Unknown,
 )
-from ibfeed_worker.session.status import Board
+from ibfeed_worker.session.status import SessionStatus
 from ibfeed_worker.stream.connection import End, StreamEnd
 
 TICKLE_EVERY_S: Final = 60.0
@@ -56,7 +56,7 @@ TAKING_BACK: Final = (
 _log: Final = Log(__name__)
 
 
-class Conversation:
+class SessionLoop:
     """``log_in`` does one browser login (raises Setback or Parked) and returns whether a session of ours before it
     ended without a logout; ``stream`` runs one websocket's life with the session of ``/tickle`` and returns its end;
     ``on_alive`` hears what each ``/tickle`` says of a session, ``on_address`` our address as IB sees it;
@@ -64,8 +64,8 @@ class Conversation:
 
     def __init__(
         self,
-        rest: Rest,
-        board: Board,
+        rest: SessionClient,
+        board: SessionStatus,
         accounts: Accounts,
         *,
         log_in: Callable[[], Awaitable[bool]],
@@ -102,26 +102,26 @@ class Conversation:
         while True:
             said = await self._tickle()
             step = self._next_step(said)
-            if step not in (Step.WAIT, Step.STREAM):
+            if step not in (SessionStep.WAIT, SessionStep.STREAM):
                 self._troubled_since = None
             await self._do(step, said)
 
-    async def _do(self, step: Step, said: Tickle) -> None:
+    async def _do(self, step: SessionStep, said: Tickle) -> None:
         match step:
-            case Step.STREAM if isinstance(said, Alive):
+            case SessionStep.STREAM if isinstance(said, Alive):
                 await self._stream_once(said.session)
-            case Step.SETTLE:
+            case SessionStep.SETTLE:
                 await self._settle()
-            case Step.REPAIR:
+            case SessionStep.REPAIR:
                 await self._reopen(compete=self._accounts.compete)
-            case Step.TAKE:
+            case SessionStep.TAKE:
                 self._left_open = False  # once: who competes after that is somebody else
                 await self._reopen(compete=True)
-            case Step.LOGIN:
+            case SessionStep.LOGIN:
                 await self._log_in_once()
-            case Step.YIELD:
+            case SessionStep.YIELD:
                 await self._yield()
-            case Step.KEEP_SILENT:
+            case SessionStep.KEEP_SILENT:
                 left = self._rest.penalty_left()
                 self._board.say(Session.BACKING_OFF, Reason.PENALTY_BOX, _penalty(left))
                 await asyncio.sleep(left)
@@ -135,7 +135,7 @@ class Conversation:
             self._on_alive(said)
         return said
 
-    def _next_step(self, said: Tickle) -> Step:
+    def _next_step(self, said: Tickle) -> SessionStep:
         # A session that has been open once is lost when IB says so, however young its login is.
         since = self._since_login() if self._settling else None
         return next_step(said, since_login=since, left_open=self._left_open)
@@ -146,13 +146,13 @@ class Conversation:
     async def _log_in_once(self) -> None:
         # A session that is lost again goes through the back-off outside, never straight to the next browser.
         if self._logged_in_at is not None and not self._known:
-            raise Setback(
+            raise SessionError(
                 Reason.SESSION_LOST,
                 f"the login passed, but IB knew no session of it for {SETTLE_S:g} s",
                 delay=_UNKNOWN_AGAIN_S,
             )
         if self._logged_in_at is not None:
-            raise Setback(Reason.SESSION_LOST, "IB has ended the session; logging in again")
+            raise SessionError(Reason.SESSION_LOST, "IB has ended the session; logging in again")
         self._board.say(Session.LOGGING_IN)
         self._left_open = await self._log_in()
         self._known, self._settling = False, True
@@ -164,7 +164,7 @@ class Conversation:
         """The gateway opens the brokerage session by itself, some seconds after the login: wait for it."""
         while (since := self._since_login()) is not None and since < SETTLE_S:
             said = await self._rest.auth_status()
-            if isinstance(said, AuthStatus) and self._next_step(Alive("", said)) is not Step.SETTLE:
+            if isinstance(said, AuthStatus) and self._next_step(Alive("", said)) is not SessionStep.SETTLE:
                 self._rest.gateway_called(_CALLS_TO_OPEN)
                 return
             await asyncio.sleep(_SETTLE_LOOK_S)
@@ -184,7 +184,7 @@ class Conversation:
             self._board.contested()
             await self._reopen(compete=True, why=Reason.COMPETING, text=TAKING_BACK)
             return
-        raise Setback(Reason.COMPETING, TAKEN)
+        raise SessionError(Reason.COMPETING, TAKEN)
 
     async def _stream_once(self, session: str) -> None:
         if not self._accepted and not await self._accept():
@@ -217,7 +217,7 @@ class Conversation:
         if end.silent_in_a_row == 2:
             await self._reopen(compete=self._accounts.compete, why=Reason.FEED_SILENT)
         elif end.silent_in_a_row > 2:
-            raise Setback(Reason.FEED_SILENT, f"{end.text}, on {end.silent_in_a_row} connections in a row")
+            raise SessionError(Reason.FEED_SILENT, f"{end.text}, on {end.silent_in_a_row} connections in a row")
 
     async def _accept(self) -> bool:
         """Refuse to stream from anything but a paper account. Raises Parked; False if IB can't say now."""
@@ -226,7 +226,7 @@ class Conversation:
             await self._wait_for(said)
             return False
         if said.is_paper is not True and not self._accounts.allow_live:
-            raise Parked(
+            raise AccountParkedError(
                 Reason.NOT_PAPER,
                 "IB does not say that this is a paper account: correct the credentials, or set accounts.allowLive",
             )
@@ -246,17 +246,17 @@ class Conversation:
             self._nudged.clear()
             said = await self._tickle()
             match next_step(said, since_login=None):
-                case Step.STREAM:
+                case SessionStep.STREAM:
                     self._mention(None)
-                case Step.WAIT:
+                case SessionStep.WAIT:
                     # An upstream in trouble may well go on streaming; the stream's own heartbeat judges that.
                     self._mention(said)
-                case Step.KEEP_SILENT:
+                case SessionStep.KEEP_SILENT:
                     left = self._rest.penalty_left()
                     self._board.say(self._board.session, Reason.PENALTY_BOX, _penalty(left))
                     await asyncio.sleep(left)
                     self._board.say(self._board.session)
-                case Step.LOGIN if await self._is_known_again():
+                case SessionStep.LOGIN if await self._is_known_again():
                     pass
                 case _:
                     return
@@ -311,7 +311,7 @@ class Conversation:
             self._troubled_since = now
         limit = _GIVE_UP_LOGIN_S if self._logged_in_at is not None and _is_away(said) else _GIVE_UP_S
         if now - self._troubled_since > limit:
-            raise Setback(
+            raise SessionError(
                 Reason.GATEWAY_SILENT, f"no sense from the gateway for {limit:g} s: {text}", restart_gateway=True
             )
         self._board.say(Session.RECONNECTING, reason, f"IB can't be asked: {text}")

@@ -14,7 +14,7 @@ REPAIR_AFTER_S: Final = 8.0
 _KNOWN_AFTER_S: Final = SETTLE_S
 
 
-class Step(Enum):
+class SessionStep(Enum):
     STREAM = "stream"  # all is well
     SETTLE = "settle"  # just logged in: the brokerage session is on its way
     REPAIR = "repair"  # ssodh/init, at once: within 30 s the gateway logs itself out
@@ -25,7 +25,7 @@ class Step(Enum):
     KEEP_SILENT = "keep silent"  # penalty box
 
 
-def next_step(tickle: Tickle, *, since_login: float | None, left_open: bool = False) -> Step:
+def next_step(tickle: Tickle, *, since_login: float | None, left_open: bool = False) -> SessionStep:
     """The step after what ``/tickle`` said.
 
     ``since_login``: seconds since our last login that succeeded, if any. ``left_open``: a session of ours before it
@@ -35,24 +35,24 @@ def next_step(tickle: Tickle, *, since_login: float | None, left_open: bool = Fa
         case Alive(status=status):
             return _of_status(status, since_login, left_open)
         case NoSession():
-            return Step.SETTLE if since_login is not None and since_login < _KNOWN_AFTER_S else Step.LOGIN
+            return SessionStep.SETTLE if since_login is not None and since_login < _KNOWN_AFTER_S else SessionStep.LOGIN
         case Throttled():
-            return Step.KEEP_SILENT
+            return SessionStep.KEEP_SILENT
         case Unavailable() | Unknown():
-            return Step.WAIT
+            return SessionStep.WAIT
 
 
-def _of_status(status: AuthStatus, since_login: float | None, left_open: bool) -> Step:
+def _of_status(status: AuthStatus, since_login: float | None, left_open: bool) -> SessionStep:
     if status.competing and left_open and since_login is not None:
         # The gateway's own ssodh/init competes, and has not come yet.
-        return Step.SETTLE if since_login < REPAIR_AFTER_S else Step.TAKE
+        return SessionStep.SETTLE if since_login < REPAIR_AFTER_S else SessionStep.TAKE
     if status.competing:
-        return Step.YIELD
+        return SessionStep.YIELD
     if status.authenticated:
-        return Step.STREAM
+        return SessionStep.STREAM
     settling = since_login is not None and since_login < SETTLE_S
     if settling and since_login is not None and since_login < REPAIR_AFTER_S:
-        return Step.SETTLE
+        return SessionStep.SETTLE
     if status.connected:
-        return Step.REPAIR
-    return Step.SETTLE if settling else Step.LOGIN
+        return SessionStep.REPAIR
+    return SessionStep.SETTLE if settling else SessionStep.LOGIN

@@ -35,7 +35,7 @@ class TokenBucket:
         return max(0.0, -self._level / self.rate)
 
 
-class Penalised(Exception):
+class PenalisedError(Exception):
     """IB has put this address into its penalty box; ``left`` seconds of silence remain."""
 
     def __init__(self, left: float) -> None:
@@ -59,7 +59,7 @@ class Budget:
     def take(self, path: str, now: float) -> float:
         """Seconds to wait before calling ``path``. Raises Penalised."""
         if (left := self.penalty_left(now)) > 0:
-            raise Penalised(left)
+            raise PenalisedError(left)
         own = self._paths.get(path)
         return max(self._all.take(now), own.take(now) if own else 0.0)
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.session.schedule import Appointment
-from ibfeed_worker.session.status import Board
+from ibfeed_worker.session.status import SessionStatus
 
 HEIRS_S: Final = 5.0  # after the last release: until the heirs publish, everything could still turn back to us
 _LOOK_EVERY_S: Final = 15.0
@@ -27,7 +27,7 @@ class Relogin:
 
     def __init__(
         self,
-        board: Board,
+        board: SessionStatus,
         *,
         appointment: Callable[[], Appointment],
         owes: Callable[[], bool],

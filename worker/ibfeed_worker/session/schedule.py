@@ -38,7 +38,7 @@ _GOLDEN: Final = 0.6180339887498949
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ResetWindow:
     """IB's daily reset, in UTC."""
 
     begins: datetime
@@ -78,7 +78,7 @@ class Lifetime:
         return replace(self, end=None if named - first > (now - since) / 2 else named)
 
 
-def reset_window(region: Region, after: datetime) -> Window:
+def reset_window(region: Region, after: datetime) -> ResetWindow:
     """The first window that ends after a moment."""
     zone = _ZONES[region]
     day = after.astimezone(zone).date() - timedelta(days=1)
@@ -86,18 +86,18 @@ def reset_window(region: Region, after: datetime) -> Window:
         begins = datetime.combine(day, _BEGINS, zone).astimezone(UTC)
         ends = datetime.combine(day + timedelta(days=1), _ENDS, zone).astimezone(UTC)
         if ends > after:
-            return Window(begins, ends)
+            return ResetWindow(begins, ends)
         day += timedelta(days=1)
 
 
-def refuses_all(region: Region, now: datetime) -> Window | None:
+def refuses_all(region: Region, now: datetime) -> ResetWindow | None:
     """IB's daily reset or weekend maintenance, if it goes on at ``now``: a refusal says nothing of an account then."""
     today = now.astimezone(_NEW_YORK).date()
     windows = [reset_window(region, now)]
     for weekday, begins, lasts in _MAINTENANCE:
         day = today - timedelta(days=(today.weekday() - weekday) % 7)
         begun = datetime.combine(day, begins, _NEW_YORK).astimezone(UTC)
-        windows.append(Window(begun, begun + lasts))
+        windows.append(ResetWindow(begun, begun + lasts))
     return max((window for window in windows if now in window), key=lambda window: window.ends, default=None)
 
 

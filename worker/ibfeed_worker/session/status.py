@@ -49,7 +49,7 @@ class _Relogin(Enum):
     UNDER_WAY = "under way"
 
 
-class Board:
+class SessionStatus:
     """``on_change`` is called after each change; ``is_reset``: whether IB's daily reset may be going on now."""
 
     def __init__(

@@ -15,7 +15,7 @@ from ibfeed_worker.hours import parse
 from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.runtime.backoff import Backoff
 from ibfeed_worker.runtime.log import Log
-from ibfeed_worker.session.client import Rest, describe
+from ibfeed_worker.session.client import SessionClient, describe
 from ibfeed_worker.session.responses import AuthStatus, NoSession, Throttled, Unavailable, Unknown
 
 _log: Final = Log(__name__)
@@ -46,14 +46,14 @@ class Timetable:
         known = self._known.get(_key(entry))
         return known.hours if known is not None else Hours()
 
-    async def keep(self, rest: Rest, entries: Callable[[], Iterable[Entry]]) -> NoReturn:
+    async def keep(self, rest: SessionClient, entries: Callable[[], Iterable[Entry]]) -> NoReturn:
         """Ask for what ``entries`` lack, for as long as there is a session."""
         while True:
             for entry in {_key(entry): entry for entry in entries()}.values():
                 await self._refresh(rest, entry)
             await asyncio.sleep(_LOOK_S)
 
-    async def _refresh(self, rest: Rest, entry: Entry) -> None:
+    async def _refresh(self, rest: SessionClient, entry: Entry) -> None:
         now, today = asyncio.get_running_loop().time(), _session_day(time.time())
         known = self._known.setdefault(
             _key(entry), _Known(Hours(), -1, Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S), float("-inf"))
@@ -62,7 +62,7 @@ class Timetable:
             return
         try:
             found = await _ask(rest, entry)
-        except parse.BadHours as problem:
+        except parse.HoursError as problem:
             known.next_at = now + known.pause.next()
             _log.warning(
                 "trading hours are not known", root=entry.root, product=str(entry.product), problem=str(problem)
@@ -73,24 +73,24 @@ class Timetable:
         _log.info("trading hours", root=entry.root, product=str(entry.product), spans=len(found.spans))
 
 
-async def _ask(rest: Rest, entry: Entry) -> Hours:
+async def _ask(rest: SessionClient, entry: Entry) -> Hours:
     """By contract, whose answer has the holidays; else by venue. Raises BadHours."""
     try:
         return parse.of_contract(_checked(await rest.get("/contract/trading-schedule", {"conid": str(entry.conid)})))
-    except parse.BadHours as problem:
+    except parse.HoursError as problem:
         query = {"assetClass": "FUT", "symbol": entry.root, "exchange": entry.exchange}
         found = await rest.get("/trsrv/secdef/schedule", {name: value for name, value in query.items() if value})
         try:
             return parse.of_venue(_checked(found), entry.exchange, datetime.now(UTC).date())
-        except parse.BadHours as other:
-            raise parse.BadHours(f"{problem}; {other}") from None
+        except parse.HoursError as other:
+            raise parse.HoursError(f"{problem}; {other}") from None
 
 
 def _checked(found: Any) -> Any:
     if isinstance(found, NoSession | Unavailable | Throttled | Unknown):
-        raise parse.BadHours(describe(found))
+        raise parse.HoursError(describe(found))
     if isinstance(found, AuthStatus):
-        raise parse.BadHours(found.message)
+        raise parse.HoursError(found.message)
     return found
 
 

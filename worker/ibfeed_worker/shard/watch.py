@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from ibfeed_api.shard import EntryState, ShardSpec, ShardStatus
-from ibfeed_worker.kube.client import ApiError, Gone
+from ibfeed_worker.kube.client import GoneError, KubeError
 from ibfeed_worker.runtime.backoff import Backoff
 from ibfeed_worker.runtime.log import Log
 
@@ -93,9 +93,9 @@ class ShardWatcher:
                         self._tell(None)
                     elif kind != "BOOKMARK":
                         self._tell(body)
-            except Gone:
+            except GoneError:
                 _log.info("watch too old, listing again", shard=self._name)
-            except ApiError as error:
+            except KubeError as error:
                 _log.warning("shard not followed", shard=self._name, error=str(error))
                 self._stopping.wait(pause.next())
                 continue

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from ibfeed_api.shard import ShardStatus
-from ibfeed_worker.kube.client import ApiError, NotFound
+from ibfeed_worker.kube.client import KubeError, NotFoundError
 from ibfeed_worker.runtime.backoff import Backoff
 from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.shard.status import is_awaited, patch
@@ -49,7 +49,7 @@ class StatusWriter:
             await self._until_due()
             try:
                 await self.write()
-            except ApiError as error:
+            except KubeError as error:
                 # The next write holds all that this one did, so only the trying goes on.
                 if pause.tries == 0:
                     _log.warning("status not written", shard=self._name, error=str(error))
@@ -67,7 +67,7 @@ class StatusWriter:
                 return
             try:
                 await self._store.patch_shard_status(self._name, patch(status))
-            except NotFound:
+            except NotFoundError:
                 self._written = None  # deleted, or not created yet: the watcher knows
                 return
             self._written = status

@@ -1,7 +1,7 @@
-"""The worker's data path: websocket, subscriptions, ticks, Kafka. ``Feeder`` is what the rest of the worker sees."""
+"""The worker's data path: websocket, subscriptions, ticks, Kafka. ``Streamer`` is what the rest of the worker sees."""
 
 from ibfeed_worker.stream.connection import End, Link, StreamEnd, Timing
 from ibfeed_worker.stream.session_facts import SessionFacts
-from ibfeed_worker.stream.streamer import Feeder
+from ibfeed_worker.stream.streamer import Streamer
 
-__all__ = ["End", "Feeder", "Link", "SessionFacts", "StreamEnd", "Timing"]
+__all__ = ["End", "Link", "SessionFacts", "StreamEnd", "Streamer", "Timing"]

@@ -16,12 +16,12 @@ from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_conn
 from ibfeed_worker.book import conid_of
 from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.stream import ladder
-from ibfeed_worker.stream.dispatcher import Counters, Messages
+from ibfeed_worker.stream.dispatcher import Dispatcher, FrameCounters
 from ibfeed_worker.stream.frame import Frame, tidy
 from ibfeed_worker.stream.ladder import Asked, Target
 from ibfeed_worker.stream.session_facts import SessionFacts, account_of
-from ibfeed_worker.stream.staleness import Patience, Verdict
-from ibfeed_worker.stream.subscriptions import REFUSED_AGAIN_S, Refusals, Step, end, reconcile
+from ibfeed_worker.stream.staleness import Patience, StalenessVerdict
+from ibfeed_worker.stream.subscriptions import REFUSED_AGAIN_S, Refusals, SubscriptionStep, end, reconcile
 from ibfeed_worker.ticks import SmdFrame
 
 _log: Final = Log(__name__)
@@ -115,19 +115,19 @@ class Sink(Protocol):
     def desired_ladder(self) -> Target | None:
         """Whose order book to subscribe."""
 
-    def judge(self, subscribed: Collection[int]) -> Verdict:
+    def judge(self, subscribed: Collection[int]) -> StalenessVerdict:
         """Which subscriptions are silent for too long."""
 
 
 class Connection(WSListener):
     """Used once. ``run`` is its life; ``nudge`` makes it look at the desired set again."""
 
-    def __init__(self, sink: Sink, counters: Counters, timing: Timing) -> None:
+    def __init__(self, sink: Sink, counters: FrameCounters, timing: Timing) -> None:
         super().__init__()
         self._sink: Final = sink
         self._counters: Final = counters
         self._timing: Final = timing
-        self._messages: Final = Messages(
+        self._messages: Final = Dispatcher(
             counters,
             on_quote=sink.on_smd,
             on_other=self._on_other,
@@ -261,7 +261,7 @@ class Connection(WSListener):
             for command in end((conid,), {}).commands:
                 self._send(command)
 
-    def _carry_out(self, step: Step) -> None:
+    def _carry_out(self, step: SubscriptionStep) -> None:
         now = time.monotonic()
         for conid in self._current.keys() - step.current.keys():
             self._ended[conid] = now, 0

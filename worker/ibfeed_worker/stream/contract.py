@@ -7,9 +7,9 @@ from typing import Final
 
 from ibfeed_api.records import seq_of
 from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
-from ibfeed_worker.publish import Channel
+from ibfeed_worker.publish import PartitionWriter
 from ibfeed_worker.stream.depth import Depth
-from ibfeed_worker.stream.handover_buffer import Held, HeldTick
+from ibfeed_worker.stream.handover_buffer import HandoverBuffer, HeldTick
 from ibfeed_worker.ticks import Normaliser
 
 _ACTIVE: Final = EntryState.ACTIVE  # each look at a member of an enumeration costs as much as a call
@@ -33,12 +33,12 @@ class Contract:
         self,
         entry: Entry,
         *,
-        channel: Channel,
+        channel: PartitionWriter,
         normaliser: Normaliser,
         count: int,
         interrupted: str,
         depth: Depth,
-        held: Held,
+        held: HandoverBuffer,
         mark: Mark | None,
         own: int | None,
         fresh: bool,
@@ -69,7 +69,7 @@ class Contract:
         self.subscribed_s: float | None = None  # when IB was asked for it on this connection, in seconds since 1970
         self.data_type: str | None = None  # the latest 6509 of any connection
         self.told: ContractState | None = None  # the state in the latest report that anybody was told of
-        self.former: Channel | None = None  # of an earlier epoch, whose records Kafka may not have answered for
+        self.former: PartitionWriter | None = None  # of an earlier epoch, whose records Kafka may not have answered for
         self.fresh: Final = fresh
         self.kafka_epoch: int | None = None  # what Kafka has, if that is not below ours: nothing is published
         self._seq_before_first: Final = seq_of(entry.epoch, 0)
@@ -113,7 +113,7 @@ class Contract:
         return max((time for time in (self.channel.sent, self._own) if time is not None), default=None)
 
     @property
-    def channels(self) -> list[Channel]:
+    def channels(self) -> list[PartitionWriter]:
         """All that may have records of it on their way."""
         own = [self.channel, self.depth.channel]
         return own if self.former is None else [*own, self.former]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from ibfeed_api.records import DepthRecord, seq_of
-from ibfeed_worker.book import Book, Rows, Silence
-from ibfeed_worker.publish import Channel
+from ibfeed_worker.book import Book, LadderStaleness, Rows
+from ibfeed_worker.publish import PartitionWriter
 
 STALE: Final = "stale"
 
@@ -17,12 +17,12 @@ class Depth:
     Times are ms since 1970.
     """
 
-    def __init__(self, book: Book, *, channel: Channel, count: int) -> None:
+    def __init__(self, book: Book, *, channel: PartitionWriter, count: int) -> None:
         """``count``: records of this epoch so far."""
         self.book: Final = book
         self.channel: Final = channel
         self.on = False
-        self.silence: Final = Silence()
+        self.silence: Final = LadderStaleness()
         self.refusal = ""  # IB's words, until rows come
         self._count = count
         self._failures = 0

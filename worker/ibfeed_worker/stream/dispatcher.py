@@ -17,7 +17,7 @@ _unreadable: Final = UNREADABLE
 
 
 @dataclass(slots=True)
-class Counters:
+class FrameCounters:
     """Of all connections since the process started."""
 
     frames: int = 0
@@ -35,12 +35,12 @@ class Counters:
 
 
 @final
-class Messages:
+class Dispatcher:
     """Those of one connection, or pieces of them. Nothing in one is fatal."""
 
     def __init__(
         self,
-        counters: Counters,
+        counters: FrameCounters,
         *,
         on_quote: Callable[[Frame, int], None],
         on_other: Callable[[Frame, bytes, int], None],

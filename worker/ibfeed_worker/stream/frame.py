@@ -25,7 +25,7 @@ class Frame(SmdFrame, kw_only=True, gc=False):
     is_paper: bool | None = msgspec.field(name="isPaper", default=None)
 
 
-class Unreadable(ValueError):
+class UnreadableFrameError(ValueError):
     """The message is no JSON object. ``incomplete``: it may be the first part of one that was cut in pieces."""
 
     def __init__(self, *, incomplete: bool) -> None:
@@ -63,7 +63,7 @@ def _decode_loosely(payload: bytes) -> Frame:
         loose: Any = _loose_decoder.decode(cleaned)
         values = {name: _READERS[name](bytes(getattr(loose, name))) for name in _READERS}
     except UNREADABLE:
-        raise Unreadable(incomplete=_is_cut(cleaned)) from None
+        raise UnreadableFrameError(incomplete=_is_cut(cleaned)) from None
     known: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     return Frame(**known)
 
@@ -133,7 +133,7 @@ class Joiner:
                 return frame
         try:
             return decode(payload)
-        except Unreadable as problem:
+        except UnreadableFrameError as problem:
             if problem.incomplete and len(payload) < self.LARGEST:
                 self._pieces, self._since = payload, now
             else:
@@ -144,7 +144,7 @@ class Joiner:
         joined = self._pieces + payload
         try:
             frame = decode(joined)
-        except Unreadable as problem:
+        except UnreadableFrameError as problem:
             late = now - self._since > self.LONGEST
             if problem.incomplete and not late and len(joined) < self.LARGEST and not _is_whole(payload):
                 self._pieces = joined
@@ -181,6 +181,6 @@ def _is_whole(payload: bytes) -> bool:
     """Whether this is a message by itself; an object without what every message has is a piece of one."""
     try:
         frame = decode(payload)
-    except Unreadable:
+    except UnreadableFrameError:
         return False
     return bool(frame.topic or frame.message or frame.error)

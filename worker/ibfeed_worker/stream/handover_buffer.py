@@ -21,7 +21,7 @@ class HeldTick(NamedTuple):
     after: int | None = None
 
 
-class Held:
+class HandoverBuffer:
     """The latest ticks, oldest first: at most ``MOST``, and of the last ``LONGEST_NS`` (the newest stays anyhow)."""
 
     def __init__(self) -> None:

@@ -39,26 +39,26 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LadderStep:
     """What to send now, and what is asked for then."""
 
     commands: tuple[bytes, ...]
     asked: Asked | None
 
 
-def reconcile(wanted: Target | None, account: str | None, asked: Asked | None, now: float) -> Step:
+def reconcile(wanted: Target | None, account: str | None, asked: Asked | None, now: float) -> LadderStep:
     """``account`` is None until IB has named it. What is unanswered is asked again, after ever longer pauses."""
     if wanted is None or account is None:
-        return Step((), None) if asked is None else Step((_end(asked),), None)
+        return LadderStep((), None) if asked is None else LadderStep((_end(asked),), None)
     if asked is None:
-        return Step((_start(account, wanted),), _first(account, wanted, now))
+        return LadderStep((_start(account, wanted),), _first(account, wanted, now))
     if (asked.account, asked.target) != (account, wanted):
-        return Step((_end(asked), _start(account, wanted)), _first(account, wanted, now))
+        return LadderStep((_end(asked), _start(account, wanted)), _first(account, wanted, now))
     if asked.again_at is None or now < asked.again_at:
-        return Step((), asked)
+        return LadderStep((), asked)
     patience = min(FIRST_PATIENCE_S * 2 ** min(asked.tries, _MOST_DOUBLINGS), MOST_PATIENCE_S)
     again = replace(asked, tries=asked.tries + 1, again_at=now + patience)
-    return Step((_end(asked), _start(account, wanted)), again)
+    return LadderStep((_end(asked), _start(account, wanted)), again)
 
 
 def _first(account: str, target: Target, now: float) -> Asked:

@@ -14,11 +14,11 @@ from ibfeed_worker.ticks import Withheld
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class StreamReading:
     """A moment's numbers."""
 
-    stream: dispatcher.Counters
-    publish: publish.Counters
+    stream: dispatcher.FrameCounters
+    publish: publish.PublishCounters
     withheld: Mapping[Withheld, int]
     unassigned: int  # frames without a conid, or of a contract that is not ours
     unreadable: int  # values that were no numbers
@@ -37,7 +37,7 @@ class Reading:
 
 
 class StreamCollector(Collector):
-    def __init__(self, read: Callable[[], Reading]) -> None:
+    def __init__(self, read: Callable[[], StreamReading]) -> None:
         self._read = read
 
     def collect(self) -> Iterator[Metric]:

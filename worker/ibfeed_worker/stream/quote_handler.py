@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 from ibfeed_api.records import Tick
-from ibfeed_worker.publish.send_queue import Outbox
+from ibfeed_worker.publish.send_queue import SendQueue
 from ibfeed_worker.stream.contract import Contract
 from ibfeed_worker.ticks import SmdFrame, Withheld
 
@@ -19,13 +19,13 @@ _NOTHING_MISSED: Final = (Withheld.REPEATED, Withheld.TIME_WENT_BACK)
 
 
 @final
-class Quotes:
+class QuoteHandler:
     """Those of all contracts; what is seldom is the feeder's."""
 
     def __init__(
         self,
         contracts: dict[int, Contract],
-        outbox: Outbox,
+        outbox: SendQueue,
         *,
         on_stray: Callable[[int], None],
         on_first: Callable[[Contract, int], None],

@@ -36,7 +36,7 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LinePace:
     """One contract's subscription. Times are seconds since 1970."""
 
     heard: float | None = None  # the latest frame that the judge knows of
@@ -49,11 +49,11 @@ class Line:
     def dead(self) -> bool:
         return self.tries > 0
 
-    def begun(self, now: float) -> Line:
+    def begun(self, now: float) -> LinePace:
         """Subscribed on a new connection: its first frame is due."""
         return replace(self, asked=now, doubted=None, tries=0)
 
-    def suspected(self, now: float) -> Line:
+    def suspected(self, now: float) -> LinePace:
         """Asked for a full frame, by a renewal or a new subscription."""
         return replace(self, asked=now, doubted=self.doubted if self.doubted is not None else now)
 
@@ -69,10 +69,10 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class LinePaces:
     """All lines of one websocket, by conid."""
 
-    lines: Mapping[int, Line] = field(default_factory=dict)
+    lines: Mapping[int, LinePace] = field(default_factory=dict)
     all_asked: float | None = None  # when all were asked, and none has answered yet
 
 
@@ -84,17 +84,17 @@ class Sight(NamedTuple):
     broke: float | None = None  # its latest frame that showed that something had been missed
 
 
-class Verdict(NamedTuple):
-    feed: Feed
+class StalenessVerdict(NamedTuple):
+    feed: LinePaces
     renew: tuple[int, ...] = ()  # ask them for a full frame
     died: tuple[int, ...] = ()  # subscribe them again
     unproven: tuple[int, ...] = ()  # suspected, and they have not answered
     silent: bool = False  # none says anything: the connection or the session is at fault
 
 
-def judge(
-    feed: Feed, sights: Mapping[int, Sight], now: float, patience: Patience, *, silent_before: int = 0
-) -> Verdict:
+def assess_staleness(
+    feed: LinePaces, sights: Mapping[int, Sight], now: float, patience: Patience, *, silent_before: int = 0
+) -> StalenessVerdict:
     """``sights``: the contracts that are subscribed. ``silent_before``: connections in a row that were silent as a
     whole: each makes the next one be given twice the time."""
     before = {conid: feed.lines.get(conid) for conid in sights}
@@ -122,14 +122,14 @@ def judge(
     for conid in died:
         lines[conid] = replace(lines[conid].suspected(now), tries=lines[conid].tries + 1)
     unproven = [conid for conid in trading if _is_unproven(lines[conid], now, patience)]
-    return Verdict(Feed(lines, all_asked), tuple(renew), tuple(died), tuple(unproven), silent)
+    return StalenessVerdict(LinePaces(lines, all_asked), tuple(renew), tuple(died), tuple(unproven), silent)
 
 
-def _look(line: Line | None, sight: Sight, now: float) -> Line:
+def _look(line: LinePace | None, sight: Sight, now: float) -> LinePace:
     """The line with what has come since the last look. A new one is subscribed just now, and may have answered."""
     heard, since, broke = sight
     if line is None:
-        return Line(heard, asked=now if heard is None else None)
+        return LinePace(heard, asked=now if heard is None else None)
     if heard is not None and (line.heard is None or heard > line.heard):
         gaps = line.gaps
         # A silence in which something was missed is no pace: else each one would make the next one longer.
@@ -137,7 +137,7 @@ def _look(line: Line | None, sight: Sight, now: float) -> Line:
         if whole and line.heard is not None and since is not None and heard > max(line.heard, since):
             gaps = (*gaps, heard - max(line.heard, since))[-_GAPS:]
         answered = line.asked is None or heard >= line.asked
-        line = Line(heard, gaps) if answered else replace(line, heard=heard, gaps=gaps)
+        line = LinePace(heard, gaps) if answered else replace(line, heard=heard, gaps=gaps)
     return line if since is not None or line.asked is None else line.begun(now)
 
 
@@ -145,16 +145,16 @@ def _trades(sight: Sight, now: float, patience: Patience) -> bool:
     return sight.open_since is not None and now - sight.open_since > patience.opening
 
 
-def _was_dead(before: Line | None, sight: Sight) -> bool:
+def _was_dead(before: LinePace | None, sight: Sight) -> bool:
     """Whether a line that was suspected has just shown that it had missed something."""
     return (
         before is not None and before.doubted is not None and sight.broke is not None and sight.broke > before.doubted
     )
 
 
-def _is_due(line: Line, now: float, patience: Patience) -> bool:
+def _is_due(line: LinePace, now: float, patience: Patience) -> bool:
     return line.asked is None and line.heard is not None and now - line.heard > patience.fresh
 
 
-def _is_unproven(line: Line, now: float, patience: Patience) -> bool:
+def _is_unproven(line: LinePace, now: float, patience: Patience) -> bool:
     return line.doubted is not None and line.heard is not None and now - line.doubted >= patience.unproven

@@ -9,19 +9,19 @@ from ibfeed_api.shard import Entry
 from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.stream.contract import Contract
-from ibfeed_worker.stream.staleness import Feed, Patience, Sight, Verdict, judge
+from ibfeed_worker.stream.staleness import LinePaces, Patience, Sight, StalenessVerdict, assess_staleness
 
 _log: Final = Log(__name__)
 SILENT: Final = "IB had stopped sending without a word"
 
 
-class Watch:
+class StalenessMonitor:
     """Times are seconds since 1970."""
 
     def __init__(self, patience: Patience, hours: Callable[[Entry], Hours]) -> None:
         self._patience: Final = patience
         self._hours: Final = hours
-        self._feed = Feed()
+        self._feed = LinePaces()
         self.silent_in_a_row = 0  # connections that brought nothing
         self._trading = False  # at least one contract that is watched
         self.suspected = 0
@@ -47,9 +47,9 @@ class Watch:
     def begin(self, now: float) -> None:
         """A connection: every contract is asked for anew. What is known of their pace stays."""
         asked = {conid: line.begun(now) for conid, line in self._feed.lines.items()}
-        self._feed = Feed(asked)
+        self._feed = LinePaces(asked)
 
-    def look(self, contracts: Mapping[int, Contract], subscribed: Collection[int], now: float) -> Verdict:
+    def look(self, contracts: Mapping[int, Contract], subscribed: Collection[int], now: float) -> StalenessVerdict:
         """What to ask and what to subscribe again; contracts are told of it, so that what is missing becomes a gap."""
         watched = {conid: contracts[conid] for conid in subscribed if conid in contracts}
         sights = {
@@ -57,7 +57,7 @@ class Watch:
             for conid, contract in watched.items()
         }
         self._trading = any(sight.open_since is not None for sight in sights.values())
-        verdict = judge(self._feed, sights, now, self._patience, silent_before=self.silent_in_a_row)
+        verdict = assess_staleness(self._feed, sights, now, self._patience, silent_before=self.silent_in_a_row)
         self._feed = verdict.feed
         self.suspected += len(verdict.renew)
         self.died += len(verdict.died)

@@ -16,21 +16,21 @@ from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK, DepthRecord, FeedEvent
 from ibfeed_api.shard import ContractState, Entry, EntryState, KafkaStatus, Report
 from ibfeed_worker.book import CROSSED, Book, conid_of, rows_of
 from ibfeed_worker.hours.hours import Hours
-from ibfeed_worker.publish import Broker, Channel, Connect, Publisher, ReadSecrets, Tail, connect, no_secrets
-from ibfeed_worker.publish import Counters as Published
+from ibfeed_worker.publish import Broker, Connect, PartitionWriter, Publisher, ReadSecrets, Tail, connect, no_secrets
+from ibfeed_worker.publish import PublishCounters as Published
 from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.stream import metrics
 from ibfeed_worker.stream.connection import Connection, Link, StreamEnd, Timing
 from ibfeed_worker.stream.contract import BOOK_COUNTS_PER_S, Contract, count_after_restart, later_mark
 from ibfeed_worker.stream.depth import Depth
-from ibfeed_worker.stream.dispatcher import Counters
+from ibfeed_worker.stream.dispatcher import FrameCounters
 from ibfeed_worker.stream.frame import Frame
-from ibfeed_worker.stream.handover_buffer import Held, HeldTick
+from ibfeed_worker.stream.handover_buffer import HandoverBuffer, HeldTick
 from ibfeed_worker.stream.ladder import Target
-from ibfeed_worker.stream.quote_handler import Quotes
+from ibfeed_worker.stream.quote_handler import QuoteHandler
 from ibfeed_worker.stream.session_facts import SessionFacts
-from ibfeed_worker.stream.staleness import Verdict
-from ibfeed_worker.stream.staleness_monitor import Watch
+from ibfeed_worker.stream.staleness import StalenessVerdict
+from ibfeed_worker.stream.staleness_monitor import StalenessMonitor
 from ibfeed_worker.ticks import Normaliser
 
 _log: Final = Log(__name__)
@@ -41,7 +41,7 @@ _AHEAD_AT_MOST_MS: Final = 86_400_000  # of our clock
 _SURELY_THERE_S: Final = 2.0
 
 
-class Feeder:
+class Streamer:
     """Lives as long as the worker's process; sessions come and go. Everything here runs on one event loop."""
 
     def __init__(
@@ -73,7 +73,7 @@ class Feeder:
         self._on_change: Final = on_change
         self._on_session: Final = on_session
         self._timing: Final = timing or Timing()
-        self._watch: Final = Watch(self._timing.patience, hours or (lambda _: Hours()))
+        self._watch: Final = StalenessMonitor(self._timing.patience, hours or (lambda _: Hours()))
         self._lines = lines
         self._publisher: Final = Publisher(
             worker=worker,
@@ -88,7 +88,7 @@ class Feeder:
         )
         self._outbox: Final = self._publisher.outbox
         self._contracts: Final[dict[int, Contract]] = {}
-        self._quotes: Final = Quotes(
+        self._quotes: Final = QuoteHandler(
             self._contracts,
             self._outbox,
             on_stray=self._on_stray,
@@ -105,7 +105,7 @@ class Feeder:
         self._left_behind: Final = left_behind or {}
         self._connection: Connection | None = None
         self._session = SessionFacts()
-        self._counters: Final = Counters()
+        self._counters: Final = FrameCounters()
         self._outgrown = 0
         self._unassigned = 0  # frames of a ladder of no contract of ours
         self._rows_unreadable = 0
@@ -298,7 +298,7 @@ class Feeder:
             if contract is not None and now_s - (contract.last_frame_s or 0.0) > _SURELY_THERE_S:
                 contract.suspect("IB may have stopped sending before the subscription was renewed")
 
-    def judge(self, subscribed: Collection[int]) -> Verdict:
+    def judge(self, subscribed: Collection[int]) -> StalenessVerdict:
         mute = self._watch.mute
         verdict = self._watch.look(self._contracts, subscribed, time.time())
         if verdict.died or verdict.unproven:
@@ -381,7 +381,7 @@ class Feeder:
 
     # What the publisher calls.
 
-    def _on_progress(self, channel: Channel) -> None:
+    def _on_progress(self, channel: PartitionWriter) -> None:
         contract = self._contracts.get(channel.conid)
         if contract is not None and channel in (contract.channel, contract.depth.channel, contract.former):
             self._release_if_idle(contract)
@@ -393,7 +393,7 @@ class Feeder:
         self._tell_states()
         self._on_change()
 
-    def _channels(self) -> list[Channel]:
+    def _channels(self) -> list[PartitionWriter]:
         """All that may have records on their way."""
         return [channel for contract in self._contracts.values() for channel in contract.channels]
 
@@ -450,7 +450,7 @@ class Feeder:
                 channel=self._channel(entry, SCHEMA_DEPTH),
                 count=count_after_restart(now_s, entry.epoch, BOOK_COUNTS_PER_S) if began_before else 0,
             ),
-            held=former.held if former else Held(),
+            held=former.held if former else HandoverBuffer(),
             mark=later_mark(entry.mark, former.mark if former else None),
             own=self._sent.get(entry.conid),
             fresh=entry.fresh and not began_before,
@@ -562,7 +562,7 @@ class Feeder:
         if contract.sent is not None:
             self._sent[contract.entry.conid] = contract.sent
 
-    def _channel(self, entry: Entry, schema: str) -> Channel:
+    def _channel(self, entry: Entry, schema: str) -> PartitionWriter:
         return self._publisher.channel(entry.conid, entry.symbol, slot=entry.slot, epoch=entry.epoch, schema=schema)
 
     def _release_if_idle(self, contract: Contract) -> None:
@@ -649,8 +649,8 @@ class Feeder:
         )
         self._outbox.event(event, entry.slot if entry else 0)
 
-    def _reading(self) -> metrics.Reading:
-        return metrics.Reading(
+    def _reading(self) -> metrics.StreamReading:
+        return metrics.StreamReading(
             stream=self._counters,
             publish=self._outbox.counters,
             withheld=self._quotes.withheld,

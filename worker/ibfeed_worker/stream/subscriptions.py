@@ -19,7 +19,7 @@ _GOLDEN: Final = 2654435761  # Knuth's multiplier: neighbouring conids are sprea
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SubscriptionStep:
     """What to send now, what is subscribed then (conid to the time of its renewal), and when to look again."""
 
     commands: tuple[bytes, ...]
@@ -32,7 +32,7 @@ class Step:
 
 def reconcile(
     desired: Sequence[int], current: Mapping[int, float], now: float, *, lines: int, most: int = MOST_AT_ONCE
-) -> Step:
+) -> SubscriptionStep:
     """``desired`` in order of importance: what exceeds ``lines`` is left out. Times are monotonic seconds.
 
     Ends before it starts, so that a line is free before it is used, and starts before it renews. What does not fit
@@ -58,7 +58,7 @@ def reconcile(
     renewed = tuple(conid for _, conid, _ in chosen if conid in then and conid in current)
     commands = tuple(command for command, _, _ in chosen)
     wake_at = now + PAUSE_S if len(work) > most else min(then.values(), default=None)
-    return Step(commands, then, started, renewed, max(0, len(desired) - len(kept)), wake_at)
+    return SubscriptionStep(commands, then, started, renewed, max(0, len(desired) - len(kept)), wake_at)
 
 
 class Refusals:
@@ -91,10 +91,10 @@ class Refusals:
         return min((at for at, _ in self._again.values() if at > now), default=None)
 
 
-def end(conids: Collection[int], current: Mapping[int, float]) -> Step:
+def end(conids: Collection[int], current: Mapping[int, float]) -> SubscriptionStep:
     """End these subscriptions, all at once."""
     left = {conid: at for conid, at in current.items() if conid not in conids}
-    return Step(tuple(_end(conid) for conid in conids), left, (), (), 0, None)
+    return SubscriptionStep(tuple(_end(conid) for conid in conids), left, (), (), 0, None)
 
 
 def first_renewal(conid: int) -> float:

@@ -2,6 +2,6 @@
 
 from ibfeed_worker.ticks.frame import FIELDS, SmdFrame
 from ibfeed_worker.ticks.normaliser import Normaliser, Withheld
-from ibfeed_worker.ticks.number import NotANumber, Reading, read
+from ibfeed_worker.ticks.number import NumberError, NumberReading, read
 
-__all__ = ["FIELDS", "Normaliser", "NotANumber", "Reading", "SmdFrame", "Withheld", "read"]
+__all__ = ["FIELDS", "Normaliser", "NumberError", "NumberReading", "SmdFrame", "Withheld", "read"]

@@ -11,7 +11,7 @@ from msgspec.structs import astuple, fields
 
 from ibfeed_api.records import Number, Tick
 from ibfeed_worker.ticks.frame import SmdFrame
-from ibfeed_worker.ticks.number import NotANumber, Reading, read, read_once
+from ibfeed_worker.ticks.number import NumberError, NumberReading, read, read_once
 
 _FIELD_FLAGS: Final = ("price", "size", "bid", "bid_size", "ask", "ask_size", "volume", "open_interest")
 _VALUES: Final = len(_FIELD_FLAGS)
@@ -62,12 +62,12 @@ class Normaliser:
         self.symbol = symbol
         self.unreadable = 0  # values that were no numbers, so far
         self.published_time: int | None = None  # ``event_time`` (ms) of the latest tick, whoever made it, held or not
-        self._values: list[Reading | None] = list(_ALL)
+        self._values: list[NumberReading | None] = list(_ALL)
         self._digits: list[Number | None] = list(_ALL)  # of the values
         self._exact_volume = False
         self._type: str | None = None
         self._fresh = True
-        self._published: list[Reading | None] = list(_ALL)
+        self._published: list[NumberReading | None] = list(_ALL)
         self._published_here = False  # else what the latest tick said is not known
         self._published_type: str | None = None
         self._changed = 0  # bits of the values that differ from the published ones, in the order of the flags
@@ -171,10 +171,10 @@ class Normaliser:
                 self.unreadable += 1
         return carries
 
-    def _set(self, place: int, text: str, how: Callable[[str], Reading | None]) -> None:
+    def _set(self, place: int, text: str, how: Callable[[str], NumberReading | None]) -> None:
         try:
             reading = how(text)
-        except NotANumber:
+        except NumberError:
             self.unreadable += 1
             return
         self._values[place] = reading

@@ -22,7 +22,7 @@ _LONGEST: Final = 40
 _EXACT: Final = decimal.Context(prec=200, traps=[decimal.Inexact, decimal.InvalidOperation])
 
 
-class Reading(msgspec.Struct, frozen=True, gc=False):
+class NumberReading(msgspec.Struct, frozen=True, gc=False):
     """A number as IB sent it: ``digits`` is the text of a JSON number with IB's own decimals.
 
     ``mark`` is the letter in front of a price: ``C`` for the previous close, ``H`` for a halted contract, else empty.
@@ -32,27 +32,27 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     mark: str
 
 
-class NotANumber(ValueError):
+class NumberError(ValueError):
     """The text is no number in any of IB's forms."""
 
 
-def read_once(text: str) -> Reading | None:
+def read_once(text: str) -> NumberReading | None:
     """Read one value of an ``smd`` frame; None for an empty one (IB takes a value back). Raises NotANumber."""
     if text.isdigit() and text.isascii() and text[0] != "0" and len(text) <= _LONGEST:
-        return Reading(msgspec.Raw(text), "")
+        return NumberReading(msgspec.Raw(text), "")
     cleaned = text.strip()
     if not cleaned:
         return None
     match = _NUMBER.fullmatch(cleaned) if len(cleaned) <= _LONGEST else None
     if match is None or not (match["whole"] or match["fraction"]):
-        raise NotANumber(cleaned[:_LONGEST])
+        raise NumberError(cleaned[:_LONGEST])
     whole = match["whole"].replace(",", "").lstrip("0") or "0"
     digits = f"{whole}.{match['fraction']}" if match["fraction"] else whole
     power = int(match["exponent"] or 0) + _POWERS.get(match["unit"] or "", 0)
     if power:
         digits = f"{decimal.Decimal(digits).scaleb(power, _EXACT):f}"
     sign = "-" if match["sign"] == "-" else ""
-    return Reading(msgspec.Raw((sign + digits).encode()), match["mark"] or "")
+    return NumberReading(msgspec.Raw((sign + digits).encode()), match["mark"] or "")
 
 
 read: Final = lru_cache(maxsize=8192)(read_once)

@@ -23,7 +23,7 @@ _NAME_AND_YEAR: Final = re.compile(r" +(?P<name>[A-Z]{3}) (?P<year>\d{2})", re.A
 _DATE: Final = re.compile(r" (?P<month>\d{6})\d{2} M", re.ASCII)  # FESX 20230616 M
 
 
-class BadAnswer(Exception):
+class AnswerError(Exception):
     """IB's answer can't be what it should be."""
 
 
@@ -48,13 +48,13 @@ class Listed:
 def futures(found: Any, root: str) -> tuple[Listed, ...]:
     """The root's contracts, nearest expiry first; empty if IB does not know the root. Raises BadAnswer."""
     if not isinstance(found, Mapping):
-        raise BadAnswer(f"/trsrv/futures answered {type(found).__name__} instead of an object")
+        raise AnswerError(f"/trsrv/futures answered {type(found).__name__} instead of an object")
     rows = found.get(root, [])
     if not isinstance(rows, list):
-        raise BadAnswer(f"/trsrv/futures has no list of contracts for {root}")
+        raise AnswerError(f"/trsrv/futures has no list of contracts for {root}")
     listed = {row.conid: row for row in map(_row, rows) if row is not None}
     if rows and not listed:
-        raise BadAnswer(f"/trsrv/futures: none of the {len(rows)} rows of {root} can be read")
+        raise AnswerError(f"/trsrv/futures: none of the {len(rows)} rows of {root} can be read")
     return tuple(sorted(listed.values(), key=lambda one: (one.expiry, one.conid)))
 
 
@@ -70,7 +70,7 @@ def contract(one: Listed, root: str, info: Any) -> ResolvedContract:
     Never from the expiry: CL and NG expire in the month before the contract's.
     """
     if not isinstance(info, Mapping):
-        raise BadAnswer(f"its information is {type(info).__name__} instead of an object")
+        raise AnswerError(f"its information is {type(info).__name__} instead of an object")
     product = Product(
         exchange=_word(info, "exchange", LONGEST_EXCHANGE),
         trading_class=_word(info, "trading_class", LONGEST_TRADING_CLASS),
@@ -79,7 +79,7 @@ def contract(one: Listed, root: str, info: Any) -> ResolvedContract:
     )
     month = _month(info, root, product.trading_class, one.expiry)
     if month is None:
-        raise BadAnswer("neither contract_month nor local_symbol of its information names its month")
+        raise AnswerError("neither contract_month nor local_symbol of its information names its month")
     return ResolvedContract(
         conid=one.conid,
         root=root,
@@ -163,7 +163,7 @@ def _word(info: Mapping[str, Any], name: str, longest: int) -> str:
     value = info.get(name)
     text = " ".join(value.split()) if isinstance(value, str) else ""
     if len(text) > longest or not (text.isascii() and text.isprintable()):
-        raise BadAnswer(f"{name} of its information is {text[:40]!r}, which is longer than any, or no plain text")
+        raise AnswerError(f"{name} of its information is {text[:40]!r}, which is longer than any, or no plain text")
     return text
 
 

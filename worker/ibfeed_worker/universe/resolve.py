@@ -10,9 +10,9 @@ from typing import Any, Final, NoReturn
 from ibfeed_api.calls import ResolvedContract, ResolvedRoot
 from ibfeed_api.instrument import Product
 from ibfeed_worker.runtime.log import Log
-from ibfeed_worker.session.client import Rest, describe
+from ibfeed_worker.session.client import SessionClient, describe
 from ibfeed_worker.session.responses import AuthStatus, NoSession, Throttled, Unavailable, Unknown
-from ibfeed_worker.universe.parse import BadAnswer, Listed, alive, answer, contract, futures, is_enough
+from ibfeed_worker.universe.parse import AnswerError, Listed, alive, answer, contract, futures, is_enough
 
 _AT_ONCE: Final = 5  # requests in flight; the pacing budget decides how fast they start
 _PACE_S: Final = 1.0  # between questions that nobody waits for: a seventh of the budget
@@ -20,11 +20,11 @@ _IDLE_S: Final = 10.0
 _log: Final = Log(__name__)
 
 
-class UnknownRoot(Exception):
+class UnknownRootError(Exception):
     """IB lists no futures of this root."""
 
 
-class CantAsk(Exception):
+class CannotAskError(Exception):
     """No session, or IB does not answer now."""
 
 
@@ -40,7 +40,7 @@ class Universe:
         self._unusable: dict[Listed, str] = {}
         self._rows: dict[str, tuple[Listed, ...]] = {}  # of each root that was asked for
 
-    async def resolve(self, rest: Rest, root: str, months: int, since: date, wanted: Product) -> ResolvedRoot:
+    async def resolve(self, rest: SessionClient, root: str, months: int, since: date, wanted: Product) -> ResolvedRoot:
         """The ``months`` nearest contracts of each product that is ``wanted``, which trade on ``since`` or later.
 
         Raises UnknownRoot, CantAsk or BadAnswer.
@@ -48,7 +48,7 @@ class Universe:
         found = _checked(await rest.get("/trsrv/futures", {"symbols": root}))
         listed = futures(found, root)
         if not listed:
-            raise UnknownRoot(f"IB lists no futures of root {root}")
+            raise UnknownRootError(f"IB lists no futures of root {root}")
         rows = alive(listed, since)
         self._rows[root] = rows
         for row in rows:
@@ -58,17 +58,17 @@ class Universe:
             await self._read(rest, root, unread[:_AT_ONCE])
             del unread[:_AT_ONCE]
         if rows and not any(row in self._known for row in rows):
-            raise BadAnswer("; ".join(self._unusable[row] for row in rows[:3] if row in self._unusable))
+            raise AnswerError("; ".join(self._unusable[row] for row in rows[:3] if row in self._unusable))
         return answer(root, rows, self._known, self._unusable, months=months, wanted=wanted)
 
-    async def read_on(self, rest: Rest) -> NoReturn:
+    async def read_on(self, rest: SessionClient) -> NoReturn:
         """Ask for the rows that no answer has needed so far, one after the other, for as long as there is a session."""
         while True:
             row = self._next()
             if row is not None:
                 try:
                     await self._read(rest, row[0], [row[1]])
-                except CantAsk as problem:
+                except CannotAskError as problem:
                     _log.info("IB is not asked for more contracts now", root=row[0], problem=str(problem))
                     await asyncio.sleep(_IDLE_S)
             await asyncio.sleep(_IDLE_S if row is None else _PACE_S)
@@ -83,27 +83,27 @@ class Universe:
     def _known_of(self, rows: Sequence[Listed]) -> list[ResolvedContract]:
         return [self._known[row] for row in rows if row in self._known]
 
-    async def _read(self, rest: Rest, root: str, rows: Sequence[Listed]) -> None:
+    async def _read(self, rest: SessionClient, root: str, rows: Sequence[Listed]) -> None:
         """Raises CantAsk. A row that IB tells nothing sensible of is unusable, which harms no other."""
         answers = await asyncio.gather(*(self._ask(rest, root, row) for row in rows), return_exceptions=True)
         for found in answers:
             if isinstance(found, BaseException):
                 raise found
 
-    async def _ask(self, rest: Rest, root: str, row: Listed) -> None:
+    async def _ask(self, rest: SessionClient, root: str, row: Listed) -> None:
         try:
             info = _checked(await rest.get(f"/iserver/contract/{row.conid}/info", {}))
             self._known[row] = contract(row, root, info)
-        except BadAnswer as problem:
+        except AnswerError as problem:
             self._unusable[row] = f"contract {row.conid} of {root}, which expires on {row.expiry}: {problem}"
             _log.warning("a contract is left out", root=root, conid=row.conid, problem=str(problem))
 
 
 def _checked(found: Any) -> Any:
     if isinstance(found, NoSession | Unavailable | Throttled):
-        raise CantAsk(describe(found))
+        raise CannotAskError(describe(found))
     if isinstance(found, AuthStatus):
-        raise CantAsk(found.message)
+        raise CannotAskError(found.message)
     if isinstance(found, Unknown):
-        raise BadAnswer(found.text)
+        raise AnswerError(found.text)
     return found

@@ -1,1 +1,1 @@
-"""The steps of a visit, in their order: one module per verb."""
+"""The steps of a cycle, in their order: one module for each."""

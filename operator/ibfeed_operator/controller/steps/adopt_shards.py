@@ -5,7 +5,7 @@ from __future__ import annotations
 from ibfeed_operator import resources
 from ibfeed_operator.controller.context import Context
 from ibfeed_operator.kube.errors import KubeError
-from ibfeed_operator.model.ownership import Claim, claim
+from ibfeed_operator.model.ownership import Ownership, ownership_of
 
 
 async def adopt_shards(context: Context) -> None:
@@ -15,10 +15,10 @@ async def adopt_shards(context: Context) -> None:
     """
     labels = resources.labels(context.feed.name)
     for shard in list(context.shards.values()):
-        whose = claim(context.feed, labels, shard.owners)
-        if whose is Claim.FOREIGN:
+        whose = ownership_of(context.feed, labels, shard.owners)
+        if whose is Ownership.FOREIGN:
             raise KubeError(
                 f"IbShard {shard.name} is there already and not of this feed: delete it, or rename the IbFeed"
             )
-        if whose is Claim.ORPHANED and not shard.deleting:
+        if whose is Ownership.ORPHANED and not shard.deleting:
             await context.adopt_shard(shard)

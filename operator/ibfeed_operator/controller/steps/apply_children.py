@@ -12,7 +12,7 @@ from ibfeed_operator import resources
 from ibfeed_operator.controller.context import Context
 from ibfeed_operator.kube.client import JsonObject, path_of
 from ibfeed_operator.kube.errors import KubeError, NotFoundError
-from ibfeed_operator.model.ownership import Claim, claim
+from ibfeed_operator.model.ownership import Ownership, ownership_of
 from ibfeed_operator.model.types import Owner
 
 REAPPLY_S: Final = 60.0  # what somebody changes in an object of ours lasts this long
@@ -66,19 +66,19 @@ async def _version_to_apply_to(context: Context, path: str, child: JsonObject) -
     """
     kube = context.dependencies.kube
     try:
-        found = msgspec.json.decode(await kube.get(path), type=_Object).metadata
+        found = msgspec.json.decode(await kube.get(path), type=_ChildObject).metadata
     except NotFoundError:
         return None
     what = f"{child['kind']} {child['metadata']['name']}"
-    whose = claim(context.feed, found.labels, found.owner_references)
-    if whose is Claim.FOREIGN:
+    whose = ownership_of(context.feed, found.labels, found.owner_references)
+    if whose is Ownership.FOREIGN:
         raise KubeError(f"{what} is there already and not of this feed: give the IbFeed another name")
-    if whose is Claim.OWN:
+    if whose is Ownership.OWN:
         return found.resource_version
     if found.deletion_timestamp is not None:
         raise KubeError(f"{what} is being deleted with an earlier IbFeed of this name: waiting until it is gone")
     owners = {"resourceVersion": found.resource_version, "ownerReferences": child["metadata"]["ownerReferences"]}
-    adopted = msgspec.json.decode(await kube.patch(path, {"metadata": owners}), type=_Object).metadata
+    adopted = msgspec.json.decode(await kube.patch(path, {"metadata": owners}), type=_ChildObject).metadata
     await context.announce_adoption(what)
     return adopted.resource_version
 
@@ -90,7 +90,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
     deletion_timestamp: str | None = None
 
 
-class _Object(msgspec.Struct):
+class _ChildObject(msgspec.Struct):
     metadata: _Metadata
 
 

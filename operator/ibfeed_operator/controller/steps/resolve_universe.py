@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ibfeed_operator.controller.context import Context
-from ibfeed_operator.controller.universe_resolver import Candidate
+from ibfeed_operator.controller.universe_resolver import ResolverCandidate
 from ibfeed_operator.model.types import RootProblemKind
 
 
 def resolve_universe(context: Context) -> None:
     candidates = [
-        Candidate(shard=shard.name, ip=pod.ip, operator_key=shard.spec.operator_key)
+        ResolverCandidate(shard=shard.name, ip=pod.ip, operator_key=shard.spec.operator_key)
         for worker, shard in sorted(context.shards.items())
         if (verdict := context.verdicts.get(worker)) is not None
         and verdict.health.streaming

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from ibfeed_simulator.market.exchange import Instrument
 from ibfeed_simulator.venue.answers import answer, error
-from ibfeed_simulator.venue.bars import BadSpan, history, line, seconds
+from ibfeed_simulator.venue.bars import SpanError, history, line, seconds
 from ibfeed_simulator.venue.rest import Handler, Table, authentication, routes, with_brokerage
 from ibfeed_simulator.venue.sessions import SsoSession
 from ibfeed_simulator.venue.venue import Venue
@@ -51,7 +51,7 @@ class HistoryHandlers:
             return error("Bad Request: unknown conid", 400)
         try:
             return answer(history(self._venue.exchange, instrument, dict(request.query), self._venue.clock.now()))
-        except BadSpan as span:
+        except SpanError as span:
             return error(f"Bad Request: {span} is no period or bar", 400)
 
     async def farm(self, request: web.Request, _: SsoSession) -> web.StreamResponse:
@@ -61,7 +61,7 @@ class HistoryHandlers:
         query = request.query
         try:
             period, bar = seconds(query.get("period", "")), seconds(query.get("bar", ""))
-        except BadSpan as span:
+        except SpanError as span:
             return error(f"Bad Request: {span} is no period or bar", 400)
         self._venue.exchange.refresh(instrument)
         found = line(float(instrument.source.last()), period, bar, self._venue.clock.now())

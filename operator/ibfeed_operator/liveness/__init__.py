@@ -1,0 +1,1 @@
+"""Which workers live, and what they can do. No I/O."""

@@ -1,0 +1,1 @@
+"""Which worker gets which account and which contract. No I/O."""

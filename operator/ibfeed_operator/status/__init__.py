@@ -1,0 +1,1 @@
+"""What people are told: conditions, and the rest of the status. No I/O."""
