@@ -14,7 +14,12 @@ from ibfeed_local.state import SOURCE, State
 
 PACKAGES = ("api/ibfeed_api", "operator/ibfeed_operator", "worker/ibfeed_worker", "simulator/ibfeed_simulator")
 # What runs a second time on the form that the worker's image has. The suites on the cluster run that image.
-DATA_PATH = ("tests/unit/worker_stream", "tests/component/test_stream_kafka.py")
+DATA_PATH = (
+    "tests/unit/worker/stream",
+    "tests/unit/worker/publish",
+    "tests/unit/worker/ticks",
+    "tests/component/test_stream_kafka.py",
+)
 IMAGE_VARIABLE = "IBFEED_GATEWAY_IMAGE"  # tests/gateway: the worker's image with the distribution under test
 TYPED = (*PACKAGES, "local/ibfeed_local", "worker/image")
 

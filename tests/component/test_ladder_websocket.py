@@ -15,7 +15,7 @@ from ibfeed_api.feed import Kafka
 from ibfeed_api.shard import Entry
 from ibfeed_worker.stream import End
 from ibfeed_worker.stream.frame import decode
-from unit.worker_stream.fake_broker import FakeBroker
+from support.fake_broker import FakeBroker
 
 ACT = {"topic": "act", "args": {"accounts": ["DU7", "DU123"], "selectedAccount": "DU123"}}
 

@@ -26,7 +26,7 @@ from component.scripted_gateway import (
 )
 from ibfeed_api.feed import Kafka
 from ibfeed_worker.stream import End, Link, Timing, connection
-from unit.worker_stream.fake_broker import FakeBroker
+from support.fake_broker import FakeBroker
 
 
 def idle(timing: Timing | None = None) -> contextlib.AbstractAsyncContextManager[Worker]:
