@@ -77,6 +77,7 @@ class Lane:
     def clean(self, row: Row) -> None:
         """Nothing is wrong, and nobody is logged in with this account."""
         self.heal(row)
+        self.control.fault("yield", username=self.username)
         self.control.fault("expire_sso", username=self.username)
 
 

@@ -279,6 +279,23 @@ def test_its_own_dead_session_is_no_stranger(stage: Stage, death: str) -> None:
         assert "ibfeed.dev/session-open" not in stage.lease()["metadata"].get("annotations", {})
 
 
+@pytest.mark.parametrize("stranger", [False, True], ids=["its own", "a stranger's"])
+def test_whose_session_competes_is_known_although_ib_refused_the_logout(stage: Stage, stranger: bool) -> None:
+    whom = {"username": stage.venue.credentials["username-1"]}
+    with stage.worker(accounts={"compete_backoff_seconds": 3600}) as worker:
+        worker.until("Streaming")
+        logins = stage.venue.user()["logins"]
+        stage.venue.fault("unauthorized", **whom)
+        stage.venue.fault("compete" if stranger else "drop_websocket", **whom)
+        eventually(lambda: stage.venue.user()["logins"] == logins + 1, within=30, what="another login")
+        stage.venue.clear()
+        if stranger:
+            worker.until("BackingOff", reason="Competing", within=45)
+        else:
+            worker.until("Streaming", within=30)
+            assert "Competing" not in said(worker)
+
+
 def said(worker: Worker) -> set[str]:
     """Every reason that it has given for a state of its session."""
     return {event["reason"] for event in worker.events() if event["event"] == "session"}

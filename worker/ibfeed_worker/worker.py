@@ -88,6 +88,7 @@ class Worker:
         self._rest: SessionClient | None = None
         self._conversation: SessionLoop | None = None
         self._streamed = False  # since the latest try began
+        self._taken = False  # the websocket has said that somebody else has the session
         self._lifetime: Lifetime | None = None
         self._budget = Budget()
         self._universe = Universe()
@@ -289,6 +290,7 @@ class Worker:
             self._feeder.cut_off()
 
     def _on_session_facts(self, facts: SessionFacts) -> None:
+        self._taken = self._taken if facts.competing is None else facts.competing
         if facts.authenticated is False or facts.competing is True:
             if self._conversation is not None:
                 self._conversation.nudge()
@@ -417,7 +419,7 @@ class Worker:
         self, account: Account, gateway: Gateway, hold: Leaseholder, credentials: asyncio.Task[Credentials]
     ) -> NoReturn:
         await self._feeder_ready.wait()
-        self._lifetime = None
+        self._lifetime, self._taken = None, False
         rest = SessionClient(gateway.url, gateway.tls, self._budget, self._metrics, on_penalty=self._silence.punished)
         conversation = SessionLoop(
             rest,
@@ -452,7 +454,17 @@ class Worker:
             await self._logins.failed(account, hold, parked.reason, parked.message)  # of the session, not of the login
         finally:
             self._rest = self._conversation = None
-            await to_the_end(_end_conversation(rest, gateway, hold))
+            await to_the_end(self._end_conversation(rest, gateway, hold))
+
+    async def _end_conversation(self, rest: SessionClient, gateway: Gateway, hold: Leaseholder) -> None:
+        if not gateway.died.is_set():
+            await bounded(self._log_out(rest, hold), _LOGOUT_S, "logging out")
+        await rest.close()
+
+    async def _log_out(self, rest: SessionClient, hold: Leaseholder) -> None:
+        # A gateway whose session was taken logs out by itself, and then answers us with 401.
+        if (await rest.logout() or self._taken) and hold.record.session_open:
+            hold.note(after_logout(hold.record))
 
     # The schedule.
 
@@ -557,17 +569,6 @@ def _raise_failure(task: asyncio.Task[None]) -> None:
         raise
     except Exception as error:
         raise PartFailedError(describe(task.get_name(), error)) from error
-
-
-async def _end_conversation(rest: SessionClient, gateway: Gateway, hold: Leaseholder) -> None:
-    if not gateway.died.is_set():
-        await bounded(_log_out(rest, hold), _LOGOUT_S, "logging out")
-    await rest.close()
-
-
-async def _log_out(rest: SessionClient, hold: Leaseholder) -> None:
-    if await rest.logout() and hold.record.session_open:
-        hold.note(after_logout(hold.record))
 
 
 async def _forget(credentials: asyncio.Task[Credentials]) -> None:

@@ -125,7 +125,7 @@ def before_login(record: LoginRecord, *, now: datetime) -> LoginRecord:
 
 
 def after_logout(record: LoginRecord) -> LoginRecord:
-    """The record once IB has no session of ours any more."""
+    """The record once no session of ours is left at IB: we have logged out, or somebody else has taken it."""
     return replace(record, session_open=None)
 
 
@@ -149,10 +149,13 @@ def with_other_credentials(record: LoginRecord) -> LoginRecord:
 
 
 def after_loss_to_others(record: LoginRecord, *, now: datetime, lasted: timedelta, first: timedelta) -> LoginRecord:
-    """The record after somebody else took the session: stay away for ``first``, twice as long each time."""
+    """The record after somebody else took the session: stay away for ``first``, twice as long each time.
+
+    What competes with the login after that is not ours.
+    """
     before = record.lost_to_others if lasted < UNDISPUTED else 0
     delay = min(LONGEST_YIELD, first * 2 ** min(before, 16))
-    return replace(record, next_login=now + delay, lost_to_others=before + 1)
+    return replace(record, next_login=now + delay, lost_to_others=before + 1, session_open=None)
 
 
 def after_failure(

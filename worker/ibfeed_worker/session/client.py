@@ -78,9 +78,11 @@ class SessionClient:
         return responses.address(*await self._call("GET", "/sso/validate"))
 
     async def logout(self) -> bool:
-        """Whether IB has no session of ours any more; the session is not used again in any case."""
-        said = responses.document(*await self._call("POST", "/logout", paced=False))
-        return isinstance(said, Mapping | responses.NoSession)
+        """Whether IB has ended our session; it is not used again in any case.
+
+        A 401 says only that the gateway knows no session: IB may still hold it for us.
+        """
+        return isinstance(responses.document(*await self._call("POST", "/logout", paced=False)), Mapping)
 
     async def get(self, path: str, query: dict[str, str]) -> Any | Trouble:
         """The JSON document at ``path``, or the trouble in its place."""
