@@ -27,7 +27,7 @@ from ibfeed_operator.liveness.tracker import LivenessTracker, Verdict
 from ibfeed_operator.model.decode import read_shard
 from ibfeed_operator.model.types import Feed, Health, Shard
 from ibfeed_operator.planning.assignment import Decision
-from ibfeed_operator.planning.handover import Holding
+from ibfeed_operator.planning.handover_state import Holding
 from ibfeed_operator.planning.placement import placement
 from ibfeed_operator.planning.refusals import Refusals
 from ibfeed_operator.planning.universe import merge, remembered, trading_day

@@ -22,8 +22,9 @@ from ibfeed_operator.model.types import (
     Universe,
 )
 from ibfeed_operator.planning.balancer import Capacity, Demand, Plan, plan
-from ibfeed_operator.planning.handover import Holding, Targets, current_assignment
+from ibfeed_operator.planning.handover import Targets, current_assignment
 from ibfeed_operator.planning.handover import owners as held_by
+from ibfeed_operator.planning.handover_state import Holding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

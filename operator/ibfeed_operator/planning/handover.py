@@ -42,40 +42,13 @@ import msgspec
 
 from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
 from ibfeed_operator.model.types import Contract
+from ibfeed_operator.planning.handover_state import HandoverState, Holding, Phase
 
 # New subscriptions that planned moves ask of one account at a time. IB documents no limit for the websocket; 25 in a
 # burst were seen not to be throttled, and throttled is the address, with all workers behind it.
 WARMING_AT_ONCE: Final = 25
-
-_OBEYED: Final = frozenset(
-    {ContractState.PUBLISHING, ContractState.SUBSCRIBING, ContractState.SILENT, ContractState.REFUSED}
-)
 # What has come of asking IB for a contract that stands by: no answer is to be waited for any more.
 _SETTLED: Final = frozenset({ContractState.WARM, ContractState.REFUSED})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
-    """One shard as the hand-over sees it.
-
-    ``streaming``: its worker is logged in and does what the shard says. ``leaving``: but it is about to stop, so that
-    nothing may go, or turn back, to it. ``silent``: no process that obeyed this shard can be publishing any more (its
-    container is dead, or it must have stopped by itself since it has not renewed its Lease). ``ended``: conid to the
-    epoch under which an earlier process of this worker was last seen publishing it. ``home``: conids that others have
-    until it has logged in anew. ``lines``, ``ladders``: hard limits
-    of its account.
-    """
-
-    worker: int
-    entries: tuple[Entry, ...] = ()
-    reports: tuple[Report, ...] = ()
-    streaming: bool = True
-    leaving: bool = False
-    silent: bool = False
-    ended: Mapping[int, int] = field(default_factory=dict)
-    home: tuple[int, ...] = ()
-    lines: int = 100
-    ladders: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,13 +111,8 @@ def step(holdings: Sequence[Holding], targets: Targets) -> tuple[Rewrite, ...]:
 class _Step:
     def __init__(self, holdings: Sequence[Holding], targets: Targets) -> None:
         self._targets = targets
-        self._holdings = {holding.worker: holding for holding in holdings}
-        self._reports = {(holding.worker, report.conid): report for holding in holdings for report in holding.reports}
-        self._kafka_epochs: dict[int, int] = {}
-        for report in self._reports.values():
-            if report.kafka_epoch is not None:
-                known = self._kafka_epochs.get(report.conid, 0)
-                self._kafka_epochs[report.conid] = max(known, report.kafka_epoch)
+        self._state = state = HandoverState(holdings)
+        self._holdings, self._placed = state.holdings, state.placed
         self._next = {holding.worker: {entry.conid: entry for entry in holding.entries} for holding in holdings}
         # What retires keeps its line until its entry goes; only a dead process has none.
         self._used = {
@@ -153,10 +121,6 @@ class _Step:
             )
             for holding in holdings
         }
-        self._placed: dict[int, dict[int, Entry]] = {}  # conid -> worker -> entry
-        for holding in holdings:
-            for entry in holding.entries:
-                self._placed.setdefault(entry.conid, {})[holding.worker] = entry
         self._emptying = self._find_emptying()
         self._warming = Counter(
             worker
@@ -187,7 +151,7 @@ class _Step:
             return
         there = self._placed.get(conid, {})
         only = there.get(target) if target is not None and len(there) == 1 else None
-        if target is not None and only is not None and only.state is EntryState.ACTIVE and not self._ends(target):
+        if target is not None and only is not None and only.state is EntryState.ACTIVE and not self._state.ends(target):
             self._stay(target, only)  # it rests, as nearly all of them do
             return
         placed = sorted(there.items(), key=lambda item: item[1].epoch)
@@ -200,22 +164,26 @@ class _Step:
                 self._drop(worker, entry)
         for worker, entry in active[:-1]:  # nothing of ours writes this; a person may have
             self._put(worker, entry, state=EntryState.RETIRING)
-        if active:
-            worker, entry = active[-1]
-            self._clear(retiring, worker, entry, target)
-            stays = worker == target or (target is not None and self._waits_for_an_epoch(worker, entry))
-            if stays and not self._ends(worker):
-                self._stay(worker, entry)
-            elif self._may_retire(worker, entry, target):
-                self._put(worker, entry, state=EntryState.RETIRING)
-        elif target is None:
-            for worker, entry in retiring:
-                if self._let_go(worker, entry):
-                    self._drop(worker, entry)
-        elif retiring:
-            self._succeed(conid, target, retiring)
-        elif target in there or self._room(target):
-            self._activate(target, conid, ())
+        match phase := self._state.phase(conid, target):
+            case Phase.UNPLACED:
+                if target is not None and (target in there or self._room(target)):
+                    self._activate(target, conid, ())
+            case Phase.BREAKING | Phase.RETIRING | Phase.BROKEN | Phase.RELEASED | Phase.BOTH_RETIRED:
+                if target is not None:
+                    self._succeed(conid, target, retiring)
+                else:
+                    self._drop_released(retiring)
+            case _:
+                self._clear(retiring, *active[-1], target)
+                self._keep_or_retire(*active[-1], target, phase)
+
+    def _keep_or_retire(self, worker: int, entry: Entry, target: int | None, phase: Phase) -> None:
+        """Go on with what is Active at ``worker``."""
+        stays = worker == target or (target is not None and self._state.waits_for_an_epoch(worker, entry))
+        if stays and not self._state.ends(worker):
+            self._stay(worker, entry)
+        elif self._may_retire(worker, entry, target, phase):
+            self._put(worker, entry, state=EntryState.RETIRING)
 
     def _heir(self, placed: Mapping[int, Entry], had: Sequence[tuple[int, Entry]], target: int) -> int:
         """``target``; but if it is cold and who had the contract last is gone: who holds what came since it let go.
@@ -223,67 +191,92 @@ class _Step:
         ``had``: where the contract is, or was, Active, the last one last.
         """
         there = placed.get(target)
-        warm = there is not None and (there.state is not EntryState.STANDBY or self._warm(target, there))
-        if warm or not had or self._up(*had[-1], released=True):
+        warm = there is not None and (there.state is not EntryState.STANDBY or self._state.warm(target, there))
+        if warm or not had or self._state.up(*had[-1], released=True):
             return target
-        holders = (old for old, entry in had[:-1] if self._up(old, entry, released=True) and not self._ends(old))
+        holders = (
+            old for old, entry in had[:-1] if self._state.up(old, entry, released=True) and not self._state.ends(old)
+        )
         return next(holders, target)
+
+    def _drop_released(self, retiring: Sequence[tuple[int, Entry]]) -> None:
+        for worker, entry in retiring:
+            if self._state.let_go(worker, entry):
+                self._drop(worker, entry)
 
     def _clear(self, retiring: Sequence[tuple[int, Entry]], worker: int, entry: Entry, target: int | None) -> None:
         """Drop what has retired, once the move that ended at ``worker`` cannot turn back there any more."""
-        done = self._says(worker, entry, ContractState.PUBLISHING)
+        done = self._state.says(worker, entry, ContractState.PUBLISHING)
         for old, retired in retiring:
-            useful = self._lives(old) and (old == target or not done)
-            if self._let_go(old, retired) and not useful:
+            useful = self._state.lives(old) and (old == target or not done)
+            if self._state.let_go(old, retired) and not useful:
                 self._drop(old, retired)
 
-    def _may_retire(self, worker: int, entry: Entry, target: int | None) -> bool:
+    def _may_retire(self, worker: int, entry: Entry, target: int | None, phase: Phase) -> bool:
         """Whether ``target`` is warm, or need not be waited for; if not, see that it becomes so."""
         if target is None or target == worker:
-            return not (self._ends(worker) and self._relieved_by_others(worker))
-        if not self._up(worker, entry):
+            return not (self._state.ends(worker) and self._relieved_by_others(worker))
+        if not self._state.up(worker, entry):
             return True
-        if self._ends(target):
+        if self._state.ends(target):
             return False
-        there = self._placed[entry.conid].get(target)
-        if there is None:
-            if not self._room(target):  # IB ignores in silence what exceeds an account's lines
-                return target not in self._emptying and (self._ends(worker) or worker in self._beyond(target))
-            if self._says(worker, entry, ContractState.PUBLISHING):
-                if self._warming[target] >= self._targets.warming_at_once:
-                    return False
-                self._warming[target] += 1
-            self._used[target] += 1
-            self._stand_by(target, entry.conid)
-            return False
-        if there.state is EntryState.RETIRING:
-            # It holds what came since, and says so at once; but not if its process is another one by now.
-            if self._let_go(target, there):
+        match phase:
+            case Phase.ASSIGNED | Phase.SETTLED | Phase.ACTIVATED | Phase.TAKEN_OVER:
+                there = self._placed[entry.conid].get(target)
+                if there is None:
+                    return self._begin(worker, entry, target)
+                # It holds what came since it retired, and says so at once; but not if its process was replaced.
+                if self._state.let_go(target, there):
+                    self._stand_by(target, entry.conid)
+                return False
+            case Phase.TURNED_BACK:
                 self._stand_by(target, entry.conid)
-            return False
-        # The old worker's entry got a new one meanwhile, or Kafka has a higher one.
-        if there.epoch <= max(entry.epoch, self._on_kafka(entry.conid)):
+                return False
+            case Phase.MOVING_ON:
+                return self._moves_on(worker, entry, target)
+            case _:
+                # What the old worker has buffered, from before this entry, it publishes when it obeys it: no other
+                # worker has that. So a target that is warm early waits.
+                return phase is Phase.WARM
+
+    def _begin(self, worker: int, entry: Entry, target: int) -> bool:
+        """Have ``target`` stand by, if its account has a line; whether the move must break before it makes instead."""
+        if not self._room(target):  # IB ignores in silence what exceeds an account's lines
+            return target not in self._emptying and (self._state.ends(worker) or worker in self._beyond(target))
+        if self._state.says(worker, entry, ContractState.PUBLISHING):
+            if self._warming[target] >= self._targets.warming_at_once:
+                return False
+            self._warming[target] += 1
+        self._used[target] += 1
+        self._stand_by(target, entry.conid)
+        return False
+
+    def _moves_on(self, worker: int, entry: Entry, target: int) -> bool:
+        """The same of a contract that has just come to ``worker``, and is to go on to ``target``, which stands by."""
+        there = self._placed[entry.conid][target]
+        if self._state.is_outdated(there, entry):
             self._stand_by(target, entry.conid)
             return False
-        # What the old worker has buffered, from before this entry, it publishes when it obeys it; nobody else has that.
-        return self._warm(target, there) and self._obeys(worker, entry)
+        return self._state.warm(target, there) and self._state.obeys(worker, entry)
 
     def _succeed(self, conid: int, target: int, retiring: Sequence[tuple[int, Entry]]) -> None:
         """Nobody has the contract Active: give it to ``target``, or back to who had it last."""
         there = self._placed[conid].get(target)
-        if self._ends(target):
+        if self._state.ends(target):
             return
         room = there is not None or self._room(target)
         worker, entry = retiring[-1]
-        back = self._up(worker, entry, released=True) and not self._holdings[worker].leaving
+        back = self._state.up(worker, entry, released=True) and not self._holdings[worker].leaving
         if there is not None and there.state is EntryState.RETIRING:
             heir = target
-        elif back and room and not (there is not None and self._warm(target, there)):
+        elif back and room and not (there is not None and self._state.warm(target, there)):
             heir = worker
         else:
             heir = target
         # Who turns back releases first, too, if it can: then it knows for certain how far it has published.
-        if not all(self._let_go(old, item) or (old == heir and not self._lives(old)) for old, item in retiring):
+        if not all(
+            self._state.let_go(old, item) or (old == heir and not self._state.lives(old)) for old, item in retiring
+        ):
             return
         if heir != target or room:
             self._activate(heir, conid, retiring)
@@ -299,12 +292,12 @@ class _Step:
         contract = self._targets.contracts[entry.conid]
         kept = _entry(contract, epoch=entry.epoch, depth=entry.depth, fresh=entry.fresh, mark=entry.mark)
         holding = self._holdings[worker]
-        report = self._report(worker, entry)
+        report = self._state.report(worker, entry)
         over = report is not None and (holding.silent or report.state is ContractState.RELEASED)
         if over or holding.ended.get(entry.conid) == entry.epoch:
             mark = _mark(report) if report is not None else None
             kept = _entry(contract, epoch=self._fresh(entry.conid), depth=entry.depth, mark=mark)
-        elif self._waits_for_an_epoch(worker, entry):
+        elif self._state.waits_for_an_epoch(worker, entry):
             # Whoever holds the contract's mark does not know of those records: Kafka is asked once more.
             kept = _entry(contract, epoch=self._fresh(entry.conid), depth=entry.depth, fresh=entry.fresh)
         self._next[worker][entry.conid] = kept
@@ -319,13 +312,13 @@ class _Step:
         there = placed.get(worker)
         if there is None:
             self._used[worker] += 1
-        others = [self._on_kafka(conid), *(entry.epoch for old, entry in placed.items() if old != worker)]
+        others = [self._state.on_kafka(conid), *(entry.epoch for old, entry in placed.items() if old != worker)]
         if retiring and there is not None and there.state is EntryState.STANDBY and there.epoch > max(others):
             epoch = there.epoch
         else:
             epoch = self._fresh(conid)
         # Only the last one to publish knows how far; an older mark would have what came after it published again.
-        report = self._report(*retiring[-1]) if retiring else None
+        report = self._state.report(*retiring[-1]) if retiring else None
         mark = _mark(report) if report is not None else None
         fresh = not placed and conid in self._targets.fresh
         self._next[worker][conid] = _entry(self._targets.contracts[conid], epoch=epoch, fresh=fresh, mark=mark)
@@ -333,7 +326,7 @@ class _Step:
     def _with_books(self, holding: Holding, entries: Sequence[Entry]) -> tuple[Entry, ...]:
         """Grant order books: one account has few, and one that is being given up is taken until it is."""
         free = holding.ladders - sum(
-            entry.depth and entry.state is EntryState.RETIRING and not self._let_go(holding.worker, entry)
+            entry.depth and entry.state is EntryState.RETIRING and not self._state.let_go(holding.worker, entry)
             for entry in entries
         )
         result = []
@@ -358,27 +351,19 @@ class _Step:
     def _fresh(self, conid: int) -> int:
         """An epoch that no entry of this contract ever had, nor any record of it on Kafka."""
         had = [entry.epoch for entry in self._placed.get(conid, {}).values()]
-        return max(self._targets.floor, max([self._remembered(conid), self._on_kafka(conid), *had]) + 1)
+        return max(self._targets.floor, max([self._remembered(conid), self._state.on_kafka(conid), *had]) + 1)
 
     def _remembered(self, conid: int) -> int:
         return self._targets.epochs.get(conid, self._targets.highest_epoch)
-
-    def _waits_for_an_epoch(self, worker: int, entry: Entry) -> bool:
-        """Whether a worker publishes nothing since Kafka has records of this epoch, or of a higher one."""
-        return entry.epoch <= self._on_kafka(entry.conid) and self._up(worker, entry)
-
-    def _on_kafka(self, conid: int) -> int:
-        """The contract's latest epoch on Kafka, if any worker was surprised by it; whatever became of that worker."""
-        return self._kafka_epochs.get(conid, 0)
 
     def _soon_warm(self, worker: int, standby: Entry) -> bool:
         """Whether it is a matter of moments: IB sends a contract's present state at once, if anybody hears of it."""
         placed = self._placed[standby.conid].items()
         live = any(
-            entry.state is EntryState.ACTIVE and self._says(owner, entry, ContractState.PUBLISHING)
+            entry.state is EntryState.ACTIVE and self._state.says(owner, entry, ContractState.PUBLISHING)
             for owner, entry in placed
         )
-        report = self._report(worker, standby)
+        report = self._state.report(worker, standby)
         return live and (report is None or report.state not in _SETTLED)
 
     @cached_property
@@ -416,49 +401,13 @@ class _Step:
     def _room(self, worker: int) -> bool:
         return self._used[worker] < self._holdings[worker].lines
 
-    def _lives(self, worker: int) -> bool:
-        return self._holdings[worker].streaming and not self._holdings[worker].silent
-
-    def _ends(self, worker: int) -> bool:
-        """Whether this process is about to stop and may still be publishing."""
-        return self._holdings[worker].leaving and not self._holdings[worker].silent
-
     def _relieved_by_others(self, worker: int) -> bool:
         """Whether another worker is to take over something that is Active here."""
         where = self._targets.owners
-        return self._lives(worker) and any(
+        return self._state.lives(worker) and any(
             entry.state is EntryState.ACTIVE and where.get(entry.conid, worker) != worker
             for entry in self._holdings[worker].entries
         )
-
-    def _up(self, worker: int, entry: Entry, *, released: bool = False) -> bool:
-        """Whether the process that had this entry goes on with it; ``released``: or can, since it buffers still."""
-        if not self._lives(worker) or self._holdings[worker].ended.get(entry.conid) == entry.epoch:
-            return False
-        return released or not self._says(worker, entry, ContractState.RELEASED)
-
-    def _warm(self, worker: int, entry: Entry) -> bool:
-        return self._lives(worker) and self._says(worker, entry, ContractState.WARM)
-
-    def _obeys(self, worker: int, entry: Entry) -> bool:
-        """Whether a worker knows that an entry is Active; ``warm`` was said of the same epoch while it stood by."""
-        report = self._report(worker, entry)
-        return report is not None and report.state in _OBEYED
-
-    def _says(self, worker: int, entry: Entry, state: ContractState) -> bool:
-        report = self._report(worker, entry)
-        return report is not None and report.state is state
-
-    def _report(self, worker: int, entry: Entry) -> Report | None:
-        """What the worker says of this very assignment; a report with another epoch speaks of one that is over."""
-        report = self._reports.get((worker, entry.conid))
-        return report if report is not None and report.epoch == entry.epoch else None
-
-    def _let_go(self, worker: int, entry: Entry) -> bool:
-        """Whether a retiring contract is no longer published by its old worker."""
-        if entry.state is not EntryState.RETIRING:
-            return False
-        return self._holdings[worker].silent or self._says(worker, entry, ContractState.RELEASED)
 
 
 def _entry(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ibfeed_api.shard import ContractState
-from ibfeed_operator.planning.handover import Holding
+from ibfeed_operator.planning.handover_state import Holding
 
 REMEMBER_S: Final = 900.0  # then an account may be asked once more
 MANY: Final = 3  # an account that has refused so many is taken for full

@@ -14,7 +14,7 @@ from ibfeed_operator.liveness.feed_silence import DOUBT_S, REPORT_S
 from ibfeed_operator.liveness.tracker import HOLD_S, SESSION_GRACE_S, TOGETHER_S, LivenessTracker
 from ibfeed_operator.model.types import Health, Universe
 from ibfeed_operator.planning.assignment import decide
-from ibfeed_operator.planning.handover import Holding
+from ibfeed_operator.planning.handover_state import Holding
 from support.build import contract, entry, feed, lease, pod, shard
 
 SILENT = {"session": Session.RECONNECTING, "reason": "FeedSilent"}

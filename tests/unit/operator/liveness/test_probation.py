@@ -14,7 +14,7 @@ from ibfeed_operator.liveness.probation import FIRST_S, FORGET_S, MOST_S, probat
 from ibfeed_operator.liveness.tracker import SESSION_GRACE_S, LivenessTracker, Verdict
 from ibfeed_operator.model.types import Health, Universe
 from ibfeed_operator.planning.assignment import decide
-from ibfeed_operator.planning.handover import Holding
+from ibfeed_operator.planning.handover_state import Holding
 from support.build import contract, entry, feed, lease, pod, shard
 
 CONTRACTS = 12

@@ -31,7 +31,8 @@ from ibfeed_operator.model.types import (
     WorkerHealth,
 )
 from ibfeed_operator.planning.assignment import Decision, decide
-from ibfeed_operator.planning.handover import Holding, Targets, step
+from ibfeed_operator.planning.handover import Targets, step
+from ibfeed_operator.planning.handover_state import Holding
 from support.build import contract, entry, feed, lease, pod, shard
 
 PROVEN, UNPROVEN, CUT_OFF = KafkaAccess.PROVEN, KafkaAccess.UNPROVEN, KafkaAccess.CUT_OFF

@@ -21,7 +21,8 @@ from ibfeed_operator.model.types import (
     WorkerHealth,
 )
 from ibfeed_operator.planning.assignment import Decision, decide, unassigned
-from ibfeed_operator.planning.handover import Holding, step
+from ibfeed_operator.planning.handover import step
+from ibfeed_operator.planning.handover_state import Holding
 from support.build import contract, entry, feed, shard
 
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
 from ibfeed_operator.model.types import Contract
-from ibfeed_operator.planning.handover import Holding, Targets, current_assignment, owners, step
+from ibfeed_operator.planning.handover import Targets, current_assignment, owners, step
+from ibfeed_operator.planning.handover_state import Holding
 
 MAX_EPOCH = 2  # 3 takes most of a minute; nothing was found there that is not found here
 

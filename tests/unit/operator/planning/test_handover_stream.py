@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from ibfeed_api.shard import ContractState, Entry, EntryState, Report
-from ibfeed_operator.planning.handover import Holding, step
+from ibfeed_operator.planning.handover import step
+from ibfeed_operator.planning.handover_state import Holding
 from unit.operator.planning.test_handover import entry, report, targets
 
 A = 0

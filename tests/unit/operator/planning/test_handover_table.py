@@ -1,4 +1,4 @@
-"""The hand-over's state machine as a table: each state in which a move can be found, and each event that can meet it.
+"""The hand-over's state machine as a table: each phase in which a move can be found, and each event that can meet it.
 
 Worker A has the contract and B is to get it, unless the event says otherwise; C has nothing to do with it. A cell tells
 all entries after one step. What must hold in any cell, whatever it says, is checked for each of them as well.
@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
-from ibfeed_operator.planning.handover import Holding, step
+from ibfeed_operator.planning.handover import step
+from ibfeed_operator.planning.handover_state import HandoverState, Holding, Phase
 from unit.operator.planning.test_handover import entry, report, targets
 
 A, B, C = 0, 1, 2
@@ -40,22 +41,22 @@ def state(**sides: tuple[EntryState, int, ContractState] | tuple[EntryState, int
     return State(entries, reports)
 
 
-STATES = {
-    "nobody's": state(),
-    "begun": state(a=(ACTIVE, 3, SUBSCRIBING, 2)),
-    "not begun": state(a=(ACTIVE, 3, PUBLISHING)),
-    "warming": state(a=(ACTIVE, 3, PUBLISHING), b=(STANDBY, 4, SUBSCRIBING)),
-    "warm": state(a=(ACTIVE, 3, PUBLISHING), b=(STANDBY, 4, WARM)),
-    "warm too early": state(a=(ACTIVE, 3, RELEASED, 2), b=(STANDBY, 4, WARM)),
-    "retiring": state(a=(RETIRING, 3, PUBLISHING), b=(STANDBY, 4, WARM)),
-    "released": state(a=(RETIRING, 3, RELEASED), b=(STANDBY, 4, WARM)),
-    "given": state(a=(RETIRING, 3, RELEASED), b=(ACTIVE, 4, WARM)),
-    "taken": state(a=(RETIRING, 3, RELEASED), b=(ACTIVE, 4, PUBLISHING)),
-    "turned back": state(a=(ACTIVE, 5, PUBLISHING), b=(STANDBY, 4, WARM)),
-    "breaking": state(a=(RETIRING, 3, PUBLISHING)),
-    "broken": state(a=(RETIRING, 3, RELEASED)),
-    "both retired": state(a=(RETIRING, 3, RELEASED), b=(RETIRING, 4, PUBLISHING)),
-    "on to C": state(a=(RETIRING, 3, RELEASED), b=(ACTIVE, 4, PUBLISHING), c=(STANDBY, 5, WARM)),
+STATES: dict[Phase, State] = {
+    Phase.UNPLACED: state(),
+    Phase.ASSIGNED: state(a=(ACTIVE, 3, SUBSCRIBING, 2)),
+    Phase.SETTLED: state(a=(ACTIVE, 3, PUBLISHING)),
+    Phase.WARMING: state(a=(ACTIVE, 3, PUBLISHING), b=(STANDBY, 4, SUBSCRIBING)),
+    Phase.WARM: state(a=(ACTIVE, 3, PUBLISHING), b=(STANDBY, 4, WARM)),
+    Phase.WARM_EARLY: state(a=(ACTIVE, 3, RELEASED, 2), b=(STANDBY, 4, WARM)),
+    Phase.RETIRING: state(a=(RETIRING, 3, PUBLISHING), b=(STANDBY, 4, WARM)),
+    Phase.RELEASED: state(a=(RETIRING, 3, RELEASED), b=(STANDBY, 4, WARM)),
+    Phase.ACTIVATED: state(a=(RETIRING, 3, RELEASED), b=(ACTIVE, 4, WARM)),
+    Phase.TAKEN_OVER: state(a=(RETIRING, 3, RELEASED), b=(ACTIVE, 4, PUBLISHING)),
+    Phase.TURNED_BACK: state(a=(ACTIVE, 5, PUBLISHING), b=(STANDBY, 4, WARM)),
+    Phase.BREAKING: state(a=(RETIRING, 3, PUBLISHING)),
+    Phase.BROKEN: state(a=(RETIRING, 3, RELEASED)),
+    Phase.BOTH_RETIRED: state(a=(RETIRING, 3, RELEASED), b=(RETIRING, 4, PUBLISHING)),
+    Phase.MOVING_ON: state(a=(RETIRING, 3, RELEASED), b=(ACTIVE, 4, PUBLISHING), c=(STANDBY, 5, WARM)),
 }
 EVENTS = (
     "same plan",
@@ -142,8 +143,8 @@ def told(entries: dict[int, Entry]) -> str:
     return ", ".join(words) or "-"
 
 
-TABLE = {
-    "nobody's": {
+TABLE: dict[Phase, dict[str, str]] = {
+    Phase.UNPLACED: {
         "same plan": "B Active 10",
         "turned back": "A Active 10",
         "to C": "C Active 10",
@@ -166,7 +167,7 @@ TABLE = {
         "B behind Kafka": "B Active 10",
         "epoch not remembered": "B Active 4",
     },
-    "begun": {
+    Phase.ASSIGNED: {
         "same plan": "A Active 3, B Standby 10",
         "turned back": "A Active 3",
         "to C": "A Active 3, C Standby 10",
@@ -189,7 +190,7 @@ TABLE = {
         "B behind Kafka": "A Active 3, B Standby 10",
         "epoch not remembered": "A Active 3, B Standby 4",
     },
-    "not begun": {
+    Phase.SETTLED: {
         "same plan": "A Active 3, B Standby 10",
         "turned back": "A Active 3",
         "to C": "A Active 3, C Standby 10",
@@ -212,7 +213,7 @@ TABLE = {
         "B behind Kafka": "A Active 3, B Standby 10",
         "epoch not remembered": "A Active 3, B Standby 4",
     },
-    "warming": {
+    Phase.WARMING: {
         "same plan": "A Active 3, B Standby 4",
         "turned back": "A Active 3",
         "to C": "A Active 3, C Standby 10",
@@ -235,7 +236,7 @@ TABLE = {
         "B behind Kafka": "A Active 21, B Standby 4",
         "epoch not remembered": "A Active 3, B Standby 4",
     },
-    "warm": {
+    Phase.WARM: {
         "same plan": "A Retiring 3, B Standby 4",
         "turned back": "A Active 3",
         "to C": "A Active 3, C Standby 10",
@@ -258,7 +259,7 @@ TABLE = {
         "B behind Kafka": "A Active 21, B Standby 4",
         "epoch not remembered": "A Retiring 3, B Standby 4",
     },
-    "warm too early": {
+    Phase.WARM_EARLY: {
         "same plan": "A Active 3, B Standby 4",
         "turned back": "A Active 3",
         "to C": "A Active 3, C Standby 10",
@@ -281,7 +282,7 @@ TABLE = {
         "B behind Kafka": "A Active 21, B Standby 4",
         "epoch not remembered": "A Active 3, B Standby 4",
     },
-    "retiring": {
+    Phase.RETIRING: {
         "same plan": "A Retiring 3, B Standby 4",
         "turned back": "A Retiring 3",
         "to C": "A Retiring 3",
@@ -304,7 +305,7 @@ TABLE = {
         "B behind Kafka": "A Retiring 3, B Standby 4",
         "epoch not remembered": "A Retiring 3, B Standby 4",
     },
-    "released": {
+    Phase.RELEASED: {
         "same plan": "A Retiring 3, B Active 4!",
         "turned back": "A Active 10!",
         "to C": "A Active 10!",
@@ -327,7 +328,7 @@ TABLE = {
         "B behind Kafka": "A Active 21!, B Standby 4",
         "epoch not remembered": "A Retiring 3, B Active 4!",
     },
-    "given": {
+    Phase.ACTIVATED: {
         "same plan": "A Retiring 3, B Active 4",
         "turned back": "A Standby 10, B Active 4",
         "to C": "A Retiring 3, B Active 4, C Standby 10",
@@ -350,7 +351,7 @@ TABLE = {
         "B behind Kafka": "A Retiring 3, B Active 21",
         "epoch not remembered": "A Retiring 3, B Active 4",
     },
-    "taken": {
+    Phase.TAKEN_OVER: {
         "same plan": "B Active 4",
         "turned back": "A Standby 10, B Active 4",
         "to C": "B Active 4, C Standby 10",
@@ -373,7 +374,7 @@ TABLE = {
         "B behind Kafka": "A Retiring 3, B Active 21",
         "epoch not remembered": "B Active 4",
     },
-    "turned back": {
+    Phase.TURNED_BACK: {
         "same plan": "A Active 5, B Standby 10",
         "turned back": "A Active 5",
         "to C": "A Active 5, C Standby 10",
@@ -396,7 +397,7 @@ TABLE = {
         "B behind Kafka": "A Active 21, B Standby 4",
         "epoch not remembered": "A Active 5, B Standby 6",
     },
-    "breaking": {
+    Phase.BREAKING: {
         "same plan": "A Retiring 3",
         "turned back": "A Retiring 3",
         "to C": "A Retiring 3",
@@ -419,7 +420,7 @@ TABLE = {
         "B behind Kafka": "A Retiring 3",
         "epoch not remembered": "A Retiring 3",
     },
-    "broken": {
+    Phase.BROKEN: {
         "same plan": "A Active 10!",
         "turned back": "A Active 10!",
         "to C": "A Active 10!",
@@ -442,7 +443,7 @@ TABLE = {
         "B behind Kafka": "A Active 10!",
         "epoch not remembered": "A Active 4!",
     },
-    "both retired": {
+    Phase.BOTH_RETIRED: {
         "same plan": "A Retiring 3, B Retiring 4",
         "turned back": "A Retiring 3, B Retiring 4",
         "to C": "A Retiring 3, B Retiring 4",
@@ -465,7 +466,7 @@ TABLE = {
         "B behind Kafka": "A Retiring 3, B Retiring 4",
         "epoch not remembered": "A Retiring 3, B Retiring 4",
     },
-    "on to C": {
+    Phase.MOVING_ON: {
         "same plan": "B Active 4",
         "turned back": "A Standby 10, B Active 4",
         "to C": "B Retiring 4, C Standby 5",
@@ -492,20 +493,27 @@ TABLE = {
 
 
 def test_table_is_complete() -> None:
-    assert list(TABLE) == list(STATES)
+    assert set(TABLE) == set(STATES) == set(Phase)
     assert all(tuple(cells) == EVENTS for cells in TABLE.values())
+
+
+@pytest.mark.parametrize("at", Phase)
+def test_each_state_is_in_its_phase(at: Phase) -> None:
+    holdings, _, _ = meets(STATES[at], "same plan")
+    target = C if at is Phase.MOVING_ON else B
+    assert HandoverState(list(holdings.values())).phase(7, target) is at
 
 
 @pytest.mark.parametrize(
     ("at", "event", "expected"), [(at, *cell) for at, row in TABLE.items() for cell in row.items()]
 )
-def test_each_state_and_event(at: str, event: str, expected: str) -> None:
+def test_each_phase_and_event(at: Phase, event: str, expected: str) -> None:
     assert told(after(STATES[at], event)) == expected
 
 
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("at", STATES)
-def test_what_holds_in_every_cell(at: str, event: str) -> None:
+def test_what_holds_in_every_cell(at: Phase, event: str) -> None:
     before = STATES[at]
     holdings, _, remembered = meets(before, event)
     entries = after(before, event)

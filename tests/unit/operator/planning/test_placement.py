@@ -25,7 +25,7 @@ from ibfeed_operator.model.types import (
     WorkerHealth,
 )
 from ibfeed_operator.planning.assignment import Decision, balanced, decide
-from ibfeed_operator.planning.handover import Holding
+from ibfeed_operator.planning.handover_state import Holding
 from ibfeed_operator.planning.placement import placement
 from ibfeed_operator.status.feed import status_of
 from support.build import contract, entry, feed, pod, shard

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ibfeed_api.shard import ContractState, EntryState
-from ibfeed_operator.planning.handover import Holding
+from ibfeed_operator.planning.handover_state import Holding
 from ibfeed_operator.planning.refusals import MANY, REMEMBER_S, Refusals
 from support.build import entry
 from unit.operator.planning.test_handover import report

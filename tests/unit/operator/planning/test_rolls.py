@@ -18,7 +18,8 @@ from ibfeed_operator.liveness.tracker import Verdict
 from ibfeed_operator.model.feed_status import FeedStatus
 from ibfeed_operator.model.types import Feed, Health, RootProblemKind, WorkerHealth
 from ibfeed_operator.planning.assignment import decide
-from ibfeed_operator.planning.handover import Holding, step
+from ibfeed_operator.planning.handover import step
+from ibfeed_operator.planning.handover_state import Holding
 from ibfeed_operator.planning.universe import Answer, merge, remembered, trading_day
 from support.build import feed, shard
 
