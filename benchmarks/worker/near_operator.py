@@ -29,7 +29,7 @@ async def operating(objects: Objects, namespace: str, ports: Mapping[str, int]) 
     views = Informers(cluster, namespace)
     settings = Settings(worker_image="none", operator_namespace=namespace, namespace=namespace)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=_ToWorkers(ports))) as http:
-        found = Manager(Dependencies(cluster=cluster, views=views, http=http, settings=settings))
+        found = Manager(Dependencies(kube=cluster, informers=views, http=http, settings=settings))
         wake(found, views)
         with mock.patch.object(manager, "LOOK_S", _LOOK_S):
             running = [asyncio.create_task(views.run()), asyncio.create_task(found.run())]
