@@ -1,4 +1,4 @@
-"""One feed, brought to what its spec says: observe, decide, write, report. Level-triggered; safe to kill anywhere."""
+"""One feed, brought to what its spec says: look, assess, act step by step. Level-triggered; safe to kill anywhere."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from ibfeed_operator.controller.context import Context, Memory
+from ibfeed_operator.controller.assessment import assess
+from ibfeed_operator.controller.context import Context
 from ibfeed_operator.controller.dependencies import Dependencies
+from ibfeed_operator.controller.memory import Memory
 from ibfeed_operator.controller.pod_events import PodEvents
-from ibfeed_operator.controller.snapshot import read_snapshot, write_status
+from ibfeed_operator.controller.shards import Shards
+from ibfeed_operator.controller.snapshot import Snapshot, read_snapshot, write_status
 from ibfeed_operator.controller.steps.adopt_shards import adopt_shards
 from ibfeed_operator.controller.steps.apply_children import apply_children, remove_departed
 from ibfeed_operator.controller.steps.assign_accounts import assign_accounts
-from ibfeed_operator.controller.steps.assign_contracts import assign_contracts
+from ibfeed_operator.controller.steps.assign_contracts import assign_contracts, plan_contracts
 from ibfeed_operator.controller.steps.find_obstacles import find_obstacles
 from ibfeed_operator.controller.steps.replace_pods import replace_pods
 from ibfeed_operator.controller.steps.resolve_universe import resolve_universe
@@ -23,6 +26,7 @@ from ibfeed_operator.controller.universe_resolver import UniverseResolver
 from ibfeed_operator.kube.errors import ConflictError, KubeError, NotFoundError
 from ibfeed_operator.kube.events import EventRecorder
 from ibfeed_operator.model.decode import InvalidFeed
+from ibfeed_operator.planning.assignment import Decision
 from ibfeed_operator.status.feed import status_of_invalid
 
 TROUBLE_S: Final = 10.0  # failures that pass sooner are nobody's business
@@ -44,8 +48,8 @@ class Reconciler:
     async def cycle(self) -> float | None:
         """One cycle. Returns the seconds until the next one at the latest; None: there is no such feed (any more).
 
-        Raises Conflict or NotFound if somebody wrote or deleted meanwhile (look again), any other ClusterError if the
-        API server refused; of the latter the status tells once it lasts.
+        Raises ConflictError or NotFoundError if somebody wrote or deleted meanwhile (look again), any other KubeError
+        if the API server refused; of the latter the status tells once it lasts.
         """
         dependencies = self._dependencies
         snapshot = await read_snapshot(
@@ -58,34 +62,44 @@ class Reconciler:
             return IDLE_S
         if snapshot.feed.deleting:
             return IDLE_S  # the garbage collector's work
-        context = Context(self._dependencies, self._memory, snapshot)
+        context = self._context(snapshot)
+        decision: Decision | None = None
         try:
-            await self._act(context)
+            find_obstacles(context)
+            await adopt_shards(context)
+            decision = plan_contracts(context)
+            await assign_contracts(context, decision)
+            await assign_accounts(context)
+            await apply_children(context)
+            await remove_departed(context)
+            resolve_universe(context)
+            await replace_pods(context)
         except (ConflictError, NotFoundError):
             raise
         except KubeError as error:
             now = time.monotonic()
             self._failing_since = self._failing_since or now
             if now - self._failing_since >= TROUBLE_S:
-                await update_status(context, trouble=str(error))
+                await update_status(context, decision, trouble=str(error))
             raise
         self._failing_since = None
-        await update_status(context)
-        return context.next_look_s
+        await update_status(context, decision)
+        return context.assessment.next_look_s
 
     async def close(self) -> None:
         await self._memory.resolver.close()
         await self._memory.events.close()
 
-    async def _act(self, context: Context) -> None:
-        find_obstacles(context)
-        await adopt_shards(context)
-        await assign_contracts(context)
-        await assign_accounts(context)
-        await apply_children(context)
-        await remove_departed(context)
-        resolve_universe(context)
-        await replace_pods(context)
+    def _context(self, snapshot: Snapshot) -> Context:
+        dependencies, memory = self._dependencies, self._memory
+        assessment = assess(snapshot, memory, clock=dependencies.clock(), now=time.monotonic())
+        return Context(
+            dependencies=dependencies,
+            memory=memory,
+            snapshot=snapshot,
+            assessment=assessment,
+            shards=Shards(dependencies, memory, snapshot, assessment),
+        )
 
     async def _report_invalid(self, invalid: InvalidFeed) -> None:
         status = status_of_invalid(

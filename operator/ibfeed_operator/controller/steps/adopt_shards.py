@@ -9,7 +9,7 @@ from ibfeed_operator.model.ownership import Ownership, ownership_of
 
 
 async def adopt_shards(context: Context) -> None:
-    """Raises ClusterError if a shard of this feed's name is somebody else's.
+    """Raises KubeError if a shard of this feed's name is somebody else's.
 
     A shard names its feed in its spec, so its labels need not say so, too: they are written again.
     """
@@ -21,4 +21,5 @@ async def adopt_shards(context: Context) -> None:
                 f"IbShard {shard.name} is there already and not of this feed: delete it, or rename the IbFeed"
             )
         if whose is Ownership.ORPHANED and not shard.deleting:
-            await context.adopt_shard(shard)
+            await context.shards.adopt(shard)
+            await context.record_adoption(f"IbShard {shard.name}")

@@ -55,7 +55,7 @@ async def remove_departed(context: Context) -> None:
     for worker, shard in list(context.shards.items()):
         if worker < max(replicas, context.feed.spec.workers) or worker in context.pods or shard.spec.contracts:
             continue
-        await context.delete_shard(shard)
+        await context.shards.delete(shard)
 
 
 async def _version_to_apply_to(context: Context, path: str, child: JsonObject) -> str | None:
@@ -79,7 +79,7 @@ async def _version_to_apply_to(context: Context, path: str, child: JsonObject) -
         raise KubeError(f"{what} is being deleted with an earlier IbFeed of this name: waiting until it is gone")
     owners = {"resourceVersion": found.resource_version, "ownerReferences": child["metadata"]["ownerReferences"]}
     adopted = msgspec.json.decode(await kube.patch(path, {"metadata": owners}), type=_ChildObject).metadata
-    await context.announce_adoption(what)
+    await context.record_adoption(what)
     return adopted.resource_version
 
 

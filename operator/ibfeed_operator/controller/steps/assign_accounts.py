@@ -135,12 +135,12 @@ async def _provide(context: Context, worker: int, choice: Choice) -> None:
             lines=accounts.lines_per_account,
             log_level=feed.spec.worker.log_level,
         )
-        await context.create_shard(fresh)
+        await context.shards.create(fresh)
     elif shard.spec.account != account or _settings(shard.spec) != _wanted(context):
         # A merge patch: what the account no longer has must be told.
         plain = {"usedBy": None, **msgspec.to_builtins(account)} if account is not None else None
         lines, level = _wanted(context)
-        await context.patch_shard(shard, {"account": plain, "lines": lines, "logLevel": str(level)})
+        await context.shards.patch(shard, {"account": plain, "lines": lines, "logLevel": str(level)})
     if choice.parked is not None:
         name = context.name_of(worker)
         instead = f"{name} uses account {choice.index} instead" if choice.index is not None else "no other one is free"

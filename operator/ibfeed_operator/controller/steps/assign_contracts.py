@@ -16,7 +16,7 @@ from ibfeed_operator import metrics
 from ibfeed_operator.controller.context import Context
 from ibfeed_operator.model.text import listed, plural
 from ibfeed_operator.model.types import Health, KafkaAccess, WorkerHealth
-from ibfeed_operator.planning.assignment import decide
+from ibfeed_operator.planning.assignment import Decision, decide
 from ibfeed_operator.planning.handover import owners, step
 
 # A new feed's workers come to stream one after the other within seconds. Who waits for them moves nothing afterwards.
@@ -26,34 +26,39 @@ _CUT_OFF: Final = "cannot publish while others can"
 _MOST_STEPS: Final = 8  # retire, activate, drop, and room for what becomes free by them
 
 
-async def assign_contracts(context: Context) -> None:
-    """Plan, and write as many steps of the hand-over as can be made without waiting for a worker."""
-    before = owners(context.holdings())
+def plan_contracts(context: Context) -> Decision:
+    """Who shall stream what, and what cannot be had."""
     refusals = context.memory.refusals
     refusals.see(context.holdings(), time.monotonic())
-    gathering = _gathering(context)
-    context.decision = decide(
+    return decide(
         context.feed,
-        context.universe,
+        context.assessment.universe,
         context.holdings(),
         context.verdicts,
-        placement=context.placement,
+        placement=context.assessment.placement,
         accountless={worker for worker, shard in context.shards.items() if shard.spec.account is None},
-        gathering=gathering,
+        gathering=_gathering(context),
         refused=refusals.by_contract(),
         full=refusals.full(),
         epoch_floor=epoch_at(context.dependencies.clock().timestamp()),
     )
-    for worker, home in context.decision.homes.items():  # before anything that is lent leaves
-        await context.patch_shard(context.shards[worker], {"home": list(home)})
+
+
+async def assign_contracts(context: Context, decision: Decision) -> None:
+    """Write as many steps of the hand-over as can be made without waiting for a worker."""
+    before = owners(context.holdings())
+    for worker, home in decision.homes.items():  # before anything that is lent leaves
+        await context.shards.patch(context.shards[worker], {"home": list(home)})
     for _ in range(_MOST_STEPS):
-        rewrites = step(context.holdings(), context.decision.targets)
+        rewrites = step(context.holdings(), decision.targets)
         if not rewrites:
             break
         # In any order, since the rewrites of one step do not depend on each other; but all, whichever fails.
         results = await asyncio.gather(
             *(
-                context.patch_shard(context.shards[rewrite.worker], {"contracts": msgspec.to_builtins(rewrite.entries)})
+                context.shards.patch(
+                    context.shards[rewrite.worker], {"contracts": msgspec.to_builtins(rewrite.entries)}
+                )
                 for rewrite in rewrites
             ),
             return_exceptions=True,

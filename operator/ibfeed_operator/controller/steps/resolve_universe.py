@@ -16,5 +16,9 @@ def resolve_universe(context: Context) -> None:
         and (pod := context.pods.get(worker)) is not None
         and pod.ip
     ]
-    doubtful = {problem.root for problem in context.universe.problems if problem.trouble is RootProblemKind.SHRANK}
-    context.memory.resolver.refresh(context.feed, context.known, candidates, doubtful=doubtful, today=context.today)
+    doubtful = {
+        problem.root for problem in context.assessment.universe.problems if problem.trouble is RootProblemKind.SHRANK
+    }
+    context.memory.resolver.refresh(
+        context.feed, context.assessment.known, candidates, doubtful=doubtful, today=context.assessment.today
+    )

@@ -12,7 +12,7 @@ from ibfeed_operator.controller.context import Context
 from ibfeed_operator.controller.snapshot import write_status
 from ibfeed_operator.model.feed_status import FeedStatus
 from ibfeed_operator.model.types import Health, RootProblemKind, StatusInput, Worker, WorkerHealth
-from ibfeed_operator.planning.assignment import balanced, unassigned
+from ibfeed_operator.planning.assignment import Decision, balanced, unassigned
 from ibfeed_operator.status.checks import ROOT_REASONS, root_text
 from ibfeed_operator.status.coverage import handed_over
 from ibfeed_operator.status.feed import status_of
@@ -23,10 +23,12 @@ _REMARKS: Final = {
 }
 
 
-async def update_status(context: Context, *, trouble: str = "") -> None:
-    """Write the status if it says anything new. ``trouble``: why the feed cannot be brought to its spec."""
+async def update_status(context: Context, decision: Decision | None, *, trouble: str = "") -> None:
+    """Write the status if it says anything new.
+
+    ``decision``: None if the cycle failed before one was made. ``trouble``: why the feed cannot be brought to its spec.
+    """
     feed = context.feed
-    decision = context.decision
     absent = WorkerHealth(state=Health.ABSENT)
     workers = tuple(
         Worker(
@@ -34,7 +36,7 @@ async def update_status(context: Context, *, trouble: str = "") -> None:
             health=context.verdicts[worker].health if worker in context.verdicts else absent,
             shard=context.shards.get(worker),
             pod=context.pods.get(worker),
-            lease=context.observations[worker].lease if worker in context.observations else None,
+            lease=context.assessment.observations[worker].lease if worker in context.assessment.observations else None,
             obstacle=context.memory.events.obstacle(worker),
             rival=_rival(context, worker),
         )
@@ -44,13 +46,13 @@ async def update_status(context: Context, *, trouble: str = "") -> None:
     context.memory.handing = {conid: context.memory.handing.get(conid, now) for conid in handed_over(workers)}
     status_input = StatusInput(
         feed=feed,
-        universe=context.universe,
+        universe=context.assessment.universe,
         image=feed.spec.worker.image or context.dependencies.settings.worker_image,
         workers=workers,
         leases=context.snapshot.leases,
         elsewhere=_elsewhere(context),
         unassigned=unassigned(decision, context.shards.values()) if decision is not None else (),
-        placement=context.placement,
+        placement=context.assessment.placement,
         handing_s={conid: now - since for conid, since in context.memory.handing.items()},
         unmet=decision.unmet if decision is not None else {},
         stranded=decision.stranded if decision is not None else frozenset(),
@@ -68,7 +70,7 @@ async def update_status(context: Context, *, trouble: str = "") -> None:
 
 def _rival(context: Context, worker: int) -> str:
     """Another worker, of any namespace, whose account has the same user."""
-    shard, observation = context.shards.get(worker), context.observations.get(worker)
+    shard, observation = context.shards.get(worker), context.assessment.observations.get(worker)
     if shard is None or observation is None or observation.lease is None or not observation.lease.user:
         return ""
     me = f"{context.feed.namespace}/{shard.name}"
@@ -127,7 +129,7 @@ async def _record_events(context: Context) -> None:
             await post(feed, "Normal", "WorkerStreaming", name, f"{name} is streaming")
     for name, reason, message in _new_remarks(context):
         await post(feed, "Warning", _REMARKS[reason], name, f"{name}: {message}")
-    for problem in context.universe.problems:
+    for problem in context.assessment.universe.problems:
         root_reason = ROOT_REASONS.get(problem.trouble)
         if root_reason is not None and problem.trouble is not RootProblemKind.FAILED:  # that passes
             await post(feed, "Warning", root_reason, problem.root, root_text(problem))

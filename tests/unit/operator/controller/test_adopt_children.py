@@ -12,9 +12,12 @@ import pytest_asyncio
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 
-from ibfeed_operator.controller.context import Context, Memory
+from ibfeed_operator.controller.assessment import assess
+from ibfeed_operator.controller.context import Context
 from ibfeed_operator.controller.dependencies import Dependencies, Settings
+from ibfeed_operator.controller.memory import Memory
 from ibfeed_operator.controller.pod_events import PodEvents
+from ibfeed_operator.controller.shards import Shards
 from ibfeed_operator.controller.snapshot import Informers, Snapshot
 from ibfeed_operator.controller.steps.apply_children import apply_children
 from ibfeed_operator.controller.universe_resolver import UniverseResolver
@@ -70,7 +73,11 @@ class Scene:
             recorder=EventRecorder(cluster),
         )
         world = Snapshot(feed=FEED, shards=(), pods=(), leases=(), taken=frozenset())
-        await apply_children(Context(self.shared, memory, world))
+        assessment = assess(world, memory, clock=self.shared.clock(), now=0.0)
+        shards = Shards(self.shared, memory, world, assessment)
+        await apply_children(
+            Context(dependencies=self.shared, memory=memory, snapshot=world, assessment=assessment, shards=shards)
+        )
 
 
 @pytest_asyncio.fixture

@@ -15,9 +15,11 @@ from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 
 from ibfeed_api.feed import Accounts, FeedSpec, Kafka, Root, SecretRef
-from ibfeed_operator.controller.context import Context, Memory
+from ibfeed_operator.controller.assessment import assess
 from ibfeed_operator.controller.dependencies import Dependencies, Settings
+from ibfeed_operator.controller.memory import Memory
 from ibfeed_operator.controller.pod_events import PodEvents
+from ibfeed_operator.controller.shards import Shards
 from ibfeed_operator.controller.snapshot import Informers, Snapshot, shards_path
 from ibfeed_operator.controller.universe_resolver import UniverseResolver
 from ibfeed_operator.kube.client import KubeClient
@@ -75,14 +77,16 @@ class Scene:
         assert found is not None
         self.views.shards.wrote(raw, found)
 
-    def visit(self) -> Context:
+    def shards(self) -> Shards:
         memory = Memory(
             resolver=UniverseResolver(self.shared.kube, self.shared.http, self.shared.signer, lambda: None),
             events=PodEvents(self.shared.kube, asyncio.Lock(), lambda: None),
             recorder=EventRecorder(self.shared.kube),
         )
         shards = tuple(shard for _, shard in self.views.shards.values("n"))
-        return Context(self.shared, memory, Snapshot(feed=FEED, shards=shards, pods=(), leases=(), taken=frozenset()))
+        snapshot = Snapshot(feed=FEED, shards=shards, pods=(), leases=(), taken=frozenset())
+        assessment = assess(snapshot, memory, clock=self.shared.clock(), now=0.0)
+        return Shards(self.shared, memory, snapshot, assessment)
 
     def _next(self) -> None:
         meta = self.shard["metadata"]
@@ -117,13 +121,13 @@ async def scene() -> AsyncIterator[Scene]:
 @contextlib.asynccontextmanager
 async def waiting(scene: Scene) -> AsyncIterator[asyncio.Task[None]]:
     """A write that waits until the context ends, since all turns are taken."""
-    visit = scene.visit()
+    shards = scene.shards()
     async with contextlib.AsyncExitStack() as turns:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.1):
                 while True:
                     await turns.enter_async_context(scene.shared.kube.turn())
-        write = asyncio.create_task(visit.patch_shard(visit.shards[0], {"home": [5]}))
+        write = asyncio.create_task(shards.patch(shards[0], {"home": [5]}))
         await asyncio.sleep(0.05)
         yield write
         assert scene.calls == []
