@@ -16,7 +16,7 @@ from support.worker import below
 # What main() does, with something simpler than a worker after it.
 PROGRAM = textwrap.dedent("""
     import os, signal, subprocess, sys, time
-    from ibfeed_worker.processes import harden, run_as_init
+    from ibfeed_worker.runtime.processes import harden, run_as_init
     status = run_as_init()
     if status is not None:
         sys.exit(status)
