@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
-from ibfeed_api.feed import Accounts, Kafka, Region, SecretRef, WorkerSpec
+from ibfeed_api.feed import Accounts, Kafka, SecretRef, WorkerSpec
 from ibfeed_api.logins import PageTrouble
+from ibfeed_api.shard import Account
+from ibfeed_worker.account_session import AccountSession, SessionParts
 from ibfeed_worker.config import Config
-from ibfeed_worker.kube.client import Kube
-from ibfeed_worker.runtime.metrics import Metrics
-from ibfeed_worker.worker import Worker
 from support.clock import run
 
 NOW = datetime(2026, 11, 18, 15, tzinfo=UTC)
@@ -41,14 +41,17 @@ def config() -> Config:
 def test_a_nightly_login_waits_for_the_page_as_long_as_it_can() -> None:
     async def act() -> None:
         nothing: Any = None
-        worker = Worker(config(), cast("Kube", nothing), Metrics())
-        usual = worker._appointment(Region.AMERICA, 1)
-        trouble = PageTrouble(reason="SecondFactorAsked", text="", since=NOW, accounts={1: NOW, 2: NOW})
-        worker._logins.pool.trouble = trouble
-        waiting = worker._appointment(Region.AMERICA, 1)
+        logins = SimpleNamespace(pool=SimpleNamespace(trouble=None))
+        parts = SimpleNamespace(config=config(), logins=logins)
+        session = AccountSession(
+            cast("SessionParts", parts), nothing, Account(source="paper", index=1, lease="l"), nothing
+        )
+        usual = session._appointment()
+        logins.pool.trouble = PageTrouble(reason="SecondFactorAsked", text="", since=NOW, accounts={1: NOW, 2: NOW})
+        waiting = session._appointment()
         assert usual.due < usual.latest
         assert (waiting.due, waiting.latest) == (usual.latest, usual.latest)
-        worker._logins.pool.trouble = None
-        assert worker._appointment(Region.AMERICA, 1) == usual
+        logins.pool.trouble = None
+        assert session._appointment() == usual
 
     run(act())
