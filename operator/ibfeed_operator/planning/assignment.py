@@ -73,29 +73,13 @@ def decide(
     stays there. ``full``: workers that are given no more than they have, while the others have lines enough.
     """
     placement, refused = placement or Placement(), refused or {}
-    holdings = tuple(holdings)
-    relieved = {holding.worker for holding in holdings if verdicts[holding.worker].relieved}
-    accounts = feed.spec.accounts
-    wanted = {holding.worker for holding in holdings if holding.worker < feed.spec.workers}
-    streaming = {worker for worker in wanted if verdicts[worker].health.streaming or worker in relieved}
-    if feed.spec.suspend or gathering:
-        streaming = set()
+    holdings, accounts = tuple(holdings), feed.spec.accounts
     contracts = {contract.conid: contract for contract in universe.contracts}
-    cut_off = {worker for worker in streaming if verdicts[worker].health.kafka is KafkaAccess.CUT_OFF}
-    unproven = {worker for worker in streaming if verdicts[worker].health.kafka is KafkaAccess.UNPROVEN}
-    drained = placement.drained | relieved | cut_off
-    able = streaming - unproven
-    settling = {worker for worker in able - drained if verdicts[worker].health.settling}
-    if len(able - drained - settling) * accounts.lines_per_account < len(contracts):
-        settling = set()
-    trusted = able - settling
-    previous = current_assignment(holdings, among=wanted, ready=trusted)
-    returning = {worker for worker in wanted if verdicts[worker].health.state is Health.RETURNING}
-    fixed = returning | settling | unproven if able else wanted
-
-    kept = {conid: worker for conid, worker in previous.items() if worker in fixed and conid in contracts}
+    crew = _crew(feed, holdings, verdicts, placement, gathering=gathering, wanted_lines=len(contracts))
+    previous = current_assignment(holdings, among=crew.wanted, ready=crew.trusted)
+    kept = {conid: worker for conid, worker in previous.items() if worker in crew.fixed and conid in contracts}
     free = [contract for conid, contract in contracts.items() if conid not in kept]
-    ready = trusted - drained
+    ready = crew.trusted - crew.drained
     back = {conid: holding.worker for holding in holdings for conid in holding.home}
     asked = {conid: worker for conid, worker in {**back, **placement.pins}.items() if worker in ready}
     lines = _lines(accounts.lines_per_account, holdings, ready, full, wanted=len(contracts))
@@ -104,7 +88,10 @@ def decide(
     even = _even(feed)
     result = plan(
         [Demand(contract.conid, _rank(contract), contract.depth, pins.get(contract.conid)) for contract in free],
-        [Capacity(worker, lines[worker], accounts.depth_per_account, worker in drained) for worker in trusted],
+        [
+            Capacity(worker, lines[worker], accounts.depth_per_account, worker in crew.drained)
+            for worker in crew.trusted
+        ],
         previous,
         even=even,
     )
@@ -121,14 +108,72 @@ def decide(
         ),
         unassigned={
             **dict.fromkeys(result.without_ladder, UnassignedReason.DEPTH_CAPACITY),
-            **_why(
-                result.unplaced, feed, owners, streaming, accountless, placement.drained | relieved, cut_off | unproven
-            ),
+            **_why(result.unplaced, feed, owners, accountless, crew, placement),
         },
-        unmet=_unmet(placement, result, kept, streaming - relieved, settling, cut_off | unproven, refused),
+        unmet=_unmet(placement, result, kept, crew, refused),
         stranded=frozenset(conid for conid, worker in result.owners.items() if worker in placement.drained),
-        homes=_homes(holdings, owners, relieved=relieved, ready=ready, drained=placement.drained, known=contracts),
+        homes=_homes(holdings, owners, relieved=crew.relieved, ready=ready, drained=placement.drained, known=contracts),
         evened=even and ready >= {*range(feed.spec.workers)} - placement.drained and bool(ready),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Crew:
+    """The feed's workers, by what they may be given.
+
+    Args:
+        wanted: the spec asks for them.
+        relieved: they stream, and are drained for as long as a scheduled login takes.
+        streaming: of the wanted ones; none while nothing is to move.
+        unable: they stream and cannot publish, as far as is known.
+        drained: they are given nothing.
+        settling: they stream, were lost too often of late, and the others have lines enough.
+        trusted: they may be given contracts, unless they are drained.
+        fixed: they keep exactly what they have.
+    """
+
+    wanted: frozenset[int]
+    relieved: frozenset[int]
+    streaming: frozenset[int]
+    unable: frozenset[int]
+    drained: frozenset[int]
+    settling: frozenset[int]
+    trusted: frozenset[int]
+    fixed: frozenset[int]
+
+
+def _crew(
+    feed: Feed,
+    holdings: Sequence[Holding],
+    verdicts: Mapping[int, Verdict],
+    placement: Placement,
+    *,
+    gathering: bool,
+    wanted_lines: int,
+) -> _Crew:
+    relieved = frozenset(holding.worker for holding in holdings if verdicts[holding.worker].relieved)
+    wanted = frozenset(holding.worker for holding in holdings if holding.worker < feed.spec.workers)
+    streaming = frozenset(worker for worker in wanted if verdicts[worker].health.streaming or worker in relieved)
+    if feed.spec.suspend or gathering:
+        streaming = frozenset()
+    kafka = {worker: verdicts[worker].health.kafka for worker in streaming}
+    cut_off = frozenset(worker for worker, access in kafka.items() if access is KafkaAccess.CUT_OFF)
+    unproven = frozenset(worker for worker, access in kafka.items() if access is KafkaAccess.UNPROVEN)
+    drained = placement.drained | relieved | cut_off
+    able = streaming - unproven
+    settling = frozenset(worker for worker in able - drained if verdicts[worker].health.settling)
+    if len(able - drained - settling) * feed.spec.accounts.lines_per_account < wanted_lines:
+        settling = frozenset()
+    returning = frozenset(worker for worker in wanted if verdicts[worker].health.state is Health.RETURNING)
+    return _Crew(
+        wanted=wanted,
+        relieved=relieved,
+        streaming=streaming,
+        unable=cut_off | unproven,
+        drained=drained,
+        settling=settling,
+        trusted=able - settling,
+        fixed=returning | settling | unproven if able else wanted,
     )
 
 
@@ -208,16 +253,12 @@ def _why(
     unplaced: Sequence[int],
     feed: Feed,
     owners: Mapping[int, int],
-    streaming: Collection[int],
     accountless: Collection[int],
-    drained: Collection[int],
-    mute: Collection[int],
+    crew: _Crew,
+    placement: Placement,
 ) -> dict[int, UnassignedReason]:
-    """Why contracts (nearest first) have no worker: each free line that cannot be used explains one of them.
-
-    ``mute``: workers that stream and cannot publish, as far as is known.
-    """
-    if not streaming:
+    """Why contracts (nearest first) have no worker: each free line that cannot be used explains one of them."""
+    if not crew.streaming:
         return dict.fromkeys(unplaced, UnassignedReason.NO_WORKERS)
     load = Counter(owners.values())
     reasons: list[UnassignedReason] = []
@@ -225,11 +266,11 @@ def _why(
         free = feed.spec.accounts.lines_per_account - load[worker]
         if worker in accountless:
             reasons += [UnassignedReason.NO_ACCOUNT] * free
-        elif worker not in streaming:
+        elif worker not in crew.streaming:
             reasons += [UnassignedReason.WORKER_MISSING] * free
-        elif worker in mute:
+        elif worker in crew.unable:
             reasons += [UnassignedReason.KAFKA] * free
-        elif worker in drained:
+        elif worker in placement.drained | crew.relieved:
             reasons += [UnassignedReason.DRAINED] * free
     reasons.sort(key=list(UnassignedReason).index)
     reasons += [UnassignedReason.CAPACITY] * len(unplaced)
@@ -267,23 +308,22 @@ def _unmet(
     placement: Placement,
     result: Plan,
     kept: Mapping[int, int],
-    streaming: Collection[int],
-    settling: Collection[int],
-    mute: Collection[int],
+    crew: _Crew,
     refused: Mapping[int, frozenset[int]],
 ) -> dict[int, PinProblem]:
     """The pins that do not hold. Of a contract that waits for its own worker's return nothing is said yet."""
+    streaming = crew.streaming - crew.relieved
     troubles: dict[int, PinProblem] = {}
     for conid, worker in placement.pins.items():
         if conid in kept:
             continue
         if worker in placement.drained:
             troubles[conid] = PinProblem.DRAINED
-        elif worker in settling:
+        elif worker in crew.settling:
             troubles[conid] = PinProblem.SETTLING
         elif worker not in streaming:
             troubles[conid] = PinProblem.NOT_STREAMING
-        elif worker in mute:
+        elif worker in crew.unable:
             troubles[conid] = PinProblem.CANNOT_PUBLISH
         elif worker in refused.get(conid, ()):
             troubles[conid] = PinProblem.REFUSED

@@ -16,7 +16,7 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -103,24 +103,7 @@ def plan(
     ladder_moves = [demand for demand in homeless if demand.conid in granted]
     others = [demand for demand in homeless if demand.conid not in granted]
 
-    # Order books first: they fit on few workers, anything else fits wherever a line is free.
-    for worker, kept in keeps.items():
-        room[worker] -= sum(demand.conid in granted for demand in kept)
-    free_books = [worker for worker, left in room.items() for _ in range(left)]
-    for demand in ladder_moves:
-        # Where a whole line is free; else where a contract without a book must make way for one with it.
-        worker = min(free_books, key=lambda free: (load[free] >= quotas[free], load[free], free))
-        free_books.remove(worker)
-        owners[demand.conid] = worker
-        load[worker] += 1
-    for worker, kept in keeps.items():
-        movable = [demand for demand in kept if demand.conid not in granted]
-        while load[worker] > quotas[worker]:
-            evicted = movable.pop()
-            del owners[evicted.conid]
-            load[worker] -= 1
-            others.append(evicted)
-
+    others += _place_books(ladder_moves, keeps, granted, quotas, room, load, owners)
     _fill(sorted(others, key=lambda demand: (demand.rank, demand.conid)), quotas, load, owners)
     owners |= {demand.conid: worker for demand, worker in staying}
     granted |= _books_of_drained(staying, {capacity.worker: capacity.ladders for capacity in capacities})
@@ -135,6 +118,38 @@ def plan(
         ),
         unpinned=unpinned,
     )
+
+
+def _place_books(
+    moves: Sequence[Demand],
+    keeps: Mapping[int, Sequence[Demand]],
+    granted: Collection[int],
+    quotas: Mapping[int, int],
+    room: dict[int, int],
+    load: dict[int, int],
+    owners: dict[int, int],
+) -> list[Demand]:
+    """Place contracts with order books before the others: they fit on few workers, anything else wherever a line is.
+
+    Brings ``room`` (order books), ``load`` and ``owners`` up to date; returns the contracts that had to make way.
+    """
+    for worker, kept in keeps.items():
+        room[worker] -= sum(demand.conid in granted for demand in kept)
+    free_books = [worker for worker, left in room.items() for _ in range(left)]
+    for demand in moves:
+        # Where a whole line is free; else where a contract without a book must make way for one with it.
+        worker = min(free_books, key=lambda free: (load[free] >= quotas[free], load[free], free))
+        free_books.remove(worker)
+        owners[demand.conid] = worker
+        load[worker] += 1
+    evicted: list[Demand] = []
+    for worker, kept in keeps.items():
+        movable = [demand for demand in kept if demand.conid not in granted]
+        while load[worker] > quotas[worker]:
+            evicted.append(movable.pop())
+            del owners[evicted[-1].conid]
+            load[worker] -= 1
+    return evicted
 
 
 def _within_capacity(
