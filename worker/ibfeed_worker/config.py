@@ -1,4 +1,4 @@
-"""What the pod's environment tells the worker; see docs/architecture.md, "The worker pod"."""
+"""The worker's configuration, read from the pod's environment; see docs/architecture.md, "The worker pod"."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from ibfeed_api.worker_pod import GATEWAY_PORT, WORKER_PORT
 
 
 class ConfigError(Exception):
-    """The environment can't be used; the text says which variable and why."""
+    """The environment can't be used. The text says which variable is wrong, and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
+    """The worker's configuration, checked."""
+
     pod: str  # also the IbShard's name and Kafka's client id
     namespace: str
     pod_uid: str
@@ -35,7 +37,9 @@ class Config:
 
     @property
     def run_folder(self) -> Path:
-        """Where this worker's files are. A restarted container finds the folder again, for a pod's /tmp outlives it.
+        """The folder of this worker's files.
+
+        A pod's /tmp outlives a container, so a restarted one finds the folder again.
 
         The path is short because Chromium puts a Unix socket below it, whose path may have 107 bytes in all.
         """
@@ -43,12 +47,12 @@ class Config:
 
     @property
     def holder(self) -> str:
-        """Identity on the account's Lease. A restarted container of the same pod is the same holder."""
+        """The identity on the account's Lease. A restarted container of the same pod is the same holder."""
         return holder_of(self.pod, self.pod_uid)
 
     @property
     def number(self) -> int:
-        """Of the worker within its feed."""
+        """The number of the worker within its feed."""
         ordinal = self.pod.rpartition("-")[2]
         return int(ordinal) if ordinal.isdecimal() else 0
 
@@ -58,7 +62,7 @@ class Config:
 
 
 def read(environment: Mapping[str, str]) -> Config:
-    """Raises BadConfig."""
+    """Read and check the configuration. Raises ConfigError."""
 
     def wanted(name: str) -> str:
         if value := environment.get(name, ""):

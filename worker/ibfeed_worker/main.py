@@ -1,4 +1,4 @@
-"""The process: hardening, logs, configuration, signals; the work itself is in lifecycle.py."""
+"""The worker's process: hardening, logs, configuration and signals. The work itself is in ``worker.py``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _log: Final = log.Log(__name__)
 
 
 def main() -> int:
+    """Run the worker and return the process's exit status."""
     status = run_as_init()  # before anything large is loaded: PID 1 stays small
     if status is not None:
         return status

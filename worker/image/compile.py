@@ -1,6 +1,6 @@
 """``compile.py FOLDER``: compile, beside their sources, the modules that every tick passes (decision 25).
 
-FOLDER holds ``ibfeed_api`` and ``ibfeed_worker``. Run by an interpreter that has mypy and the worker's requirements.
+FOLDER holds ``ibfeed_api`` and ``ibfeed_worker``. Run it by an interpreter with mypy and the worker's requirements.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-# No coroutines, which mypyc's code was seen to crash in, and no msgspec Structs, which it cannot compile.
+# These have no coroutines, in which mypyc's code was seen to crash, and no msgspec Structs, which it cannot compile.
 MODULES: Final = (
     "ibfeed_worker/publish/partition_writer.py",
     "ibfeed_worker/publish/send_queue.py",
@@ -23,7 +23,7 @@ MODULES: Final = (
 
 
 def main(folder: Path) -> int:
-    """The compiler's exit code."""
+    """Compile the modules; return the compiler's exit code."""
     options = ("--strict", "--ignore-missing-imports", "--follow-untyped-imports", "--cache-dir", "build/types")
     done = subprocess.run([sys.executable, "-m", "mypyc", *options, *MODULES], cwd=folder, check=False)
     shutil.rmtree(folder / "build", ignore_errors=True)

@@ -17,15 +17,15 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 NEEDED = ("bin/run.sh", "root/conf.yaml")
-LARGEST = 500_000_000  # bytes, unpacked too; IB's has 15 MB
+LARGEST = 500_000_000  # bytes, of the archive and unpacked; IB's has 15 MB
 
 
 class BadDistributionError(Exception):
-    """Why an archive cannot be used, and what to do."""
+    """The archive cannot be used; the text says why, and what to do."""
 
 
 def main() -> int:
-    """Unpack what the command line names; say what is wrong with it otherwise."""
+    """Unpack the archive that the command line names, or say what is wrong with it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--archive", default="")
     parser.add_argument("--url", default="")
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def obtain(archive: str, url: str) -> Path:
-    """The zip's path; it is downloaded if a URL is given."""
+    """Return the zip's path; download it if a URL is given."""
     if bool(archive) == bool(url):
         raise BadDistributionError(
             "give one of the build arguments GATEWAY_ARCHIVE (a zip within the build context) and GATEWAY_URL"
@@ -50,7 +50,7 @@ def obtain(archive: str, url: str) -> Path:
         return Path(archive)
     if not url.startswith("https://"):
         raise BadDistributionError(f"GATEWAY_URL must begin with https://, and {url!r} does not")
-    target = Path("/tmp/gateway.zip")  # noqa: S108 - the file system of a build stage, nobody else's
+    target = Path("/tmp/gateway.zip")  # noqa: S108 - the build stage's own file system
     try:
         with urllib.request.urlopen(url, timeout=60) as answer, target.open("wb") as file:  # noqa: S310 - https, see above
             while block := answer.read(1 << 20):
@@ -63,7 +63,7 @@ def obtain(archive: str, url: str) -> Path:
 
 
 def unpack(archive: Path, sha256: str, target: Path) -> None:
-    """Check everything, then unpack to a folder, with what is executable marked so."""
+    """Check everything, then unpack to a folder; executable files are marked so."""
     if not archive.is_file():
         raise BadDistributionError(f"there is no file {archive.name} in the build context (is it in .dockerignore?)")
     if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):

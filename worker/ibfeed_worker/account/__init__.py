@@ -1,1 +1,1 @@
-"""The paper account: its Lease, which says who holds it and how many logins have failed."""
+"""The paper account: its Lease, which names the holder and counts the failed logins."""

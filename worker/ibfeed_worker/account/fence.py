@@ -1,8 +1,8 @@
-"""Until when this process may write to Kafka: its account's Lease, as the data path sees it.
+"""The fence: until when this process may write to Kafka, by its account's Lease.
 
-Who is stopped, or hangs, past the end of its Lease may find its contracts with another worker when it wakes up. It
-must not write then, and neither must the threads of Kafka's client, which wake up with it. So the kernel is told to end
-the process in time, and it does so although the process is stopped.
+A process that is stopped, or hangs, past the end of its Lease may find its contracts with another worker when it wakes
+up. It must not write then, and neither must the threads of Kafka's client, which wake up with it. So the kernel is told
+to kill the process in time, and does so although the process is stopped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from ibfeed_api.lease import SELF_FENCE_S, TAKEOVER_S
 
-# Late enough to stop in order first, and well before anyone takes over.
+# Late enough to stop in order first, and well before a take-over.
 KILL_AFTER_S: Final = (SELF_FENCE_S + TAKEOVER_S) / 2
 _SIGEV_SIGNAL: Final = 0
 _TIMER_ABSTIME: Final = 1
@@ -34,7 +34,12 @@ class Switch(Protocol):
 
 
 class Fence:
-    """``now`` counts while the machine sleeps, too; ``on_shut`` is called once the Lease is lost."""
+    """The fence of one account. It is open while the Lease is ours.
+
+    Args:
+        switch: kills the process if the Lease is not renewed.
+        on_shut: called once the Lease is lost.
+    """
 
     def __init__(self, switch: Switch, on_shut: Callable[[], None]) -> None:
         self._switch = switch
@@ -43,33 +48,37 @@ class Fence:
 
     @staticmethod
     def now() -> float:
+        """Return seconds since boot; they count while the machine sleeps, too."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def is_open(self) -> bool:
-        """Whether the account is ours at this moment. Asked before each record, so it takes no detour."""
+        """Whether the account is ours at this moment.
+
+        It is asked before each record, so it calls the clock directly.
+        """
         return time.clock_gettime(time.CLOCK_BOOTTIME) < self._until
 
     def extend(self, sent: float) -> None:
-        """The Lease was renewed by a request that was sent at ``sent``."""
+        """Keep the fence open after a renewal of the Lease; its request was sent at ``sent``."""
         self._until = sent + SELF_FENCE_S
         self._switch.arm(sent + KILL_AFTER_S)
 
     def shut(self) -> None:
-        """The Lease is lost: somebody else may write in a moment."""
+        """Shut the fence, since the Lease is lost: another worker may write in a moment."""
         self._until = 0.0
         self._on_shut()
-        self._switch.disarm()  # at the end: whatever hangs before it is ended in time
+        self._switch.disarm()  # last, so that the switch still kills the process if a step before it hangs
 
     def stand_down(self) -> None:
-        """The Lease is given back, when nothing is left to be written."""
+        """Shut the fence for giving the Lease back, when nothing is left to be written."""
         self._until = 0.0
         self._switch.disarm()
 
 
 class KernelSwitch:
-    """A timer of the kernel that sends SIGKILL to this process: a stopped process, too, dies of it at once.
+    """A timer of the kernel that sends SIGKILL to this process, which kills even a stopped process at once.
 
-    Neither a child nor whatever is executed inherits it. Raises OSError if there is no such timer here.
+    No child and no executed program inherits it. Raises OSError if there is no such timer here.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The rules of an account's Lease. Pure: what was seen and our own clock in, what to do out.
+"""The rules of an account's Lease. Pure: observations and our own clock go in, the action comes out.
 
 Times are seconds of our own monotonic clock, never the holder's timestamps: clocks of two nodes differ.
 """
@@ -16,6 +16,8 @@ from ibfeed_api.lease import TAKEOVER_S
 
 @dataclass(frozen=True, slots=True)
 class Lease:
+    """The parts of a Lease that the worker needs."""
+
     name: str
     resource_version: str
     holder: str = ""
@@ -25,20 +27,22 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Since when a Lease has been at this resourceVersion, for all that we know."""
+    """Since when a Lease is known to have been at this resourceVersion."""
 
     resource_version: str
     since: float
 
 
 class Action(Enum):
+    """An action on a Lease that we do not hold yet."""
+
     TAKE = "take"
     RENEW = "renew"  # it is ours already: our container restarted
     WAIT = "wait"
 
 
 def parse(body: Mapping[str, Any]) -> Lease:
-    """The Lease in an API object."""
+    """Return the Lease in an API object."""
     metadata, spec = body["metadata"], body.get("spec") or {}
     return Lease(
         name=metadata["name"],
@@ -50,13 +54,14 @@ def parse(body: Mapping[str, Any]) -> Lease:
 
 
 def observe(before: Observed | None, lease: Lease, now: float) -> Observed:
+    """Return the observation after seeing ``lease``; it goes on while the resourceVersion is the same."""
     if before is not None and before.resource_version == lease.resource_version:
         return before
     return Observed(lease.resource_version, now)
 
 
 def decide(lease: Lease, observed: Observed, now: float, me: str) -> Action:
-    """What the worker with identity ``me``, who does not hold the account yet, may do."""
+    """Return what the worker with identity ``me``, which does not hold the account yet, may do."""
     if lease.holder == me:
         return Action.RENEW
     if not lease.holder or now - observed.since >= TAKEOVER_S:
@@ -65,7 +70,7 @@ def decide(lease: Lease, observed: Observed, now: float, me: str) -> Action:
 
 
 def acquire_patch(lease: Lease, me: str, now: datetime) -> dict[str, Any]:
-    """Merge-patch that makes ``me`` the holder if the Lease is still as seen."""
+    """Return the merge-patch that makes ``me`` the holder if the Lease is still as seen."""
     stamp = micro(now)
     spec: dict[str, Any] = {"holderIdentity": me, "leaseDurationSeconds": round(TAKEOVER_S), "renewTime": stamp}
     if lease.holder != me:
@@ -74,12 +79,12 @@ def acquire_patch(lease: Lease, me: str, now: datetime) -> dict[str, Any]:
 
 
 def renew_patch(lease: Lease, now: datetime, annotations: Mapping[str, str | None] | None = None) -> dict[str, Any]:
-    """Merge-patch that keeps the Lease ours; ``annotations`` as for ``annotate``."""
+    """Return the merge-patch that keeps the Lease ours; ``annotations`` as for ``annotate``."""
     return _with(annotations, guarded(lease.resource_version, {"renewTime": micro(now)}))
 
 
 def release_patch(lease: Lease, now: datetime, annotations: Mapping[str, str | None] | None = None) -> dict[str, Any]:
-    """Merge-patch that frees the Lease; ``annotations`` as for ``annotate``."""
+    """Return the merge-patch that frees the Lease; ``annotations`` as for ``annotate``."""
     return _with(annotations, guarded(lease.resource_version, {"holderIdentity": "", "renewTime": micro(now)}))
 
 
@@ -90,15 +95,18 @@ def _with(annotations: Mapping[str, str | None] | None, body: dict[str, Any]) ->
 
 
 def annotate(lease: Lease, annotations: Mapping[str, str | None]) -> dict[str, Any]:
-    """Merge-patch of annotations; None removes one."""
+    """Return a merge-patch of annotations; None removes one."""
     return {"metadata": {"resourceVersion": lease.resource_version, "annotations": dict(annotations)}}
 
 
 def guarded(resource_version: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge-patch of a Lease's spec as a compare-and-swap: the API server answers 409 if the Lease has moved."""
+    """Return a merge-patch of a Lease's spec as a compare-and-swap.
+
+    The API server answers 409 if the Lease has moved.
+    """
     return {"metadata": {"resourceVersion": resource_version}, "spec": dict(spec)}
 
 
 def micro(now: datetime) -> str:
-    """A Kubernetes MicroTime."""
+    """Return a Kubernetes MicroTime."""
     return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

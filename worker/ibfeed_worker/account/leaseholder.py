@@ -1,4 +1,4 @@
-"""Take an account's Lease, keep it, annotate it, give it back."""
+"""The life of an account's Lease in this worker: take it, keep it, annotate it, give it back."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ibfeed_worker.runtime.backoff import Backoff
 from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.runtime.tasks import cancel
 
-_LOOK_EVERY: Final = 1.0  # seconds between looks at a Lease that somebody else holds
+_LOOK_EVERY: Final = 1.0  # seconds between looks at a Lease that another worker holds
 _log = Log(__name__)
 
 
 class LeaseStore(Protocol):
-    """Where Leases are: ``Kube``. Both calls raise ApiError."""
+    """The store of Leases, which is ``Kube``. Both calls raise KubeError."""
 
     async def read_lease(self, name: str) -> dict[str, Any]: ...
 
@@ -30,10 +30,14 @@ class LeaseStore(Protocol):
 
 
 class Leaseholder:
-    """A Lease in our hand. ``lost`` is set, for good, once we may not use the account any more.
+    """The holder of an account's Lease. ``lost`` is set, for good, once we may not use the account any more.
 
-    The fence is open for as long as we may; ``taken`` and ``asked`` are when the request for it was sent, on the loop's
-    clock and on that of the fence. ``on_end`` is told when the task ends that renews it.
+    The fence is open for as long as we may.
+
+    Args:
+        taken: when the request for the Lease was sent, by the loop's clock.
+        asked: the same moment by the fence's clock.
+        on_end: called when the task that renews the Lease ends.
     """
 
     def __init__(
@@ -53,7 +57,7 @@ class Leaseholder:
         self._me = me
         self._fence = fence
         self._writing = asyncio.Lock()
-        self._noted: LoginRecord | None = None  # goes along with the next write of the Lease
+        self._noted: LoginRecord | None = None  # written with the next write of the Lease
         self._loop = asyncio.get_running_loop()
         self.why_lost = ""
         self._deadline = self._loop.call_at(taken + SELF_FENCE_S, self._expire)
@@ -66,17 +70,23 @@ class Leaseholder:
         return self._noted or parse(self._lease.annotations)
 
     def note(self, record: LoginRecord) -> None:
-        """Have the login record written with the next renewal, or the release: soon enough for what can be lost."""
+        """Have the login record written with the next renewal or the release.
+
+        For a record whose loss does little harm.
+        """
         self._noted = record
 
     async def write(self, record: LoginRecord) -> None:
-        """Write the login record; tries until it stands or the Lease is lost, for the count must not be forgotten."""
+        """Write the login record.
+
+        It tries until the record stands or the Lease is lost, for the count must not be forgotten.
+        """
         pause = Backoff(0.3, 2.0)
         self._noted = record
         while not self.lost.is_set():
             async with self._writing:
                 if self._noted is not record:
-                    return  # a renewal has taken it along, or a later record is in its place
+                    return  # a renewal has written it, or a later record is in its place
                 try:
                     await self._patch(lambda noted: rules.annotate(self._lease, noted))
                     return
@@ -87,7 +97,7 @@ class Leaseholder:
             await asyncio.sleep(pause.next())
 
     async def release(self) -> None:
-        """Free the account for the next worker. Raises ApiError; then it is free TAKEOVER_S later."""
+        """Free the account for the next worker. Raises KubeError; then the account is free TAKEOVER_S later."""
         self._deadline.cancel()
         await cancel(self._keeping)
         if self.lost.is_set():
@@ -125,16 +135,16 @@ class Leaseholder:
                 _log.warning("lease not renewed", lease=self._lease.name, error=str(error))
                 return pause.next()
         if self.lost.is_set():
-            return 0.0  # too late: what was lost stays lost
+            return 0.0  # too late: a lost Lease stays lost
         self._deadline.cancel()
-        # From the moment of sending: the server may have written it at once and the answer been slow.
+        # Counted from the moment of sending: the server may have written it at once and answered slowly.
         self._deadline = self._loop.call_at(sent + SELF_FENCE_S, self._expire)
         self._fence.extend(asked)
         pause.reset()
         return max(0.0, sent + RENEW_S - self._loop.time())
 
     async def _patch(self, body: Callable[[Mapping[str, str | None]], dict[str, Any]]) -> None:
-        """``body`` makes the patch from the annotations that are to go along."""
+        """Patch the Lease. ``body`` makes the patch from the annotations that are to be written with it."""
         noted = self._noted
         annotations = as_annotations(noted) if noted is not None else {}
         self._lease = rules.parse(await self._store.patch_lease(self._lease.name, body(annotations)))
@@ -173,7 +183,10 @@ async def acquire_lease(
     on_wait: Callable[[str], None],
     on_end: Callable[[asyncio.Task[None]], None] = lambda _: None,
 ) -> Leaseholder:
-    """Wait until the account is free and take it. ``on_wait`` hears why not yet, at each change of the reason."""
+    """Wait until the account is free and take it.
+
+    ``on_wait`` is called with the reason for waiting when that changes.
+    """
     loop = asyncio.get_running_loop()
     observed: Observed | None = None
     pause = Backoff(0.5, 5.0)
@@ -203,6 +216,6 @@ async def acquire_lease(
 
 
 async def read_record(store: LeaseStore, name: str) -> LoginRecord:
-    """The login record of an account that we do not hold. Raises ApiError."""
+    """Return the login record of an account that we do not hold. Raises KubeError."""
     found: Mapping[str, Any] = await store.read_lease(name)
     return parse(rules.parse(found).annotations)

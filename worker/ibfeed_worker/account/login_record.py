@@ -1,8 +1,8 @@
 """The record of an account's logins, kept as annotations of its Lease so that it outlives the pod. Pure.
 
-IB locks a user out after a few wrong passwords, whoever typed them, so the count may not start again with a process.
-And it refuses right ones now and then: so only what a page says of credentials, at moments that lie apart, is evidence
-against an account. Whatever else it says is tried again, more and more rarely, and never parks.
+IB locks a user out after a few wrong passwords from any client, so the count may not start again with a process. IB
+also refuses right ones now and then. So only the page's words about credentials, at moments that lie apart, are
+evidence against an account. Any other failure is tried again, more and more rarely, and never parks.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from ibfeed_api.logins import History, Said, parse_history, whole_second, writte
 from ibfeed_api.reasons import Reason
 
 LONGEST_YIELD: Final = timedelta(hours=6)
-# A session that lasted so long before somebody took it is not fought over: the back-off starts again.
+# A session that lasted so long before it was taken is not contested: the back-off starts again.
 UNDISPUTED: Final = timedelta(hours=1)
 # Another try soon can't help; it would only bring the lock-out nearer.
 PARKED_AT_ONCE: Final = frozenset({Reason.SECOND_FACTOR, Reason.ACCOUNT_LOCKED, Reason.WRONG_MODE, Reason.NOT_PAPER})
 COUNTED: Final = frozenset({Reason.WRONG_CREDENTIALS}) | PARKED_AT_ONCE
 PIECE: Final = timedelta(seconds=90)  # refusals within it are one piece of evidence
 DAY: Final = timedelta(days=1)
-# Forms sent within a day that led to no stream. With one that did, an account logs in ten times a day at most. The last
-# is kept for when the page is well again.
+# Forms sent within a day that led to no stream. With the one that did, an account logs in ten times a day at most. The
+# last one is kept for when the page is well again.
 MOST_TRIES: Final = 9
 MOST_PROBES: Final = 8
-SUBMIT_WAIT_S: Final = 5.0  # as login.page has it: what a form waits at least
+SUBMIT_WAIT_S: Final = 5.0  # as in login.page: a form's shortest wait
 LONGEST_SUBMIT_WAIT_S: Final = 30.0
 KEPT_SUBMIT_WAIT_S: Final = 10.0  # after a login that passed
 _SUBMIT_STEP_S: Final = 5.0
@@ -52,11 +52,13 @@ def _spans(*minutes: float) -> tuple[timedelta, ...]:
     return tuple(timedelta(minutes=one) for one in minutes)
 
 
-# After so many failures with one reason in a row, the last of each for ever. The first refusal is often the page's race
-# (see submit_wait_s), so the second try comes soon; the fifth, at which IB is known to lock, not within two hours.
+# The pause after so many failures with one reason in a row; the last one holds for ever. The first refusal is often the
+# page's race (see submit_wait_s), so the second try comes soon. The fifth, at which IB is known to lock, does not come
+# within two hours.
 AFTER_WRONG_CREDENTIALS: Final = _spans(0.5, 5, 30, 120, 240, 480, 720, 1440)
 AFTER_UNKNOWN: Final = _spans(1, 5, 15, 30, 60, 120, 240)
-# Of a parked account. A lock may pass, and a mode may be changed at IB; a live account is never tried by itself.
+# The pauses of a parked account. A lock may pass, and a mode may be changed at IB; a live account is never tried by
+# itself.
 WHILE_PARKED: Final[Mapping[str, Sequence[timedelta]]] = {
     Reason.WRONG_CREDENTIALS: [max(one, timedelta(hours=2)) for one in AFTER_WRONG_CREDENTIALS],
     Reason.SECOND_FACTOR: _spans(120, 240, 480, 720, 1440),
@@ -64,18 +66,20 @@ WHILE_PARKED: Final[Mapping[str, Sequence[timedelta]]] = {
     Reason.WRONG_MODE: (DAY,),
     Reason.NOT_PAPER: (),
 }
-# After the last of so many tries within a day that led to no stream, whatever became of each.
+# Minutes after the last of so many tries within a day that led to no stream, whatever the outcome of each.
 _APART: Final = {3: 1, 4: 5, 5: 15, 6: 30, 7: 60, 8: 120}  # minutes
 
 
 @dataclass(frozen=True, slots=True)
 class LoginRecord:
+    """The login record of one account."""
+
     failed: int = 0  # pieces of evidence against the account
     last_failure: str = ""
     next_login: datetime | None = None
     parked: str = ""  # a Reason
-    lost_to_others: int = 0  # sessions in a row that somebody else took
-    session_open: datetime | None = None  # when a login of ours began that no logout has followed
+    lost_to_others: int = 0  # sessions in a row that were taken by another client
+    session_open: datetime | None = None  # start of our last login, if no logout has followed
     user: str = ""  # digest of the user name that all of this is about
     user_since: datetime | None = None
     history: History = field(default_factory=History)
@@ -87,7 +91,7 @@ class LoginRecord:
 
 
 def parse(annotations: Mapping[str, str]) -> LoginRecord:
-    """The record in a Lease's annotations; what makes no sense there counts as absent."""
+    """Return the record in a Lease's annotations. An annotation that makes no sense counts as absent."""
     failed, lost = (annotations.get(name, "0") for name in (ANNOTATION_FAILED_LOGINS, ANNOTATION_LOST_TO_OTHERS))
     parked, history = annotations.get(ANNOTATION_PARKED, ""), parse_history(annotations.get(ANNOTATION_HISTORY, ""))
     if history.parked_since is not None and not parked:  # a person has cleared it
@@ -106,7 +110,7 @@ def parse(annotations: Mapping[str, str]) -> LoginRecord:
 
 
 def of_user(record: LoginRecord, user: str, now: datetime) -> LoginRecord:
-    """The record as it counts for the user name with this digest."""
+    """Return the record as it counts for the user name with this digest."""
     if record.user == user:
         return record
     known = record if not record.user else LoginRecord()
@@ -114,44 +118,47 @@ def of_user(record: LoginRecord, user: str, now: datetime) -> LoginRecord:
 
 
 def submitted(record: LoginRecord, now: datetime) -> LoginRecord:
-    """The record when a form is about to be sent: until a session streams, that was for nothing."""
+    """Return the record when a form is about to be sent. Until a session streams, that login counts as in vain."""
     recent = [one for one in record.history.tries if timedelta() <= now - one < DAY]
     return _with(record, tries=(*recent, whole_second(now))[-MOST_TRIES:])
 
 
 def before_login(record: LoginRecord, *, now: datetime) -> LoginRecord:
-    """The record while a login is under way: if its process dies, the next one knows whose session is still open."""
+    """Return the record while a login is under way.
+
+    If its process dies, the next one knows whose session is still open.
+    """
     return replace(record, session_open=now)
 
 
 def after_logout(record: LoginRecord) -> LoginRecord:
-    """The record once no session of ours is left at IB: we have logged out, or somebody else has taken it."""
+    """Return the record once no session of ours is left at IB: we have logged out, or another client has taken it."""
     return replace(record, session_open=None)
 
 
 def streamed(record: LoginRecord) -> LoginRecord:
-    """The record once a session streams: no login that led to it was for nothing."""
+    """Return the record once a session streams: no login that led to it was in vain."""
     return _with(record, tries=())
 
 
 def after_login(record: LoginRecord) -> LoginRecord:
-    """The record after a login that passed; whether somebody takes that session, too, is not known yet.
+    """Return the record after a login that passed. It is not known yet whether that session is taken, too.
 
-    What the form had to wait is kept in part: a wrong password, meanwhile corrected, looks the same.
+    The form's longer wait is kept in part: a wrong password, meanwhile corrected, looks the same.
     """
     wait = min(KEPT_SUBMIT_WAIT_S, record.history.submit_wait_s)
     return _begun_again(record, History(submit_wait_s=wait, tries=record.history.tries))
 
 
 def with_other_credentials(record: LoginRecord) -> LoginRecord:
-    """The record once the credentials have changed: nothing that was held against the others counts."""
+    """Return the record once the credentials have changed. Nothing that was held against the former ones counts."""
     return _begun_again(record, History(tries=record.history.tries))
 
 
 def after_loss_to_others(record: LoginRecord, *, now: datetime, lasted: timedelta, first: timedelta) -> LoginRecord:
-    """The record after somebody else took the session: stay away for ``first``, twice as long each time.
+    """Return the record after another client took the session: stay away for ``first``, twice as long each time.
 
-    What competes with the login after that is not ours.
+    A session that competes with the login after that is not ours.
     """
     before = record.lost_to_others if lasted < UNDISPUTED else 0
     delay = min(LONGEST_YIELD, first * 2 ** min(before, 16))
@@ -161,9 +168,9 @@ def after_loss_to_others(record: LoginRecord, *, now: datetime, lasted: timedelt
 def after_failure(
     record: LoginRecord, reason: Reason, text: str, *, now: datetime, most: int, excused: bool = False
 ) -> LoginRecord:
-    """The record after a login that led to nothing; ``most`` pieces of evidence park the account.
+    """Return the record after a login that led to nothing; ``most`` pieces of evidence park the account.
 
-    ``excused``: it says nothing about the account, since it happens to others alike, or during IB's maintenance.
+    ``excused``: the failure says nothing about the account, since others have it alike, or IB is in maintenance.
     """
     before = record.history
     in_a_row = before.in_a_row + 1 if before.reason == reason else 1
@@ -199,7 +206,7 @@ def after_failure(
 
 
 def scheduled(record: LoginRecord, now: datetime) -> LoginRecord:
-    """A parked record that names no moment: an earlier version, or a person, wrote it."""
+    """Return a parked record with a moment for its next try. An earlier version, or a person, wrote it without one."""
     delays = WHILE_PARKED.get(record.parked, AFTER_UNKNOWN[-1:])
     history = msgspec.structs.replace(
         record.history,
@@ -210,7 +217,10 @@ def scheduled(record: LoginRecord, now: datetime) -> LoginRecord:
 
 
 def may_log_in(record: LoginRecord, now: datetime) -> datetime | None:
-    """When the next form may be sent, if that is later than ``now``; a parked account waits for more than that."""
+    """Return when the next form may be sent, if that is later than ``now``.
+
+    A parked account waits for more than that.
+    """
     tries = [one for one in record.history.tries if now - one < DAY]
     bounds = [record.next_login] if record.next_login is not None else []
     if len(tries) >= MOST_TRIES:
@@ -237,7 +247,7 @@ def may_try_parked(record: LoginRecord, now: datetime) -> bool:
 
 
 def as_annotations(record: LoginRecord) -> dict[str, str | None]:
-    """The record as a merge-patch of annotations: None removes one."""
+    """Return the record as a merge-patch of annotations; None removes one."""
     lost = record.lost_to_others
     return {
         ANNOTATION_FAILED_LOGINS: str(record.failed) if record.failed else None,
@@ -265,7 +275,7 @@ def _text(moment: datetime | None) -> str | None:
 
 
 def _begun_again(record: LoginRecord, history: History) -> LoginRecord:
-    """Nothing is held against the account; whose it is, and what became of its sessions, stays."""
+    """Return the record with nothing held against the account. Its user, and the state of its sessions, stay."""
     return replace(record, failed=0, last_failure="", next_login=None, parked="", history=history)
 
 

@@ -1,8 +1,8 @@
-"""Turns to log in: however many workers were lost together, IB sees one login after the other from an address.
+"""Login slots: however many workers were lost together, IB sees one login after the other from an address.
 
-A Lease of the account source says when the last login was allowed to begin. Who wants to log in puts the next moment
-there by compare-and-swap, and waits for it: a single lost worker not at all, the last of N for N spacings. It is a
-courtesy, not a lock: times are the workers' own, and whoever can't have a turn logs in without one.
+A Lease of the account source says when the last login was allowed to begin. A worker that wants to log in puts the next
+moment there by compare-and-swap, and waits for it. A single lost worker does not wait at all, the last of N for N
+spacings. It is a courtesy, not a lock: times are the workers' own, and a worker that can't have a slot logs in without.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from ibfeed_worker.runtime.backoff import Backoff
 from ibfeed_worker.runtime.log import Log
 
 SPACING: Final = timedelta(seconds=LOGIN_SPACING_S)
-LONGEST: Final = timedelta(minutes=10)  # 200 workers take seven; a turn beyond that was given by a wrong clock
+LONGEST: Final = timedelta(minutes=10)  # 200 workers take seven; a slot beyond that came of a wrong clock
 _PATIENCE_S: Final = 20.0
 _log: Final = Log(__name__)
 
 
 def next_slot(last: datetime | None, now: datetime) -> datetime:
-    """When the next login may begin, after the one that may begin, or began, at ``last``."""
+    """Return when the next login may begin, if the last one may begin, or began, at ``last``."""
     if last is None or last - now > LONGEST:
         return now
     return max(now, last + SPACING)
 
 
 async def reserve_slot(store: LeaseStore, name: str) -> datetime:
-    """Reserve the next turn in Lease ``name``; returns its moment, now or later."""
+    """Reserve the next slot in Lease ``name``; return its moment, now or later."""
     loop = asyncio.get_running_loop()
     begun, pause = loop.time(), Backoff(0.05, 1.0, spread=0.5)
     while True:
@@ -56,7 +56,7 @@ async def reserve_slot(store: LeaseStore, name: str) -> datetime:
 
 
 def _given(lease: Mapping[str, Any]) -> datetime | None:
-    """The last turn given; None if there was none, or if what is there is no time."""
+    """Return the last slot given; None if there was none, or if the field is no time."""
     text = (lease.get("spec") or {}).get("renewTime")
     try:
         given = datetime.fromisoformat(text) if isinstance(text, str) else None

@@ -1,10 +1,12 @@
-"""When IB's login page fails for everybody: it is the page then, and not one account after the other. Pure.
+"""Trouble of IB's login page: it fails for several accounts, and not for one after the other by themselves. Pure.
 
 The workers of a source tell each other of failed logins in the Lease of its logins. One account that fails is that
-account; two of a kind within minutes, with no login in between that passed, are the page. Then all wait, nothing is
-held against an account, and one worker at a time probes: first with the accounts that have met it, later with any
-other, for two accounts may be ill at once. The first login that passes ends it for all; those that it met and that go
-on failing were ill by themselves, and together make one from then on.
+account. Two failures of a kind within minutes, with no login in between that passed, are the page. Then all wait, and
+nothing is held against an account. One worker at a time probes. The accounts that have met the trouble probe first, any
+other later, for two accounts may be ill at once.
+
+The first login that passes ends it for all. The accounts that met it and go on failing were ill by themselves; together
+they count as one from then on.
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ import msgspec
 from ibfeed_api.logins import COMMON_FROM, PageTrouble, whole_second
 from ibfeed_api.reasons import Reason
 
-TOGETHER: Final = timedelta(minutes=10)  # two failures so far apart, or less, are of a kind
-ENDED_KEPT: Final = timedelta(days=1)  # whom it met, and has not logged in since
+TOGETHER: Final = timedelta(minutes=10)  # two failures at most so far apart are of a kind
+ENDED_KEPT: Final = timedelta(days=1)  # the accounts that it met and that have not logged in since
 OTHERS_AFTER: Final = 2  # probes with the accounts that met it
-PROBE_TAKES: Final = timedelta(minutes=4)  # a probe that has not told by then died with its worker
+PROBE_TAKES: Final = timedelta(minutes=4)  # a probe without a result by then died with its worker
 
-# What the page, or the session behind it, may say of one account and of all alike.
+# Reasons that the page, or the session behind it, may give for one account and for all alike.
 ALIKE: Final = frozenset(
     {
         Reason.WRONG_CREDENTIALS,
@@ -43,7 +45,8 @@ def _spans(*minutes: float) -> tuple[timedelta, ...]:
     return tuple(timedelta(minutes=one) for one in minutes)
 
 
-# Between probes, the last for ever. IB counts wrong passwords, and each probe of a live account logs its owner out.
+# The pauses between probes; the last one holds for ever. IB counts wrong passwords, and each probe of a live account
+# logs its owner out.
 _PROBES: Final[Mapping[str, Sequence[timedelta]]] = {
     Reason.WRONG_CREDENTIALS: _spans(5, 30, 120, 240, 480, 720, 1440),
     Reason.ACCOUNT_LOCKED: _spans(30, 60, 120, 240),
@@ -55,7 +58,7 @@ Troubles = tuple[PageTrouble, ...]
 
 
 def noted(troubles: Troubles, reason: Reason, text: str, account: int, now: datetime, settings: str) -> Troubles:
-    """After a failed login of ``account``; trouble that is over is left out."""
+    """Return the troubles after a failed login of ``account``, without those that are over."""
     now = whole_second(now)
     fresh = PageTrouble(reason=reason, text=text, since=now, accounts={}, settings=settings)
     known, others = fresh, list[PageTrouble]()
@@ -73,15 +76,15 @@ def noted(troubles: Troubles, reason: Reason, text: str, account: int, now: date
         found = msgspec.structs.replace(found, accounts={account: now})
     before = [one for one in others if one.common and one.settings == settings]
     rest = [one for one in others if one not in before]
-    if found.common:  # what the page said before is over with it
+    if found.common:  # the page's earlier trouble is over with it
         return (*rest, _probed(found, now) if known.common else _with_next_probe(found, now))
     return (*rest, *(_probed(one, now) for one in before), found)
 
 
 def passed(troubles: Troubles, account: int, now: datetime, *, sessions: bool = False) -> Troubles:
-    """After a login of ``account`` that passed: the page is well. Common trouble is kept as ended for a while.
+    """Return the troubles after a login of ``account`` that passed: the page is well.
 
-    ``sessions``: the session that came of it streams, so IB takes the account, too.
+    Common trouble is kept as ended for a while. ``sessions``: its session streams, so IB takes the account, too.
     """
     now = whole_second(now)
     left = []
@@ -96,7 +99,7 @@ def passed(troubles: Troubles, account: int, now: datetime, *, sessions: bool = 
 
 
 def meant(troubles: Troubles, settings: str) -> PageTrouble | None:
-    """The trouble that keeps the logins with these settings from going on; None: there is none."""
+    """Return the trouble that stops logins with these settings; None if there is none."""
     return next((one for one in troubles if one.common and one.settings == settings), None)
 
 
@@ -106,14 +109,14 @@ def of_account(troubles: Troubles, reason: Reason, account: int) -> bool:
 
 
 def probe_at(trouble: PageTrouble, account: int) -> datetime | None:
-    """When ``account`` may probe, if no other one does before; None: it is not its turn for now."""
+    """Return when ``account`` may probe, if no other one does before; None if it is not its turn for now."""
     if trouble.next_probe is None or (account not in trouble.accounts and trouble.probes < OTHERS_AFTER):
         return None
     return trouble.next_probe
 
 
 def probing(troubles: Troubles, trouble: PageTrouble, now: datetime) -> Troubles:
-    """With a probe under way: the others wait for what it tells."""
+    """Return the troubles with a probe under way: the others wait for its result."""
     under_way = msgspec.structs.replace(trouble, next_probe=whole_second(now + PROBE_TAKES))
     return tuple(under_way if one is trouble else one for one in troubles)
 
@@ -129,7 +132,7 @@ def _with_next_probe(trouble: PageTrouble, now: datetime) -> PageTrouble:
 
 
 def _over(trouble: PageTrouble, now: datetime) -> bool:
-    """Whether it says nothing any more: a suspicion that nothing followed, or what has ended a while ago."""
+    """Whether it says nothing any more: a suspicion that nothing followed, or trouble that ended a while ago."""
     if trouble.ended is not None:
         return now - trouble.ended > ENDED_KEPT
     return not trouble.common and now - max(trouble.accounts.values(), default=trouble.since) > TOGETHER

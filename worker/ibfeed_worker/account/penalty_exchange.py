@@ -1,4 +1,4 @@
-"""Tell the other workers of an address that IB answers it with 429, and hear of it from them."""
+"""The exchange of penalties between workers: tell the others of our 429, and learn of theirs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ from ibfeed_worker.runtime.backoff import Backoff
 from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.session.pacing import Budget
 
-LOOK_EVERY_S: Final = 30.0  # half of what lies between two calls of a worker that streams
+LOOK_EVERY_S: Final = 30.0  # half the time between two calls of a worker that streams
 _TRIES: Final = 6
 _log: Final = Log(__name__)
 
 
 class PenaltyExchange:
-    """``budget`` is this worker's; a penalty of its own is told once, one that is heard silences it. ``also`` is shown
-    each Lease that is read: it tells of more than penalties."""
+    """The worker's end of the exchange of penalties. Its own penalty is told once; one that it learns of silences it.
+
+    Args:
+        budget: this worker's.
+        also: called with each Lease that is read, which holds more than penalties.
+    """
 
     def __init__(
         self,
@@ -41,15 +45,15 @@ class PenaltyExchange:
         self._punished = asyncio.Event()
 
     def learn(self, address: str) -> None:
-        """The address as IB sees it."""
+        """Note our address as IB sees it."""
         self._address = address
 
     def punished(self) -> None:
-        """IB has just answered us with 429."""
+        """Note that IB has just answered us with 429."""
         self._punished.set()
 
     async def run(self) -> NoReturn:
-        pause = Backoff(LOOK_EVERY_S, LOOK_EVERY_S)  # for the dice: 200 workers don't look together
+        pause = Backoff(LOOK_EVERY_S, LOOK_EVERY_S)  # only for the random part: 200 workers must not look together
         untold = False
         while True:
             try:
@@ -62,7 +66,7 @@ class PenaltyExchange:
             untold = untold and self._left() > 0 and not await self._tell()
 
     async def look(self) -> None:
-        """Hear what the others have told. Without an answer nothing changes."""
+        """Learn what the others have told. Without an answer nothing changes."""
         try:
             lease = await self._store.read_lease(self._lease)
         except KubeError as error:
@@ -76,7 +80,7 @@ class PenaltyExchange:
             _log.warning("another worker of this address was answered 429", address=self._address, silent_s=silent)
 
     async def _tell(self) -> bool:
-        """Whether the others know now, or there is nowhere to tell them."""
+        """Tell the others. Return whether they know now, or there is no Lease to tell them by."""
         pause = Backoff(0.1, 2.0)
         why = ""
         for _ in range(_TRIES):

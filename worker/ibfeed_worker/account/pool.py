@@ -1,7 +1,7 @@
-"""Tell the other workers of an account source how the login page treats us, and hear how it treats them.
+"""The exchange about the login page between workers of an account source: tell and learn how it treats each.
 
-It all stands in the Lease of the source's logins. Without that Lease, or without an answer of the API server, each
-worker has only itself to go by, as if its source had no other account.
+All of it stands in the Lease of the source's logins. Without that Lease, or without an answer of the API server, each
+worker goes only by itself, as if its source had no other account.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from ibfeed_worker.runtime.log import Log
 
 LOOK_EVERY_S: Final = 20.0
 _TRIES: Final = 6
-_TURN_S: Final = 5.0  # between workers that may all probe, by how often each has tried of late
+_TURN_S: Final = 5.0  # seconds between workers that may all probe, by how often each has tried of late
 _log: Final = Log(__name__)
 
 
 class Pool:
-    """``settings``: of the login; what workers with others have met says nothing to us.
+    """The worker's end of the exchange about the login page.
 
-    ``trouble`` is what was last heard to keep logins from going on, None if nothing.
+    ``trouble`` is the last known trouble that stops logins, None if there is none. ``settings`` are those of the login:
+    the experience of workers with others says nothing to us.
     """
 
     def __init__(self, store: LeaseStore, lease: str, settings: str) -> None:
@@ -40,7 +41,10 @@ class Pool:
         self._settings = settings
 
     async def failed(self, reason: Reason, text: str, account: int) -> bool:
-        """Tell of a failed login. Whether the page fails for several accounts alike, so that it is not this one."""
+        """Tell of a failed login.
+
+        Return whether the page fails for several accounts alike, so that it is not this one.
+        """
         self._probing = False
         if reason not in page_trouble.ALIKE:
             return False
@@ -50,14 +54,14 @@ class Pool:
         return page_trouble.of_account(found, reason, account)
 
     async def passed(self, account: int, *, sessions: bool = False) -> None:
-        """Tell that a login has passed; ``sessions``: and that its session streams."""
+        """Tell that a login has passed; ``sessions``: that its session streams, too."""
         self._probing = False
         await self._change(
             lambda known, now: page_trouble.passed(known, account, now, sessions=sessions), "a login that passed"
         )
 
     async def look(self) -> PageTrouble | None:
-        """The trouble that keeps logins from going on, as told by now; without an answer, as heard last."""
+        """Return the trouble that stops logins, as it stands now; without an answer, as last known."""
         try:
             self.hear(await self._store.read_lease(self._lease))
         except KubeError as error:
@@ -66,7 +70,7 @@ class Pool:
         return self.trouble
 
     def hear(self, lease: dict[str, Any]) -> None:
-        """Take over what a Lease says that somebody has just read."""
+        """Take over the trouble in a Lease that another part of the worker has just read."""
         self.trouble = page_trouble.meant(_troubles(lease), self._settings)
 
     async def until_it_is_our_turn(
@@ -74,8 +78,10 @@ class Pool:
     ) -> None:
         """Return when a login may be tried: nothing is wrong with the page, or this account is to probe it.
 
-        ``tries``: how often this account has tried of late; ``may_probe``: whether it may once more. ``tell`` hears
-        what is being waited for.
+        Args:
+            tries: how often this account has tried of late.
+            may_probe: whether it may try once more at this moment.
+            tell: called with what is being waited for.
         """
         self._probing = False
         while (trouble := await self.look()) is not None:
@@ -91,15 +97,15 @@ class Pool:
             await asyncio.sleep(Backoff(min(max(left, 1.0), LOOK_EVERY_S), LOOK_EVERY_S).next())
 
     def insist(self) -> None:
-        """The next login is tried whatever the page does to others: a person has corrected something."""
+        """Have the next login tried whatever the page does to others, since a person has corrected something."""
         self._probing = True
 
     async def may_submit(self) -> bool:
-        """Whether a form may be sent now; asked just before that, for logins are under way side by side."""
+        """Whether a form may be sent now. It is asked just before that, for logins are under way side by side."""
         return await self.look() is None or self._probing
 
     async def _take_probe(self, trouble: PageTrouble) -> bool:
-        """Whether we are the one that probes now: by compare-and-swap, so that it is one."""
+        """Try to become the one that probes now, by compare-and-swap. Return whether we are."""
         try:
             lease = await self._store.read_lease(self._lease)
             known = _troubles(lease)
@@ -108,13 +114,16 @@ class Pool:
                 return mine is None
             await self._write(lease, page_trouble.probing(known, mine, datetime.now(UTC)))
         except KubeError:
-            return False  # somebody else was faster, or the next look tells more
+            return False  # another worker was faster, or the next look tells more
         return True
 
     async def _change(
         self, change: Callable[[page_trouble.Troubles, datetime], page_trouble.Troubles], what: str
     ) -> page_trouble.Troubles:
-        """Write what a change makes of the Lease's troubles; returns them, or as they were if it can't be written."""
+        """Write a change of the Lease's troubles.
+
+        Return the changed ones, or the former ones if they can't be written.
+        """
         pause, why = Backoff(0.1, 2.0), ""
         known: page_trouble.Troubles = ()
         for _ in range(_TRIES):
@@ -145,7 +154,7 @@ class Pool:
 
 
 def told(trouble: PageTrouble, account: int) -> str:
-    """For a person: what the page does, and what is waited for."""
+    """Return for a person what the page does, and what is waited for."""
     at = page_trouble.probe_at(trouble, account) or trouble.next_probe
     when = f"at {at:%H:%M:%S} UTC one of them tries again" if at else "none is tried again until a person asks for it"
     return (

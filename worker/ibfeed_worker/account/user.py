@@ -1,8 +1,8 @@
 """A digest that tells whether two accounts have one user name, and not which. Pure.
 
-User names are short, so whoever sees a plain digest could try them out. This one takes a twentieth of a second and
-16 MB for each name that is tried, and of 2^64 values each. It has no key: all workers of all namespaces would have to
-know it, and a key that differs, for a moment, between two of them would hide the one thing that is looked for.
+User names are short, so a reader of a plain digest could try them out. This one takes a twentieth of a second and 16 MB
+for each name that is tried, and has 2^64 values. It has no key, since all workers of all namespaces would have to know
+it. A key that differs, for a moment, between two of them would hide the very match that is looked for.
 """
 
 from __future__ import annotations
@@ -16,5 +16,5 @@ _BYTES: Final = 8
 
 
 def digest(username: str) -> str:
-    """Of a user name; IB does not tell capitals and small letters apart."""
+    """Return the digest of a user name. IB does not tell capitals and small letters apart."""
     return hashlib.scrypt(username.strip().lower().encode(), salt=_SALT, dklen=_BYTES, **_COST).hex()

@@ -1,7 +1,7 @@
 """From IB's ``sbd`` frames (the BookTrader's price ladder) to order books. Pure: no I/O, no clock, no logging.
 
-IB documents neither whether a frame is the whole ladder or a change of it, nor what a row that is not in it means. So
-a ladder is keyed by its rows, and a frame overwrites only the rows that it names: right for both readings.
+IB does not document whether a frame is the whole ladder or a change of it, nor what an absent row means. So a ladder is
+keyed by its rows, and a frame overwrites only the rows that it names. This is right for both readings.
 """
 
 from ibfeed_worker.book.book import CROSSED, Book

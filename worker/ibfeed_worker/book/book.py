@@ -1,4 +1,4 @@
-"""One contract's order book: the ladder as IB sent it, and what has been published of it."""
+"""One contract's order book: the ladder as IB sent it, and the part of it that has been published."""
 
 from __future__ import annotations
 
@@ -20,27 +20,29 @@ INCOMPLETE: Final = "incomplete"
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
+    """The two sides of the book, by price."""
+
     bids: _Side
     asks: _Side
     flags: tuple[str, ...]
 
 
 class Book:
-    """Turns the rows of one contract's ladder into records: a snapshot first, then deltas of what has changed.
+    """The order book of one contract. It turns a ladder's rows into records: a snapshot first, then deltas.
 
-    Two things are kept apart: the ladder, which lasts as long as its subscription, and what consumers know of it,
-    which lasts as long as this worker may publish the contract.
+    Two things are kept apart. The ladder lasts as long as its subscription. The consumers' knowledge of it lasts as
+    long as this worker may publish the contract.
     """
 
     def __init__(self, conid: int, symbol: str) -> None:
         self.conid: Final = conid
         self.symbol: Final = symbol
-        self._rows: dict[int, Row] = {}  # in the order in which they came
+        self._rows: dict[int, Row] = {}  # in the order of arrival
         self._known = False
         self._unplaced = False
         self._time = 0
         self._published: _Sides | None = None
-        self._cleared = False  # consumers know that nothing is known
+        self._cleared = False  # consumers have been told that nothing is known
 
     @property
     def known(self) -> bool:
@@ -48,17 +50,20 @@ class Book:
         return self._known
 
     def restart(self) -> None:
-        """A subscription begins or has ended: the rows so far are void. ``clear`` tells consumers."""
+        """Drop the rows, since a subscription begins or has ended. ``clear`` tells consumers."""
         self._rows = {}
         self._known = self._unplaced = False
 
     def begin(self) -> None:
-        """What consumers know is somebody else's word: tell them everything anew."""
+        """Forget what consumers know, since another publisher told them.
+
+        The next record tells them everything again.
+        """
         self._published = None
         self._cleared = False
 
     def note(self, found: Rows) -> None:
-        """Merge a frame's rows. Of two rows with one price the one that came later counts."""
+        """Merge a frame's rows. Of two rows with one price the later one counts."""
         self._unplaced = self._unplaced or found.unplaced > 0
         for row in found.rows:
             self._rows.pop(row.row, None)
@@ -66,7 +71,10 @@ class Book:
             self._known = True
 
     def take(self, found: Rows, *, event_time: int, seq: int) -> DepthRecord | None:
-        """Merge a frame's rows; the record that consumers need now, if any. ``event_time`` in ms since 1970."""
+        """Merge a frame's rows; return the record that consumers need now, if any.
+
+        ``event_time`` is in ms since 1970.
+        """
         self.note(found)
         if not self._known:
             return None
@@ -81,7 +89,7 @@ class Book:
         return self._record("delta", event_time, seq, now.flags, bids, asks)
 
     def whole(self, *, event_time: int, seq: int) -> DepthRecord:
-        """All that is known: a snapshot, or a clear if nothing is."""
+        """Return all that is known: a snapshot, or a clear if nothing is known."""
         self._published = now = self._sides() if self._known else None
         self._cleared = now is None
         if now is None:
@@ -89,7 +97,7 @@ class Book:
         return self._record("snapshot", event_time, seq, now.flags, _digits(now.bids), _digits(now.asks))
 
     def clear(self, *, event_time: int, seq: int, flags: tuple[str, ...] = ()) -> DepthRecord | None:
-        """Tell consumers that nothing is known any more; None if they know."""
+        """Return the record that tells consumers that nothing is known any more; None if they know it already."""
         if self._cleared:
             return None
         self._published = None
@@ -105,7 +113,7 @@ class Book:
         bids: _Changes | None = None,
         asks: _Changes | None = None,
     ) -> DepthRecord:
-        # A clear has our time and a change may have IB's: consumers see none that goes back.
+        # A clear has our time and a change may have IB's. Consumers must see no time that goes back.
         self._time = max(self._time, event_time)
         return DepthRecord(
             self.symbol,
@@ -135,7 +143,7 @@ def _digits(side: _Side) -> _Changes:
 
 
 def _changes(before: _Side, now: _Side) -> _Changes:
-    """Levels that are new or have another size, and those that have gone with size 0."""
+    """Return the levels that are new or have another size, and those that have gone, with size 0."""
     gone = {price: (level.digits[0], _GONE) for price, level in before.items() if price not in now}
     set_ = {
         price: level.digits

@@ -11,7 +11,7 @@ import msgspec
 from ibfeed_api.records import Number
 from ibfeed_worker.ticks import NumberError, NumberReading, read
 
-_LONGEST_ROW: Final = 4  # digits: no ladder has more rows, and what is kept of one is bounded
+_LONGEST_ROW: Final = 4  # digits; no ladder has more rows, and so the rows kept of one are bounded
 _LONGEST_CONID: Final = 18
 
 
@@ -26,9 +26,9 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a frame says of one row: IB sends one of ``bid`` and ``ask``, or neither where nothing waits.
+    """One row of a frame. IB sends one of ``bid`` and ``ask``, or neither where nothing waits.
 
-    Not ``readable``: whatever waits there is not known any more.
+    If it is not ``readable``, it is not known any more what waits there.
     """
 
     row: int
@@ -38,14 +38,17 @@ class Row:
 
 
 class Rows(NamedTuple):
-    """A frame's rows in order, and how many pieces of it could not even be put to a row."""
+    """A frame's rows in order, and the number of pieces whose row could not even be told."""
 
     rows: tuple[Row, ...]
     unplaced: int
 
 
 class _Wire(msgspec.Struct):
-    """A row as its fields' JSON text, whatever type IB gives them. ``focus`` (the last trade's row) is no order."""
+    """A row as its fields' JSON text, whatever type IB gives them.
+
+    ``focus`` (the last trade's row) is no order and left out.
+    """
 
     row: msgspec.Raw = msgspec.Raw()
     price: msgspec.Raw = msgspec.Raw()
@@ -59,7 +62,7 @@ _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def conid_of(topic: str) -> int | None:
-    """The contract of ``sbd+ACCOUNT+CONID`` or ``sbd+ACCOUNT+CONID+EXCHANGE``; None if there is none."""
+    """Return the contract of ``sbd+ACCOUNT+CONID`` or ``sbd+ACCOUNT+CONID+EXCHANGE``; None if there is none."""
     parts = topic.split("+")
     text = parts[2].partition("@")[0] if len(parts) in (3, 4) else ""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_CONID else None
@@ -88,7 +91,7 @@ def _row(element: bytes) -> Row | None:
         return None
     row = int(number)
     try:
-        # The price alone, or ``size @ price`` with the size of the last trade there.
+        # The field is the price alone, or ``size @ price`` with the size of the last trade there.
         price = read(_text(wire.price).rpartition("@")[2])
         return Row(row, _level(price, read(_text(wire.bid))), _level(price, read(_text(wire.ask))))
     except (*_UNREADABLE, NumberError):
@@ -96,7 +99,10 @@ def _row(element: bytes) -> Row | None:
 
 
 def _level(price: NumberReading | None, size: NumberReading | None) -> Level | None:
-    """Raises NotANumber for what can be no level: a size without a price, or a negative one."""
+    """Return the level, or None if no size waits there.
+
+    Raises NumberError for a size without a price, or a negative one.
+    """
     if size is None:
         return None
     quantity = Decimal(bytes(size.digits).decode())
@@ -108,7 +114,7 @@ def _level(price: NumberReading | None, size: NumberReading | None) -> Level | N
 
 
 def _text(raw: msgspec.Raw) -> str:
-    """A string's content, a number's digits; empty if the field is absent or null."""
+    """Return a string's content or a number's digits; empty if the field is absent or null."""
     text = bytes(raw)
     if text.startswith(b'"'):
         return msgspec.json.decode(text, type=str)

@@ -1,4 +1,7 @@
-"""Credentials of paper accounts, from a Kubernetes Secret or an Azure Key Vault; read at login, kept in memory only."""
+"""Credentials of paper accounts, from a Kubernetes Secret or an Azure Key Vault.
+
+They are read at login and kept in memory only.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +35,10 @@ def source_of(
 ) -> CredentialSource:
     """Return the source that the spec names.
 
-    ``read_secret(name)`` returns a Secret's data (decoded from base64) from ``namespace``; it may block, and raises
-    SecretNotFound, SecretForbidden or SecretUnreachable.
+    Args:
+        read_secret: returns the data of a Secret of ``namespace`` by name, decoded from base64. It may block, and
+            raises SecretNotFoundError, SecretForbiddenError or SecretUnreachableError.
+        extra_ca: file with a private CA (PEM) for the vault.
     """
     if accounts.key_vault is not None:
         return KeyVaultSource(accounts.key_vault, namespace=namespace, extra_ca=extra_ca)

@@ -1,8 +1,8 @@
 """The reader process: one request on stdin, one answer on stdout, then the end.
 
-A process of its own, so that it can be ended whatever the SDK, DNS or ``az`` waits for, and so that tokens, the SDK's
-caches and its memory are gone with it. Measured: the Azure clients add 6 to 13 MiB to a worker for good, of its 120;
-this process peaks at 52 MiB and takes 0.7 s, a few times a day.
+It is a separate process so that it can be killed whatever the SDK, DNS or ``az`` waits for. Tokens, the SDK's caches
+and its memory end with it. Measured: the Azure clients add 6 to 13 MiB to a worker for good, of its 120. This process
+peaks at 52 MiB and takes 0.7 s, a few times a day.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ibfeed_worker.runtime.processes import harden
 
 
 def _answer(request: VaultRequest) -> VaultAnswer:
-    # Imported here so that even a broken installation is answered, not only seen as a dead process.
+    # A late import, so that even a broken installation gives an answer and not only a dead process.
     from ibfeed_worker.credentials import failures, reader
 
     try:

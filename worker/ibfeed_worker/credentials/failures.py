@@ -1,7 +1,7 @@
-"""What an exception of the Azure clients means, and what to do about it. Imported only in the reader process.
+"""The meaning of an exception of the Azure clients, and what to do about it. Imported only in the reader process.
 
-Texts of the SDK are never passed on: they may quote bodies. What is taken from them are error codes, host names, and
-the caller's public ids.
+Texts of the SDK are never passed on, since they may quote bodies. Only error codes, host names and the caller's public
+ids are taken from them.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def explain(error: Exception, request: VaultRequest, identity: Identity) -> Cred
 
 
 def unexpected(error: BaseException, doing: str) -> CredentialsError:
-    """A failure that nobody foresaw: its type and place, not its text."""
+    """Return an unforeseen failure, with its type and place but not its text."""
     place = ""
     trace = error.__traceback__
     while trace is not None:
@@ -88,7 +88,7 @@ def unexpected(error: BaseException, doing: str) -> CredentialsError:
 
 
 def is_secret_not_found(error: HttpResponseError) -> bool:
-    """True if the vault says that there is no such secret, rather than somebody else that there is no such page."""
+    """Whether the vault itself says that there is no such secret. A proxy's 404 says only that a page is missing."""
     return _said(error).code == "SecretNotFound"
 
 
@@ -274,7 +274,7 @@ def _unreachable(
 
 
 def _is_timeout(error: BaseException) -> bool:
-    # A refused connection is a ConnectTimeoutError to urllib3, too.
+    # urllib3 reports a refused connection as a ConnectTimeoutError, too.
     timeouts = (requests.exceptions.Timeout, ConnectTimeoutError, ReadTimeoutError)
     return isinstance(error, timeouts) and not isinstance(error, NewConnectionError)
 
@@ -325,7 +325,10 @@ def _vault_name(request: VaultRequest) -> str:
 
 
 def _host(error: BaseException) -> str:
-    """The host that an exception of requests (its request) or urllib3 (its connection or pool) is about."""
+    """Return the host that an exception is about.
+
+    It is in the request of an exception of requests, and in the connection or pool of one of urllib3.
+    """
     url = getattr(getattr(error, "request", None), "url", None)
     if isinstance(url, str):
         return urlsplit(url).hostname or ""
@@ -334,7 +337,7 @@ def _host(error: BaseException) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and everything that it wraps, in whichever of the libraries' ways."""
+    """Yield the error and everything that it wraps, in any of the libraries' ways."""
     waiting: list[BaseException] = [error]
     seen: set[int] = set()
     while waiting:

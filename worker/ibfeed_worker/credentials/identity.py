@@ -1,7 +1,8 @@
-"""Which Azure identity the reader presents to the vault. Imported only in the reader process.
+"""The Azure identity that the reader presents to the vault. Imported only in the reader process.
 
-Exactly one is chosen, by what the surroundings say, and not a chain of whatever works: a chain hides why the right
-one failed behind the complaints of those that never could, waits for each, and may end with an identity nobody meant.
+Exactly one is chosen, by the surroundings, and not a chain of whatever works. A chain hides why the right identity
+failed behind the complaints of those that never could, and waits for each. It may also end with an identity that was
+never meant.
 """
 
 from __future__ import annotations
@@ -34,22 +35,26 @@ _PUBLIC_CLOUD: Final = AzureAuthorityHosts.AZURE_PUBLIC_CLOUD
 
 
 class Kind(Enum):
+    """The kind of an identity."""
+
     WORKLOAD = auto()  # a projected ServiceAccount token, exchanged at Entra
-    MANAGED = auto()  # the node's or pod's identity, by the metadata service
+    MANAGED = auto()  # the node's or pod's identity, from the metadata service
     CLI = auto()  # a developer's ``az login``
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
+    """The identity that the reader presents."""
+
     kind: Kind
     credential: TokenCredential
     described: str  # for messages: "workload identity <client id>"
     tenant: str | None
-    authority: str = ""  # host that gives the tokens, where it is not on this node
+    authority: str = ""  # host that issues the tokens, if it is not on this node
 
 
 class BoundedRetry(RetryPolicy[Any, Any]):
-    """azure-core's retry policy, but for a Retry-After of any length, which that one sleeps through."""
+    """azure-core's retry policy with a limit for Retry-After, which the original sleeps through at any length."""
 
     def __init__(self, longest_wait: float, **options: Any) -> None:
         super().__init__(**options)
@@ -62,11 +67,13 @@ class BoundedRetry(RetryPolicy[Any, Any]):
 
 
 def choose(request: VaultRequest, verify: bool | str, env: Mapping[str, str] = os.environ) -> Identity:
-    """Return the identity for this vault. ``verify`` as in requests: True or a file of CAs. Raises CredentialsError.
+    """Return the identity for this vault. Raises CredentialsError.
 
-    - ``AZURE_FEDERATED_TOKEN_FILE`` is set (by the workload identity webhook or the pod's spec): workload identity;
-    - else in a cluster: managed identity, the one of ``clientId`` or the system-assigned one;
-    - else (development): the account of ``az login``.
+    - ``AZURE_FEDERATED_TOKEN_FILE`` is set (by the workload identity webhook or the pod's spec): workload identity.
+    - Else in a cluster: managed identity, the one of ``clientId`` or the system-assigned one.
+    - Else (development): the account of ``az login``.
+
+    ``verify`` is as in requests: True or a file of CAs.
     """
     vault, limits = request.vault, request.limits
     if env.get("AZURE_FEDERATED_TOKEN_FILE"):
@@ -117,7 +124,10 @@ def _workload(request: VaultRequest, verify: bool | str, env: Mapping[str, str])
 
 
 def _entra_retry(limits: RequestLimits) -> Any:
-    """No connect or read retries here: the vault client's own policy repeats the whole request for those."""
+    """Return a retry policy without connect or read retries.
+
+    The vault client's own policy repeats the whole request.
+    """
 
     def build(**_options: Any) -> BoundedRetry:
         return BoundedRetry(

@@ -23,9 +23,10 @@ _COMMAND: Final = (sys.executable, "-m", "ibfeed_worker.credentials")
 
 
 class KeyVaultSource:
-    """Reads the secrets ``<usernamePrefix><i>`` and ``<passwordPrefix><i>`` anew for every account.
+    """An Azure Key Vault as the source of credentials.
 
-    ``limits.total`` is the whole read's time limit.
+    For every account it reads the secrets ``<usernamePrefix><i>`` and ``<passwordPrefix><i>`` again. ``limits.total``
+    is the time limit of the whole read.
     """
 
     def __init__(
@@ -51,7 +52,8 @@ class KeyVaultSource:
         return Credentials(answer.username or "", answer.password or "")
 
     async def _ask(self, request: VaultRequest) -> VaultAnswer:
-        # Its temporary files lie in a folder of ours: it is killed when a read is cancelled, and would leave them.
+        # Its temporary files are in a folder of ours: it is killed when a read is cancelled, and would leave them
+        # behind.
         with tempfile.TemporaryDirectory(prefix="ibfeed-vault-") as folder:
             # A session of its own, so that an `az` that it started ends with it.
             process = await asyncio.create_subprocess_exec(
@@ -84,7 +86,7 @@ class KeyVaultSource:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the process and whatever it started; a cancelled or timed-out read leaves nothing behind."""
+    """Kill the process and everything that it started. A cancelled or timed-out read leaves nothing behind."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()

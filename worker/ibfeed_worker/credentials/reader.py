@@ -21,7 +21,7 @@ from ibfeed_worker.credentials.values import Credentials, CredentialsError, tidy
 
 
 def read_vault(request: VaultRequest, env: Mapping[str, str] = os.environ) -> Credentials:
-    """Return the credentials of ``request.index``. Raises CredentialsError, and nothing else that can be foreseen."""
+    """Return the credentials of ``request.index``. Raises CredentialsError, and no other foreseeable error."""
     with _trusted(request.extra_ca) as verify:
         identity = choose(request, verify, env)
         try:
@@ -73,7 +73,10 @@ def _value(client: SecretClient, name: str, request: VaultRequest) -> str:
 
 
 def _is_soft_deleted(client: SecretClient, name: str) -> bool:
-    """The vault answers alike for a secret that never was and a deleted one; only this call tells, if it is allowed."""
+    """Whether the secret was deleted and can be recovered; False also if we may not ask.
+
+    For a secret that never was and a deleted one the vault gives the same answer; only this call tells them apart.
+    """
     try:
         client.get_deleted_secret(name)
     except HttpResponseError:
@@ -82,7 +85,10 @@ def _is_soft_deleted(client: SecretClient, name: str) -> bool:
 
 
 def _refuse_out_of_date(secret: KeyVaultSecret, name: str, request: VaultRequest) -> None:
-    """The vault hands out expired and not yet valid values, too; a wrong one costs a login, and IB grants few."""
+    """Raise CredentialsError for a value that has expired or is not valid yet, for the vault hands these out, too.
+
+    A wrong value costs a login, and IB grants few.
+    """
     now = datetime.now(UTC)
     expires, begins = secret.properties.expires_on, secret.properties.not_before
     if expires is not None and expires <= now:
@@ -103,7 +109,7 @@ def _refuse_out_of_date(secret: KeyVaultSecret, name: str, request: VaultRequest
 
 @contextmanager
 def _trusted(extra_ca: str | None) -> Iterator[bool | str]:
-    """Yield what ``requests`` takes as ``verify``: its own CAs, together with the private one if there is one."""
+    """Yield the ``verify`` of ``requests``: its own CAs, together with the private one if there is one."""
     if extra_ca is None:
         yield True
         return

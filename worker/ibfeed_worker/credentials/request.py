@@ -1,4 +1,4 @@
-"""What the worker asks its reader process and what that answers: JSON over stdin and stdout, never argv or env."""
+"""Request and answer between the worker and its reader process: JSON over stdin and stdout, never argv or env."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ibfeed_api.reasons import Reason
 
 
 class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds, unless said otherwise. The defaults end a read within ``total`` whatever the vault does.
+    """Time limits of a read, in seconds unless said otherwise. A read ends within ``total`` whatever the vault does.
 
-    A vault that answers at all needs under 2 s for everything; a blackholed one costs three connects of 5 s and
-    two waits.
+    A vault that answers at all needs under 2 s for everything. A blackholed one costs three connects of 5 s and two
+    waits.
     """
 
     connect: float = 5.0
     read: float = 10.0
-    retries: int = 2  # a count; the caller comes again with a longer back-off of its own
+    retries: int = 2  # a count; the caller tries again after a longer back-off of its own
     backoff: float = 0.8  # doubles
-    longest_wait: float = 10.0  # a longer Retry-After is not slept through but reported
+    longest_wait: float = 10.0  # a longer Retry-After is reported, not slept through
     total: float = 45.0
 
 
@@ -29,11 +29,11 @@ DEFAULT_LIMITS: Final = RequestLimits()
 
 
 class VaultRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One account's credentials, please."""
+    """A request for one account's credentials."""
 
     vault: KeyVault
     index: int
-    namespace: str  # of the worker, to name its identity in messages
+    namespace: str  # the worker's, to name its identity in messages
     extra_ca: str | None = None  # file with a private CA (PEM), trusted besides the usual ones
     limits: RequestLimits = DEFAULT_LIMITS
 
@@ -55,7 +55,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VaultAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Either both values or a failure. Its repr would show the values: it lives between two calls only."""
+    """Either both values or a failure. It lives between two calls only, and its ``repr`` leaves the values out."""
 
     username: str | None = None
     password: str | None = None

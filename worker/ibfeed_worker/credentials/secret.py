@@ -9,7 +9,7 @@ from typing import Final
 from ibfeed_api.reasons import Reason
 from ibfeed_worker.credentials.values import Credentials, CredentialsError, NotTextError, text_of, tidy
 
-# The API client has its own time limits; this one keeps the promise of CredentialSource whatever they are.
+# The API client has its own time limits. This one keeps the promise of CredentialSource whatever they are.
 _TIMEOUT_S: Final = 30.0
 
 
@@ -22,15 +22,15 @@ class SecretForbiddenError(Exception):
 
 
 class SecretUnreachableError(Exception):
-    """The Kubernetes API did not answer, or not with sense."""
+    """The Kubernetes API gave no answer, or one that makes no sense."""
 
 
-# Returns the data of a Secret by name; raises one of the three above. It may block.
+# Returns the data of a Secret by name and may block. Raises one of the three errors above.
 ReadSecret = Callable[[str], Mapping[str, bytes]]
 
 
 class KubernetesSecret:
-    """Reads the Secret anew for every account."""
+    """A Kubernetes Secret as the source of credentials; it is read again for every account."""
 
     def __init__(self, name: str, *, namespace: str, read_secret: ReadSecret) -> None:
         self._name = name

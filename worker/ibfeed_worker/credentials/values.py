@@ -1,4 +1,4 @@
-"""A paper account's user name and password, and why they could not be had."""
+"""A paper account's user name and password, and the error for when they could not be had."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _INVISIBLE: Final = string.whitespace + "\ufeff\u00a0\u200b\u2028\u2029"
 class Credentials:
     """User name and password of one paper account, in memory only.
 
-    Not a dataclass or msgspec type on purpose: repr, pickle, ``vars``, ``asdict`` and every encoder must fail or hide
-    the values, so that they reach a log, a status or a file only where somebody spells ``.password``.
+    Deliberately not a dataclass or msgspec type: repr, pickle, ``vars``, ``asdict`` and every encoder must fail or hide
+    the values. So they reach a log, a status or a file only where code spells ``.password``.
     """
 
     __slots__ = ("_password", "_username")
@@ -42,9 +42,11 @@ class Credentials:
 class CredentialsError(Exception):
     """The credentials of an account could not be had.
 
-    ``reason`` is CREDENTIALS_MISSING, VAULT_UNREACHABLE or VAULT_DENIED. The message says what to do and never holds
-    a secret, a token or the body of an answer. ``retryable``: it may pass by itself, so ask again with back-off;
-    otherwise somebody must change the vault, the Secret or the spec first, and asking often is pointless.
+    Args:
+        reason: CREDENTIALS_MISSING, VAULT_UNREACHABLE or VAULT_DENIED.
+        message: says what to do, and never holds a secret, a token or the body of an answer.
+        retryable: it may pass by itself, so ask again with back-off. Otherwise the vault, the Secret or the spec must
+            be changed first, and asking often is pointless.
     """
 
     def __init__(self, reason: Reason, message: str, *, retryable: bool) -> None:
@@ -62,7 +64,7 @@ def _restore(reason: Reason, message: str, retryable: bool) -> CredentialsError:
 
 
 class CredentialSource(Protocol):
-    """Where credentials come from. Nothing is kept: every login reads anew, so that a changed password counts."""
+    """A source of credentials. Nothing is kept: every login reads again, so that a changed password counts."""
 
     async def read(self, index: int) -> Credentials:
         """Return the credentials of account ``index``. Raises CredentialsError, within a minute at most."""
@@ -70,11 +72,14 @@ class CredentialSource(Protocol):
 
 
 class NotTextError(Exception):
-    """Bytes of a Secret that are no text. The text of this says nothing of them."""
+    """Bytes of a Secret that are no text. The error's own text says nothing of them."""
 
 
 def text_of(value: bytes) -> str:
-    """The text of a Secret's value, without the byte order mark that an editor or PowerShell left. Raises NotText."""
+    """Return a Secret's value as text, without the byte order mark that an editor or PowerShell left.
+
+    Raises NotTextError.
+    """
     encoding = "utf-8-sig"
     if value.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
@@ -88,5 +93,8 @@ def text_of(value: bytes) -> str:
 
 
 def tidy(text: str) -> str:
-    """Without what ``echo``, an editor or the clipboard left around it; IB takes no such character in either."""
+    """Return ``text`` without the characters that ``echo``, an editor or the clipboard left around it.
+
+    IB takes no such character in a user name or a password.
+    """
     return text.strip(_INVISIBLE)

@@ -1,7 +1,7 @@
-"""A bound for what the gateway writes to disk, whatever distribution it is.
+"""A bound for the gateway's files, whatever distribution it is.
 
-The pod's volume has a limit, and a pod that exceeds it is evicted with all its contracts. IB's gateway is told how to
-log (``logback.py``); this holds for one that does not listen, and for whatever else a process leaves in its folder.
+The pod's volume has a limit, and a pod that exceeds it is evicted with all its contracts. ``logback.py`` tells IB's
+gateway how to log. This bound also holds for a gateway that does not listen, and for any other file in its folder.
 """
 
 from __future__ import annotations
@@ -15,22 +15,27 @@ from typing import Final
 
 from ibfeed_worker.runtime.log import Log
 
-LIMIT_BYTES: Final = 512 << 20  # of the pod's 2 GiB, which Chromium's profile needs a part of
+LIMIT_BYTES: Final = 512 << 20  # of the pod's 2 GiB, part of which Chromium's profile needs
 _LOOK_S: Final = 10.0
-_BLOCK: Final = 512  # POSIX counts st_blocks in these
-# Of the gateway's folder what we put there ourselves, and the gateway reads.
+_BLOCK: Final = 512  # bytes; POSIX counts st_blocks in these
+# Files in the gateway's folder that we put there and the gateway only reads.
 _OURS: Final = ("home/bin", "home/root", "trust.p12", "trust.pem")
 _log: Final = Log(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class File:
+    """A file and its size on the disk."""
+
     path: Path
     size: int  # bytes on the disk
 
 
 def too_much(files: Iterable[File], limit: int) -> list[File]:
-    """The largest of ``files``, so many that the others take half of ``limit``; none if all are within it. Pure."""
+    """Choose the largest of ``files``, so that the others take at most half of ``limit``; none if all are within it.
+
+    Pure.
+    """
     ordered = sorted(files, key=lambda file: file.size, reverse=True)
     total = sum(file.size for file in ordered)
     if total <= limit:
@@ -45,7 +50,7 @@ def too_much(files: Iterable[File], limit: int) -> list[File]:
 
 
 async def keep_bounded(folder: Path, *, limit: int = LIMIT_BYTES, look_s: float = _LOOK_S) -> None:
-    """For ever: empty the largest files of the gateway's ``folder`` when they exceed ``limit`` bytes together.
+    """Empty the largest files of the gateway's ``folder`` when they exceed ``limit`` bytes together. Runs for ever.
 
     A file is emptied and not removed: a process that has it open would go on filling it, unseen.
     """
@@ -65,7 +70,7 @@ def _empty(folder: Path, limit: int) -> list[File]:
     for file in emptied:
         try:
             os.truncate(file.path, 0)
-        except OSError:  # it has gone meanwhile, with the gateway or by its own rolling
+        except OSError:  # it has gone meanwhile, with the gateway or by a log rotation
             continue
     return emptied
 

@@ -31,11 +31,11 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class DistributionError(Exception):
-    """The gateway archive in the image can't be started; the text says what is wrong and what to do."""
+    """The gateway archive in the image can't be started. The text says what is wrong and what to do."""
 
 
 def check(folder: Path) -> None:
-    """Raises BrokenDistribution."""
+    """Raise DistributionError if a file that is needed is missing or can't be run."""
     if not (folder / _RUN).is_file():
         raise DistributionError(
             f"the gateway archive has no {_RUN}: build the worker image with IB's clientportal.gw.zip"
@@ -47,9 +47,9 @@ def check(folder: Path) -> None:
 
 
 def fingerprint(folder: Path, configured: str | None) -> str:
-    """SHA-256 (hex) that the gateway's certificate must have: the feed's, else the distribution's, else IB's.
+    """Return the SHA-256 (hex) of the gateway's certificate: the feed's, else the distribution's, else IB's.
 
-    Raises BrokenDistribution if it is not one.
+    Raises DistributionError if it is not one.
     """
     beside = folder / _FINGERPRINT
     # Both `sha256sum` and `openssl -fingerprint` forms are in use.
@@ -62,9 +62,10 @@ def fingerprint(folder: Path, configured: str | None) -> str:
 
 
 def copy(folder: Path, into: Path, *, port: int, upstream: str) -> None:
-    """A copy of the distribution with our conf.yaml and logback.xml, at ``into``. Raises BrokenDistribution.
+    """Copy the distribution to ``into``, with our conf.yaml and logback.xml. Raises DistributionError.
 
-    ``bin`` and ``root`` are copied, for a script may look for its neighbours; the rest, read-only and large, is linked.
+    ``bin`` and ``root`` are copied, for a script may look for its neighbours. The rest is read-only and large, and
+    linked.
     """
     check(folder)
     shutil.rmtree(into, ignore_errors=True)
@@ -74,7 +75,7 @@ def copy(folder: Path, into: Path, *, port: int, upstream: str) -> None:
             shutil.copytree(entry, into / entry.name)
         else:
             (into / entry.name).symlink_to(entry)
-    # The copy keeps read-only modes of the image.
+    # The image's files are read-only, and so are their copies.
     for path in [into / "root", *(into / "root").rglob("*")]:
         path.chmod(path.stat().st_mode | 0o600)
     if (into / _LOGBACK).is_file():
@@ -84,7 +85,7 @@ def copy(folder: Path, into: Path, *, port: int, upstream: str) -> None:
 
 
 def configured(conf: str, *, port: int, upstream: str) -> str:
-    """conf.yaml with our port, upstream and nobody but this pod let in. Raises BrokenDistribution.
+    """Return conf.yaml with our port and upstream, and with access from this pod only. Raises DistributionError.
 
     Every other key stays as the distribution has it, and none is added: an unknown key stops IB's gateway.
     """
@@ -100,12 +101,15 @@ def configured(conf: str, *, port: int, upstream: str) -> str:
 
 
 def trust(extra_ca: Path, into: Path) -> tuple[Path, Path]:
-    """The machine's CAs and ``extra_ca``'s, as a Java trust store and as a PEM file. Raises BrokenDistribution."""
+    """Write the machine's CAs and those of ``extra_ca`` as a Java trust store and as a PEM file; return both paths.
+
+    Raises DistributionError.
+    """
     known = next((path for path in _SYSTEM_CAS if path.is_file()), Path(certifi.where()))
     together = known.read_bytes() + b"\n" + extra_ca.read_bytes()
     try:
         with warnings.catch_warnings():
-            # A few of the world's roots have serial numbers that RFC 5280 forbids; they are roots all the same.
+            # A few public roots have serial numbers that RFC 5280 forbids; they are roots all the same.
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)
             x509.load_pem_x509_certificates(extra_ca.read_bytes())
             certificates = set(x509.load_pem_x509_certificates(together))

@@ -1,4 +1,4 @@
-"""At most one running gateway, started again when it has died."""
+"""The keeper of the gateway: at most one runs, and a dead one is started again."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ _MAY_BE_THE_PROXY: Final = (Reason.UPSTREAM_UNREACHABLE, Reason.LOGIN_TIMEOUT, R
 
 
 class GatewayKeeper:
+    """The one gateway of the worker, with the tunnel that it may need."""
+
     def __init__(self, settings: GatewaySettings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -34,7 +36,7 @@ class GatewayKeeper:
 
     @property
     def is_up(self) -> bool:
-        """Whether a gateway listens already."""
+        """Whether a gateway already listens."""
         return self._starting is not None and self._starting.done() and not self._has_died(self._starting)
 
     def begin(self) -> None:
@@ -44,7 +46,7 @@ class GatewayKeeper:
             self._starting = asyncio.create_task(self._start(), name="gateway start")
 
     async def _start(self) -> Gateway:
-        """Raises what ``start`` does, BadProxy and TunnelClosed."""
+        """Start a gateway. Raises ProxyError, TunnelClosedError, and what ``start`` raises."""
         if self._tunnel is None and (proxy := self._proxy()) is not None:
             self._tunnel = Tunnel(proxy, self._settings.upstream)
         if self._tunnel is not None:
@@ -56,12 +58,12 @@ class GatewayKeeper:
         return proxy_for(upstream.hostname or "", upstream.port or 443, os.environ)
 
     def explained(self, reason: str, message: str) -> str:
-        """``message`` with what the proxy has to do with it, if IB is behind one."""
+        """Return ``message``, with the proxy's part in it if IB is behind one."""
         trouble = self._tunnel.trouble if self._tunnel is not None else ""
         return f"{trouble} ({message})" if trouble and reason in _MAY_BE_THE_PROXY else message
 
     async def running(self) -> Gateway:
-        """The running gateway. Raises Setback."""
+        """Return the running gateway. Raises SessionError."""
         if self._starting is not None and self._starting.done() and self._has_died(self._starting):
             await self.stop()
         self.begin()
@@ -80,7 +82,7 @@ class GatewayKeeper:
         raise SessionError(reason, text)
 
     async def close(self) -> None:
-        """Stop the gateway for good, and what leads it to its upstream."""
+        """Stop the gateway and its tunnel for good."""
         await self.stop()
         if self._tunnel is not None:
             await self._tunnel.close()
@@ -90,7 +92,7 @@ class GatewayKeeper:
         if starting is None:
             return
         if not starting.done():
-            await cancel(starting)  # start() takes its process along
+            await cancel(starting)  # start() kills its process
         elif not starting.cancelled() and starting.exception() is None:
             await starting.result().stop()
 

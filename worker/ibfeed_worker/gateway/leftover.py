@@ -1,7 +1,7 @@
-"""The gateway that an earlier life of this worker may have left on its port.
+"""The gateway that an earlier process of this worker may have left on its port.
 
 A container that dies takes all its processes along, so this matters where workers run without one. Only a process that
-we noted down ourselves, pid and start time, is ended; whoever else holds the port keeps it.
+we noted down ourselves, by pid and start time, is killed. Any other process keeps the port.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LIMIT: Final = 3.0  # seconds for the kernel to free the port
 
 
 class PortTakenError(Exception):
-    """Somebody else listens on the gateway's port."""
+    """Another process listens on the gateway's port."""
 
 
 def note(path: Path, pid: int) -> None:
@@ -27,7 +27,7 @@ def note(path: Path, pid: int) -> None:
 
 
 def free(path: Path, port: int) -> None:
-    """Blocking. End our own leftover, if there is one; raise PortTaken if the port is not free then."""
+    """Kill our own leftover, if there is one. Blocking. Raises PortTakenError if the port is not free then."""
     pid = _leftover(path)
     if pid is not None:
         kill_tree(pid)

@@ -1,8 +1,8 @@
-"""How the gateway logs: the configuration that replaces the distribution's own ``root/logback.xml``.
+"""The gateway's logging configuration, which replaces the distribution's own ``root/logback.xml``.
 
-IB's writes every websocket frame at DEBUG and keeps three weeks of it: measured, 1.8 bytes for each byte streamed, half
+IB's writes every websocket frame at DEBUG and keeps three weeks of it. Measured: 1.8 bytes for each byte streamed, half
 a gigabyte a day for twenty updates a second. That fills the pod's volume within days, and the node then evicts the pod.
-It also writes the session's cookies, which nobody may find on a disk.
+It also writes the session's cookies, which must not be found on a disk.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _FILE_MB: Final = 10
 _OLD_FILES: Final = 3
 MOST_BYTES: Final = (_OLD_FILES + 1) * _FILE_MB << 20
 
-# What is logged by these holds cookies, the user's name, or each message.
+# These loggers write cookies, the user's name, or each message.
 _QUIET: Final = {
     "HttpMessageLogger": "OFF",
     "ibgroup.web.core.clientportal.gw.core.CookieManager": "WARN",

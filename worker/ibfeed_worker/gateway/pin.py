@@ -1,6 +1,6 @@
 """Trust in the gateway's certificate by its fingerprint alone.
 
-IB's own expired in 2019 and names no host, so dates and names can't be checked; its very bytes can.
+IB's own certificate expired in 2019 and names no host. Its dates and names can't be checked, but its bytes can.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 _LIMIT: Final = 5.0  # seconds for the handshake
-# OpenSSL's names: the certificate is its own anchor although it is no CA, and its dates don't matter.
+# OpenSSL's values: the certificate is its own anchor although it is no CA, and its dates don't matter.
 _PARTIAL_CHAIN: Final = 0x80000
 _NO_CHECK_TIME: Final = 0x200000
 
@@ -27,16 +27,16 @@ class CertificateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PinnedTls:
-    """How to connect to the gateway: for Python, and for Chromium, which knows the hash of a public key only."""
+    """The means to connect to the gateway: for Python, and for Chromium, which takes only the hash of a public key."""
 
     context: ssl.SSLContext
     spki: str  # base64 of the SHA-256 of the SubjectPublicKeyInfo
 
 
 async def pin(host: str, port: int, fingerprint: str) -> PinnedTls:
-    """Fetch the certificate shown at host:port and trust it, and only it, if its SHA-256 is ``fingerprint`` (hex).
+    """Fetch the certificate shown at host:port. Trust it, and only it, if its SHA-256 is ``fingerprint`` (hex).
 
-    The handshake that fetches it sends nothing else. Raises WrongCertificate, OSError or TimeoutError.
+    The handshake that fetches it sends nothing else. Raises CertificateError, OSError or TimeoutError.
     """
     shown = await asyncio.to_thread(ssl.get_server_certificate, (host, port), timeout=_LIMIT)
     der = ssl.PEM_cert_to_DER_cert(shown)
@@ -50,7 +50,7 @@ async def pin(host: str, port: int, fingerprint: str) -> PinnedTls:
 
 
 def trusting(der: bytes) -> PinnedTls:
-    """A client context whose one trust anchor is this certificate."""
+    """Return a client context whose one trust anchor is this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED

@@ -1,4 +1,4 @@
-"""Start, watch and stop the gateway process."""
+"""The gateway process: its start, watch and end."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.runtime.processes import kill_tree
 from ibfeed_worker.runtime.tasks import first
 
-# IB's prints the first; the second is what its log says. It listens 0.3 to 0.9 s later.
+# IB's gateway prints the first and logs the second. It listens 0.3 to 0.9 s later.
 _READY: Final = ("Open https://localhost:", "Server listening on port")
-START_LIMIT_S: Final = 60.0  # until it shows its certificate; a JVM on a busy node
+START_LIMIT_S: Final = 60.0  # seconds until it shows its certificate; allows for a JVM on a busy node
 _KNOCK_EVERY: Final = 0.05
 _STOP_LIMIT: Final = 2.0
 _LINE_LIMIT: Final = 500
@@ -45,6 +45,8 @@ class GatewayFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
+    """The settings of a gateway process."""
+
     folder: Path  # the distribution
     run_folder: Path  # ours to write to
     port: int
@@ -55,10 +57,11 @@ class GatewaySettings:
 
 
 class _Output(asyncio.SubprocessProtocol):
-    """Cuts what the process prints into lines. ``exited`` is set when the process ends, whoever holds its pipe then;
-    ``sick`` when its log says that it should, with that line as ``complaint``.
+    """The process's output, cut into lines, and its end.
 
+    ``exited`` is set when the process ends, even if another one still holds its pipe.
     (``asyncio.subprocess.Process.wait`` returns only once the pipe is closed, which a grandchild may keep open.)
+    ``sick`` is set when the log shows a fatal fault, with that line as ``complaint``.
     """
 
     def __init__(self, on_line: Callable[[Sign], None]) -> None:
@@ -100,7 +103,10 @@ class _Output(asyncio.SubprocessProtocol):
 
 
 class Gateway:
-    """One running gateway process. ``died`` is set when it ends, for whatever reason; ``sick``: it had better."""
+    """One running gateway process.
+
+    ``died`` is set when it ends, for whatever reason. ``sick`` is set when only a new process would help.
+    """
 
     tls: PinnedTls
 
@@ -115,7 +121,7 @@ class Gateway:
         self._transport = transport
         self._output = output
         self._work = work
-        # What outlives its shell, such as a JVM on our port, goes with it.
+        # A process that outlives its shell, such as a JVM on our port, is killed with it.
         self._burying = asyncio.create_task(self._bury(), name="gateway")
 
     @property
@@ -125,14 +131,14 @@ class Gateway:
 
     @property
     def tail(self) -> str:
-        """The last thing it said, for a person."""
+        """The last line that it printed, for a person."""
         return self._output.tail[-1] if self._output.tail else "nothing"
 
     async def ready(self, fingerprint: str, limit: float) -> PinnedTls:
-        """Wait until it listens, ``limit`` seconds at most, and pin its certificate, whose SHA-256 must be
-        ``fingerprint`` (hex).
+        """Wait until it listens, ``limit`` seconds at most, and pin its certificate.
 
-        Raises GatewayFailed, BrokenDistribution or WrongCertificate.
+        The certificate's SHA-256 must be ``fingerprint`` (hex). Raises GatewayFailedError, DistributionError or
+        CertificateError.
         """
         refusal: OSError | None = None
         try:
@@ -148,7 +154,7 @@ class Gateway:
             raise GatewayFailedError(self._why_late(refusal, limit)) from None
         if self.sick.is_set() and not self.died.is_set():
             raise GatewayFailedError(f"its log says: {self.complaint}")
-        await self._burying  # its last words may still be on their way
+        await self._burying  # its last lines may still be on their way
         raise DistributionError(
             f"the gateway ended at once with exit status {self._transport.get_returncode()}; "
             f"it last said: {self.tail}; check the gateway archive in the worker image"
@@ -186,10 +192,10 @@ class Gateway:
 async def start(
     settings: GatewaySettings, on_line: Callable[[Sign], None] = lambda _: None, *, limit: float = START_LIMIT_S
 ) -> Gateway:
-    """Start the gateway, wait at most ``limit`` seconds until it listens, pin its certificate. ``on_line`` hears what
-    each line of its log tells.
+    """Start the gateway, wait at most ``limit`` seconds until it listens, and pin its certificate.
 
-    Raises BrokenDistribution, PortTaken, GatewayFailed, WrongCertificate or OSError.
+    ``on_line`` is called with the sign of each line of its log. Raises DistributionError, PortTakenError,
+    GatewayFailedError, CertificateError or OSError.
     """
     note, work = settings.run_folder / "gateway.json", settings.run_folder / "gateway"
     await asyncio.to_thread(leftover.free, note, settings.port)

@@ -2,7 +2,7 @@
 
 IB's gateway takes no proxy: neither the environment nor the JVM's ``https.proxyHost`` leads it to one (tried with build
 a27ed421). Nor can it be pointed at another port, for then it loses its websocket. So it is made to believe that its
-upstream is 127.0.0.1 (``jdk.net.hosts.file``). There this listens on the upstream's own port, and opens a tunnel
+upstream is 127.0.0.1 (``jdk.net.hosts.file``). There this module listens on the upstream's own port, and opens a tunnel
 through the proxy for each connection. TLS is between the gateway and IB.
 """
 
@@ -30,7 +30,10 @@ class TunnelClosedError(Exception):
 
 
 class Tunnel:
-    """``trouble``: why the latest connection did not come about, a sentence for a person; empty if it did."""
+    """The listener that leads the gateway's connections through the proxy.
+
+    ``trouble`` is a sentence for a person: why the latest connection failed. It is empty if that one succeeded.
+    """
 
     def __init__(self, proxy: HttpProxy, upstream: str) -> None:
         parts = urlsplit(upstream)
@@ -42,7 +45,7 @@ class Tunnel:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Listen, unless it does already. Raises TunnelClosed."""
+        """Listen, unless it does already. Raises TunnelClosedError."""
         if self._server is not None:
             return
         try:
@@ -64,7 +67,7 @@ class Tunnel:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def write_hosts(self, path: Path) -> Path:
-        """The file of names for the JVM: what is not in it, it does not know."""
+        """Write the JVM's file of host names. The JVM knows no name that is not in it."""
         path.write_text(f"{LISTEN} {self.host}\n{LISTEN} localhost {socket.gethostname()}\n")
         return path
 
@@ -98,7 +101,7 @@ class Tunnel:
                     await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Raises _Refused, OSError and what a stream raises that ends."""
+        """Open a tunnel. Raises _TunnelRefusedError, OSError, and the errors of a stream that ends."""
         context = ssl.create_default_context() if self._proxy.tls else None
         reader, writer = await asyncio.open_connection(self._proxy.host, self._proxy.port, ssl=context)
         try:
@@ -124,11 +127,11 @@ class Tunnel:
 
 
 class _TunnelRefusedError(Exception):
-    pass
+    """The proxy opened no tunnel. The text is its status line, with advice."""
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):  # whichever side has gone, the other is closed for it
+    with contextlib.suppress(OSError):  # when one side has gone, the other one is closed, too
         while data := await reader.read(_CHUNK):
             writer.write(data)
             await writer.drain()

@@ -1,12 +1,12 @@
-"""IB's two answers about trading hours. Pure, and strict: hours that were misread would take a quiet market for dead.
+"""Parser of IB's two answers about trading hours. Pure, and strict: misread hours would take a quiet market for dead.
 
 ``/contract/trading-schedule`` names the coming days, with times in seconds since 1970. ``/trsrv/secdef/schedule`` names
-weekdays (20000101 is any Saturday, 20000107 any Friday) and single dates that override them, with the exchange's wall
-times. A day from 0000 to 0000 is closed: recorded of Saturdays, Sundays and holidays.
+weekdays (20000101 is any Saturday, 20000107 any Friday) and single dates that override them. Its times are the
+exchange's wall times. A day from 0000 to 0000 is closed, as recorded for Saturdays, Sundays and holidays.
 
 Wall times name no date. A session that opens later than it closes opens on the evening before its trading day, in
-Chicago on Sunday for Monday. In Asia the session of a night counts to the trading day that follows it, so Monday's
-night is Friday's (recorded in TWS of HKFE: 20180406:1715-20180407:0100 is the first session of Monday, 9 April).
+Chicago on Sunday for Monday. In Asia a night session counts to the trading day after it, so Monday's night is Friday's.
+Recorded in TWS of HKFE: 20180406:1715-20180407:0100 is the first session of Monday, 9 April.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _SATURDAY: Final = 5
 _DAY: Final = timedelta(days=1)
 _DAYS_BACK: Final = 1
 _DAYS_AHEAD: Final = 7
-_LONGEST_S: Final = 4 * 86_400  # of a session; a longer one is a misunderstanding
+_LONGEST_S: Final = 4 * 86_400  # a session's longest; a longer one is a misunderstanding
 _LONGEST_BREAK: Final = 14  # days between two trading days
 _ASIA: Final = timedelta(hours=5)  # ahead of UTC, or more: the week of these exchanges begins on Monday morning
 
 Times = tuple[int, int]
-"""When a session opens and closes, in minutes of the exchange's day."""
+"""A session's opening and closing, in minutes of the exchange's day."""
 
 
 class HoursError(Exception):
@@ -36,7 +36,7 @@ class HoursError(Exception):
 
 
 def of_contract(found: Any) -> Hours:
-    """``/contract/trading-schedule?conid=``: a day that is not named has no trading. Raises BadHours."""
+    """Read ``/contract/trading-schedule?conid=``: a day that is not named has no trading. Raises HoursError."""
     days = found.get("schedules") if isinstance(found, Mapping) else None
     if not isinstance(days, Mapping):
         raise HoursError("/contract/trading-schedule has no schedules")
@@ -53,9 +53,9 @@ def of_contract(found: Any) -> Hours:
 
 
 def of_venue(found: Any, exchange: str, today: date) -> Hours:
-    """``/trsrv/secdef/schedule``: from the day before ``today`` to a week after it. Raises BadHours.
+    """Read ``/trsrv/secdef/schedule``: from the day before ``today`` to a week after it. Raises HoursError.
 
-    Of several venues it is that of ``exchange``, if the answer names exchanges, else the first.
+    Of several venues, that of ``exchange`` is taken if the answer names exchanges, else the first.
     """
     venues = [venue for venue in found if isinstance(venue, Mapping)] if isinstance(found, list) else []
     venue = next((one for one in venues if one.get("exchange") == exchange), next(iter(venues), None))
@@ -85,7 +85,7 @@ def _checked(spans: list[Span], source: str) -> Hours:
 
 
 def _times(day: Mapping[str, Any], when: date) -> list[Times]:
-    """Without those of a day that is closed."""
+    """Return the day's sessions; none for a closed day."""
     listed = day.get("tradingtimes") or day.get("sessions") or []
     if not isinstance(listed, list):
         raise HoursError(f"/trsrv/secdef/schedule: no list of times for {when}")
@@ -100,7 +100,7 @@ def _of_wall(times: Any, when: date) -> Times:
 
 
 def _spans(when: date, times_of: Callable[[date], list[Times]], zone: ZoneInfo) -> list[Span]:
-    """The spans of trading day ``when``; in Asia the night that begins on its evening in place of its own night."""
+    """Return the spans of trading day ``when``. In Asia the night that begins on its evening replaces its own night."""
     times = times_of(when)
     nights = _nights(times) if _is_in_asia(zone, when) else set()
     spans = []
@@ -108,15 +108,15 @@ def _spans(when: date, times_of: Callable[[date], list[Times]], zone: ZoneInfo) 
         if (opening, closing) not in nights:
             first = when if opening < closing else when - _DAY
             spans.append(_span(_moment(first, opening, zone), _moment(when, closing, zone)))
-    # Whether this day or the next names the night that lies between them makes a difference before a holiday without
-    # one only. A night that just one of them names is left out: whose silence that is cannot be judged.
+    # The night between two trading days may be named by this day, the next, or both. The difference matters only before
+    # a holiday without a night. A night that just one of them names is left out, since its silence could not be judged.
     for opening, closing in nights & _nights(_next_trading_day(when, times_of)):
         spans.append(_span(_moment(when, opening, zone), _moment(when + _DAY, closing, zone)))
     return spans
 
 
 def _nights(times: list[Times]) -> set[Times]:
-    """Sessions that close before another one of the day opens: no part of the day itself."""
+    """Return the sessions that close before another one of the day opens: these are no part of the day itself."""
     return {
         (opening, closing)
         for opening, closing in times
@@ -154,7 +154,7 @@ def _seconds(hours: Any, name: str) -> float:
 
 
 def _minutes(value: Any) -> int:
-    """``1730``; ``2400`` is the day's end."""
+    """Read ``1730``; ``2400`` is the day's end."""
     text = str(value)
     if not (len(text) == 4 and text.isascii() and text.isdecimal()):
         raise HoursError(f"/trsrv/secdef/schedule: {text[:40]!r} is no time")

@@ -1,1 +1,1 @@
-"""What the worker serves: probes, metrics, and the operator's signed question about a root."""
+"""The worker's HTTP interface: probes, metrics, and the operator's signed question about a root."""

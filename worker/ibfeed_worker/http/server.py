@@ -1,4 +1,4 @@
-"""The worker's HTTP server on one port. Answers from memory, so that a hung gateway can't make a probe fail."""
+"""The worker's HTTP server on one port. It answers from memory, so that a hung gateway can't make a probe fail."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ibfeed_worker.universe.parse import AnswerError, day
 from ibfeed_worker.universe.resolve import CannotAskError, UnknownRootError
 
 _MOST_MONTHS: Final = 120
-_RESOLVE_LIMIT: Final = 25.0  # seconds for a root, in which the pacing budget lets some hundred calls through
+_RESOLVE_LIMIT: Final = 25.0  # seconds for a root, enough for some hundred calls within the pacing budget
 _log: Final = Log(__name__)
 
 
 class Answers(Protocol):
-    """Where the answers come from."""
+    """The source of the answers."""
 
     def health(self) -> str:
-        """What is wrong with the process, or nothing."""
+        """Return what is wrong with the process; empty if nothing is."""
 
     def is_ready(self) -> bool:
         """Whether contracts can be given to this worker."""
@@ -35,12 +35,14 @@ class Answers(Protocol):
     def operator_key(self) -> str | None: ...
 
     async def resolve(self, root: str, months: int, since: date, wanted: Product) -> ResolvedRoot:
-        """Raises UnknownRoot, CantAsk or BadAnswer."""
+        """Ask IB for a root's contracts. Raises UnknownRootError, CannotAskError or AnswerError."""
 
 
 class HttpServer:
+    """The server of ``/healthz``, ``/readyz``, ``/metrics`` and ``/v1/universe/{root}``."""
+
     def __init__(self, answers: Answers, registry: CollectorRegistry, *, shard: str, port: int) -> None:
-        """``shard`` is ``namespace/name``, the audience of signed calls."""
+        """Set up the routes. ``shard`` is ``namespace/name``, the audience of signed calls."""
         self._answers = answers
         self._registry = registry
         self._shard = shard
@@ -94,7 +96,7 @@ class HttpServer:
     def _guarded(
         self, handler: Callable[[web.Request], Awaitable[web.Response]]
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
-        """The handler behind the check of the operator's signature."""
+        """Return the handler behind a check of the operator's signature."""
 
         async def check(request: web.Request) -> web.Response:
             scheme, _, token = request.headers.get("Authorization", "").partition(" ")

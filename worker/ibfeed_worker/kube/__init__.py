@@ -1,1 +1,1 @@
-"""The few calls that a worker makes to the Kubernetes API."""
+"""The worker's few calls to the Kubernetes API."""

@@ -1,4 +1,4 @@
-"""pykube-ng's HTTP client, with what it lacks: a token that is read anew as it rotates, and errors by kind."""
+"""pykube-ng's HTTP client with two additions: a token that is read again as it rotates, and errors by kind."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Object = dict[str, Any]
 MERGE_PATCH: Final = {"Content-Type": "application/merge-patch+json"}
 LEASES: Final = "coordination.k8s.io/v1"
 REQUEST_LIMIT: Final = 2.0  # seconds, for the whole of one call
-STATUS_LIMIT: Final = 10.0  # nothing waits for a status; given up and sent again, it only adds to an API server's load
+STATUS_LIMIT: Final = 10.0  # nothing waits for a status; an early retry only adds to an API server's load
 WATCH_SILENCE: Final = 75.0  # seconds; the server sends a bookmark about every minute
-# Nobody sends anything on a watch for a minute. After a cut the server's own retransmission, which has backed off by
-# then, would bring its news as late again as the cut has lasted; so the kernel asks, and gives up after 11 s.
+# A watch may be silent for a minute. After a cut the server's own retransmission has backed off, and would delay its
+# news by as long again as the cut has lasted. So the kernel probes, and gives up after 11 s.
 _PROBES: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
@@ -46,7 +46,7 @@ class NotFoundError(KubeError):
 
 
 class ConflictError(KubeError):
-    """Somebody else changed the object first."""
+    """The object was changed first by another client."""
 
 
 class ForbiddenError(KubeError):
@@ -67,7 +67,7 @@ _ERRORS: Final[Mapping[int, type[KubeError]]] = {
 
 
 class _Adapter(KubernetesHTTPAdapter):
-    """Notices that a connection is dead, also one on which it only listens."""
+    """pykube's adapter with TCP keep-alive: it notices a dead connection, also one on which it only listens."""
 
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
         options = [*HTTPConnection.default_socket_options, *_PROBES]
@@ -75,7 +75,10 @@ class _Adapter(KubernetesHTTPAdapter):
 
 
 class _RotatingToken(_Adapter):
-    """pykube reads the token once, at start; a projected token is replaced every hour or so."""
+    """An adapter that reads the token for each request.
+
+    pykube reads it once, at start; a projected token is replaced every hour or so.
+    """
 
     def __init__(self, config: KubeConfig, token: Path) -> None:
         super().__init__(config)
@@ -86,7 +89,7 @@ class _RotatingToken(_Adapter):
 
 
 def connect() -> HTTPClient:
-    """Client of the pod's ServiceAccount; outside a pod, of the file in KUBECONFIG."""
+    """Return a client of the pod's ServiceAccount; outside a pod, of the file in KUBECONFIG."""
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         config = KubeConfig.from_service_account(str(_SERVICE_ACCOUNT))
         adapter = _RotatingToken(config, _SERVICE_ACCOUNT / "token")
@@ -94,14 +97,14 @@ def connect() -> HTTPClient:
     else:
         config = KubeConfig.from_file()
         client = HTTPClient(config, timeout=REQUEST_LIMIT, http_adapter=_Adapter(config))
-    client.session.trust_env = False  # a proxy for IB is none for the API server
+    client.session.trust_env = False  # a proxy for IB does not serve the API server
     return client
 
 
 class Kube:
-    """Objects of one namespace. The async calls take at most REQUEST_LIMIT seconds, a status write STATUS_LIMIT.
+    """The API of one namespace. An async call takes at most REQUEST_LIMIT seconds, a status write STATUS_LIMIT.
 
-    All raise ApiError.
+    All calls raise KubeError.
     """
 
     def __init__(self, http: HTTPClient, namespace: str) -> None:
@@ -118,20 +121,21 @@ class Kube:
         return await self._call("PATCH", API_VERSION, f"{SHARD_PLURAL}/{name}/status", body, limit=STATUS_LIMIT)
 
     def read_secret(self, name: str) -> dict[str, bytes]:
-        """Blocking. The Secret's keys and values."""
+        """Return the Secret's keys and values. Blocking."""
         found = self._request("GET", "v1", f"secrets/{name}")
         return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
 
     def list_shard(self, name: str) -> tuple[Object | None, str]:
-        """Blocking. The IbShard, or None, and the resourceVersion from which to watch it."""
+        """Return the IbShard, or None, and the resourceVersion from which to watch it. Blocking."""
         found = self._request("GET", API_VERSION, f"{SHARD_PLURAL}?fieldSelector=metadata.name%3D{name}")
         items = found.get("items") or []
         return (items[0] if items else None), found["metadata"]["resourceVersion"]
 
     def watch_shard(self, name: str, since: str) -> Iterator[tuple[str, Object]]:
-        """Blocking. (type, object) of each event after ``since``; ends when the server ends the watch.
+        """Yield (type, object) of each event after ``since``; end when the server ends the watch. Blocking.
 
-        Raises Gone when ``since`` is too old, ApiError when the connection breaks or is silent for WATCH_SILENCE.
+        Raises GoneError when ``since`` is too old, and KubeError when the connection breaks or is silent for
+        WATCH_SILENCE.
         """
         path = (
             f"{SHARD_PLURAL}?watch=true&allowWatchBookmarks=true&timeoutSeconds=300"
@@ -177,7 +181,7 @@ class Kube:
             _log.debug("asked the API server", method=method, path=path, status=answer.status_code)
             _check(answer)
             found: Object = answer.json()
-        except requests.Timeout:  # the client's own clock may strike before in_thread's: one state, one name
+        except requests.Timeout:  # the client's limit may come before in_thread's: both raise the same error
             raise _unanswered(limit) from None
         except (requests.RequestException, OSError, ValueError) as error:
             raise KubeError(f"API server unreachable: {type(error).__name__}") from error

@@ -1,4 +1,4 @@
-"""Secrets as the credentials part asks for them."""
+"""Kubernetes Secrets with the errors that ``credentials`` expects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from ibfeed_worker.kube.client import ForbiddenError, Kube, KubeError, NotFoundE
 
 
 def read_secret(kube: Kube, name: str) -> Mapping[str, bytes]:
-    """Blocking. The Secret's data. Raises SecretNotFound, SecretForbidden or SecretUnreachable."""
+    """Return the Secret's data.
+
+    Blocking. Raises SecretNotFoundError, SecretForbiddenError or SecretUnreachableError.
+    """
     try:
         return kube.read_secret(name)
     except NotFoundError:

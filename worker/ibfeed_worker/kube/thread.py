@@ -11,10 +11,10 @@ Answer = TypeVar("Answer")
 
 
 async def in_thread(call: Callable[[], Answer], *, limit: float, name: str) -> Answer:
-    """Run ``call`` in a daemon thread of its own; raise TimeoutError after ``limit`` seconds, whatever it does.
+    """Run ``call`` in a daemon thread of its own. Raises TimeoutError after ``limit`` seconds, whatever it does.
 
-    Not a pool: calls that hang would fill it and keep the next renewal of a Lease waiting, and its threads are joined
-    at exit. The call's own time limits end a thread that nobody waits for any more.
+    It does not use a pool. Calls that hang would fill a pool and delay the next renewal of a Lease, and its threads are
+    joined at exit. The call's own time limits end a thread that no caller waits for any more.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Answer] = loop.create_future()

@@ -1,4 +1,4 @@
-"""Log in to IB through the gateway's web page, in a short-lived process with a real browser."""
+"""The login to IB through the gateway's web page, in a short-lived process with a real browser."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ from ibfeed_api.feed import Login
 from ibfeed_worker.login.page import SUBMIT_WAIT_S, Order, Outcome, Result, selectors
 from ibfeed_worker.runtime.processes import kill_tree
 
-_GRACE: Final = 25.0  # seconds beyond the login's own limit for browser start and end, and for the leave to submit
+_GRACE: Final = 25.0  # seconds beyond the login's own limit: browser start and end, and the wait for leave to submit
 _PASSED_ON: Final = ("PATH", "LANG", "PYTHONPATH", "TZ")
 
 
 @dataclass(frozen=True, slots=True)
 class Browser:
+    """The paths of the browser and its driver."""
+
     chromium: Path
     chromedriver: Path
 
 
 async def _granted() -> None:
-    """Whoever asks for no leave has it."""
+    """Grant leave at once: the default for a caller that does not decide."""
 
 
 async def log_in(
@@ -46,10 +48,11 @@ async def log_in(
     submit_wait_s: float = SUBMIT_WAIT_S,
     may_submit: Callable[[], Awaitable[None]] = _granted,
 ) -> Result:
-    """One attempt to log in; the browser's files are in ``folder`` and gone afterwards.
+    """Try once to log in. The browser's files are in ``folder`` and gone afterwards.
 
-    The credentials go through a pipe: no argument, variable or file ever holds them. ``may_submit`` is awaited when the
-    form is filled in and has waited, just before it is sent; if it raises, the form is not sent, and that is raised.
+    The credentials go through a pipe: no argument, variable or file ever holds them. ``may_submit`` is awaited just
+    before the form is sent, when it is filled in and has waited. If it raises, the form is not sent, and the error is
+    raised.
     """
     begun = time.monotonic()
     home = Path(tempfile.mkdtemp(prefix="login-", dir=folder))
@@ -75,7 +78,7 @@ async def log_in(
 
 async def _run(order: Order, home: Path, may_submit: Callable[[], Awaitable[None]]) -> Result:
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    # Selenium must never look for a driver on the net: both paths are given.
+    # With both paths given, Selenium must never look for a driver on the net.
     environment |= {"HOME": str(home), "TMPDIR": str(home), "SE_OFFLINE": "true", "SE_AVOID_STATS": "true"}
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -1,4 +1,4 @@
-"""``python -m ibfeed_worker.login``: an Order as JSON on stdin, Results on stdout, one line each: the last one counts.
+"""``python -m ibfeed_worker.login``: an Order as JSON on stdin, Results on stdout, one a line. The last one counts.
 
 After a Result with ``typed`` it waits for a second line on stdin, which is leave to send the form. Nothing goes
 anywhere else.
@@ -16,10 +16,10 @@ from ibfeed_worker.runtime.processes import adopt_orphans, harden
 
 def main() -> int:
     harden()
-    adopt_orphans()  # Chromium's helpers outlive their parents for a moment; whoever ends us finds them below us
+    adopt_orphans()  # Chromium's helpers outlive their parents for a moment; our killer finds them below us
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
 
-    from ibfeed_worker.login.browser import log_in  # selenium takes a while to load: not before the order is safe
+    from ibfeed_worker.login.browser import log_in  # selenium takes a while to load: read the order first
 
     _tell(log_in(order, _tell, _may_submit))
     return 0

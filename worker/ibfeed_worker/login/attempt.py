@@ -1,4 +1,4 @@
-"""The logins of one worker: when one may be tried, one attempt, and what its account's Lease remembers of it."""
+"""The logins of one worker: when one may be tried, one attempt, and the record of it on the account's Lease."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ from ibfeed_worker.session.status import SessionStatus
 
 _LOOK_AT_PARKED_S: Final = 5.0
 _LOOK_AT_STREAM_S: Final = 1.0
-# Between two looks whether somebody has corrected credentials. A vault costs a process and two calls each time.
+# Seconds between two looks for corrected credentials. A vault costs a process and two calls each time.
 _LOOK_AT_SECRET_S: Final = 15.0
 _LOOK_AT_VAULT_S: Final = 300.0
-# Of these it is not known what became of the form.
+# After these outcomes it is not known what became of the form.
 _MAYBE_LOGGED_IN: Final = frozenset({Outcome.TIMED_OUT, Outcome.BROWSER_FAILED})
-_AFTER_MAINTENANCE: Final = timedelta(minutes=10)  # over which the first tries after it are spread
+_AFTER_MAINTENANCE: Final = timedelta(minutes=10)  # the first tries after it are spread over this
 _log: Final = Log(__name__)
 
 
 class Logins:
-    """``pool`` is what the workers of the account source tell each other of the login page."""
+    """The logins of one worker. ``pool`` shares the state of the login page with the workers of the account source."""
 
     def __init__(
         self, config: Config, kube: Kube, board: SessionStatus, metrics: Metrics, credentials: CredentialSource
@@ -77,12 +77,12 @@ class Logins:
     # Before a login.
 
     async def until_due(self, account: Account, hold: Leaseholder) -> None:
-        """Return when a login may be tried. Raises Setback or Parked if that is not soon."""
+        """Return when a login may be tried. Raises SessionError or AccountParkedError if that is not soon."""
         record, now = hold.record, datetime.now(UTC)
         if account.lease in self._corrected:
             await self._insist(account, hold)
             return
-        if record.parked and record.history.parked_since is None:  # by an earlier version, which knew no time
+        if record.parked and record.history.parked_since is None:  # written by an earlier version, which noted no time
             record = scheduled(record, now)
             await hold.write(record)
         if record.parked and not may_try_parked(record, now):
@@ -93,9 +93,9 @@ class Logins:
             raise _not_before(until, record)
 
     async def _until_the_page_is_well(self, account: Account, hold: Leaseholder) -> None:
-        """Or until this account is to probe it, or its credentials are corrected.
+        """Wait until the page is well, this account is to probe it, or its credentials are corrected.
 
-        Once it is well, no pause that the page's trouble has caused is kept, but for the day's limit.
+        Once the page is well, no pause that its trouble has caused is kept, but for the day's limit.
         """
         tries = tries_of_the_day(hold.record, datetime.now(UTC))
         our_turn = self.pool.until_it_is_our_turn(
@@ -108,14 +108,14 @@ class Logins:
             raise _not_before(until, hold.record)
 
     async def _insist(self, account: Account, hold: Leaseholder) -> None:
-        """Somebody has corrected the credentials: they are tried at once, and nothing of before counts."""
+        """Clear the record, since a person has corrected the credentials: they are tried at once."""
         self._corrected.discard(account.lease)
         _log.info("the credentials have changed: they are tried at once", account=account.index)
         await hold.write(with_other_credentials(hold.record))
         self.pool.insist()
 
     async def read(self, account: Account, hold: Leaseholder) -> Credentials:
-        """Credentials for one login; from then on the Lease tells which user it is. Raises CredentialsError."""
+        """Return credentials for one login, and note the digest of their user on the Lease. Raises CredentialsError."""
         found = await self._credentials.read(account.index)
         user = await asyncio.to_thread(digest, found.username)
         if hold.record.user != user:
@@ -123,7 +123,10 @@ class Logins:
         return found
 
     async def while_used_elsewhere(self, account: Account, hold: Leaseholder) -> NoReturn:
-        """The operator has found the user with another worker: stay logged out, and see whether the user changes."""
+        """Stay logged out while the user is in use by another worker, as the operator has found.
+
+        It watches whether the user changes.
+        """
         text = (
             f"the user of account {account.index} is in use by worker {account.used_by}, and one user has one session"
             " at a time: give this feed a user of its own, or take it from the other one"
@@ -138,12 +141,12 @@ class Logins:
                 await asyncio.sleep(self._look_s)
 
     async def until_corrected(self, account: Account) -> None:
-        """Return when the credentials are others than those that were refused, or than they are now."""
+        """Return when the credentials differ from those that were refused, or else from the present ones."""
         while True:
             try:
                 found = self._print(await self._credentials.read(account.index))
             except CredentialsError:
-                pass  # who logs in with them says what is wrong with them
+                pass  # the next login reports what is wrong with them
             else:
                 if self._known.setdefault(account.lease, found) != found:
                     self._known[account.lease] = found
@@ -166,14 +169,14 @@ class Logins:
             if not record.parked or may_try_parked(record, datetime.now(UTC)):
                 return
 
-    # A login.
+    # During a login and after it.
 
     async def log_in(
         self, account: Account, gateway: Gateway, hold: Leaseholder, credentials: asyncio.Task[Credentials]
     ) -> bool:
-        """One login by browser; whether a session of ours before it ended without a logout.
+        """Log in once by browser. Return whether an earlier session of ours ended without a logout.
 
-        Raises Setback or Parked.
+        Raises SessionError or AccountParkedError.
         """
         try:
             found = await credentials
@@ -189,7 +192,7 @@ class Logins:
                 raise self._page_trouble(account)
             now = datetime.now(UTC)
             await hold.write(before_login(submitted(hold.record, now), now=now))
-            if hold.lost.is_set():  # nothing was written, and somebody else may log in with it
+            if hold.lost.is_set():  # nothing was written, and another worker may log in with the account
                 raise SessionError(Reason.LEASE_LOST, hold.why_lost)
             sent = True
 
@@ -225,7 +228,10 @@ class Logins:
         raise SessionError(reason, result.text)
 
     async def failed(self, account: Account, hold: Leaseholder, reason: Reason, text: str) -> NoReturn:
-        """Remember a login that led to nothing, or a session that may not be used. Raises Setback or Parked."""
+        """Record a login that led to nothing, or a session that may not be used.
+
+        Raises SessionError or AccountParkedError.
+        """
         accounts, now = self._config.spec.accounts, datetime.now(UTC)
         common = await self.pool.failed(reason, text, account.index)
         closed = refuses_all(accounts.region, now)
@@ -245,7 +251,7 @@ class Logins:
         raise SessionError(reason, text, until=record.next_login)
 
     async def note_stream(self, account: Account, hold: Leaseholder, is_streaming: Callable[[], bool]) -> NoReturn:
-        """Remember that a session streams: its login was not for nothing, and IB takes this kind of account."""
+        """Once the session streams, record that its login was not in vain and that IB takes this kind of account."""
         while not is_streaming():  # noqa: ASYNC110 - many things make it stream, and a second does not matter
             await asyncio.sleep(_LOOK_AT_STREAM_S)
         if hold.record.history.tries:
@@ -255,7 +261,7 @@ class Logins:
         raise AssertionError("an event without a setter was set")
 
     async def _await_turn(self, lease: str) -> None:
-        """Not all of us at once, when all of us were lost together or are started together."""
+        """Wait for this worker's turn, so that workers that were lost or started together do not log in together."""
         moment = await reserve_slot(self._kube, lease)
         delay = (moment - datetime.now(UTC)).total_seconds()
         if delay > 0:
@@ -269,13 +275,13 @@ class Logins:
         self._board.say(Session.BACKING_OFF, Reason.LOGIN_PAGE_TROUBLE, text)
 
     def _page_trouble(self, account: Account) -> SessionError:
-        """The wait for its end comes before the next login: see ``until_due``."""
+        """Return the error for trouble of the page. The wait comes before the next login: see ``until_due``."""
         trouble = self.pool.trouble
         text = told(trouble, account.index) if trouble is not None else "IB's login page fails for several accounts"
         return SessionError(Reason.LOGIN_PAGE_TROUBLE, text, delay=0.0)
 
     def _print(self, found: Credentials) -> bytes:
-        """Tells whether credentials have changed, in this process only."""
+        """Return a fingerprint of credentials, which shows a change within this process only."""
         both = f"{found.username}\0{found.password}".encode()
         return hashlib.blake2b(both, key=self._key, digest_size=16).digest()
 

@@ -1,4 +1,4 @@
-"""Drive headless Chromium through the login page. Runs in a process of its own, which ends with the login."""
+"""Drives headless Chromium through the login page. Runs in a process of its own, which ends with the login."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from ibfeed_worker.login.page import (
 
 _FIND_LIMIT: Final = 15.0  # seconds for the form to appear on a page that has loaded
 _LOOK_EVERY: Final = 0.1
-_PASS_WAIT: Final = 1.0  # seconds before the button of a page in between is clicked: it moves in
+_PASS_WAIT: Final = 1.0  # seconds before a page in between is clicked: its button moves in
 _PASS_LIMIT: Final = 5.0  # seconds for that page to go
 _FLAGS: Final = (
     "--headless=new",
@@ -55,7 +55,8 @@ _FLAGS: Final = (
     "--password-store=basic",
     "--window-size=1000,800",
 )
-# One round trip for each look. Hidden templates of error blocks are on the page from the start: the visible count.
+# One round trip for each look. Hidden templates of error blocks are on the page from the start, so only visible ones
+# count.
 _LOOK: Final = """
 const [error, factor, password, known] = arguments;
 const visible = (e) => e.getClientRects().length > 0 && getComputedStyle(e).visibility !== 'hidden';
@@ -83,15 +84,18 @@ class _MissingElementError(Exception):
 
 
 class _WithdrawnError(Exception):
-    """There is no leave to send the form any more."""
+    """The form may not be sent any more."""
 
 
 def log_in(order: Order, tell: Callable[[Result], None], may_submit: Callable[[], bool]) -> Result:
-    """One attempt; never raises what a page or a browser can cause, and never repeats what was typed.
+    """Try once. It never raises an error that a page or a browser can cause, and never repeats what was typed.
 
-    ``may_submit`` waits for the leave to send the form; False: there will be none.
-    ``tell`` hears what it comes to if nothing follows: the driver's own time limit is not always kept (Chromium of
-    Debian 12, one page of about eight that never comes), and its call then never returns.
+    The driver does not always keep its own time limit: with Chromium of Debian 12, for one page of about eight that
+    never comes. Its call then never returns.
+
+    Args:
+        tell: called with the result that counts if nothing follows.
+        may_submit: waits for the leave to send the form; False if there will be none.
     """
     begun = time.monotonic()
     try:
@@ -118,7 +122,7 @@ def _start(order: Order) -> Chrome:
         options.add_argument(flag)
     options.add_argument(f"--user-data-dir={order.profile}")
     options.add_argument(f"--ignore-certificate-errors-spki-list={order.spki}")
-    # The driver's log holds every key that is typed: it goes nowhere.
+    # The driver's log holds every key that is typed, so it is discarded.
     return Chrome(options=options, service=Service(order.chromedriver, log_output=subprocess.DEVNULL))
 
 
@@ -158,7 +162,7 @@ def _attempt(
 
 
 def _answer(driver: Chrome, order: Order, *, deadline: float) -> Result:
-    """The page's answer to the form; known pages in between are passed."""
+    """Return the page's answer to the form. Known pages in between are passed."""
     passed: Counter[int] = Counter()
     seen = Seen()
     while time.monotonic() < deadline:
@@ -189,7 +193,7 @@ def _pass(driver: Chrome) -> None:
 
 
 def _click(driver: Chrome, element: WebElement) -> None:
-    """Click, through a banner that lies over it if need be: what the banner asks is not ours to answer."""
+    """Click, if need be through a banner that lies over the element. The banner's question is not ours to answer."""
     try:
         element.click()
     except ElementClickInterceptedException:
@@ -212,7 +216,7 @@ def _fill(driver: Chrome, order: Order, *, deadline: float) -> None:
 
 
 def _submit(driver: Chrome, order: Order) -> None:
-    """The button is looked for again: while the form waited, the page may have drawn it again."""
+    """Send the form. The button is looked for again, since the page may have drawn it again while the form waited."""
     chosen, now = order.selectors, time.monotonic()
     _find(driver, "password field", chosen.password, now)
     _click(driver, _find(driver, "login button", chosen.submit, now))

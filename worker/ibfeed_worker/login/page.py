@@ -1,6 +1,6 @@
 """IB's login page: where its elements are, and what its answer means. Pure.
 
-Two versions are in use; the element names are those that facts and other clients agree on. The feed's
+Two versions are in use. The element names are those that our sources and other clients agree on. The feed's
 ``spec.gateway.login`` replaces a selector on the day that IB changes the page.
 """
 
@@ -16,7 +16,8 @@ from ibfeed_api.feed import Login
 from ibfeed_api.reasons import Reason
 
 SUCCESS: Final = "Client login succeeds"
-# A form that is sent at once after typing is answered like a wrong password (public reports; others wait as long).
+# IB answers a form that is sent at once after typing like a wrong password (public reports; other clients wait as
+# long).
 SUBMIT_WAIT_S: Final = 5.0
 _WRONG_CREDENTIALS: Final = ("invalid username password", "invalid username or password", "invalid credentials")
 _WRONG_MODE: Final = ("please select the correct login mode",)
@@ -26,7 +27,7 @@ _LABEL_LIMIT: Final = 60
 
 
 class Selectors(msgspec.Struct, frozen=True, kw_only=True):
-    """CSS selectors; of several alternatives, separated by commas, the first that is there counts."""
+    """The page's CSS selectors. Of alternatives, separated by commas, the first one on the page counts."""
 
     username: str = "[name='user_name'], [name='username'], #xyz-field-username"
     password: str = "[name='password'], #xyz-field-password"
@@ -39,7 +40,7 @@ class Selectors(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def selectors(configured: Login) -> Selectors:
-    """The built-in selectors with those of the feed's spec in their place."""
+    """Return the built-in selectors, replaced by those of the feed's spec where it has any."""
     given = {
         name: value
         for name in ("username", "password", "submit", "error")
@@ -59,15 +60,17 @@ class Interstitial(msgspec.Struct, frozen=True, kw_only=True):
     label: str = ""
 
 
-# Nothing that agrees to anything in the owner's name belongs here.
+# A page that agrees to anything in the owner's name must never be added here.
 INTERSTITIALS: Final = (
     Interstitial(name="the IB Key advertisement", css=".ibkey-promo-skip"),
     Interstitial(name="the notice to be understood", css="button, a.btn, input[type='submit']", label="i understand"),
 )
-PASSED_AT_MOST: Final = 2  # times in one login; one that comes again is not the one that is known
+PASSED_AT_MOST: Final = 2  # times in one login; a page that comes again is not the one that is known
 
 
 class Outcome(StrEnum):
+    """The outcome of one attempt to log in."""
+
     SUCCEEDED = "succeeded"
     WRONG_CREDENTIALS = "wrong credentials"
     WRONG_MODE = "wrong mode"
@@ -96,7 +99,7 @@ REASONS: Final = {
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What the login's process reads from its stdin; the only place where credentials cross a process border."""
+    """The order that the login's process reads from its stdin. Only here do credentials cross a process border."""
 
     url: str
     spki: str  # of the gateway's certificate, see gateway.pin
@@ -115,7 +118,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What it prints to its stdout: the last one counts, the ones before are for the case that nothing follows."""
+    """The result that the process prints to its stdout.
+
+    The last one counts; earlier ones hold in case nothing follows.
+    """
 
     outcome: Outcome
     text: str = ""
@@ -136,7 +142,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def result_of(seen: Seen) -> Result | None:
-    """What the page has answered, or None while it has not."""
+    """Return what the page has answered, or None while it has not."""
     if SUCCESS in seen.body:
         return Result(outcome=Outcome.SUCCEEDED)
     if text := " ".join(seen.errors).strip()[:_TEXT_LIMIT]:
@@ -147,7 +153,7 @@ def result_of(seen: Seen) -> Result | None:
 
 
 def unanswered(seen: Seen, limit_s: float) -> Result:
-    """The result when the page has not answered in time. ``seen``: the last look."""
+    """Return the result when the page has not answered in time. ``seen`` is the last look."""
     if seen.form or not (seen.heading or seen.buttons):
         return Result(outcome=Outcome.TIMED_OUT, text=f"no answer to the login form within {limit_s:g} s")
     heading = f'"{seen.heading[:_LABEL_LIMIT]}"' if seen.heading else "one without a heading"
@@ -157,14 +163,17 @@ def unanswered(seen: Seen, limit_s: float) -> Result:
 
 
 def came_again(between: int) -> Result:
-    """A page that is known was passed, and came again and again."""
+    """Return the result when a known page was passed and kept coming again."""
     name = INTERSTITIALS[between].name
     text = f"{name} came again after it was passed {PASSED_AT_MOST} times; log in by hand and answer it"
     return Result(outcome=Outcome.UNKNOWN_PAGE, text=text)
 
 
 def without_credentials(result: Result, order: Order) -> Result:
-    """A page may greet the user by name: its words go into a status that others read."""
+    """Return ``result`` without user name and password in its text.
+
+    A page may greet the user by name, and its words go into a status that others read.
+    """
     text = result.text
     for secret in (order.username, order.password):
         if secret.strip():

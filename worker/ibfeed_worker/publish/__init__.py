@@ -1,5 +1,7 @@
-"""Ticks, order books and events onto Kafka: in order per contract, on its partition, each acknowledged or accounted
-for."""
+"""The way of ticks, order books and events to Kafka.
+
+Each contract's records arrive in order, on its partition. Each record is acknowledged or accounted for.
+"""
 
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, QueueFullError, connect
 from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials, KafkaSecretError, read_credentials

@@ -20,7 +20,7 @@ from ibfeed_api.feed import Topic
 from ibfeed_worker.publish.survey import NO_LEADER, Partition, Survey, TopicLimits
 from ibfeed_worker.publish.trouble import Heard
 
-# Each look of a worker whose Kafka has gone must end within names.KAFKA_LOOK_S, with the pause before it.
+# Each look of a worker whose Kafka has gone must end within ibfeed_api.shard.KAFKA_LOOK_S, with the pause before it.
 METADATA_S: Final = 2.0
 LEADER_S: Final = 2.0
 _METADATA_TRY_S: Final = 0.5
@@ -32,7 +32,7 @@ class NoMetadataError(Exception):
 
 
 class TopicCreationError(Exception):
-    """A topic can't be created; the text says which and why."""
+    """A topic can't be created. The text says which and why; ``denied``: for lack of rights."""
 
     def __init__(self, text: str, *, denied: bool) -> None:
         super().__init__(text)
@@ -40,7 +40,10 @@ class TopicCreationError(Exception):
 
 
 class Admin:
-    """Blocking calls, one at a time. ``hear`` is called from within them, with each error of the client library."""
+    """The administrator's client of Kafka. Its calls block, and are made one at a time.
+
+    ``hear`` is called from within them, with each error of the client library.
+    """
 
     def __init__(self, settings: dict[str, Any], hear: Callable[[Heard], None]) -> None:
         """Raises KafkaException, ValueError or TypeError if the settings are refused."""
@@ -50,7 +53,7 @@ class Admin:
         self._client = AdminClient(configuration, logger=logging.getLogger("librdkafka"))
 
     def survey(self, topics: Sequence[str]) -> Survey:
-        """Blocks for at most 5 s. Raises NoMetadata."""
+        """Look at the topics and their leaders. Blocks for at most 5 s. Raises NoMetadataError."""
         found: dict[str, tuple[Partition, ...]] = {}
         hidden = set()
         brokers: dict[int, str] = {}
@@ -70,7 +73,7 @@ class Admin:
         return replace(survey, silent=self._silent(survey))
 
     def limits(self, topics: Sequence[str]) -> dict[str, TopicLimits]:
-        """Of the topics whose settings we may read. Blocks for at most 2 s."""
+        """Return the limits of the topics whose settings we may read. Blocks for at most 2 s."""
         asked = [ConfigResource(ResourceType.TOPIC, name) for name in topics]
         found = {}
         for resource, future in self._client.describe_configs(asked, request_timeout=METADATA_S).items():
@@ -81,11 +84,14 @@ class Admin:
                     least_in_sync=int(settings["min.insync.replicas"].value),
                 )
             except (KafkaException, TimeoutError, KeyError, ValueError):
-                continue  # not allowed, or not told: then only a refusal shows it
+                continue  # not allowed, or not told: then only a refused record shows it
         return found
 
     def denied(self, topics: Sequence[str]) -> frozenset[str]:
-        """Topics that Kafka says we may not write to. Blocks for at most 2 s; what is not told is not denied."""
+        """Return the topics that Kafka says we may not write to.
+
+        Blocks for at most 2 s; without an answer none is denied.
+        """
         asked = TopicCollection(list(topics))
         answers = self._client.describe_topics(asked, include_authorized_operations=True, request_timeout=METADATA_S)
         denied = set()
@@ -99,7 +105,7 @@ class Admin:
         return frozenset(denied)
 
     def create(self, topics: Sequence[Topic]) -> None:
-        """One that is there by now is fine. Blocks for at most 5 s. Raises CannotCreate."""
+        """Create topics; one that is there by now is fine. Blocks for at most 5 s. Raises TopicCreationError."""
         wanted = [
             NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=topic.replication_factor)
             for topic in topics
@@ -119,20 +125,23 @@ class Admin:
                 raise TopicCreationError(f"topic {name} can't be created: no answer", denied=False) from None
 
     def _metadata(self, topic: str) -> Any:
-        """In short tries, since the library opens connection after connection while it waits: where a broker refuses
-        our password it would be asked with it twenty times."""
+        """Ask for metadata in short tries. Raises NoMetadataError.
+
+        The library opens connection after connection while it waits. A broker that refuses our password would be asked
+        with it twenty times.
+        """
         deadline = time.monotonic() + METADATA_S
         self._refused = False
         while True:
             try:
                 return self._client.list_topics(topic, timeout=_METADATA_TRY_S)
             except KafkaException:
-                self._client.poll(0)  # tells us of errors
+                self._client.poll(0)  # calls back with the errors
                 if self._refused or time.monotonic() > deadline:
                     raise NoMetadataError from None
 
     def _silent(self, survey: Survey) -> frozenset[int]:
-        """Leaders that do not answer: any answer will do, of one partition each."""
+        """Return the leaders that do not answer. One partition of each is asked, and any answer will do."""
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked = {TopicPartition(*place): latest for place in survey.leaders.values()}
         if not asked:
@@ -143,7 +152,7 @@ class Admin:
             try:
                 answered = future.result(LEADER_S + 1.0).offset >= 0
             except KafkaException as error:
-                answered = error.args[0].code() > 0  # of a broker's, not of the library's own
+                answered = error.args[0].code() > 0  # an error code of the broker, not of the library
             except TimeoutError:
                 answered = False
             if not answered:

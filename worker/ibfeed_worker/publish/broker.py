@@ -1,4 +1,4 @@
-"""The edge to Kafka: what the publisher needs of a client library, and that of confluent-kafka."""
+"""The edge to Kafka: the publisher's view of a client library, and its implementation by confluent-kafka."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ibfeed_worker.publish.table import Row
 from ibfeed_worker.publish.tail import Question, Tail
 from ibfeed_worker.publish.trouble import Heard
 
-# What may wait for a broker that is away: five minutes of a full account (100 lines, 2 updates a second each).
+# The bound for records while a broker is away: five minutes of a full account (100 lines, 2 updates a second each).
 QUEUE_RECORDS: Final = 60_000
 _QUEUE_KBYTES: Final = 32 * 1024
 
@@ -31,7 +31,7 @@ Hear = Callable[[Heard, bool], None]  # an error of the library; whether this pr
 
 
 class BrokerError(Exception):
-    """Kafka can't be used; the text says why and names the servers."""
+    """Kafka can't be used. The text says why and names the servers."""
 
 
 class QueueFullError(Exception):
@@ -43,58 +43,68 @@ class RecordTooLargeError(Exception):
 
 
 class Broker(Protocol):
-    """One producer's life. What blocks is called off the event loop."""
+    """One producer's life. Its blocking calls are made off the event loop."""
 
     def produce(
         self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, delivered: Delivered
     ) -> None:
-        """Queue a record; ``delivered`` is called from ``poll``. Never blocks. Raises Full, TooLarge or BrokerError."""
+        """Queue a record; ``delivered`` is called from ``poll``. Never blocks.
+
+        Raises QueueFullError, RecordTooLargeError or BrokerError.
+        """
 
     def poll(self) -> None:
-        """Call back for all that has happened. Never blocks."""
+        """Call back for all events so far. Never blocks."""
 
     def survey(self, topics: Sequence[str]) -> Survey:
-        """What there is of these topics, and which leaders answer. Blocks for at most 5 s. Raises NoMetadata."""
+        """Look at these topics, and which leaders answer. Blocks for at most 5 s. Raises NoMetadataError."""
 
     def limits(self, topics: Sequence[str]) -> Mapping[str, TopicLimits]:
-        """What each topic takes, where Kafka lets us know. Blocks for at most 2 s."""
+        """Return each topic's limits, where Kafka lets us know. Blocks for at most 2 s."""
 
     def denied(self, topics: Sequence[str]) -> frozenset[str]:
-        """The topics that Kafka says we may not write to. Blocks for at most 2 s."""
+        """Return the topics that Kafka says we may not write to. Blocks for at most 2 s."""
 
     def create(self, topics: Sequence[Topic]) -> None:
-        """Create topics; one that is there by now is fine. Blocks for at most 5 s. Raises CannotCreate."""
+        """Create topics; one that is there by now is fine. Blocks for at most 5 s. Raises TopicCreationError."""
 
     def tails(self, ticks: Topic, books: Topic, questions: Collection[Question]) -> Mapping[bytes, Tail]:
-        """What Kafka has of contracts, by key. Blocks for little more than 2 s, or 4. Raises BrokerError."""
+        """Return what Kafka has of contracts, by key. Blocks for little more than 2 s, or 4. Raises BrokerError."""
 
     def provide_table(self, topic: Topic, *, create: bool) -> None:
-        """See that a compacted topic is there. Blocks for some seconds at most. Raises BrokerError."""
+        """Ensure that a compacted topic is there. Blocks for some seconds at most. Raises BrokerError."""
 
     def read_table(self, topic: Topic) -> Mapping[bytes, bytes]:
-        """The latest value of each key of a compacted topic. Blocks for at most 20 s. Raises BrokerError."""
+        """Return the latest value of each key of a compacted topic. Blocks for at most 20 s. Raises BrokerError."""
 
     def write_table(self, topic: Topic, rows: Sequence[Row]) -> None:
-        """Wait until Kafka has acknowledged rows of a compacted topic, 16 s at most. Raises BrokerError."""
+        """Write rows of a compacted topic and wait for Kafka's acknowledgement, 16 s at most. Raises BrokerError."""
 
     def abandon(self) -> None:
-        """Give up what is queued and in flight; their ``delivered`` are still called by ``poll``. What Kafka has not
-        got by now it does not get any more."""
+        """Give up the queued records and those in flight; their ``delivered`` are still called by ``poll``.
+
+        A record that has not reached Kafka by now never will.
+        """
 
 
 Connect = Callable[[Kafka, KafkaCredentials, str, Hear, int], Broker]
 
 
 def connect(kafka: Kafka, who: KafkaCredentials, client: str, hear: Hear, batch_size: int, trusted: str = "") -> Broker:
-    """A producer for the feed's Kafka. Returns at once; the connection is made in the background.
+    """Return a producer for the feed's Kafka at once; the connection is made in the background.
 
-    ``hear`` is called from ``poll`` and from what blocks. ``trusted``: whom a token endpoint may be signed by, in PEM.
+    Args:
+        hear: called from ``poll`` and from the blocking calls.
+        trusted: the CAs that may sign a token endpoint's certificate, in PEM.
+
     Raises BrokerError if the settings make no sense.
     """
     return _Confluent(kafka, who, client, hear, batch_size, trusted)
 
 
 class _Confluent:
+    """A producer of confluent-kafka."""
+
     def __init__(
         self, kafka: Kafka, who: KafkaCredentials, client: str, hear: Hear, batch_size: int, trusted: str
     ) -> None:
@@ -124,8 +134,8 @@ class _Confluent:
         self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, delivered: Delivered
     ) -> None:
         try:
-            # By place: names would make a dictionary for each record. In between: another name for `delivered`, and no
-            # timestamp of our own.
+            # Arguments by place, since names would make a dictionary for each record. Between them: another name for
+            # `delivered`, and no timestamp of our own.
             self._producer.produce(topic, value, key, partition, delivered, None, 0, headers)
         except BufferError:
             raise QueueFullError from None
@@ -137,7 +147,7 @@ class _Confluent:
     def poll(self) -> None:
         try:
             self._producer.poll(0)
-        except KafkaException as error:  # this, and not the error callback, is how it tells of what is fatal
+        except KafkaException as error:  # fatal errors are raised here, and not told to the error callback
             self._on_error(error.args[0])
 
     def survey(self, topics: Sequence[str]) -> Survey:

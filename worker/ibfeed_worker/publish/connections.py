@@ -1,8 +1,8 @@
-"""End TCP connections so that nothing of what was written to them can arrive any more.
+"""A reset of TCP connections, after which no byte that was written to them can arrive any more.
 
-The kernel goes on sending what a connection could not deliver, also after it was closed: a record that we gave up while
-the network was cut would reach Kafka minutes later, behind those of whoever publishes the contract by then. Kafka's
-client offers no way to reset a connection, so this is done to the file descriptors of our own process.
+The kernel goes on sending what a connection could not deliver, also after it was closed. So a record that we gave up
+while the network was cut would reach Kafka minutes later, behind those of the contract's next publisher. Kafka's client
+offers no way to reset a connection, so this is done to the file descriptors of our own process.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _DESCRIPTORS: Final = Path("/proc/self/fd")
 
 
 def reset(ports: Collection[int]) -> int:
-    """Reset this process's connections to these ports, wherever they lead; returns how many."""
+    """Reset this process's connections to these ports, at any host; return how many."""
     libc = ctypes.CDLL(None, use_errno=True)
     count = 0
     for number in _sockets():
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as connection:
-            # Another thread may have closed it meanwhile, and its number may be of something else by now.
+            # Another thread may have closed it meanwhile, and its number may belong to another file by now.
             if connection.type == socket.SOCK_STREAM and _port(connection) in ports:
                 count += libc.connect(connection.fileno(), _UNSPECIFIED, len(_UNSPECIFIED)) == 0
     return count
@@ -41,7 +41,7 @@ def _sockets() -> list[int]:
 
 
 def _port(connection: socket.socket) -> int | None:
-    """The port at the other end."""
+    """Return the port at the other end."""
     if connection.family not in (socket.AF_INET, socket.AF_INET6):
         return None
     port: int = connection.getpeername()[1]

@@ -1,4 +1,4 @@
-"""Who the worker is at Kafka, from what the Secrets of ``spec.kafka`` hold. Pure."""
+"""The worker's identity at Kafka, from the Secrets of ``spec.kafka``. Pure."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ from ibfeed_api.feed import Kafka
 from ibfeed_worker.credentials.values import NotTextError, text_of
 
 OAUTHBEARER: Final = "OAUTHBEARER"
-# Strimzi writes a SCRAM user's name nowhere else.
+# Strimzi writes a SCRAM user's name only there.
 _JAAS_USER: Final = re.compile(r'\busername="((?:[^"\\]|\\.)*)"')
 _LINE_ENDS: Final = "\r\n\ufeff"
 
 
 class KafkaSecretError(Exception):
-    """What a Secret holds cannot be used. The text names Secret and key, says what to do, and holds no secret."""
+    """The content of a Secret cannot be used. The text names Secret and key, says what to do, and holds no secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaCredentials:
-    """Empty is what Kafka's security does not need. ``expires`` is when the client certificate ends."""
+    """The worker's credentials at Kafka. A field that Kafka's security does not need is empty.
+
+    ``expires`` is when the client certificate ends.
+    """
 
     username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
@@ -38,7 +41,7 @@ class KafkaCredentials:
     expires: datetime | None = None
 
     def scrub(self, text: str) -> str:
-        """``text`` without what nobody may read, in case a library has quoted it."""
+        """Return ``text`` without our secrets, in case a library has quoted them."""
         for secret in (self.password, self.client_secret, self.key):
             if secret:
                 text = text.replace(secret, "***")
@@ -51,9 +54,11 @@ NOBODY: Final = KafkaCredentials()
 def read_credentials(
     kafka: Kafka, secret: Mapping[str, bytes] | None, authority: Mapping[str, bytes] | None
 ) -> KafkaCredentials:
-    """``secret`` is what ``secretRef`` holds, ``authority`` what ``caSecretRef`` holds; None: the spec names none.
+    """Read the credentials from the data of the Secrets. Raises KafkaSecretError.
 
-    Raises BadSecret.
+    Args:
+        secret: the data of ``secretRef``; None if the spec names none.
+        authority: the data of ``caSecretRef``; None if the spec names none.
     """
     own = _Secret(kafka.secret_ref.name if kafka.secret_ref else "", "kafka.secretRef", secret or {})
     username = password = client_id = client_secret = certificate = key = ca = ""
@@ -84,6 +89,8 @@ def read_credentials(
 
 @dataclass(frozen=True, slots=True)
 class _Secret:
+    """A Secret's data, and the names for messages about it."""
+
     name: str
     role: str  # the field of the spec that names it
     data: Mapping[str, bytes] = field(repr=False)
@@ -124,7 +131,7 @@ def _certificates(pem: str) -> list[x509.Certificate]:
 
 
 def _client_certificate(own: _Secret) -> tuple[str, str, datetime | None]:
-    """As Strimzi's KafkaUser has it, or as a Secret of type kubernetes.io/tls."""
+    """Read a client certificate, named as in Strimzi's KafkaUser or in a Secret of type kubernetes.io/tls."""
     for name, key_name in (("user.crt", "user.key"), ("tls.crt", "tls.key")):
         if name not in own.data and key_name not in own.data:
             continue

@@ -1,4 +1,4 @@
-"""Look at the addresses of a Kafka that does not answer, and say why not."""
+"""The diagnosis of a Kafka that does not answer: look at its addresses, and say why not."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _AT_MOST: Final = 3  # addresses of bootstrapServers
 
 
 async def diagnose_bootstrap(kafka: Kafka, who: KafkaCredentials, heard: Iterable[Heard]) -> Trouble:
-    """No broker of ``kafka.bootstrap_servers`` has told anything."""
+    """Explain that no broker of ``kafka.bootstrap_servers`` has told anything."""
     found = await _look_at(kafka.bootstrap_servers.split(",")[:_AT_MOST], kafka, who)
     return of_bootstrap(found, heard, kafka, who)
 
 
 async def diagnose_leader(survey: Survey, kafka: Kafka, who: KafkaCredentials, heard: Iterable[Heard]) -> Trouble:
-    """At least one broker is ``silent``: say why of the one that leads most of our partitions."""
+    """Explain why a broker is ``silent``: of several, the one that leads most of our partitions."""
     leads = led_by(survey)
     broker = max(survey.silent, key=lambda broker: (leads[broker], -broker))
     (finding,) = await _look_at([survey.brokers[broker]], kafka, who)

@@ -1,4 +1,4 @@
-"""The line to Kafka: one producer after the other, so that nothing is lost or doubled between two of them."""
+"""The line to Kafka: one producer after the other, so that no record is lost or doubled between two of them."""
 
 from __future__ import annotations
 
@@ -24,24 +24,27 @@ _log: Final = Log(__name__)
 _REPAIR_S: Final = 5.0
 _HEARD_S: Final = 20.0
 _REMARK_S: Final = 600.0
-_FRAME: Final = 100  # bytes that a record has on Kafka at least, beside its value
-_SEARCHES: Final = 3  # for what is on Kafka, before that counts as unknown
+_FRAME: Final = 100  # the least bytes that a record has on Kafka beside its value
+_SEARCHES: Final = 3  # searches for the records on Kafka, before they count as unknown
 
 ReadSecrets = Callable[[], Awaitable[KafkaCredentials]]
 
 
 class SecretsError(Exception):
-    """The Secrets of ``spec.kafka`` cannot be used; the text says which, why, and what to do."""
+    """The Secrets of ``spec.kafka`` cannot be used. The text says which, why, and what to do."""
 
 
 async def no_secrets() -> KafkaCredentials:
-    """For a Kafka that asks for nothing."""
+    """Return the credentials for a Kafka that asks for none."""
     return NOBODY
 
 
 class ProducerLine:
-    """``broker`` is the present producer, if there is one; ``is_open`` once the outbox has it. ``broken``: another one
-    is to take its place."""
+    """The line of producers to the feed's Kafka. One is in use at a time.
+
+    ``broker`` is the present producer, if there is one; ``is_open`` once the send queue uses it. ``broken``: it is to
+    be replaced.
+    """
 
     def __init__(
         self,
@@ -54,8 +57,13 @@ class ProducerLine:
         connect: Connect,
         on_disturbance: Callable[[], None],
     ) -> None:
-        """``routes``: by schema the topic, and what is counted of it. ``read_secrets`` raises SecretsError.
-        ``on_disturbance``: something happened that should be looked at; called from any thread."""
+        """Create the line without a producer; ``ready`` makes the first one.
+
+        Args:
+            routes: by schema, the topic and the counters of its records.
+            read_secrets: raises SecretsError.
+            on_disturbance: called, from any thread, after an event that should be looked at.
+        """
         self.counters: Final = LineCounters()
         self.broker: Broker | None = None
         self.is_open = False
@@ -63,7 +71,7 @@ class ProducerLine:
         self.broken = False
         self.limits: Mapping[str, TopicLimits] = {}
         self.denied: frozenset[str] = frozenset()
-        self._asked = False  # what the topics take, and that we may write to them
+        self._asked = False  # whether Kafka told the topics' limits, and that we may write to them
         self._worker: Final = worker
         self._kafka: Final = kafka
         self._outbox: Final = outbox
@@ -81,22 +89,24 @@ class ProducerLine:
 
     @property
     def who(self) -> KafkaCredentials:
-        """Who we are at Kafka."""
+        """Our identity at Kafka."""
         return self._who or NOBODY
 
     @property
     def heard(self) -> list[Heard]:
-        """What the client library has complained about lately, the latest first."""
+        """The client library's complaints of late, the latest first."""
         since = time.monotonic() - _HEARD_S
         return [heard for at, heard in reversed(self._heard) if at >= since]
 
     @property
     def remark(self) -> str:
-        """What a person should know although records are acknowledged."""
+        """A remark that a person should know although records are acknowledged."""
         return self._remark if time.monotonic() < self._remark_until else ""
 
     async def ready(self) -> Broker:
-        """The producer; a new one in place of one that is broken. What that has not brought to Kafka is kept.
+        """Return the producer; if it is broken, a new one in its place.
+
+        Records that it has not brought to Kafka are kept.
 
         Raises BrokerError or SecretsError.
         """
@@ -105,9 +115,9 @@ class ProducerLine:
         return self.broker
 
     async def open(self, survey: Survey) -> None:
-        """Let the outbox use the producer, and find out what Kafka has of what an earlier one gave back.
+        """Let the send queue use the producer, and find out which records of an earlier one are on Kafka.
 
-        What a broker leads that does not answer waits until it does. Raises what ``ready`` raises.
+        Partitions whose leader does not answer wait until it does. Raises what ``ready`` raises.
         """
         broker = await self.ready()
         if not self.is_open and not self.broken:
@@ -126,7 +136,7 @@ class ProducerLine:
         self._outbox.learn(reached)
 
     async def ask(self, broker: Broker) -> None:
-        """Once for each producer: what the topics take, and whether we may write to them, as far as Kafka tells.
+        """Ask once for each producer what the topics take, and whether we may write to them, as far as Kafka tells.
 
         A producer that makes larger batches than a topic takes is replaced. Raises what ``ready`` raises.
         """
@@ -143,11 +153,11 @@ class ProducerLine:
         self._asked = not self.denied
 
     async def ask_limits(self, broker: Broker) -> None:
-        """What the topics ask for may have been changed."""
+        """Ask again what the topics take, for their settings may have been changed."""
         self.limits = await asyncio.to_thread(broker.limits, self._names)
 
     async def read_again(self) -> None:
-        """Kafka refuses us: perhaps the Secrets hold something else by now. Raises SecretsError."""
+        """Read the Secrets again, since Kafka refuses us: they may have changed. Raises SecretsError."""
         found = await self._read_secrets()
         if found != self._who:
             _log.info("the Secrets for Kafka have changed: connecting again with what they hold now")
@@ -155,7 +165,7 @@ class ProducerLine:
             self.broken = True
 
     async def tails(self, channels: Sequence[PartitionWriter], *, anywhere: bool) -> dict[PartitionWriter, Tail]:
-        """How far Kafka has the ticks of these; never raises for Kafka's sake, the doubt says why not.
+        """Return how far Kafka has the ticks of these. It never raises on Kafka's account: the doubt says why not.
 
         ``anywhere``: nothing is remembered of them, not even the partition.
         """
@@ -170,8 +180,10 @@ class ProducerLine:
         return {channel: found[channel.key] for channel in channels}
 
     def give_up(self, channels: Collection[PartitionWriter]) -> None:
-        """Lose, at once and for good, what Kafka has not answered for of these. Whether Kafka has it not even the
-        client knows any more, so another one takes its place; what is on its way of other channels goes on with that.
+        """Lose, at once and for good, the records of these that Kafka has not answered for.
+
+        Not even the client knows any more whether Kafka has them, so another producer takes its place. Records of other
+        contracts on their way go on with that one.
         """
         self._outbox.give_up(channels)
         if self.broker is not None:
@@ -181,13 +193,13 @@ class ProducerLine:
             self.broken = True
 
     def refused(self) -> None:
-        """Something came back from the client library: only another producer sends it again in order."""
+        """Note that a record came back from the client library: only another producer sends it again in order."""
         self.stop()
         self.broken = True
         self._on_disturbance()
 
     def stop(self) -> None:
-        """The outbox keeps what comes from now on."""
+        """Stop the send queue's use of the producer; it keeps the records from now on."""
         self._outbox.stop()
         self._asked = self.is_open = False
 
@@ -216,10 +228,10 @@ class ProducerLine:
         self.broker = None
         last = [broker]
         del broker
-        await asyncio.to_thread(last.clear)  # its threads are waited for
+        await asyncio.to_thread(last.clear)  # the destructor waits for its threads
 
     def _drop(self, refusal: Refusal) -> None:
-        """A record that is too large for its topic, whatever batch it is in."""
+        """Drop a record that is too large for its topic, in whatever batch it is."""
         of = refusal.channel.symbol if refusal.channel is not None else "an event"
         self._remark = (
             f"a record of {refusal.size} bytes ({of}) is more than topic {refusal.topic} takes, and was left out:"
@@ -230,14 +242,14 @@ class ProducerLine:
         self._outbox.refuse(refusal)
 
     def _hear(self, heard: Heard, beyond_repair: bool) -> None:
-        """The client library has a problem. Called on the event loop, and from the threads of what blocks."""
+        """Note an error of the client library. Called on the event loop, and from the threads of blocking calls."""
         self._heard.append((time.monotonic(), heard))
         self.broken = self.broken or beyond_repair
         self._on_disturbance()
 
 
 def _reached(channel: PartitionWriter, tail: Tail) -> int | None:
-    """The ``seq`` up to which Kafka has a channel; None if that is not known."""
+    """Return the ``seq`` up to which Kafka has a partition writer's records; None if that is not known."""
     if tail.doubt:
         return None
     if tail.mark is None:

@@ -1,4 +1,4 @@
-"""What the way to Kafka has been through, for Prometheus."""
+"""Metrics of the way to Kafka, for Prometheus."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from ibfeed_worker.publish.send_queue import SendQueue
 
 @dataclass(slots=True)
 class LineCounters:
-    """Since the process started."""
+    """Counts of the line to Kafka since the process started."""
 
     producers: int = 0
     probes: int = 0
-    given_up: int = 0  # producers whose records were
-    troubles: Counter[str] = field(default_factory=Counter)  # times that the status came to have a reason
+    given_up: int = 0  # producers whose records were given up
+    troubles: Counter[str] = field(default_factory=Counter)  # times that the status took on a reason
 
 
 class KafkaCollector(Collector):
-    """``late`` tells how many channels have waited too long for an acknowledgement."""
+    """The collector of these metrics.
+
+    ``late`` returns how many partition writers wait too long for an acknowledgement.
+    """
 
     def __init__(self, counters: LineCounters, outbox: SendQueue, late: Callable[[], int]) -> None:
         self._counters = counters
@@ -31,7 +34,7 @@ class KafkaCollector(Collector):
         self._late = late
 
     def collect(self) -> Iterator[Metric]:
-        """Read when asked."""
+        """Yield the metrics; they are read when asked for."""
         counters, outbox = self._counters, self._outbox
         troubles = CounterMetricFamily(
             "ibfeed_kafka_troubles", "Times that records could not be published, by reason", labels=["reason"]

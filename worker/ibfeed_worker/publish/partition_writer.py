@@ -1,4 +1,4 @@
-"""One contract's way to one topic for one epoch: what was handed over, what is acknowledged, what was lost."""
+"""One contract's way to one topic for one epoch: the records handed over, acknowledged and lost."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ Record = Tick | DepthRecord
 
 @dataclass(slots=True)
 class Deliveries:
-    """Records of one topic, since the process started; and how large one may be."""
+    """Counts of one topic's records since the process started, and the size that one may have."""
 
     handed_over: int = 0  # given to the client library, or kept for it
     acknowledged: int = 0
     failed: int = 0  # refused by Kafka for good
-    conflated: int = 0  # gave way to a later one because Kafka did not keep up
-    again: int = 0  # came back and are given to the client library once more
-    largest: int = 1 << 31  # bytes of a record's value that the topic certainly refuses if it has more
+    conflated: int = 0  # replaced by a later one because Kafka did not keep up
+    again: int = 0  # came back and were given to the client library once more
+    largest: int = 1 << 31  # the topic certainly refuses a record whose value has more bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Records that were made but could not be published."""
 
-    after: int | None  # event time of the record before, ms
-    last_seq: int  # of the latest record that was lost
+    after: int | None  # event time of the record before, in ms
+    last_seq: int  # the latest lost record's
     records: int
     why: str
 
@@ -45,7 +45,7 @@ class Closed:
 
 
 class PartitionWriter:
-    """Bookkeeping only; the publisher moves the records."""
+    """The bookkeeping of one contract's records on one partition, for one epoch. The send queue moves the records."""
 
     def __init__(
         self,
@@ -59,7 +59,13 @@ class PartitionWriter:
         topic: Topic,
         deliveries: Deliveries,
     ) -> None:
-        """``schema`` is that of its records, ``topic`` where they go, ``deliveries`` counts them."""
+        """Create the writer; its partition follows from ``slot``.
+
+        Args:
+            schema: that of its records.
+            topic: where they go.
+            deliveries: counts them.
+        """
         self.topic: Final = topic.name
         self.partition: Final = partition_of(slot, topic.partitions)
         self.deliveries: Final = deliveries
@@ -76,10 +82,10 @@ class PartitionWriter:
         ]
         self.waiting: Record | None = None  # the latest record that Kafka's queue had no room for
         self.in_flight = 0
-        self.answered = 0  # records of ``in_flight`` that Kafka has answered for since
-        self.queued = False  # records of it are kept, so that later ones must wait behind them
-        self.over = False  # what Kafka has not answered for by now is given up rather than sent again
-        self.stalled = False  # Kafka has let its records wait for too long, or could take none now
+        self.answered = 0  # records that Kafka has answered for, in either way
+        self.queued = False  # records of it are kept, so later ones must wait behind them
+        self.over = False  # unanswered records are given up rather than sent again
+        self.stalled = False  # its records have waited for too long, or Kafka could take none now
         self.used = False  # whether any record was made in this epoch
         self.failures = 0  # records that Kafka refused
         self.sent: int | None = None  # event time of the latest record in Kafka's queue or beyond
@@ -93,7 +99,7 @@ class PartitionWriter:
 
     @property
     def idle(self) -> bool:
-        """Nothing is on its way: what is acknowledged is all there will be."""
+        """Whether nothing is on its way: ``acknowledged`` is final."""
         return self.in_flight == 0 and self.waiting is None
 
     def follow(self, former: PartitionWriter) -> None:
@@ -102,14 +108,14 @@ class PartitionWriter:
         self.sent = former.sent
 
     def wait(self, record: Record) -> bool:
-        """Keep ``record`` until there is room; latest wins. Whether an earlier one had to give way."""
+        """Keep ``record`` until there is room; the latest one wins. Return whether an earlier one was replaced."""
         before, self.waiting = self.waiting, record
         if before is not None:
             self._lose(before.seq, "Kafka did not keep up", after=self.sent)
         return before is not None
 
     def delivered(self, event_time: int, seq: int) -> Closed | None:
-        """Kafka has acknowledged a record; the gap that it ends, if any."""
+        """Note that Kafka has acknowledged a record; return the gap that it ends, if any."""
         self.in_flight -= 1
         self.answered += 1
         self.deliveries.acknowledged += 1
@@ -122,7 +128,10 @@ class PartitionWriter:
         return Closed(gap, event_time)
 
     def failed(self, seq: int, why: str, *, after: int | None) -> None:
-        """Kafka will not have this record. ``after``: event time of the one that was handed over before it."""
+        """Note that Kafka refuses this record for good.
+
+        ``after``: event time of the one that was handed over before it.
+        """
         self.in_flight -= 1
         self.answered += 1
         self.deliveries.failed += 1
@@ -134,6 +143,6 @@ class PartitionWriter:
         if gap is None:
             self._gap = Gap(after, seq, 1, why)
         else:
-            # What was on its way when later ones gave way may be refused after them, and refusals come in any order.
+            # A record on its way may be refused after later ones that were replaced, and refusals come in any order.
             since = None if gap.after is None or after is None else min(gap.after, after)
             self._gap = Gap(since, max(seq, gap.last_seq), gap.records + 1, gap.why)

@@ -1,7 +1,7 @@
-"""Whether Kafka answers in time. Pure.
+"""A check that Kafka answers in time. Pure.
 
 No record carries the time at which it was handed over, since each tick would pay for it. Instead every look notes how
-many records there are by then; until all of these are answered for, one of them has waited since that look.
+many records there are by then. Until all of these are answered for, one of them has waited since that look.
 """
 
 from __future__ import annotations
@@ -17,13 +17,18 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(slots=True)
 class Progress(Generic[Key]):
-    """``now`` is monotonic, in seconds."""
+    """The progress of Kafka's answers, by key. ``now`` is monotonic, in seconds."""
 
     _marks: dict[Key, tuple[float, int]] = field(default_factory=dict)  # when, and how many were handed over by then
 
     def look(self, counts: Mapping[Key, tuple[int, int]], now: float) -> dict[Key, float]:
-        """By key how many records were answered for, and how many are on their way. Returns whose oldest record has
-        waited, as far as is known, for longer than ``KAFKA_ANSWER_S``, and for how long."""
+        """Note the counts, and find the keys whose oldest record has waited for longer than ``KAFKA_ANSWER_S``.
+
+        Args:
+            counts: by key, how many records were answered for, and how many are on their way.
+
+        Returns for how long each of these keys has waited, as far as is known.
+        """
         marks, late = {}, {}
         for key, (answered, on_the_way) in counts.items():
             if not on_the_way:

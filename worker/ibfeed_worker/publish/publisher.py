@@ -1,7 +1,8 @@
-"""Whether Kafka acknowledges our records: proven, watched, told. What goes there is the outbox's, how it is the line's.
+"""The publisher: it proves, watches and reports that Kafka acknowledges our records.
 
-All of it belongs to the event loop, which also serves the client library's callbacks, every few milliseconds: a
-thread of their own would fight the loop for the interpreter, at the price of a switch for each record.
+The send queue knows which records go there, the line knows how. All of it belongs to the event loop, which also serves
+the client library's callbacks, every few milliseconds. A thread of their own would fight the loop for the interpreter,
+at the price of a switch for each record.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ _log: Final = Log(__name__)
 _POLL_S: Final = 0.025  # while anything is on its way
 _IDLE_S: Final = 1.0
 _SWEEP_S: Final = 0.5
-CHECK_S: Final = 2.0  # with what a look takes, it stays below names.KAFKA_LOOK_S
+CHECK_S: Final = 2.0  # with a look's duration, it stays below ibfeed_api.shard.KAFKA_LOOK_S
 _SHORTEST_PAUSE_S: Final = 0.5  # a burst of errors is one reason to look, not many
 _LONGEST_PAUSE_S: Final = 5.0
-_PROBE_S: Final = 60.0  # without an acknowledgement; then one is asked for
+_PROBE_S: Final = 60.0  # seconds without an acknowledgement; then one is asked for
 _SPREADING_LOOKS: Final = 4
 _LONGEST_TEXT: Final = 1000  # the CRD's limit is 1024
 
 
 class Publisher:
-    """One producer for all contracts of a worker."""
+    """The publisher of all contracts of a worker, by one producer at a time."""
 
     def __init__(
         self,
@@ -58,10 +59,17 @@ class Publisher:
         may_write: Callable[[], bool],
         connect: Connect = connect,
     ) -> None:
-        """``read_secrets`` is asked before the first connection, and again when Kafka refuses us; raises SecretsError.
-        ``channels`` are those in use. ``on_progress`` is told of a channel whose records were acknowledged or refused;
-        ``on_status`` that ``status`` has changed, or whether a channel is ``stalled``. They are called on the event
-        loop. ``may_write`` is asked before each tick and each record of a book: while it says no, they wait."""
+        """Create the publisher; ``start`` makes it work.
+
+        Args:
+            read_secrets: called before the first connection, and again when Kafka refuses us; raises SecretsError.
+            channels: returns the partition writers in use.
+            on_progress: called with a partition writer whose records were acknowledged or refused.
+            on_status: called when ``status`` has changed, or whether a partition writer is ``stalled``.
+            may_write: called before each tick and each record of a book; while it is False, they wait.
+
+        The callbacks are called on the event loop.
+        """
         self.outbox: Final = SendQueue(
             worker=worker,
             feed=feed,
@@ -98,7 +106,7 @@ class Publisher:
         self._late: Mapping[PartitionWriter | None, float] = {}  # None: events
         self._sweep_at = 0.0
         self._acknowledged = 0
-        self._acknowledged_at = float("-inf")  # of a record that the present producer brought
+        self._acknowledged_at = float("-inf")  # when a record that the present producer sent was acknowledged last
         self._answered = asyncio.Event()
         self._disturbed = asyncio.Event()
         self._task: asyncio.Task[NoReturn] | None = None
@@ -110,7 +118,7 @@ class Publisher:
         self._serve()
 
     async def close(self, limit: float) -> None:
-        """Wait at most ``limit`` seconds for what is on its way, then give up the rest, and say how much it was.
+        """Wait at most ``limit`` seconds for records on their way, then give up the rest, and log how many.
 
         A Kafka that is away is not waited for.
         """
@@ -138,15 +146,17 @@ class Publisher:
         return True
 
     def give_up(self, channels: Collection[PartitionWriter], why: str) -> None:
-        """Lose, at once and for good, what Kafka has not answered for of these: somebody else may publish them in a
-        moment."""
+        """Lose, at once and for good, the records of these that Kafka has not answered for.
+
+        Another worker may publish these contracts in a moment.
+        """
         _log.warning("records are given up", why=why, channels=len(channels), in_flight=self.outbox.in_flight)
         self._line.give_up(channels)
         self._disturbed.set()
         self._serve_in(0.0)
 
     def channel(self, conid: int, symbol: str, *, slot: int, epoch: int, schema: str) -> PartitionWriter:
-        """A contract's way to the topic of ``schema`` for one epoch."""
+        """Return a contract's way to the topic of ``schema`` for one epoch."""
         topic, deliveries = self._routes[schema]
         return PartitionWriter(
             worker=self._worker,
@@ -160,7 +170,9 @@ class Publisher:
         )
 
     async def tails(self, channels: Sequence[PartitionWriter], *, anywhere: bool) -> dict[PartitionWriter, Tail]:
-        """How far Kafka has them, whoever published them; never raises for Kafka's sake, the doubt says why not.
+        """Return how far Kafka has them, from any publisher.
+
+        It never raises on Kafka's account: the doubt says why not.
 
         ``anywhere``: nothing is remembered of them, not even the partition.
         """
@@ -174,7 +186,7 @@ class Publisher:
         self._next_poll = self._loop.call_later(seconds, self._serve)
 
     def _serve(self) -> None:
-        """Serve the client library's callbacks, tell what they brought, use the room that there is now."""
+        """Serve the client library's callbacks, report their results, and use the room that there is now."""
         try:
             if self._line.broker is not None:
                 self._line.broker.poll()
@@ -196,7 +208,7 @@ class Publisher:
                 self._answered.set()
 
     def _sweep(self) -> None:
-        """Notice whose records wait for too long."""
+        """Notice the partition writers whose records wait for too long."""
         now = self._loop.time()
         self._sweep_at = now + _SWEEP_S
         counts: dict[PartitionWriter | None, tuple[int, int]] = {
@@ -212,14 +224,14 @@ class Publisher:
         self._mark_stalled()
 
     def _disturb(self) -> None:
-        """Look soon. Called from any thread."""
+        """Have Kafka looked at soon. Called from any thread."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._disturbed.set)
 
-    # Saying how it is.
+    # Reporting the state.
 
     def _doubt(self, what: str) -> None:
-        """Say at once that records cannot be published; to find out why not may take as long again."""
+        """Report at once that records cannot be published; to find out why not may take as long again."""
         if self.status.reachable:
             text = f"{what} by {self._kafka.bootstrap_servers}; looking for the cause"
             self._report(Trouble(Reason.KAFKA_UNANSWERED, text))
@@ -240,23 +252,23 @@ class Publisher:
         self._mark_stalled()
 
     def _mark_stalled(self) -> None:
-        """Say of each channel whether Kafka takes its records."""
+        """Set for each partition writer whether Kafka takes its records."""
         known = self._survey is not None and self._line.is_open
         closed = affected(self._survey, self._line.limits) if known and self._survey is not None else None
         changed = False
         for channel in self._channels():
             shut = closed is None or (channel.topic, channel.partition) in closed
-            # What nothing is known of yet is not stalled: it has published nothing either.
+            # Before the first result a writer is not stalled: it has published nothing either.
             stalled = channel in self._late or (shut and self.status.reachable is False)
             changed = changed or stalled is not channel.stalled
             channel.stalled = stalled
         if changed:
             self._on_status()
 
-    # Looking how it is.
+    # Looking at Kafka.
 
     async def _supervise(self) -> NoReturn:
-        """For ever: look whether records can be published, say so, mend what can be mended."""
+        """Look for ever whether records can be published, report it, and mend what can be mended."""
         pause = Backoff(_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S)
         refused = Backoff(1.0, KAFKA_PAUSE_S)  # each try is one more wrong password
         while True:
@@ -273,7 +285,7 @@ class Publisher:
                 await self._rest(pause.next())
 
     async def _rest(self, seconds: float) -> None:
-        """Until something happens, but not for longer."""
+        """Wait until something happens, but not for longer than ``seconds``."""
         await asyncio.sleep(min(seconds, _SHORTEST_PAUSE_S))
         try:
             async with asyncio.timeout(max(0.0, seconds - _SHORTEST_PAUSE_S)):
@@ -282,7 +294,7 @@ class Publisher:
             return
 
     async def _look_safely(self) -> Trouble | None:
-        """`_look`, whatever it raises: this task must not end, nor may it stay unsaid what went wrong."""
+        """Do `_look`, whatever it raises. This task must not end, and a failure must not go unreported."""
         try:
             trouble = await self._look()
             if trouble is not None and trouble.reason in REFUSED:
@@ -300,7 +312,7 @@ class Publisher:
         return trouble
 
     async def _look(self) -> Trouble | None:
-        """What keeps records from being acknowledged; None if they are. Raises BrokerError or SecretsError."""
+        """Return what keeps records from being acknowledged; None if they are. Raises BrokerError or SecretsError."""
         line, kafka = self._line, self._kafka
         broker = await line.ready()
         try:
@@ -313,7 +325,7 @@ class Publisher:
             self._survey = None
             advice = "allow us Create, or create it and set kafka.createTopics to false"
             return Trouble(Reason.KAFKA_RIGHTS if error.denied else Reason.KAFKA_TOPIC, f"{error}; {advice}")
-        if not survey.silent:  # else who is silent may be whom this is asked of
+        if not survey.silent:  # a silent broker may be the one that this would be asked of
             await line.ask(broker)
         trouble = topic_trouble(kafka, survey, line.limits, line.denied)
         if trouble is not None and trouble.reason in (Reason.KAFKA_TOPIC, Reason.KAFKA_RIGHTS):
@@ -325,12 +337,12 @@ class Publisher:
         return trouble or await self._why_late(survey) or await self._prove(survey)
 
     async def _look_at_topics(self, broker: Broker) -> Survey:
-        """Raises NoMetadata or CannotCreate."""
+        """Look at the topics; create missing ones if we are to. Raises NoMetadataError or TopicCreationError."""
         survey = await asyncio.to_thread(broker.survey, self._names)
         lacking = missing(self._kafka, survey)
         if lacking and self._kafka.create_topics:
             await asyncio.to_thread(broker.create, lacking)
-            for _ in range(_SPREADING_LOOKS):  # the brokers spread the news among themselves
+            for _ in range(_SPREADING_LOOKS):  # the brokers need a moment to tell each other
                 survey = await asyncio.to_thread(broker.survey, self._names)
                 if not missing(self._kafka, survey):
                     break
@@ -338,7 +350,7 @@ class Publisher:
         return survey
 
     async def _why_late(self, survey: Survey) -> Trouble | None:
-        """Why records wait although nothing is wrong with their brokers; None if none do."""
+        """Return why records wait although nothing is wrong with their brokers; None if none do."""
         late, broker = dict(self._late), self._line.broker
         if not late or broker is None:
             return None
@@ -348,7 +360,7 @@ class Publisher:
         return unanswered(topic, survey, self._line.limits, KAFKA_ANSWER_S)
 
     async def _prove(self, survey: Survey) -> Trouble | None:
-        """See to it that something was acknowledged lately: by a probe, if there was nothing else to publish."""
+        """See to it that a record was acknowledged lately: by a probe, if there was nothing else to publish."""
         line, begun = self._line, self._loop.time()
         if self._acknowledged_at >= max(line.opened_at, begun - _PROBE_S):
             return None

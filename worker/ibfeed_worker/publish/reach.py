@@ -1,5 +1,7 @@
-"""What an address of Kafka is like from here: resolve it, connect, shake hands. The client library tells too little:
-an unknown CA, a wrong name and an expired certificate are one text to it."""
+"""A trial of one address of Kafka: resolve it, connect, shake hands.
+
+The client library tells too little: an unknown CA, a wrong name and an expired certificate are one text to it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ _NO_ROUTE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDR
 
 
 def split(address: str) -> tuple[str, int]:
-    """Host and port of ``host:port`` or ``[ipv6]:port``."""
+    """Return host and port of ``host:port`` or ``[ipv6]:port``."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
 
@@ -26,8 +28,10 @@ def split(address: str) -> tuple[str, int]:
 def look_at(address: str, *, tls: bool, authority: str = "", check_name: bool = True) -> Finding:
     """Try one address. Blocks for little more than ``LIMIT_S``; a name server that does not answer may take longer.
 
-    ``tls``: whether we speak it; then the certificate is checked against ``authority`` (PEM; empty: the public CAs),
-    and against the host's name if ``check_name``.
+    Args:
+        tls: whether we speak it; then the certificate is checked.
+        authority: the CAs to check it against, in PEM; empty: the public ones.
+        check_name: whether the certificate is checked against the host's name, too.
     """
     deadline = time.monotonic() + LIMIT_S
     host, port = split(address)
@@ -65,7 +69,10 @@ def _of_connect(address: str, error: OSError) -> Finding:
 def _shake_hands(
     address: str, host: str, connection: socket.socket, *, tls: bool, authority: str, check_name: bool
 ) -> Finding:
-    """The connection is made. Without TLS of ours it is asked for all the same, to see whether it is spoken."""
+    """Try a TLS handshake on a connection.
+
+    Without TLS of ours it is tried all the same, to see whether TLS is spoken.
+    """
     context = ssl.create_default_context(cadata=authority or None) if tls else _trusting_anybody()
     context.check_hostname = tls and check_name
     try:
@@ -87,7 +94,7 @@ def _shake_hands(
         return Finding(address, Fault.TLS_BROKEN, error.reason or "no reason given")
     except TimeoutError:
         return Finding(address, Fault.UNANSWERED if tls else Fault.NONE, f"no TLS handshake within {LIMIT_S:g} s")
-    except OSError:  # hung up: a Kafka without TLS takes our first bytes for a request of absurd size
+    except OSError:  # a broken connection: a Kafka without TLS takes our first bytes for a request of absurd size
         return Finding(address, Fault.SPEAKS_PLAIN if tls else Fault.NONE)
 
 

@@ -1,4 +1,4 @@
-"""What a refusal by Kafka is about, and what to do about batches that are too large."""
+"""The meaning of Kafka's refusals, and the treatment of batches that are too large."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError
 
 from ibfeed_worker.publish.partition_writer import PartitionWriter
 
-# Kafka will not have this record, whoever sends it again. Anything else is about rights, topics, brokers.
+# Kafka refuses this record from any producer. Other errors are about rights, topics, brokers.
 _OF_THE_RECORD: Final = frozenset(
     {
         KafkaError.INVALID_MSG,
@@ -43,10 +43,10 @@ def is_of_the_size(error: Any) -> bool:
 
 
 def after_refusals(refusals: Iterable[Refusal], batch_size: int) -> tuple[list[Refusal], int]:
-    """Records that are too large by themselves, and the batch size in bytes to go on with.
+    """Return the records that are too large by themselves, and the batch size in bytes to go on with.
 
-    Kafka refuses a batch as a whole and does not say what it would take. Whoever was refused alone is too large; of
-    several nobody knows, so the next batches are half as large.
+    Kafka refuses a batch as a whole and does not say what it would take. A record that was refused alone is too large.
+    Of several it is not known which is, so the next batches are half as large.
     """
     batches: dict[tuple[str, int], list[Refusal]] = {}
     for refusal in refusals:

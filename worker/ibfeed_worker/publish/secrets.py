@@ -1,4 +1,4 @@
-"""Read the Secrets that ``spec.kafka`` names."""
+"""The Secrets that ``spec.kafka`` names."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ _LIMIT_S: Final = 5.0
 
 
 class KafkaSecrets:
-    """``read_secret`` returns what a Secret of the feed's namespace holds; it blocks, and raises ApiError."""
+    """The reader of these Secrets.
+
+    ``read_secret`` returns the data of a Secret of the feed's namespace; it blocks, and raises KubeError.
+    """
 
     def __init__(self, kafka: Kafka, read_secret: Callable[[str], Mapping[str, bytes]]) -> None:
         self._kafka: Final = kafka
         self._read_secret: Final = read_secret
 
     async def read(self) -> KafkaCredentials:
-        """What they hold now. Raises SecretsError."""
+        """Return the credentials that they hold now. Raises SecretsError."""
         own, authority = self._kafka.secret_ref, self._kafka.ca_secret_ref
         try:
             return read_credentials(
@@ -52,7 +55,7 @@ class KafkaSecrets:
 
 
 def trusted_pem(extra: Path | None) -> str:
-    """The public CAs and the private one, for a token endpoint; empty if there is no private one. Blocking."""
+    """Return the public CAs and the private one, for a token endpoint; empty if there is no private one. Blocking."""
     if extra is None:
         return ""
     return Path(DEFAULT_CA_BUNDLE_PATH).read_text() + "\n" + extra.read_text()

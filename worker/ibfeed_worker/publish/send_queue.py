@@ -1,7 +1,6 @@
-"""What is to go to Kafka: handed over, waiting for room, on its way, answered for.
+"""The queue of records for Kafka: waiting for room, handed over, on their way, answered for.
 
-Each record of the stream passes here twice, so this module is one of those that are compiled: no coroutines
-(decision 25).
+Each record of the stream passes here twice, so this is one of the compiled modules: no coroutines (decision 25).
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from ibfeed_worker.publish.partition_writer import Closed, Deliveries, Partition
 from ibfeed_worker.publish.refusals import Refusal, is_of_the_record, is_of_the_size
 
 _EVENTS_AT_MOST: Final = 1000
-_TRIES_AT_MOST: Final = 2  # of a record that Kafka refuses for its own sake
+_TRIES_AT_MOST: Final = 2  # tries of a record that Kafka refuses for its own sake
 TOO_LARGE: Final = "larger than the topic takes"
 GIVEN_UP: Final = "given up while Kafka could not be reached"
 NOT_KNOWN: Final = "whether Kafka has them could not be found out"
@@ -40,7 +39,7 @@ NOT_KNOWN: Final = "whether Kafka has them could not be found out"
 
 @dataclass(slots=True)
 class PublishCounters:
-    """Since the process started."""
+    """Counts of records since the process started."""
 
     ticks: Deliveries = field(default_factory=Deliveries)
     books: Deliveries = field(default_factory=Deliveries)
@@ -50,7 +49,10 @@ class PublishCounters:
 
 @final
 class _Answer:
-    """Waits for Kafka's answer to one record; ``before``: event time of the contract's record before it."""
+    """The callback for Kafka's answer to one record.
+
+    ``before`` is the event time of the contract's record before it.
+    """
 
     __slots__ = ("before", "channel", "event_time", "outbox", "refusals", "seq")
 
@@ -70,7 +72,7 @@ class _Answer:
 
 @final
 class _Kept:
-    """A record that waits for the next producer. ``tried``: an earlier one had it, so Kafka may."""
+    """A record that waits for the next producer. ``tried``: an earlier one had it, so Kafka may have it."""
 
     __slots__ = ("answer", "tried", "value")
 
@@ -82,7 +84,7 @@ class _Kept:
 
 @final
 class _Told:
-    """Waits for Kafka's answer to one event."""
+    """The callback for Kafka's answer to one event."""
 
     __slots__ = ("event", "outbox", "slot")
 
@@ -97,7 +99,10 @@ class _Told:
 
 @final
 class SendQueue:
-    """Never blocks, and loses nothing without saying so. Who owns it sees to the connection."""
+    """The queue of records for Kafka. It never blocks, and loses no record without saying so.
+
+    Its owner takes care of the connection.
+    """
 
     def __init__(
         self,
@@ -110,11 +115,16 @@ class SendQueue:
         on_departure: Callable[[], None],
         on_refusal: Callable[[], None],
     ) -> None:
-        """``may_write`` is asked before each tick and each record of a book: while it says no, they wait.
-        ``room``: records that are kept while there is no producer.
-        ``on_departure``: something is on its way, and nothing was before. ``on_refusal``: something came back."""
+        """Create the queue without a producer; ``resume`` gives it one.
+
+        Args:
+            room: number of records that are kept while there is no producer.
+            may_write: called before each tick and each record of a book; while it is False, they wait.
+            on_departure: called when a record is on its way, and none was before.
+            on_refusal: called when a record came back.
+        """
         self.counters: Final = PublishCounters()
-        self.broker: Broker | None = None  # who takes records; while there is none, they are kept
+        self.broker: Broker | None = None  # the producer; while there is none, records are kept
         self.calm: Final = asyncio.Event()  # nothing is on its way or waiting
         self.calm.set()
         self.landed: Final = asyncio.Event()  # nothing is on its way
@@ -140,24 +150,27 @@ class SendQueue:
         self._returned: list[tuple[FeedEvent, int]] = []  # events that came back, in their order
         self._touched: dict[
             PartitionWriter | None, None
-        ] = {}  # what Kafka has answered for since the last round; None: events
+        ] = {}  # writers that Kafka has answered for since the last round; None: events
         self._encode: Final = msgspec.json.Encoder().encode
 
     @property
     def backlog(self) -> int:
-        """Records that Kafka has not acknowledged."""
+        """Number of records that Kafka has not acknowledged."""
         return self.in_flight + self.kept + len(self._waiting) + len(self._events) + len(self._returned)
 
     def publish(self, channel: PartitionWriter, tick: Tick) -> None:
-        """Send a tick, or keep it until there is room; while Kafka does not keep up the latest of a contract wins."""
+        """Send a tick, or keep it until there is room. While Kafka does not keep up, the latest of a contract wins."""
         channel.used = True
         if channel.waiting is None and self._hand_over(channel, tick):
             return
         self._wait(channel, tick)
 
     def publish_book(self, channel: PartitionWriter, record: DepthRecord, whole: Callable[[], DepthRecord]) -> None:
-        """Send a record of an order book. A delta that there is no room for would mislead whoever gets the next one:
-        it gives way to ``whole()``, the book as it is, which waits in its place."""
+        """Send a record of an order book.
+
+        A delta without room would mislead the reader of the next one. So it is replaced by ``whole()``, the book as it
+        is, which waits in its place.
+        """
         channel.used = True
         if channel.waiting is None and self._hand_over(channel, record):
             return
@@ -176,14 +189,16 @@ class SendQueue:
         self._push_events()
 
     def abandon(self, channel: PartitionWriter) -> None:
-        """The contract is somebody else's by now: what has not been handed over must not follow."""
+        """Drop the waiting record of a contract that another worker has by now: it must not follow."""
         channel.waiting = None
         self._waiting.pop(channel, None)
         self._settle_down()
 
     def give_up(self, channels: Collection[PartitionWriter]) -> None:
-        """Whoever publishes these next must not meet records of ours: what is kept of them is lost now, what the client
-        library has as soon as that gives it back."""
+        """Give up the records of these, since their next publisher must not meet records of ours.
+
+        Kept records are lost now; those in the client library are lost as soon as it gives them back.
+        """
         for channel in channels:
             channel.over, channel.queued = True, False
             self._doubtful.pop(channel, None)
@@ -194,13 +209,18 @@ class SendQueue:
 
     @property
     def doubtful(self) -> list[PartitionWriter]:
-        """Whose kept records an earlier producer may have brought to Kafka: they wait until that is known."""
+        """The writers whose kept records an earlier producer may have brought to Kafka.
+
+        They wait until that is known.
+        """
         return list(self._doubtful)
 
     def learn(self, reached: Mapping[PartitionWriter, int | None]) -> None:
-        """``reached``: the ``seq`` up to which Kafka has a channel, so that what comes after it can be sent again.
+        """Settle doubtful records, so that those that are not on Kafka can be sent again.
 
-        None: that cannot be known. Sending again what may be there could double it, so it is lost.
+        Args:
+            reached: the ``seq`` up to which Kafka has a writer's records; None if that cannot be known. Such records
+                are lost, since sending them again could double them.
         """
         for channel, mark in reached.items():
             self._doubtful.pop(channel, None)
@@ -219,7 +239,7 @@ class SendQueue:
         self.push()
 
     def resume(self, broker: Broker) -> None:
-        """Go on with this producer: what was kept goes first, but for what is ``doubtful``."""
+        """Go on with this producer. Kept records go first, but for the ``doubtful`` ones."""
         self.refusals = []
         self.broker = broker
         self.push()
@@ -240,11 +260,11 @@ class SendQueue:
                 return
 
     def stop(self) -> None:
-        """There is no producer: what comes is kept."""
+        """Go on without a producer: records are kept."""
         self.broker = None
 
     def push(self) -> None:
-        """Hand over what waits, as far as there is room."""
+        """Hand over waiting records, as far as there is room."""
         if not self._push_kept():
             return
         self._push_events()
@@ -257,7 +277,10 @@ class SendQueue:
                 return
 
     def after_answers(self) -> list[PartitionWriter]:
-        """Use the room that there is, now that the client library has called back; returns whose answers came."""
+        """Use the room that there is, now that the client library has called back.
+
+        Return the writers whose answers came.
+        """
         touched, self._touched = self._touched, {}
         if touched and (self._waiting or self._events or self._returned or self._kept):
             self.push()
@@ -265,7 +288,7 @@ class SendQueue:
         return [channel for channel in touched if channel is not None]
 
     def told(self, answer: _Answer, error: Any, message: Any) -> None:
-        """Kafka's answer to one record."""
+        """Take Kafka's answer to one record."""
         self.in_flight -= 1
         if error is None:
             self._acknowledge(answer)
@@ -273,7 +296,7 @@ class SendQueue:
             self._take_back(answer, error, message)
 
     def told_of_event(self, told: _Told, error: Any) -> None:
-        """Kafka's answer to one event."""
+        """Take Kafka's answer to one event."""
         self.in_flight -= 1
         self.events_in_flight -= 1
         self.events_answered += 1
@@ -306,7 +329,10 @@ class SendQueue:
         channel.failed(answer.seq, why, after=answer.before)
 
     def _take_back(self, answer: _Answer, error: Any, message: Any) -> None:
-        """Kafka has refused a record, or the producer is being replaced: it is sent again if that may help."""
+        """Take a record back that Kafka has refused, or whose producer is being replaced.
+
+        Send it again if that may help.
+        """
         channel = answer.channel
         value = message.value() if message is not None else None
         if value is not None and is_of_the_size(error):
@@ -338,7 +364,7 @@ class SendQueue:
         self.calm.clear()
 
     def _push_kept(self) -> bool:
-        """Whether there is room for more."""
+        """Hand over kept records. Return whether there is room for more."""
         broker = self.broker
         for channel in [channel for channel in self._kept if channel not in self._doubtful]:
             kept, done = self._kept[channel], 0
@@ -360,7 +386,7 @@ class SendQueue:
         self.calm.clear()
 
     def _hand_over(self, channel: PartitionWriter, record: Record) -> bool:
-        """Whether the record is on its way, or kept, or lost for good: it needs no more care."""
+        """Hand over a record. Return whether it needs no more care: it is on its way, or kept, or lost for good."""
         if not self._may_write():
             return False
         value = self._encode(record)
@@ -373,7 +399,7 @@ class SendQueue:
         elif broker is not None and not channel.queued and self._send(broker, answer, value):
             channel.sent = time_
         elif (self.broker is None or channel.queued) and channel.schema == SCHEMA_TICK and self.kept < self._room:
-            self._keep(answer, value, tried=False)  # there was no producer, or there is none any more
+            self._keep(answer, value, tried=False)  # there was no producer, or it has just gone
             channel.sent = time_
         else:
             channel.in_flight -= 1
@@ -382,7 +408,7 @@ class SendQueue:
         return True
 
     def _send(self, broker: Broker, answer: _Answer, value: bytes) -> bool:
-        """Whether the record needs no more care: it is on its way, or too large for any way."""
+        """Send a record. Return whether it needs no more care: it is on its way, or too large for any producer."""
         channel = answer.channel
         try:
             return self._produce(broker, channel.topic, channel.partition, channel.key, value, channel.headers, answer)
@@ -393,7 +419,7 @@ class SendQueue:
     def _produce(
         self, broker: Broker, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, told: Delivered
     ) -> bool:
-        """Raises TooLarge."""
+        """Give a record to the client library; return whether it took it. Raises RecordTooLargeError."""
         try:
             broker.produce(topic, partition, key, value, headers, told)
         except QueueFullError:

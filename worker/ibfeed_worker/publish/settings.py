@@ -1,4 +1,4 @@
-"""librdkafka's configuration of the feed's Kafka: the producer's, and that of all who speak to the brokers. Pure."""
+"""librdkafka's configuration of the feed's Kafka: the producer's, and the part that all clients share. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ _DENIED: Final = re.compile(DENIED_CONFIG)
 
 
 class ProducerConfigError(Exception):
-    """``kafka.config`` asks for what it may not; the text says for what."""
+    """The feed's ``kafka.config`` sets what it may not; the text says which names."""
 
 
 def client_settings(kafka: Kafka, credentials: KafkaCredentials, client: str, trusted: str = "") -> Settings:
-    """What producer, consumer and administrator have in common.
+    """Return the settings that producer, consumer and administrator have in common. Raises ProducerConfigError.
 
-    ``trusted`` is in PEM whom the token endpoint's certificate may be signed by; empty: the public CAs.
-    Raises ConfigRefused.
+    ``trusted``: the CAs that may sign the token endpoint's certificate, in PEM; empty: the public ones.
     """
     denied = sorted(name for name in kafka.config if _DENIED.match(name))
     if denied:
@@ -33,7 +32,7 @@ def client_settings(kafka: Kafka, credentials: KafkaCredentials, client: str, tr
         "bootstrap.servers": kafka.bootstrap_servers,
         "client.id": client,
         "security.protocol": kafka.security_protocol,
-        "log_level": 2,  # what goes wrong is told through the error callback; here it would be a line for every try
+        "log_level": 2,  # errors come through the error callback; here each try would be a line
         "log.connection.close": False,
         "allow.auto.create.topics": False,
     }
@@ -48,20 +47,20 @@ def client_settings(kafka: Kafka, credentials: KafkaCredentials, client: str, tr
 
 
 def producer_settings(kafka: Kafka, client: Settings, batch_size: int) -> Settings:
-    """``batch_size`` in bytes: the spec's, or less if a topic takes less."""
+    """Return the producer's settings. ``batch_size`` in bytes is the spec's, or less if a topic takes less."""
     return {
         **client,
         "enable.idempotence": True,
         "acks": "all",
-        # With more a partition that is just coming up can refuse the first record and take the second, and
+        # With more requests, a partition that is just coming up can refuse the first record and take the second. It
         # then acknowledges the first as one that it has (decision 23).
         "max.in.flight.requests.per.connection": 1,
-        # What was refused is sent again by a new producer: nothing behind it may overtake it (decision 32).
+        # A new producer sends refused records again: no later record may overtake them (decision 32).
         "enable.gapless.guarantee": True,
         "linger.ms": kafka.linger_ms,
         "batch.size": batch_size,
         "compression.codec": str(kafka.compression or Compression.NONE),
-        # A record waits as long as it takes; the bounded queue decides what an outage costs.
+        # A record waits as long as it takes. The bounded queue limits the cost of an outage.
         "message.timeout.ms": 0,
     }
 

@@ -1,4 +1,4 @@
-"""What Kafka tells of the feed's topics and of the brokers that lead them, and what follows from it. Pure."""
+"""Kafka's account of the feed's topics and of the brokers that lead them, and what follows from it. Pure."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ NO_LEADER: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class Partition:
+    """The state of one partition."""
+
     leader: int  # a broker's id, or NO_LEADER
     replicas: int
     in_sync: int
@@ -23,16 +25,22 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class TopicLimits:
-    """What a topic takes, where Kafka lets us know."""
+    """The limits of a topic, where Kafka lets us know."""
 
-    largest_batch: int  # max.message.bytes: of a batch as it is sent, compressed
+    largest_batch: int  # bytes (max.message.bytes), of a batch as it is sent, compressed
     least_in_sync: int  # min.insync.replicas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """``topics``: those of the feed that Kafka has, their partitions by number; ``hidden``: those that it may not tell
-    us of. ``brokers``: id to the address that clients are told. ``silent``: leaders that did not answer us."""
+    """The state of the feed's topics and their brokers at one look.
+
+    Args:
+        topics: the feed's topics that Kafka has, with their partitions by number.
+        hidden: topics that Kafka may not tell us of.
+        brokers: id to the address that clients are told.
+        silent: leaders that did not answer us.
+    """
 
     topics: Mapping[str, tuple[Partition, ...]]
     hidden: frozenset[str] = frozenset()
@@ -51,7 +59,7 @@ class Survey:
 
 
 def missing(kafka: Kafka, survey: Survey) -> tuple[Topic, ...]:
-    """Topics that are not there."""
+    """Return the topics that are not there."""
     known = survey.topics.keys() | survey.hidden
     return tuple(topic for topic in kafka.topics.every if topic.name not in known)
 
@@ -59,10 +67,11 @@ def missing(kafka: Kafka, survey: Survey) -> tuple[Topic, ...]:
 def topic_trouble(
     kafka: Kafka, survey: Survey, limits: Mapping[str, TopicLimits], denied: frozenset[str]
 ) -> Trouble | None:
-    """What is wrong with topics and their brokers; but for silent brokers, whom somebody must look at more closely.
+    """Return what is wrong with topics and their brokers, except for silent brokers, which need a closer look.
 
     A contract's partition is ``slot % partitions``. If workers disagreed on the number, a contract would change its
-    partition as it moves, and its order would be lost: so a topic of another size is refused rather than adapted to.
+    partition as it moves, and its order would be lost. So a topic of another size is refused rather than adapted to.
+
     ``denied``: topics that Kafka says we may not write to.
     """
     wrong = [
@@ -90,6 +99,7 @@ def topic_trouble(
 
 
 def rights(topics: frozenset[str]) -> Trouble:
+    """Return the trouble that we may not write to these topics."""
     names = ", ".join(sorted(topics))
     return Trouble(
         Reason.KAFKA_RIGHTS,
@@ -102,7 +112,7 @@ def _in_sync(survey: Survey, limits: Mapping[str, TopicLimits]) -> Trouble | Non
     for name, partitions in survey.topics.items():
         if (known := limits.get(name)) is None:
             continue
-        # Kafka asks for no more replicas than a partition has.
+        # Kafka never asks for more replicas than a partition has.
         short = [p for p in partitions if p.in_sync < min(known.least_in_sync, p.replicas)]
         if short:
             return too_few_in_sync(name, len(short), len(partitions), short[0], known.least_in_sync)
@@ -110,7 +120,7 @@ def _in_sync(survey: Survey, limits: Mapping[str, TopicLimits]) -> Trouble | Non
 
 
 def unanswered(topic: str, survey: Survey | None, limits: Mapping[str, TopicLimits], waiting_s: float) -> Trouble:
-    """Records of ``topic`` wait for longer than they should, though its leaders answer."""
+    """Return the trouble that records of ``topic`` wait for longer than they should, though its leaders answer."""
     partitions = survey.topics.get(topic, ()) if survey is not None else ()
     short = [partition for partition in partitions if partition.in_sync < partition.replicas]
     known = limits.get(topic)
@@ -138,7 +148,7 @@ def too_few_in_sync(topic: str, short: int, of: int, worst: Partition, wanted: i
 
 
 def affected(survey: Survey, limits: Mapping[str, TopicLimits]) -> frozenset[tuple[str, int]]:
-    """Topic and number of each partition that cannot take a record now."""
+    """Return topic and number of each partition that cannot take a record now."""
     return frozenset(
         (name, number)
         for name, partitions in survey.topics.items()
@@ -150,10 +160,10 @@ def affected(survey: Survey, limits: Mapping[str, TopicLimits]) -> frozenset[tup
 
 
 def batch_size(kafka: Kafka, limits: Mapping[str, TopicLimits]) -> int:
-    """The largest batch that every topic takes, as far as is known; never more than the feed asks for."""
+    """Return the largest batch that every topic takes, as far as is known; never more than the feed asks for."""
     return max(1, min([kafka.batch_size, *(known.largest_batch for known in limits.values())]))
 
 
 def led_by(survey: Survey) -> Counter[int]:
-    """How many partitions of ours each broker leads."""
+    """Return how many partitions of ours each broker leads."""
     return Counter(p.leader for partitions in survey.topics.values() for p in partitions if p.leader != NO_LEADER)

@@ -1,7 +1,7 @@
 """A compacted topic as a table: read whole, written row by row. All calls block.
 
-Each has a connection of its own and ends it. The tick path's producer is not used: a record that Kafka refuses would
-disturb its numbering.
+Each call has a connection of its own and ends it. The tick path's producer is not used: a record that Kafka refuses
+would disturb its numbering.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BATCH: Final = 1000
 _WAIT_S: Final = 0.1
 _COMPACT: Final = "compact"
 
-Row = tuple[int, bytes, bytes | None]  # partition, key, value; None takes the key's row away
+Row = tuple[int, bytes, bytes | None]  # partition, key, value; None removes the key's row
 Headers = list[tuple[str, str | bytes | None]]
 
 
@@ -34,11 +34,11 @@ RIGHTS: Final = "the workers need Describe, Read and Write on it"
 
 
 class TableError(Exception):
-    """The table can't be used; the text says why and what to do."""
+    """The table can't be used. The text says why and what to do."""
 
 
 def provide(settings: Mapping[str, Any], topic: Topic, *, create: bool) -> None:
-    """See that the topic is there as the feed says, and compacted. Raises TableError or KafkaException."""
+    """Ensure that the topic is there as the feed says, and compacted. Raises TableError or KafkaException."""
     admin = AdminClient(dict(settings), logger=logging.getLogger("librdkafka"))
     found = admin.list_topics(timeout=_CALL_S).topics.get(topic.name)
     if found is not None and found.error is not None:
@@ -66,12 +66,12 @@ def provide(settings: Mapping[str, Any], topic: Topic, *, create: bool) -> None:
 
 
 def read(settings: Mapping[str, Any], topic: Topic) -> dict[bytes, bytes]:
-    """The latest value of each key. Raises TableError or KafkaException."""
+    """Return the latest value of each key. Raises TableError or KafkaException."""
     deadline = time.monotonic() + _READ_S
     consumer = Consumer(
         {
             **settings,
-            "group.id": settings["client.id"],  # asked for, not joined: partitions are assigned by hand
+            "group.id": settings["client.id"],  # required, but no group is joined: partitions are assigned by hand
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
@@ -104,7 +104,7 @@ def read(settings: Mapping[str, Any], topic: Topic) -> dict[bytes, bytes]:
 
 
 def write(settings: Mapping[str, Any], topic: Topic, rows: Sequence[Row], headers: Headers) -> None:
-    """Wait until Kafka has acknowledged all rows. Raises TableError or KafkaException."""
+    """Write rows and wait until Kafka has acknowledged all. Raises TableError or KafkaException."""
     refused: list[KafkaError] = []
 
     def told(error: KafkaError | None, _: object) -> None:
@@ -127,7 +127,7 @@ def write(settings: Mapping[str, Any], topic: Topic, rows: Sequence[Row], header
 
 
 def _create(admin: AdminClient, topic: Topic) -> bool:
-    """False if it is there already."""
+    """Create the topic; False if it is there already."""
     wanted = NewTopic(
         topic.name,
         num_partitions=topic.partitions,
@@ -148,15 +148,17 @@ def _create(admin: AdminClient, topic: Topic) -> bool:
 
 
 def _find_out_why_it_is_not_shown(admin: AdminClient, topic: Topic) -> None:
-    """A list of all topics leaves out what we may not see; asked for by its name, Kafka says so. Somebody else may have
-    made it this moment. Raises KafkaException."""
+    """Ask for the topic by its name, and raise KafkaException if Kafka refuses.
+
+    A list of all topics leaves out those that we may not see. Another worker may have created it this moment.
+    """
     found = admin.list_topics(topic.name, timeout=_CALL_S).topics[topic.name]
     if found.error is not None:
         raise KafkaException(found.error)
 
 
 def _policy(admin: AdminClient, topic: Topic) -> str | None:
-    """How Kafka cleans the topic up; None if we may not ask."""
+    """Return how Kafka cleans the topic up; None if we may not ask."""
     resource = ConfigResource(ResourceType.TOPIC, topic.name)
     try:
         found = admin.describe_configs([resource], request_timeout=_CALL_S)[resource].result(_CALL_S)

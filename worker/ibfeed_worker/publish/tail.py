@@ -1,7 +1,7 @@
-"""How far contracts are on Kafka: the latest record of each, found in the tails of partitions.
+"""A search for how far contracts are on Kafka: the latest record of each, in the tails of partitions.
 
-This is asked when the worker that published last can't say any more, and when nobody vouches for an epoch: what Kafka
-has of a contract counts, whatever became of the resource that it was published for.
+It is made when the worker that published last can't say any more, and when no worker vouches for an epoch. Kafka's
+records of a contract count, whatever became of the resource that they were published for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ibfeed_api.feed import Topic
 from ibfeed_api.records import HEADER_EPOCH, epoch_of
 from ibfeed_api.shard import Mark
 
-LOOK_BACK: Final = 5000  # records of a partition
+LOOK_BACK: Final = 5000  # the last records of a partition that are read
 LIMIT_S: Final = 2.0
 EVERYWHERE_LIMIT_S: Final = 4.0
 _BATCH: Final = 1000
@@ -28,20 +28,23 @@ Headers = Callable[[], Any]  # a list of names and values, or None; made only wh
 
 
 class Question(NamedTuple):
-    """About one contract."""
+    """A question about one contract."""
 
     key: bytes
-    partition: int  # of the ticks, where it is published from now on
-    # Nothing is remembered of it. Another resource may have published it, with another slot: so all partitions are
-    # looked into, and those of the order books, too.
+    partition: int  # the ticks' partition, where it is published from now on
+    # Nothing is remembered of it. Another resource may have published it, with another slot. So all partitions are
+    # searched, and those of the order books, too.
     anywhere: bool = False
 
 
 class Tail(NamedTuple):
-    """What Kafka has of a contract.
+    """The contract's records on Kafka, as far as is known.
 
-    ``mark``: its latest tick, of epoch ``mark_epoch``. Without one and without a ``doubt`` the contract was never
-    published. ``doubt``: why that is not known. ``epoch``: the contract's next epoch must be above it.
+    Args:
+        mark: its latest tick. Without one and without a ``doubt`` the contract was never published.
+        doubt: why that is not known.
+        epoch: the contract's next epoch must be above it.
+        mark_epoch: the epoch of ``mark``.
     """
 
     mark: Mark | None
@@ -51,6 +54,8 @@ class Tail(NamedTuple):
 
 
 class Place(NamedTuple):
+    """A partition of a topic."""
+
     topic: str
     partition: int
 
@@ -67,22 +72,26 @@ class TailWindow(NamedTuple):
 
 
 class _Written(NamedTuple):
+    """A record on Kafka, with the epoch of its headers."""
+
     epoch: int
     value: bytes
 
 
 class _Numbers(msgspec.Struct):
+    """The numbers of a record that make its mark."""
+
     event_time: int
     seq: int
 
 
 _decoder: Final = msgspec.json.Decoder(_Numbers)
 _LATE: Final = "Kafka did not give all of the partition's tail in time"
-_NO_EPOCH: Final = 2**33  # what is so high is not ours
+_NO_EPOCH: Final = 2**33  # an epoch so high is not ours
 
 
 def places(ticks: Topic, books: Topic, questions: Iterable[Question]) -> dict[Place, set[bytes]]:
-    """Where to look, and for which keys."""
+    """Return where to look, and for which keys."""
     found: dict[Place, set[bytes]] = {}
     for question in questions:
         partitions = range(ticks.partitions) if question.anywhere else (question.partition,)
@@ -94,7 +103,7 @@ def places(ticks: Topic, books: Topic, questions: Iterable[Question]) -> dict[Pl
 
 
 class Search:
-    """Pure: records go in, in each partition's order."""
+    """The search through the tails of partitions. Pure: records go in, in each partition's order."""
 
     def __init__(
         self,
@@ -104,7 +113,7 @@ class Search:
         windows: Mapping[Place, TailWindow],
         refused: Mapping[Place, str] | None = None,
     ) -> None:
-        """A place without a window counts as not read; ``refused`` says why not."""
+        """A place without a window counts as not read; ``refused`` says why."""
         self._ticks: Final = ticks.name
         self._questions: Final = questions
         self._wanted: Final = places(ticks, books, questions)
@@ -113,14 +122,14 @@ class Search:
         empty = {place for place, window in windows.items() if window.start >= window.high}
         self._open: Final = set(self._wanted) - empty
         self._latest: Final[dict[tuple[Place, bytes], _Written]] = {}
-        self._highest: Final[dict[tuple[Place, bytes], _Written]] = {}  # that of the highest epoch
+        self._highest: Final[dict[tuple[Place, bytes], _Written]] = {}  # the record of the highest epoch
         self._others: Final[
             dict[tuple[Place, bytes], Headers]
-        ] = {}  # headers of the latest record of whom nobody asks for
+        ] = {}  # headers of the latest record of each key that is not asked for
 
     @property
     def done(self) -> bool:
-        """Whether all is read that can be."""
+        """Whether all that can be read is read."""
         return not self._open - self._refused.keys()
 
     def take(self, place: Place, offset: int, key: bytes, value: bytes, headers: Headers) -> None:
@@ -136,7 +145,7 @@ class Search:
             self._open.discard(place)
 
     def end(self, place: Place) -> None:
-        """Kafka has no more: the last offsets need not be records."""
+        """Note that Kafka has no more records there: the last offsets need not be records."""
         self._open.discard(place)
 
     def tails(self) -> dict[bytes, Tail]:
@@ -163,10 +172,10 @@ class Search:
         return Tail(latest, doubt, self._used_up(key, wanted), epoch)
 
     def _used_up(self, key: bytes, wanted: Iterable[Place]) -> int:
-        """The highest epoch that the contract's records are of, or are numbered in.
+        """Return the highest epoch that the contract's records carry, or are numbered in.
 
-        Of one that ticks so seldom that busier ones have filled the window: an epoch below the highest in there. The
-        operator that gave that one gave the contract's, too, and the later one is the higher one.
+        A contract that ticks seldom may have no record in the window. Then it is one below the highest epoch in there.
+        The operator that gave that epoch gave the contract's, too, and the later one is the higher one.
         """
         used_up = 0
         for place in wanted:
@@ -181,13 +190,13 @@ class Search:
         return used_up
 
     def _is_cut(self, place: Place) -> bool:
-        """Whether the partition holds more than was looked at."""
+        """Whether the partition holds more records than were looked at."""
         window = self._windows.get(place)
         return window is not None and window.start > 0
 
 
 def _epoch(headers: Headers) -> int:
-    """0 if there is none: such a record is not ours."""
+    """Return the epoch in the headers; 0 if there is none, for such a record is not ours."""
     for name, value in headers() or ():
         if name == HEADER_EPOCH:
             text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
@@ -205,7 +214,9 @@ def _mark(written: _Written) -> Mark | None:
 
 
 def read(settings: Mapping[str, Any], ticks: Topic, books: Topic, questions: Collection[Question]) -> dict[bytes, Tail]:
-    """Look it up. Blocks for little more than ``LIMIT_S``, or ``EVERYWHERE_LIMIT_S`` where a question asks for that.
+    """Look up the tails.
+
+    Blocks for little more than ``LIMIT_S``, or ``EVERYWHERE_LIMIT_S`` if a question is ``anywhere``.
 
     Raises KafkaException.
     """
@@ -239,7 +250,7 @@ def _windows(
 ) -> tuple[dict[Place, TailWindow], dict[Place, str]]:
     windows: dict[Place, TailWindow] = {}
     refused: dict[Place, str] = {}
-    topics: dict[str, str] = {}  # what is wrong with one: its other partitions are not asked for
+    topics: dict[str, str] = {}  # what is wrong with a topic, whose other partitions are not asked for
     for place in wanted:
         left = max(_WAIT_S, deadline - time.monotonic())
         if place.topic not in topics:

@@ -1,4 +1,4 @@
-"""Why records cannot be published, as a reason and a sentence to act on. Pure."""
+"""The reason why records cannot be published, and a sentence to act on. Pure."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ibfeed_api.feed import Kafka
 from ibfeed_api.reasons import Reason
 from ibfeed_worker.publish.credentials import KafkaCredentials
 
-# Reasons that a change of the Secrets may end.
+# Reasons that may end when the Secrets change.
 REFUSED: Final = frozenset({Reason.KAFKA_CREDENTIALS, Reason.KAFKA_TLS, Reason.KAFKA_SECRET, Reason.KAFKA_LISTENER})
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """``reason`` is for scripts, ``text`` for a person: the cause with its address, and what to do."""
+    """A reason for scripts, and a text for a person: the cause with its address, and what to do."""
 
     reason: Reason
     text: str
 
 
 class Fault(Enum):
-    """What is wrong with an address, seen from here."""
+    """The fault of an address, as seen from here."""
 
     NONE = "none"
     UNRESOLVED = "unresolved"
@@ -34,15 +34,15 @@ class Fault(Enum):
     UNROUTED = "unrouted"
     UNTRUSTED = "untrusted"  # the certificate's authority is not ours
     NAMED_OTHERWISE = "named otherwise"  # the certificate is for another name
-    EXPIRED = "expired"  # the certificate has
-    SPEAKS_PLAIN = "speaks plain"  # and we TLS
-    SPEAKS_TLS = "speaks TLS"  # and we do not
+    EXPIRED = "expired"  # the certificate has expired
+    SPEAKS_PLAIN = "speaks plain"  # it speaks plain, and we speak TLS
+    SPEAKS_TLS = "speaks TLS"  # it speaks TLS, and we do not
     TLS_BROKEN = "TLS broken"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One address, tried. ``detail`` is what the system or OpenSSL said."""
+    """The result of trying one address. ``detail`` is the text of the system or of OpenSSL."""
 
     address: str
     fault: Fault
@@ -58,7 +58,7 @@ class Heard:
 
 
 def of_bootstrap(findings: Sequence[Finding], heard: Iterable[Heard], kafka: Kafka, who: KafkaCredentials) -> Trouble:
-    """No broker of ``kafka.bootstrap_servers`` has told anything. ``findings``: what their addresses are like."""
+    """Return why no broker of ``kafka.bootstrap_servers`` has told anything. ``findings``: those of their addresses."""
     if (refused := of_refusal(heard, kafka, who)) is not None:
         return refused
     faults = [finding for finding in findings if finding.fault is not Fault.NONE]
@@ -78,7 +78,7 @@ def of_bootstrap(findings: Sequence[Finding], heard: Iterable[Heard], kafka: Kaf
 
 
 def of_broker(broker: int, finding: Finding, heard: Iterable[Heard], kafka: Kafka, who: KafkaCredentials) -> Trouble:
-    """A broker that leads partitions of ours does not answer at the address that it tells clients."""
+    """Return why a broker that leads partitions of ours does not answer at the address that it tells clients."""
     if finding.fault is not Fault.NONE:
         text = f"broker {broker} tells clients that it is at {{address}}, which"
         return _of_address(finding, text, Reason.KAFKA_ADVERTISED, kafka)
@@ -92,9 +92,9 @@ def of_broker(broker: int, finding: Finding, heard: Iterable[Heard], kafka: Kafk
 
 
 def of_refusal(heard: Iterable[Heard], kafka: Kafka, who: KafkaCredentials) -> Trouble | None:
-    """That we are refused for who we say to be, if that is what the client library has heard.
+    """Return that our identity is refused, if the client library's errors say so.
 
-    It names the broker before what it has to say, unless it never came so far: without a token no broker is asked.
+    An error names the broker before its text, unless it never came so far: without a token no broker is asked.
     """
     for event in heard:
         where, colon, detail = event.text.partition(": ")
@@ -133,7 +133,7 @@ def _tls_advice(kafka: Kafka, who: KafkaCredentials) -> str:
 
 
 def _alert(said: str) -> str:
-    """``... alert bad certificate: SSL alert number 42`` without the parts for a programmer."""
+    """Cut ``... alert bad certificate: SSL alert number 42`` to the part that is not only for a programmer."""
     return said.rpartition("alert ")[0].rpartition("alert ")[2].rpartition(":")[0] or said
 
 

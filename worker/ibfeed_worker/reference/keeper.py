@@ -1,6 +1,6 @@
-"""Keeps the records of the contracts that this worker streams, and takes away those of contracts that are long over.
+"""The keeper of contract records: it writes those of the contracts that we stream, and removes long-expired ones.
 
-It has connections of its own to Kafka, and only while it needs them: whatever is wrong with this topic, ticks go on.
+It has connections of its own to Kafka, and only while it needs them. So ticks go on whatever is wrong with this topic.
 """
 
 from __future__ import annotations
@@ -25,15 +25,18 @@ from ibfeed_worker.session.responses import AuthStatus, NoSession, Throttled, Un
 _log: Final = Log(__name__)
 _LOOK_S: Final = 5.0
 _ASK_S: Final = 1.0  # between questions to IB, a seventh of the budget
-_ASK_AGAIN_S: Final = 1800.0  # what IB did not tell
-_PATIENCE_S: Final = 30.0  # a new contract's record waits so long for what IB is still asked
+_ASK_AGAIN_S: Final = 1800.0  # until rules that IB did not tell are asked for again
+_PATIENCE_S: Final = 30.0  # a new contract's record waits so long for answers that IB still owes
 _SWEEP_S: Final = 6 * 3600.0
-_SPREAD_S: Final = 60.0  # between the workers of a feed: whoever comes second finds nothing left to do
+_SPREAD_S: Final = 60.0  # between the workers of a feed: the second one finds nothing left to do
 _LONGEST_PAUSE_S: Final = 300.0
 
 
 class Reference:
-    """Lives as long as the process. ``trouble`` says what keeps it from writing, empty if nothing does."""
+    """The contract records of this worker, for the life of the process.
+
+    ``trouble`` says what keeps it from writing; empty if nothing does.
+    """
 
     def __init__(
         self,
@@ -49,8 +52,15 @@ class Reference:
         may_write: Callable[[], bool],
         on_change: Callable[[], None],
     ) -> None:
-        """``broker``: Kafka, once it can be used. ``entries``: those of the shard. ``kinds``: conid to its latest 6509.
-        ``may_write``: whether the account, and so what it streams, is ours at this moment."""
+        """Create the keeper; it connects to Kafka only when it needs to.
+
+        Args:
+            broker: returns Kafka, once it can be used.
+            entries: returns those of the shard.
+            kinds: returns conid to its latest field 6509.
+            may_write: whether the account, and so its contracts, are ours at this moment.
+            on_change: called when ``trouble`` changes.
+        """
         self.trouble = ""
         self._feed: Final = feed
         self._topic: Final = topic
@@ -64,12 +74,12 @@ class Reference:
         self._sweep_at = time.monotonic() + _SPREAD_S * (worker + 1)
         self._increments: dict[int, str] = {}
         self._asked: dict[int, float] = {}  # conid -> when IB was asked for its rules
-        self._known: dict[int, ContractRecord | None] = {}  # what the topic has of the contracts that are ours
+        self._known: dict[int, ContractRecord | None] = {}  # the topic's records of the contracts that are ours
         self._since: dict[int, float] = {}  # conid -> since when it is ours
         self._pause: Final = Backoff(_LOOK_S, _LONGEST_PAUSE_S)
 
     async def keep(self, rest: SessionClient) -> NoReturn:
-        """For as long as there is a session."""
+        """Keep the records, for as long as there is a session."""
         next_look = time.monotonic() + _LOOK_S
         while True:
             await asyncio.sleep(_ASK_S)
@@ -88,7 +98,7 @@ class Reference:
                 next_look = time.monotonic() + self._pause.next()
 
     async def _look(self) -> None:
-        """Raises BrokerError."""
+        """Write news and remove old records, if we may write. Raises BrokerError."""
         broker = self._broker()
         if broker is not None and self._may_write():
             await self._write_news(broker)
@@ -145,7 +155,7 @@ class Reference:
         self._sweep_at = time.monotonic() + _SWEEP_S
 
     async def _read(self, broker: Broker) -> dict[int, ContractRecord]:
-        """What the topic has, by conid. Raises BrokerError; makes the topic if there is none."""
+        """Return the topic's records by conid; create the topic if there is none. Raises BrokerError."""
         await asyncio.to_thread(broker.provide_table, self._topic, create=self._create)
         values = await asyncio.to_thread(broker.read_table, self._topic)
         decoded = {key: record.decode(value) for key, value in values.items()}
@@ -154,14 +164,17 @@ class Reference:
         }
 
     async def _write(self, broker: Broker, values: Mapping[int, bytes | None]) -> None:
-        """A contract stays on one partition, whatever its slot: compaction is by partition. Raises BrokerError."""
+        """Write records. Raises BrokerError.
+
+        A contract stays on one partition, whatever its slot, since compaction is by partition.
+        """
         rows = [(conid % self._topic.partitions, str(conid).encode(), value) for conid, value in values.items()]
         await asyncio.to_thread(broker.write_table, self._topic, rows)
 
-    # What IB is asked.
+    # Questions to IB.
 
     async def _ask(self, rest: SessionClient) -> None:
-        """For the rules of one contract, if any are missing."""
+        """Ask for the rules of one contract, if any are missing."""
         conid = self._next()
         if conid is None:
             return
@@ -174,7 +187,7 @@ class Reference:
             self._increments[conid] = increment
 
     def _next(self) -> int | None:
-        """A contract of ours whose rules IB has not told, and was not asked for lately."""
+        """Return a contract of ours whose rules IB has not told, and was not asked for lately."""
         now = time.monotonic()
         for conid in self._since:
             asked = self._asked.get(conid)

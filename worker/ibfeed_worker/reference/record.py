@@ -1,4 +1,4 @@
-"""A contract's record, and what follows from those that are on the topic already. Pure."""
+"""A contract's record, and its relation to the records that are already on the topic. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEPT: Final = timedelta(days=5)  # after a contract's last trading day, while it
 
 
 class _Stored(ContractRecord, frozen=True):
-    """As it is read: msgspec decodes a number's digits, but not digits or null."""
+    """A record as it is read. msgspec decodes a number's digits, but not digits or null."""
 
     multiplier: msgspec.Raw
     min_price_increment: msgspec.Raw
@@ -38,9 +38,11 @@ def compose(
     before: ContractRecord | None,
     at_ms: int,
 ) -> ContractRecord:
-    """What is known of a contract. What this process has not learnt yet is taken from the record ``before``.
+    """Return the record of all that is known of a contract. Facts that this process lacks are taken from ``before``.
 
-    ``increment``: a decimal number's text. ``kind``: the latest 6509.
+    Args:
+        increment: a decimal number's text.
+        kind: the latest field 6509.
     """
     kind = kind or (before.market_data_type if before is not None else None)
     said = availability(kind) if kind else None
@@ -55,7 +57,7 @@ def compose(
         currency=entry.currency or None,
         min_price_increment=_number(increment) if increment else (before.min_price_increment if before else None),
         contract_month=entry.contract_month or None,
-        first_notice_day=None,  # nothing that the gateway answers tells it
+        first_notice_day=None,  # no answer of the gateway has it
         last_trading_day=entry.last_trading_day or None,
         trading_hours=spans or (before.trading_hours if before is not None else None),
         slot=entry.slot,
@@ -68,7 +70,7 @@ def compose(
 
 
 def decode(value: bytes) -> ContractRecord | None:
-    """None for what is no record of ours, or of a later version."""
+    """Read a record; None if it is not ours, or of a later version."""
     try:
         stored = _decoder.decode(value)
     except msgspec.DecodeError:
@@ -87,12 +89,12 @@ def encode(record: ContractRecord) -> bytes:
 
 
 def is_news(record: ContractRecord, before: ContractRecord | None) -> bool:
-    """Whether anything but the time is another."""
+    """Whether the record differs in more than the time."""
     return before is None or encode(msgspec.structs.replace(before, at_ms=record.at_ms)) != encode(record)
 
 
 def is_over(record: ContractRecord, today: date) -> bool:
-    """Whether a contract has expired for so long that nobody needs its record."""
+    """Whether a contract expired so long ago that its record is not needed any more."""
     text = record.last_trading_day or ""
     try:
         last = date(int(text[:4]), int(text[4:6]), int(text[6:]))
@@ -102,7 +104,7 @@ def is_over(record: ContractRecord, today: date) -> bool:
 
 
 def increment_of(found: Any) -> str | None:
-    """The smallest step of a price in ``/iserver/contract/{conid}/info-and-rules``, as a decimal number's text."""
+    """Return the smallest price step in ``/iserver/contract/{conid}/info-and-rules``, as a decimal number's text."""
     rules = found.get("rules") if isinstance(found, Mapping) else None
     value = rules.get("increment") if isinstance(rules, Mapping) else None
     text = "" if isinstance(value, bool) or value is None else str(value).strip()
@@ -110,7 +112,7 @@ def increment_of(found: Any) -> str | None:
 
 
 def _number(text: str) -> msgspec.Raw | None:
-    """The text of a positive JSON number."""
+    """Return the text of a positive JSON number; None for anything else."""
     try:
         number = Decimal(text)
     except InvalidOperation:

@@ -1,1 +1,1 @@
-"""What every part of the worker runs on: tasks, back-off, logs, processes, metrics."""
+"""Tools that every part of the worker runs on: tasks, back-off, logs, processes, metrics."""

@@ -1,4 +1,4 @@
-"""Delays between tries: exponential, capped, spread over workers. Pure but for the dice."""
+"""Delays between tries: exponential, capped, and spread over the workers. Pure but for the dice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Backoff:
-    """``next()`` gives ``first``, then twice as much each time up to ``most`` seconds, each within +-``spread``."""
+    """A growing delay. ``next()`` gives ``first`` seconds, then twice as much each time up to ``most``.
+
+    Each delay is varied by a random share of at most +-``spread``.
+    """
 
     first: float
     most: float

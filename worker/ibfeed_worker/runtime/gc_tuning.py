@@ -1,4 +1,7 @@
-"""How often Python looks for reference cycles: rarely, since the data path makes none and a look stops the stream."""
+"""Tuning of Python's cycle collector.
+
+It runs rarely, since the data path makes no cycles and a run stops the stream.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ _NEW_OBJECTS: Final = 100_000  # more than a full queue of records that wait for
 
 
 def collect_rarely() -> None:
-    """To be called once, when all modules are loaded: what is there by then stays, and is not looked at again."""
+    """Make collections rare. Call it once, when all modules are loaded: later runs do not look at those again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS, 10, 10)

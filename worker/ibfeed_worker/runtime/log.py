@@ -19,7 +19,7 @@ _LEVELS: Final = {
     LogLevel.ERROR: logging.ERROR,
 }
 _FIELDS: Final = "ibfeed_fields"
-# Their own messages hold requests and header values.
+# Libraries whose own messages hold requests and header values.
 _CHATTY: Final = ("azure", "msal", "httpx", "httpcore", "urllib3", "selenium", "asyncio", "aiohttp.access", "picows")
 
 
@@ -43,6 +43,8 @@ class Log:
 
 
 class _JsonLines(logging.Formatter):
+    """The format of a log line: one JSON object."""
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
@@ -57,7 +59,10 @@ class _JsonLines(logging.Formatter):
 
 
 def set_level(level: LogLevel) -> None:
-    """From now on. Libraries say no more than at ``Info``: at ``Debug`` they would log requests and headers."""
+    """Set the level from now on.
+
+    Libraries never log below ``Info``, since at ``Debug`` they would log requests and headers.
+    """
     number = _LEVELS[level]
     logging.getLogger(_OWN).setLevel(number)
     logging.getLogger().setLevel(max(number, logging.INFO))
@@ -66,7 +71,7 @@ def set_level(level: LogLevel) -> None:
 
 
 def set_up() -> None:
-    """Send every record of the process to stdout as JSON; libraries from WARNING on."""
+    """Send every record of the process to stdout as JSON; chatty libraries from WARNING on."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

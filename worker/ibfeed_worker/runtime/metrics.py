@@ -1,4 +1,4 @@
-"""What the worker's shell measures; the data path adds its own to the same registry."""
+"""The metrics of the worker's shell; the data path adds its own to the same registry."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from prometheus_client.process_collector import ProcessCollector
 
 
 class Metrics:
+    """The registry and the shell's metrics."""
+
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)

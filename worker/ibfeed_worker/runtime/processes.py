@@ -1,4 +1,4 @@
-"""Child processes: hardening of our own, whole trees of theirs, and PID 1's duty to bury orphans."""
+"""Processes: hardening of our own, the trees below it, and PID 1's duty to reap orphans."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _PROC: Final = Path("/proc")
 
 
 def harden() -> None:
-    """No core file, and no other process of our user may read our memory: both would hold the password."""
+    """Forbid core files, and other processes of our user to read our memory: both would hold the password."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def adopt_orphans() -> None:
-    """Orphans of our children become our children, so that ``descendants`` sees them."""
+    """Make orphans of our children our own children, so that ``descendants`` sees them."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
@@ -34,7 +34,10 @@ def _prctl(option: int, value: int) -> None:
 
 
 def start_time(pid: int) -> int | None:
-    """Kernel's start time of a process in ticks since boot; with the pid it names one process for ever."""
+    """Return the kernel's start time of a process, in ticks since boot.
+
+    Together with the pid it names one process for ever.
+    """
     try:
         fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -43,7 +46,7 @@ def start_time(pid: int) -> int | None:
 
 
 def descendants(pid: int) -> list[int]:
-    """Children, grandchildren … of a process, as of now."""
+    """Return the children, grandchildren and so on of a process, as of now."""
     children: dict[int, list[int]] = defaultdict(list)
     for entry in _PROC.iterdir():
         if entry.name.isdecimal():
@@ -60,17 +63,20 @@ def descendants(pid: int) -> list[int]:
 
 
 def kill_tree(pid: int) -> None:
-    """SIGKILL to a child and all below it. The child is ours and not yet reaped, so its pid can't be someone else's."""
+    """Send SIGKILL to a child and all below it.
+
+    The child is ours and not yet reaped, so its pid can't be another process's.
+    """
     for member in [*descendants(pid), pid]:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(member, signal.SIGKILL)
 
 
 def run_as_init() -> int | None:
-    """As PID 1: fork, pass signals on to the child and bury every orphan until the child ends; return its exit status.
+    """As PID 1: fork, pass signals on to the child, and reap every orphan until the child ends. Return its exit status.
 
-    Returns None in the child, and in a process that is not PID 1: those go on with the work. A process of its own for
-    this keeps ``waitpid(-1)`` apart from asyncio, whose own children it would steal.
+    Returns None in the child, and in a process that is not PID 1: these go on with the work. A separate process does
+    this because ``waitpid(-1)`` would steal asyncio's own children.
     """
     if os.getpid() != 1:
         return None

@@ -1,7 +1,7 @@
 """The proxy that the environment names for a connection, as other programs read ``HTTPS_PROXY`` and ``NO_PROXY``.
 
-It is for IB and for a key vault. The gateway on this pod's loopback interface and the API server are never reached
-through a proxy: those clients are told to ignore the environment. The browser does not see it. Pure.
+It serves IB and a key vault. The gateway on this pod's loopback interface and the API server are never reached through
+a proxy: their clients are told to ignore the environment. The browser does not see the variables. Pure.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ class ProxyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpProxy:
-    """A proxy that opens tunnels (``CONNECT``). ``authorization``: the value of that header, empty for none."""
+    """A proxy that opens tunnels (``CONNECT``).
+
+    ``authorization`` is the value of the ``Proxy-Authorization`` header; empty for none.
+    """
 
     host: str
     port: int
@@ -36,7 +39,7 @@ class HttpProxy:
 
 
 def proxy_for(host: str, port: int, environment: Mapping[str, str]) -> HttpProxy | None:
-    """The proxy for a TLS connection to ``host``; None for a direct one. Raises BadProxy."""
+    """Return the proxy for a TLS connection to ``host``; None for a direct one. Raises ProxyError."""
     given = _either(environment, "https_proxy").strip()
     exceptions = (rule.strip().lower() for rule in _either(environment, "no_proxy").split(","))
     if not given or any(_fits(rule, host.lower(), port) for rule in exceptions):
@@ -56,14 +59,17 @@ def proxy_for(host: str, port: int, environment: Mapping[str, str]) -> HttpProxy
 
 
 def for_children(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a child process that reads these variables itself, with what no proxy may be used for."""
+    """Return the environment for a child process that reads these variables itself.
+
+    Its ``NO_PROXY`` also names the hosts that no proxy may be used for.
+    """
     exceptions = [name.strip() for name in _either(environment, "no_proxy").split(",") if name.strip()]
     joined = ",".join(dict.fromkeys([*exceptions, *_NEVER]))
     return {**environment, "NO_PROXY": joined, "no_proxy": joined}
 
 
 def _fits(rule: str, host: str, port: int) -> bool:
-    """Whether a rule of NO_PROXY means this host: a name with all below it, an address, a network, or ``*``."""
+    """Whether a rule of NO_PROXY covers this host: a name with all below it, an address, a network, or ``*``."""
     if rule.count(":") == 1:
         rule, _, number = rule.partition(":")
         if number != str(port):

@@ -6,7 +6,10 @@ import asyncio
 
 
 class Stop:
-    """``asked`` is set by the first order, ``at_once`` by the second: who repeats it does not want to wait."""
+    """The order to stop.
+
+    The first one sets ``asked``; the second sets ``at_once``, for its sender does not want to wait.
+    """
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Wait for the first of several things to happen, leave nothing of the others running."""
+"""Helpers for tasks: wait for the first of several, cancel the rest, and run a way out to its end."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _log = Log(__name__)
 
 
 async def cancel(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait for their ends; what they raise while ending is logged, not lost.
+    """Cancel tasks and wait for their ends. An error that one raises while ending is logged, not lost.
 
-    They are cancelled once, even if the caller is cancelled meanwhile: on its way out a task logs out and frees its
+    They are cancelled once, even if the caller is cancelled meanwhile. On its way out a task logs out and frees its
     account, and a second reason to stop must not cut that short.
     """
     for task in tasks:
@@ -28,14 +28,14 @@ async def cancel(*tasks: asyncio.Task[Any]) -> None:
 
 
 async def to_the_end(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a way out whose steps are all bounded; it is not cut short even if the caller is cancelled meanwhile."""
+    """Run a way out whose steps are all bounded. It is not cut short even if the caller is cancelled meanwhile."""
     task = asyncio.ensure_future(coroutine)
     await _ended(task)
     task.result()
 
 
 async def _ended(*tasks: asyncio.Future[Any]) -> None:
-    """Wait until all have ended, and only then pass on a cancellation that came meanwhile."""
+    """Wait until all have ended; only then pass on a cancellation that came meanwhile."""
     pending, interrupted = set(tasks), False
     while pending:
         try:
@@ -48,7 +48,7 @@ async def _ended(*tasks: asyncio.Future[Any]) -> None:
 
 
 async def first(*coroutines: Coroutine[Any, Any, Any]) -> int:
-    """Run all until one ends; cancel the rest; return the index of the one that ended, or raise what it raised."""
+    """Run all until one ends, and cancel the rest. Return the index of the one that ended, or raise its error."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -62,7 +62,10 @@ async def first(*coroutines: Coroutine[Any, Any, Any]) -> int:
 
 
 async def bounded(coroutine: Coroutine[Any, Any, Any], limit: float, what: str) -> bool:
-    """Run a step of the way out for at most ``limit`` seconds; its failure is logged and never stops the way out."""
+    """Run a step of the way out for at most ``limit`` seconds. Return whether it succeeded.
+
+    A failure is logged and never stops the way out. ``what`` names the step in the log.
+    """
     try:
         async with asyncio.timeout(limit):
             await coroutine

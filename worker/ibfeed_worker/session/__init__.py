@@ -1,1 +1,1 @@
-"""The account's session with IB: REST through the gateway, its answers, and what to do about them."""
+"""The account's session with IB: REST through the gateway, IB's responses, and the steps that follow from them."""

@@ -1,4 +1,4 @@
-"""REST through the gateway: pinned TLS, a time limit on every call, one pacing budget in front of all of them."""
+"""The REST client of the gateway: pinned TLS, a time limit on every call, and one pacing budget for all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ _HEADERS: Final = {"User-Agent": "ibfeed/1", "Accept": "*/*", "Connection": "kee
 
 
 class SessionClient:
-    """One gateway's API. The methods never raise for what IB or the gateway does: trouble is an answer, too.
+    """The client of one gateway's API.
+
+    Its methods never raise for what IB or the gateway does: trouble is an answer, too.
 
     ``on_penalty`` is called when IB answers 429.
     """
@@ -52,7 +54,7 @@ class SessionClient:
         await self._http.aclose()
 
     def penalty_left(self) -> float:
-        """Seconds of silence after a 429."""
+        """Return the seconds of silence that remain after a 429."""
         return self._budget.penalty_left(asyncio.get_running_loop().time())
 
     def gateway_called(self, calls: int) -> None:
@@ -66,7 +68,7 @@ class SessionClient:
         return responses.auth_status(*await self._call("POST", "/iserver/auth/status"))
 
     async def reopen(self, *, compete: bool) -> AuthStatus | Trouble:
-        """``ssodh/init``: open the brokerage session again; ``compete`` takes it from whoever holds it."""
+        """Open the brokerage session again (``ssodh/init``). ``compete`` takes it from any other holder."""
         body = {"publish": True, "compete": compete}
         return responses.auth_status(*await self._call("POST", "/iserver/auth/ssodh/init", body=body))
 
@@ -74,18 +76,18 @@ class SessionClient:
         return responses.accounts(*await self._call("GET", "/iserver/accounts"))
 
     async def address(self) -> str:
-        """Ours, as IB sees it; empty if it does not say."""
+        """Return our address as IB sees it; empty if IB does not say."""
         return responses.address(*await self._call("GET", "/sso/validate"))
 
     async def logout(self) -> bool:
-        """Whether IB has ended our session; it is not used again in any case.
+        """Log out. Return whether IB has ended our session; it is not used again in any case.
 
         A 401 says only that the gateway knows no session: IB may still hold it for us.
         """
         return isinstance(responses.document(*await self._call("POST", "/logout", paced=False)), Mapping)
 
     async def get(self, path: str, query: dict[str, str]) -> Any | Trouble:
-        """The JSON document at ``path``, or the trouble in its place."""
+        """Return the JSON document at ``path``, or the trouble in its place."""
         return responses.document(*await self._call("GET", path, query=query))
 
     async def _call(
@@ -97,7 +99,10 @@ class SessionClient:
         query: dict[str, str] | None = None,
         paced: bool = True,
     ) -> tuple[int, bytes]:
-        """Status and body; 504: no answer in time, 502: the connection broke, 429: also our own silence after one."""
+        """Make one call. Return its status and body.
+
+        Three statuses may be our own. 504: no answer in time. 502: the connection broke. 429: we are silent after one.
+        """
         loop = asyncio.get_running_loop()
         if paced:
             try:
@@ -128,12 +133,12 @@ class SessionClient:
 
 
 def _label(path: str) -> str:
-    """The path without its numbers: a metric's labels must be few."""
+    """Return the path without its numbers, since a metric's labels must be few."""
     return "/".join("{id}" if part.isdecimal() else part for part in path.split("/"))
 
 
 def describe(trouble: Trouble) -> str:
-    """For a status message."""
+    """Return the trouble in words for a status message."""
     match trouble:
         case Unavailable(text=text) | responses.Unknown(text=text):
             return text

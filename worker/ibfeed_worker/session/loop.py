@@ -1,4 +1,4 @@
-"""One conversation with a gateway: log in, repair, stream, keep alive, until it can't go on."""
+"""The loop of one session: log in, repair, stream, keep alive, until it can't go on."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ from ibfeed_worker.stream.connection import End, StreamEnd
 
 TICKLE_EVERY_S: Final = 60.0
 _SETTLE_LOOK_S: Final = 0.4
-_STEADY_S: Final = 30.0  # a stream that lasted so long was a good one
-_GIVE_UP_S: Final = 120.0  # of an upstream or gateway that makes no sense: then a new gateway process is tried
-# A new process costs the login, and is of no use while IB itself answers that it is away: a few times a day.
+_STEADY_S: Final = 30.0  # a stream that lasts longer was a good one
+_GIVE_UP_S: Final = 120.0  # of an upstream or gateway that makes no sense; then a new gateway process is tried
+# A new process costs the login, and is of no use while IB itself answers that it is away. So it may happen only a few
+# times a day.
 _GIVE_UP_LOGIN_S: Final = 6 * 3600.0
 _ADDRESS_AFTER_S: Final = 90.0  # IB takes one /sso/validate a minute, and the gateway calls it at each login
 # A single 401 beside a stream that goes on was seen to pass. IB is asked again after these pauses; a session without
@@ -41,10 +42,11 @@ _ADDRESS_AFTER_S: Final = 90.0  # IB takes one /sso/validate a minute, and the g
 _ASK_AGAIN_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _REFUSALS: Final = 3
 _FRESH_DATA_S: Final = 30.0
-# What the gateway was seen to ask by itself, at once after a login and when it opens the brokerage session.
+# The number of calls that the gateway was seen to make by itself, at once after a login and when it opens the brokerage
+# session.
 _CALLS_AFTER_LOGIN: Final = 5
 _CALLS_TO_OPEN: Final = 4
-_UNKNOWN_AGAIN_S: Final = 60.0  # until the next login after one whose session IB did not come to know
+_UNKNOWN_AGAIN_S: Final = 60.0  # until the next login after one whose session IB never knew
 TAKEN: Final = (
     "another session has this account's user (TWS, the phone, the portal, or another installation) and its market data;"
     " staying logged out. End it there, give the feed an account of its own, or set accounts.compete"
@@ -57,10 +59,16 @@ _log: Final = Log(__name__)
 
 
 class SessionLoop:
-    """``log_in`` does one browser login (raises Setback or Parked) and returns whether a session of ours before it
-    ended without a logout; ``stream`` runs one websocket's life with the session of ``/tickle`` and returns its end;
-    ``on_alive`` hears what each ``/tickle`` says of a session, ``on_address`` our address as IB sees it;
-    ``data_age_s`` is how long ago market data came last."""
+    """The life of one session with IB, through one gateway.
+
+    Args:
+        log_in: does one browser login (raises SessionError or AccountParkedError). Returns whether an earlier session
+            of ours ended without a logout.
+        stream: runs one websocket with the session of ``/tickle`` and returns its end.
+        on_alive: called with each ``/tickle`` that knows the session.
+        on_address: called with our address as IB sees it.
+        data_age_s: returns the seconds since market data came last.
+    """
 
     def __init__(
         self,
@@ -85,7 +93,7 @@ class SessionLoop:
         self._left_open = False
         self._nudged = asyncio.Event()
         self._logged_in_at: float | None = None
-        self._known = False  # IB has told of a session since our login
+        self._known = False  # IB has known a session since our login
         self._settling = False  # since our login, until its session can stream
         self._accepted = False
         self._address_asked = False
@@ -94,11 +102,11 @@ class SessionLoop:
         self._loop = asyncio.get_running_loop()
 
     def nudge(self) -> None:
-        """The websocket says that something is wrong with the session: ask IB now."""
+        """Ask IB now, since the websocket says that something is wrong with the session."""
         self._nudged.set()
 
     async def run(self) -> NoReturn:
-        """Raises Setback or Parked when the session can't go on."""
+        """Run until the session can't go on; then raise SessionError or AccountParkedError."""
         while True:
             said = await self._tickle()
             step = self._next_step(said)
@@ -115,7 +123,7 @@ class SessionLoop:
             case SessionStep.REPAIR:
                 await self._reopen(compete=self._accounts.compete)
             case SessionStep.TAKE:
-                self._left_open = False  # once: who competes after that is somebody else
+                self._left_open = False  # once: a session that competes after that is not ours
                 await self._reopen(compete=True)
             case SessionStep.LOGIN:
                 await self._log_in_once()
@@ -161,7 +169,7 @@ class SessionLoop:
         self._board.say(Session.CONNECTING)
 
     async def _settle(self) -> None:
-        """The gateway opens the brokerage session by itself, some seconds after the login: wait for it."""
+        """Wait for the brokerage session, which the gateway opens by itself some seconds after the login."""
         while (since := self._since_login()) is not None and since < SETTLE_S:
             said = await self._rest.auth_status()
             if isinstance(said, AuthStatus) and self._next_step(Alive("", said)) is not SessionStep.SETTLE:
@@ -211,8 +219,11 @@ class SessionLoop:
         await asyncio.sleep(self._retry.next())
 
     async def _mend_silence(self, end: StreamEnd) -> None:
-        """A new connection may help; if it did not, a new brokerage session; then a new login, each time after a longer
-        wait for data, so that nothing of it becomes a habit."""
+        """Mend a feed that is silent as a whole, by ever stronger means.
+
+        First comes a new connection, then a new brokerage session, then a new login. Each comes after a longer wait for
+        data, so that none becomes a habit.
+        """
         self._board.say(Session.RECONNECTING, Reason.FEED_SILENT, end.text)
         if end.silent_in_a_row == 2:
             await self._reopen(compete=self._accounts.compete, why=Reason.FEED_SILENT)
@@ -220,7 +231,7 @@ class SessionLoop:
             raise SessionError(Reason.FEED_SILENT, f"{end.text}, on {end.silent_in_a_row} connections in a row")
 
     async def _accept(self) -> bool:
-        """Refuse to stream from anything but a paper account. Raises Parked; False if IB can't say now."""
+        """Refuse to stream from anything but a paper account. Raises AccountParkedError; False if IB can't say now."""
         said = await self._rest.accounts()
         if not isinstance(said, IbAccounts):
             await self._wait_for(said)
@@ -234,7 +245,7 @@ class SessionLoop:
         return True
 
     async def _keep_alive(self) -> None:
-        """Tickle each minute, and at once when nudged; return when the session needs more than that."""
+        """Tickle each minute, and at once when nudged. Return when the session needs more than that."""
         while True:
             if (self._since_login() or 0.0) > _ADDRESS_AFTER_S:
                 await self._ask_for_address()
@@ -249,7 +260,7 @@ class SessionLoop:
                 case SessionStep.STREAM:
                     self._mention(None)
                 case SessionStep.WAIT:
-                    # An upstream in trouble may well go on streaming; the stream's own heartbeat judges that.
+                    # An upstream in trouble may well go on streaming. The stream's own heartbeat decides about that.
                     self._mention(said)
                 case SessionStep.KEEP_SILENT:
                     left = self._rest.penalty_left()
@@ -262,7 +273,9 @@ class SessionLoop:
                     return
 
     async def _is_known_again(self) -> bool:
-        """Whether IB knows the session after all that it has just denied beside a stream that goes on.
+        """Ask again about a session that IB has just denied while its stream goes on.
+
+        Return whether IB knows it after all.
 
         Data prove the session alive, whatever ``/tickle`` says; a heartbeat proves nothing.
         """
@@ -278,12 +291,12 @@ class SessionLoop:
             await asyncio.sleep(_ASK_AGAIN_S[min(refusals, len(_ASK_AGAIN_S)) - 1])
             said = await self._tickle()
             if not isinstance(said, NoSession):
-                self._nudged.set()  # what it says instead is for the usual look
+                self._nudged.set()  # the next regular tickle handles the new answer
                 return True
             refusals += 1
 
     def _mention(self, trouble: Tickle | None) -> None:
-        """Say of a session that streams that IB can't be asked, or no longer."""
+        """Say in the status of a streaming session that IB can't be asked, or can be again."""
         if self._board.session is not Session.STREAMING:
             return
         if trouble is None or isinstance(trouble, Alive):
@@ -298,7 +311,7 @@ class SessionLoop:
                 self._on_address(address)
 
     async def _wait_for(self, said: Alive | AuthStatus | Trouble) -> None:
-        """Wait for the upstream to come to its senses. Raises Setback in the end."""
+        """Wait for the upstream to make sense again. Raises SessionError when that takes too long."""
         match said:
             case Alive():
                 reason, text = Reason.NONSENSE_ANSWER, "no sense in /tickle"
@@ -324,7 +337,7 @@ def _penalty(left: float) -> str:
 
 
 def _is_away(said: Alive | AuthStatus | Trouble) -> bool:
-    """Whether the gateway passes on that IB is away, and is not itself what says nothing."""
+    """Whether the gateway passes on that IB is away, rather than being silent itself."""
     return isinstance(said, Unavailable) and said.upstream
 
 

@@ -1,7 +1,7 @@
 """IB's pacing limits as one budget in front of every REST call. Pure: the clock is the caller's.
 
-A 429 puts the *address* into IB's penalty box for 10 or 15 minutes (sources differ; we wait the longer), and repeat
-offenders may be blocked for good, so the budget stays below the limits in any window of a second, bursts included.
+A 429 puts the *address* into IB's penalty box for 10 or 15 minutes (sources differ; we wait the longer). Repeat
+offenders may be blocked for good. So the budget stays below the limits in any window of a second, bursts included.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ _PENALTY_SPREAD_S: Final = 60.0  # so that the workers of one address do not com
 
 @dataclass(slots=True)
 class TokenBucket:
-    """``burst`` calls at once, ``rate`` a second after that: at most ``burst + rate`` in any second."""
+    """A token bucket: ``burst`` calls at once, ``rate`` a second after that.
+
+    That is at most ``burst + rate`` in any second.
+    """
 
     rate: float
     burst: float
@@ -44,7 +47,10 @@ class PenalisedError(Exception):
 
 
 class Budget:
-    """10 requests/s through the gateway, its own calls included, /tickle 1/s, /sso/validate 1/min."""
+    """The pacing budget of one gateway.
+
+    IB's limits are 10 requests/s through the gateway, its own calls included, /tickle 1/s, and /sso/validate 1/min.
+    """
 
     def __init__(self, dice: random.Random | None = None) -> None:
         self._all = TokenBucket(rate=7.0, burst=2.0)
@@ -57,23 +63,29 @@ class Budget:
         self._spread = dice.uniform(0, _PENALTY_SPREAD_S)
 
     def take(self, path: str, now: float) -> float:
-        """Seconds to wait before calling ``path``. Raises Penalised."""
+        """Return the seconds to wait before calling ``path``. Raises PenalisedError."""
         if (left := self.penalty_left(now)) > 0:
             raise PenalisedError(left)
         own = self._paths.get(path)
         return max(self._all.take(now), own.take(now) if own else 0.0)
 
     def gateway_called(self, calls: int, now: float) -> None:
-        """The gateway has made calls by itself, which IB counts like ours: ours wait for as long as these take."""
+        """Count calls that the gateway has made by itself.
+
+        IB counts them like ours, so ours wait for as long as these take.
+        """
         self._all.take(now, calls)
 
     def penalise(self, now: float) -> None:
         self._silent_until = now + PENALTY_S + self._spread
 
     def hear(self, now: float, left: float) -> bool:
-        """Another worker of this address is penalised for ``left`` seconds more; whether that is news."""
+        """Note that another worker of this address is penalised for ``left`` seconds more.
+
+        Return whether that is news.
+        """
         until = now + left + self._spread
-        # It is heard again at each look, and the two clocks that it goes by are not quite the same.
+        # The same penalty is heard again at each look, and the two clocks behind it differ slightly.
         if until <= self._silent_until + 1.0:
             return False
         self._silent_until = until

@@ -1,7 +1,7 @@
 """The nightly login: wait for the session's appointment, ask to be relieved, and say when to begin.
 
-The operator relieves one worker of a feed at a time. Until then this one streams on, whatever that takes; at the latest
-moment it logs in anew all the same, and what it misses is a gap as after any lost session.
+The operator relieves one worker of a feed at a time. Until then this one streams on. At the latest moment it logs in
+again all the same, and the data that it misses are a gap as after any lost session.
 """
 
 from __future__ import annotations
@@ -16,14 +16,20 @@ from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.session.schedule import Appointment
 from ibfeed_worker.session.status import SessionStatus
 
-HEIRS_S: Final = 5.0  # after the last release: until the heirs publish, everything could still turn back to us
+HEIRS_S: Final = 5.0  # seconds after the last release: until the heirs publish, everything could still come back to us
 _LOOK_EVERY_S: Final = 15.0
 _log: Final = Log(__name__)
 
 
 class Relogin:
-    """``appointment`` is asked anew at each look, for IB may name another end. ``owes``: whether anything is still ours
-    to publish; ``holds``: or in our hands, though released. ``news`` is set when these may have changed."""
+    """The wait for one scheduled login.
+
+    Args:
+        appointment: asked again at each look, for IB may name another end.
+        owes: whether any contract is still ours to publish.
+        holds: whether any is still in our hands, though released.
+        news: set when these may have changed.
+    """
 
     def __init__(
         self,
@@ -43,7 +49,10 @@ class Relogin:
         self._news = news
 
     async def begin(self) -> None:
-        """Return when the session is to be ended now; the board says from then on that a login is under way."""
+        """Return when the session is to be ended now.
+
+        From then on the session status says that a login is under way.
+        """
         while not (self._is_streaming() and self._left(self._appointment().due) <= 0):
             if self._left(self._appointment().latest) <= 0:
                 break
@@ -64,7 +73,7 @@ class Relogin:
                 self._board.relogin_over()
 
     async def _pause(self, until: datetime) -> None:
-        """Until something has happened, but not for long."""
+        """Wait until something has happened, but not for long."""
         self._news.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_nap(self._left(until))):
@@ -76,5 +85,5 @@ class Relogin:
 
 
 def _nap(left: float) -> float:
-    """Never long, for the time of day may be set; and what should have happened already is looked for each second."""
+    """Return a short time to sleep: the time of day may be set, and an overdue event is looked for each second."""
     return min(_LOOK_EVERY_S, max(left, 1.0))

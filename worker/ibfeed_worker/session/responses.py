@@ -1,4 +1,4 @@
-"""IB's polymorphic answers as named values. Pure; nothing that IB may send raises, and news are Unknown."""
+"""IB's polymorphic answers as named values. Pure. No answer of IB raises, and a new kind of one is Unknown."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 _TEXT_LIMIT: Final = 120
-_LONGEST_ADDRESS: Final = 45  # of IPv6
+_LONGEST_ADDRESS: Final = 45  # characters; the longest of IPv6
 
 
 @dataclass(frozen=True, slots=True)
 class AuthStatus:
-    """The brokerage session. ``connected and not authenticated``: it has gone and ``ssodh/init`` brings it back."""
+    """The brokerage session.
+
+    If it is connected and not authenticated, it has gone and ``ssodh/init`` brings it back.
+    """
 
     authenticated: bool
     connected: bool
@@ -23,7 +26,7 @@ class AuthStatus:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """``/tickle`` knows the SSO session; ``session`` is what the websocket's cookie needs."""
+    """The SSO session is known to ``/tickle``. ``session`` is the value for the websocket's cookie."""
 
     session: str
     status: AuthStatus
@@ -37,7 +40,7 @@ class NoSession:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """5xx, or no answer in time: the gateway's upstream is in trouble; says nothing about the session.
+    """5xx, or no answer in time: the gateway's upstream is in trouble. It says nothing about the session.
 
     ``upstream``: the gateway has passed an answer on, so it is the upstream that is away.
     """
@@ -60,6 +63,8 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class IbAccounts:
+    """The accounts of the session."""
+
     ids: tuple[str, ...]
     is_paper: bool | None  # None: IB did not say
 
@@ -69,7 +74,7 @@ Tickle = Alive | Trouble
 
 
 def tickle(status: int, body: bytes) -> Tickle:
-    """What POST /tickle said."""
+    """Read the answer to POST /tickle."""
     found = _mapping(status, body)
     if not isinstance(found, Mapping):
         return found
@@ -87,7 +92,7 @@ def tickle(status: int, body: bytes) -> Tickle:
 
 
 def auth_status(status: int, body: bytes) -> AuthStatus | Trouble:
-    """What /iserver/auth/status or /iserver/auth/ssodh/init said."""
+    """Read the answer to /iserver/auth/status or /iserver/auth/ssodh/init."""
     found = _mapping(status, body)
     if not isinstance(found, Mapping):
         return found
@@ -97,7 +102,7 @@ def auth_status(status: int, body: bytes) -> AuthStatus | Trouble:
 
 
 def accounts(status: int, body: bytes) -> IbAccounts | Trouble:
-    """What GET /iserver/accounts said."""
+    """Read the answer to GET /iserver/accounts."""
     found = _mapping(status, body)
     if not isinstance(found, Mapping):
         return found
@@ -108,14 +113,17 @@ def accounts(status: int, body: bytes) -> IbAccounts | Trouble:
 
 
 def address(status: int, body: bytes) -> str:
-    """The caller's address in what GET /sso/validate said; empty if it is not there."""
+    """Return the caller's address in the answer to GET /sso/validate; empty if it is not there."""
     found = document(status, body)
     said = found.get("IP") if isinstance(found, Mapping) else None
     return said if isinstance(said, str) and len(said) <= _LONGEST_ADDRESS else ""
 
 
 def document(status: int, body: bytes) -> Any | Trouble:
-    """Any JSON answer of a call that has no special forms: the decoded value, or the trouble that it tells of."""
+    """Read any JSON answer of a call without special forms.
+
+    Return the decoded value, or the trouble that it tells of.
+    """
     if status == 429:
         return Throttled()
     if status == 401:

@@ -1,9 +1,9 @@
-"""When a session is to be replaced by a new login. Pure: the time is the caller's.
+"""The schedule of new logins that replace a session. Pure: the time is the caller's.
 
-IB ends every session after 24 hours, and resets the sessions of a region around its midnight: a login is good from
-the end of that window on, for less than a day. So a worker logs in anew once a night, after the window; one whose last
-login was so early that the next window would come too late does so before the window, too. Each has moments of its own,
-so that contracts leave one worker of a feed at a time and IB sees no crowd.
+IB ends every session after 24 hours, and resets the sessions of a region around its midnight. So a login is good from
+the end of that window on, for less than a day. A worker logs in again once a night, after the window. A worker whose
+last login was too early to last until the next window's end also logs in before the window. Each worker has moments of
+its own, so that contracts leave one worker of a feed at a time and IB sees no crowd.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from zoneinfo import ZoneInfo
 
 from ibfeed_api.feed import Region
 
-LONGEST: Final = timedelta(hours=24)  # OFF-v1: a session's life
+LONGEST: Final = timedelta(hours=24)  # a session's life, by source OFF-v1
 MARGIN: Final = timedelta(minutes=5)  # the login itself, and clocks that differ
 LEAD: Final = timedelta(minutes=15)  # for others to take the contracts over, one worker after the other
 SPREAD: Final = timedelta(hours=2)
-_NARROW: Final = timedelta(minutes=20)  # the spread of those who can't wait for their usual moment
+_NARROW: Final = timedelta(minutes=20)  # the spread of workers that can't wait for their usual moment
 _YOUNGEST: Final = timedelta(minutes=15)  # no session is replaced sooner, whatever IB says
-_WATCHED: Final = timedelta(minutes=10)  # before ``ssoExpires`` is believed to count down
+_WATCHED: Final = timedelta(minutes=10)  # time to watch before ``ssoExpires`` is believed to count down
 # Sources say midnight, and 01:00: the window covers both.
 _BEGINS: Final = time(23, 45)
 _ENDS: Final = time(1, 15)
 _NEW_YORK: Final = ZoneInfo("America/New_York")
-# IB's weekend, for all regions: its status page has Friday 23:00 to Saturday 03:00, the Web API's documents Saturday
-# evening. Each by weekday (Monday is 0) and hour of its begin, and how long it lasts.
+# IB's weekend maintenance, for all regions: its status page has Friday 23:00 to Saturday 03:00, the Web API's documents
+# Saturday evening. Each entry has the weekday (Monday is 0) and hour of its begin, and its length.
 _MAINTENANCE: Final = ((4, time(23), timedelta(hours=4)), (5, time(18), timedelta(hours=9)))
 _ZONES: Final = {
     Region.AMERICA: _NEW_YORK,
@@ -39,7 +39,7 @@ _GOLDEN: Final = 0.6180339887498949
 
 @dataclass(frozen=True, slots=True)
 class ResetWindow:
-    """IB's daily reset, in UTC."""
+    """One daily reset of IB, in UTC."""
 
     begins: datetime
     ends: datetime
@@ -50,7 +50,10 @@ class ResetWindow:
 
 @dataclass(frozen=True, slots=True)
 class Appointment:
-    """From ``due`` on the worker asks to be relieved, and logs in anew once it is; at ``latest`` it does so anyway."""
+    """The time for a session's replacement.
+
+    From ``due`` on the worker asks to be relieved, and logs in again once it is. At ``latest`` it logs in anyway.
+    """
 
     due: datetime
     latest: datetime
@@ -58,15 +61,18 @@ class Appointment:
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """What is known of a session's end. Sources disagree whether ``ssoExpires`` counts down to it or is renewed by each
-    request (documented examples are minutes), so it is believed only after it was seen to count down."""
+    """A session's lifetime, as far as its end is known.
+
+    Sources disagree whether ``ssoExpires`` counts down to it or is renewed by each request (documented examples are
+    minutes). So it is believed only after it was seen to count down.
+    """
 
     logged_in: datetime
-    watched: tuple[datetime, datetime] | None = None  # when it was first heard, and the end that it named
+    watched: tuple[datetime, datetime] | None = None  # when ``ssoExpires`` was first heard, and the end that it named
     end: datetime | None = None  # IB's own, if it names one
 
     def heard(self, left_ms: int | None, now: datetime) -> Lifetime:
-        """After a ``/tickle`` that said ``ssoExpires``."""
+        """Return the lifetime after a ``/tickle`` that said ``ssoExpires``."""
         if left_ms is None or left_ms < 0:
             return self
         named = now + timedelta(milliseconds=min(left_ms, LONGEST // timedelta(milliseconds=1)))
@@ -79,7 +85,7 @@ class Lifetime:
 
 
 def reset_window(region: Region, after: datetime) -> ResetWindow:
-    """The first window that ends after a moment."""
+    """Return the first window that ends after a moment."""
     zone = _ZONES[region]
     day = after.astimezone(zone).date() - timedelta(days=1)
     while True:
@@ -91,7 +97,10 @@ def reset_window(region: Region, after: datetime) -> ResetWindow:
 
 
 def refuses_all(region: Region, now: datetime) -> ResetWindow | None:
-    """IB's daily reset or weekend maintenance, if it goes on at ``now``: a refusal says nothing of an account then."""
+    """Return IB's daily reset or weekend maintenance that goes on at ``now``, if one does.
+
+    A refusal says nothing of an account then.
+    """
     today = now.astimezone(_NEW_YORK).date()
     windows = [reset_window(region, now)]
     for weekday, begins, lasts in _MAINTENANCE:
@@ -102,12 +111,15 @@ def refuses_all(region: Region, now: datetime) -> ResetWindow | None:
 
 
 def place(account: int) -> float:
-    """Where in a spread an account's worker stands: in [0, 1), and neighbours, however many there are, far apart."""
+    """Return the place of an account's worker in a spread, in [0, 1).
+
+    Neighbours are far apart, however many there are.
+    """
     return account * _GOLDEN % 1.0
 
 
 def appointment(lifetime: Lifetime, region: Region, account: int) -> Appointment:
-    """When the session is to be replaced."""
+    """Return when the session is to be replaced."""
     begun, at = lifetime.logged_in, place(account)
     latest = min(begun + LONGEST, lifetime.end or begun + LONGEST) - MARGIN
     window = reset_window(region, begun)

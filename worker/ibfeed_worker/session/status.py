@@ -1,4 +1,4 @@
-"""Where the session stands, for the IbShard's status, the probes and the metrics."""
+"""The state of the session, for the IbShard's status, the probes and the metrics."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from ibfeed_worker.runtime.metrics import Metrics
 _log: Final = Log(__name__)
 
 
-# What IB's daily reset looks like from here.
+# Reasons that IB's daily reset causes here.
 _OF_A_RESET: Final = frozenset({Reason.SESSION_LOST, Reason.UPSTREAM_UNREACHABLE, Reason.NONSENSE_ANSWER})
 
 
 @dataclass(frozen=True, slots=True)
 class Contests:
-    """How often a session was taken from us and taken back; they are news for ``NEWS`` after the last time."""
+    """A count of how often a session was taken from us and taken back.
+
+    It is news until ``NEWS`` after the last time.
+    """
 
     NEWS: ClassVar = timedelta(minutes=10)
     count: int = 0
@@ -44,13 +47,20 @@ class Contests:
 
 
 class _Relogin(Enum):
+    """The progress of a scheduled login."""
+
     NONE = "none"
     DUE = "due"  # streaming until others have the contracts
     UNDER_WAY = "under way"
 
 
 class SessionStatus:
-    """``on_change`` is called after each change; ``is_reset``: whether IB's daily reset may be going on now."""
+    """The state of the session, with reason and message.
+
+    Args:
+        on_change: called after each change.
+        is_reset: whether IB's daily reset may be going on now.
+    """
 
     def __init__(
         self, metrics: Metrics, on_change: Callable[[], None], is_reset: Callable[[], bool] = lambda: False
@@ -70,19 +80,22 @@ class SessionStatus:
             self._gauge.labels(state=state.value).set(state is self.session)
 
     def leave(self) -> None:
-        """We were told to stop: from now on ``Streaming`` is said with that reason, and so is what it waits for."""
+        """Note that we were told to stop. From now on ``Streaming`` has that reason, and says what it waits for."""
         self._leaving = True
         if self.session is Session.STREAMING:
             self.say(Session.STREAMING)
 
     def relogin_due(self) -> None:
-        """The session is to be replaced: ``Streaming`` asks with that reason to be relieved."""
+        """Note that the session is to be replaced: ``Streaming`` with that reason asks to be relieved."""
         self._relogin = _Relogin.DUE
         if self.session is Session.STREAMING:
             self.say(Session.STREAMING)
 
     def relogin_begins(self) -> None:
-        """From now until it streams again, or fails, the reason for everything is the schedule."""
+        """Note that the login begins.
+
+        Until the session streams again, or fails, the schedule is the reason for everything.
+        """
         self._relogin = _Relogin.UNDER_WAY
         self.say(Session.LOGGING_IN)
 
@@ -92,10 +105,14 @@ class SessionStatus:
             self.say(Session.STREAMING)
 
     def contested(self) -> None:
-        """Somebody else took the session, and we take it back: for a while ``Streaming`` is said with that reason."""
+        """Note that another client took the session and we take it back.
+
+        For a while that is the reason of ``Streaming``.
+        """
         self._contests = self._contests.another(datetime.now(UTC))
 
     def say(self, session: Session, reason: Reason | None = None, message: str = "") -> None:
+        """Set state, reason and message. Events that were noted before may give a reason in place of this one."""
         if session is Session.STREAMING:
             if self._relogin is _Relogin.UNDER_WAY:
                 self._relogin = _Relogin.NONE
@@ -123,7 +140,7 @@ class SessionStatus:
         self._on_change()
 
     def serve(self, account: int | None) -> None:
-        """Say which account's session this is about."""
+        """Set the account that the session belongs to."""
         if account != self.account:
             self.account = account
             self._on_change()

@@ -1,4 +1,4 @@
-"""Asks IB when the shard's contracts trade: once for each product and day, within the pacing budget."""
+"""The timetable of the shard's contracts. It asks IB once for each product and day, within the pacing budget."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ Key = tuple[str, Product]
 
 @dataclass(slots=True)
 class _Known:
+    """The known hours of one product."""
+
     hours: Hours
     day: int  # session day on which it was asked for; -1: not yet
     pause: Backoff
@@ -36,18 +38,21 @@ class _Known:
 
 
 class Timetable:
-    """Lives as long as the process. What is not known is asked for again after growing pauses, and nobody waits."""
+    """The trading hours of all contracts, for the life of the process.
+
+    Hours that are not known are asked for again after growing pauses, and no caller waits for them.
+    """
 
     def __init__(self) -> None:
         self._known: dict[Key, _Known] = {}
 
     def hours(self, entry: Entry) -> Hours:
-        """What is known; empty hours know nothing."""
+        """Return the known hours; empty ones if nothing is known."""
         known = self._known.get(_key(entry))
         return known.hours if known is not None else Hours()
 
     async def keep(self, rest: SessionClient, entries: Callable[[], Iterable[Entry]]) -> NoReturn:
-        """Ask for what ``entries`` lack, for as long as there is a session."""
+        """Ask for the hours that ``entries`` lack, for as long as there is a session."""
         while True:
             for entry in {_key(entry): entry for entry in entries()}.values():
                 await self._refresh(rest, entry)
@@ -74,7 +79,7 @@ class Timetable:
 
 
 async def _ask(rest: SessionClient, entry: Entry) -> Hours:
-    """By contract, whose answer has the holidays; else by venue. Raises BadHours."""
+    """Ask by contract, whose answer has the holidays; else by venue. Raises HoursError."""
     try:
         return parse.of_contract(_checked(await rest.get("/contract/trading-schedule", {"conid": str(entry.conid)})))
     except parse.HoursError as problem:

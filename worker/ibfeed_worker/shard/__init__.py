@@ -1,1 +1,1 @@
-"""The worker's IbShard: its spec, which we obey, and its status, which only we write."""
+"""The worker's IbShard: its spec, which the worker obeys, and its status, which only the worker writes."""

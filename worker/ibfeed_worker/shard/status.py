@@ -1,4 +1,4 @@
-"""A ShardStatus as a merge-patch, and whether anybody waits for it. Pure."""
+"""A ShardStatus as a merge-patch, and whether its news is waited for. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ibfeed_api.shard import ContractState, Report, ShardStatus
 
 
 def patch(status: ShardStatus) -> dict[str, Any]:
-    """Merge-patch that makes the stored status equal to ``status``.
+    """Return the merge-patch that makes the stored status equal to ``status``.
 
-    A merge-patch leaves alone what it does not name, so every field is named: absent ones as null, which removes them.
-    Lists are replaced whole.
+    A merge-patch leaves alone the fields that it does not name. So every field is named: absent ones as null, which
+    removes them. Lists are replaced whole.
     """
     return {"status": _complete(status)}
 
@@ -28,9 +28,9 @@ def _complete(value: msgspec.Struct) -> dict[str, Any]:
 
 
 def is_awaited(before: ShardStatus, after: ShardStatus) -> bool:
-    """Whether ``after`` tells anything that somebody waits for who knows ``before``.
+    """Whether ``after`` holds news that a reader of ``before`` waits for.
 
-    Nobody waits to hear that a contract has just come, and is ``subscribing``, or that one has gone.
+    No reader waits to hear that a contract has just come, and is ``subscribing``, or that one has gone.
     """
     if _session(before) != _session(after):
         return True
@@ -46,12 +46,13 @@ def _session(status: ShardStatus) -> object:
 def _is_news(known: Report | None, report: Report) -> bool:
     if known is None or known.epoch != report.epoch:
         return report.state is not ContractState.SUBSCRIBING or report.kafka_epoch is not None
-    # Of one that was further it is bad news to be subscribing; and who waits for another epoch says so.
+    # A contract that was further and is subscribing again is bad news. One that waits for a higher epoch says so in
+    # ``kafka_epoch``.
     return (known.state, known.kafka_epoch) != (report.state, report.kafka_epoch)
 
 
 def stamp(moment: float | None) -> str | None:
-    """Epoch seconds as RFC 3339, UTC."""
+    """Return epoch seconds as RFC 3339, UTC."""
     if moment is None:
         return None
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

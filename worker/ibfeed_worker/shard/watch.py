@@ -1,4 +1,4 @@
-"""Follow the worker's own IbShard."""
+"""The watch of the worker's own IbShard."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LISTED_EARLY: Final = 5.0  # seconds; a watch that ends sooner than this is a f
 
 
 class ShardSource(Protocol):
-    """Where the IbShard is: ``Kube``. Both calls block and raise ApiError."""
+    """The source of the IbShard, which is ``Kube``. Both calls block and raise KubeError."""
 
     def list_shard(self, name: str) -> tuple[dict[str, Any] | None, str]: ...
 
@@ -30,7 +30,7 @@ class ShardSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """``status`` is not compared: a worker's own writes are no news to it."""
+    """The IbShard as read. ``status`` is not compared: a worker's own writes are no news to it."""
 
     generation: int
     spec: ShardSpec
@@ -38,10 +38,11 @@ class Shard:
 
 
 class ShardWatcher:
-    """Hands each new state of the shard to ``on_change`` in the event loop: a Shard, or None when it is not there.
+    """A thread that hands each new state of the shard to ``on_change``, in the event loop.
 
-    Our own status writes come back as events, too, and are no news: who answers them by writing writes for ever.
-    The API server being away changes nothing: the worker goes on with the last spec that it knows.
+    The state is a Shard, or None when it is not there. Our own status writes come back as events, too, and are no news:
+    a worker that answered them by writing would write for ever. While the API server is away nothing changes: the
+    worker goes on with the last spec that it knows.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class ShardWatcher:
         on_change: Callable[[Shard | None], None],
         on_failure: Callable[[Exception], None] = lambda _: None,
     ) -> None:
-        """``on_failure`` is called from the thread, if that ends of an error that it does not know."""
+        """Prepare the thread; ``start`` starts it. It calls ``on_failure`` if an unforeseen error ends it."""
         self._source = source
         self._name = name
         self._on_change = on_change
@@ -59,7 +60,7 @@ class ShardWatcher:
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
         self._told: tuple[Shard | None] | None = None
-        # A daemon, for it may sit in a read of up to WATCH_SILENCE seconds when the process ends.
+        # A daemon, for it may wait in a read for up to WATCH_SILENCE seconds when the process ends.
         self._thread = threading.Thread(target=self._follow_safely, name="shard", daemon=True)
 
     def start(self) -> None:
@@ -108,7 +109,7 @@ class ShardWatcher:
             try:
                 shard = parse(body)
             except msgspec.ValidationError as error:
-                # An operator newer than we are: what we know stays in force.
+                # The operator is newer than we are: the last known spec stays in force.
                 _log.error("IbShard not understood, the last spec stays in force", shard=self._name, error=str(error))
                 return
         if self._told == (shard,):
@@ -119,7 +120,7 @@ class ShardWatcher:
 
 
 def parse(body: dict[str, Any]) -> Shard:
-    """Raises msgspec.ValidationError."""
+    """Return the Shard in an API object. Raises msgspec.ValidationError."""
     return Shard(
         generation=int(body["metadata"].get("generation", 0)),
         spec=msgspec.convert(body.get("spec") or {}, ShardSpec),
@@ -128,9 +129,10 @@ def parse(body: dict[str, Any]) -> Shard:
 
 
 def left_behind(shard: Shard) -> dict[int, int]:
-    """Conid to epoch of what an earlier process may have published, by the status that a new one finds at its start.
+    """Return conid to epoch of the contracts that an earlier process may have published, by the status that it left.
 
-    Only while the entry still has that epoch, and not of what stands by: that has not been published under it.
+    A contract counts only while its entry still has that epoch. One on standby does not: it has not been published
+    under that epoch.
     """
     try:
         status = msgspec.convert(shard.status, ShardStatus)

@@ -1,7 +1,7 @@
-"""Write the IbShard's status, coalesced, never in anybody's way.
+"""The writer of the IbShard's status. It joins changes, and holds no one up.
 
-A write costs the API server 20 ms where an account has 50 contracts, and a worker's death makes as many others tell of
-a contract that has come. So what nobody waits for is left to the write that tells what became of it.
+A write costs the API server 20 ms where an account has 50 contracts. A worker's death makes as many others report a new
+contract. So a change that no reader waits for is left to the next write that one waits for.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.shard.status import is_awaited, patch
 
 _GAP: Final = 0.25  # seconds between two writes
-_PATIENCE: Final = 2.0  # seconds that a change waits for another one, if nobody waits for it; to be warm takes one
+_PATIENCE: Final = 2.0  # seconds that a change waits for another, if no reader awaits it; to be warm takes one
 _REFRESH: Final = 10.0  # seconds after which moving fields, such as lastTickTime, are written again
 _log = Log(__name__)
 
 
 class StatusStore(Protocol):
-    """Where the status goes: ``Kube``. Raises ApiError."""
+    """The store of the status, which is ``Kube``. Raises KubeError."""
 
     async def patch_shard_status(self, name: str, body: dict[str, Any]) -> dict[str, Any]: ...
 
 
 class StatusWriter:
-    """``poke()`` after each change; what is written is ``compose()`` at the moment of writing."""
+    """The writer of one shard's status. Call ``poke()`` after each change; it writes ``compose()`` as of then."""
 
     def __init__(self, store: StatusStore, name: str, compose: Callable[[], ShardStatus]) -> None:
         self._store = store
@@ -60,7 +60,7 @@ class StatusWriter:
                 await asyncio.sleep(_GAP)
 
     async def write(self) -> None:
-        """Write now, unless nothing differs from what was written last. Raises ApiError."""
+        """Write now, unless nothing differs from the last write. Raises KubeError."""
         async with self._writing:
             status = self._compose()
             if status == self._written:
@@ -73,7 +73,7 @@ class StatusWriter:
             self._written = status
 
     async def _until_due(self) -> None:
-        """Until there is news that somebody waits for, or something has waited long enough."""
+        """Wait for news that a reader waits for, or until a change has waited long enough."""
         due = asyncio.get_running_loop().time() + _REFRESH
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The worker's data path: websocket, subscriptions, ticks, Kafka. ``Streamer`` is what the rest of the worker sees."""
+"""The worker's data path: websocket, subscriptions, ticks, Kafka. The rest of the worker sees only ``Streamer``."""
 
 from ibfeed_worker.stream.connection import End, Link, StreamEnd, Timing
 from ibfeed_worker.stream.session_facts import SessionFacts

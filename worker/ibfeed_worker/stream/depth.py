@@ -1,4 +1,4 @@
-"""A contract's order book on its way to Kafka, for one epoch. No I/O."""
+"""The way of a contract's order book to Kafka, for one epoch. No I/O."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ STALE: Final = "stale"
 
 
 class Depth:
-    """``on`` while the book is published; it may be stopped and begin again within an epoch.
+    """The order book of one contract in one epoch.
+
+    ``on`` while it is published; it may stop and begin again in an epoch.
 
     Times are ms since 1970.
     """
 
     def __init__(self, book: Book, *, channel: PartitionWriter, count: int) -> None:
-        """``count``: records of this epoch so far."""
+        """Create a book that is not published yet. ``count``: records of this epoch so far."""
         self.book: Final = book
         self.channel: Final = channel
         self.on = False
@@ -28,59 +30,59 @@ class Depth:
         self._failures = 0
 
     def begin(self, now_ms: int) -> DepthRecord:
-        """Whatever an earlier worker, process or epoch left on Kafka is void."""
+        """Begin to publish. The record replaces what an earlier worker, process or epoch left on Kafka."""
         self.on = True
         self.book.begin()
         return self.whole(now_ms)
 
     def renounce(self, now_ms: int) -> DepthRecord | None:
-        """What somebody else may have left on Kafka is void, although no book is published from here."""
+        """Void what another publisher may have left on Kafka, although no book is published from here."""
         self.book.begin()
         return self._counted(self.book.clear(event_time=now_ms, seq=self._next_seq))
 
     def stop(self, now_ms: int) -> DepthRecord | None:
-        """The book is no longer ours to publish: so consumers may not keep it."""
+        """Stop, since the book is no longer ours to publish. The record tells consumers not to keep it."""
         record = self._clear(now_ms, ())
         self.on = False
         return record
 
     def restart(self, now_ms: int) -> DepthRecord | None:
-        """A subscription begins or has ended: its rows come anew, or not at all."""
+        """Forget the rows, since a subscription begins or has ended: its rows come again, or not at all."""
         self.book.restart()
         self.silence.rows()
         return self._clear(now_ms, ())
 
     def dead(self, now_ms: int) -> DepthRecord | None:
-        """Rows should have come and did not."""
+        """Declare the ladder stale: rows should have come and did not."""
         self.book.restart()
         self.silence.rows()
         return self._clear(now_ms, (STALE,))
 
     def take(self, found: Rows, event_time: int) -> DepthRecord | None:
-        """A frame's rows; what to publish of them."""
+        """Merge a frame's rows; return what to publish of them."""
         self.silence.rows()
         self.refusal = ""
         if not self.on:
             self.book.note(found)
             return None
-        if self.channel.failures != self._failures:  # consumers lack a record: changes of it would mislead them
+        if self.channel.failures != self._failures:  # consumers lack a record, so a change would mislead them
             self._failures = self.channel.failures
             self.book.begin()
         return self._counted(self.book.take(found, event_time=event_time, seq=self._next_seq))
 
     def whole(self, event_time: int) -> DepthRecord:
-        """Everything, in place of changes that did not reach Kafka."""
+        """Return the whole book, in place of changes that did not reach Kafka."""
         record = self.book.whole(event_time=event_time, seq=self._next_seq)
         self._count += 1
         return record
 
     @property
     def last_seq(self) -> int:
-        """Of the latest record."""
+        """The number of the latest record."""
         return self._next_seq - 1
 
     def begin_behind(self, seq: int) -> None:
-        """No record has a lower number."""
+        """Number all further records above ``seq``."""
         self._count = max(self._count, seq - seq_of(self.channel.epoch, 0))
 
     @property

@@ -1,6 +1,6 @@
-"""The websocket's messages: each read as what it is, and handed to whom it concerns.
+"""The dispatcher of the websocket's messages: each is decoded, and passed to its handler.
 
-Each frame passes here, so this module is one of those that are compiled: no coroutines (decision 25).
+Each frame passes here, so this is one of the compiled modules: no coroutines (decision 25).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Final, final
 
 from ibfeed_worker.stream.frame import UNREADABLE, Frame, Joiner, read
 
-_read: Final = read  # a name that is imported is looked up at each use
+_read: Final = read  # an imported name would be looked up at each use
 _unreadable: Final = UNREADABLE
 
 
 @dataclass(slots=True)
 class FrameCounters:
-    """Of all connections since the process started."""
+    """Counts of all connections since the process started."""
 
     frames: int = 0
     bytes: int = 0
@@ -26,17 +26,17 @@ class FrameCounters:
     errors: int = 0  # error frames
     unknown: int = 0  # frames of topics that we do not know
     connections: int = 0
-    subscribed: int = 0  # commands sent, renewals included
+    subscribed: int = 0  # smd commands sent, renewals included
     unsubscribed: int = 0
     unsubscribed_again: int = 0  # umd commands that IB had not heeded
-    refused: int = 0  # contracts without a line, now
+    refused: int = 0  # contracts that have no line at present
     ladders_asked: int = 0  # sbd commands
     ladders_ended: int = 0  # ubd commands
 
 
 @final
 class Dispatcher:
-    """Those of one connection, or pieces of them. Nothing in one is fatal."""
+    """The dispatcher of one connection's messages, or pieces of them. No message is fatal."""
 
     def __init__(
         self,
@@ -46,8 +46,14 @@ class Dispatcher:
         on_other: Callable[[Frame, bytes, int], None],
         on_malformed: Callable[[bytes], None],
     ) -> None:
-        """``on_quote``: an ``smd`` frame, and when it came (ns since 1970); ``on_other``: any other one, errors of an
-        ``smd`` command among them, and its message; ``on_malformed``: a message that can't be read."""
+        """Create the dispatcher of one connection.
+
+        Args:
+            on_quote: called with an ``smd`` frame, and when it came (ns since 1970).
+            on_other: called with any other frame, its message, and when it came. Errors of an ``smd`` command are among
+                them.
+            on_malformed: called with a message that can't be read.
+        """
         self.joiner: Final = Joiner()
         self._counters: Final = counters
         self._on_quote: Final = on_quote
@@ -71,7 +77,10 @@ class Dispatcher:
             self._on_other(frame, payload, received_ns)
 
     def _join(self, payload: bytes) -> Frame | None:
-        """What is not a message as IB documents it, or comes while pieces of one wait for the rest."""
+        """Return the frame that a message completes, if any.
+
+        It takes a message that is not as IB documents it, or that comes while pieces of one wait for the rest.
+        """
         malformed = self.joiner.malformed
         frame = self.joiner.take(payload, time.monotonic())
         if self.joiner.malformed != malformed:

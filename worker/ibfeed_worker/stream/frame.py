@@ -1,4 +1,4 @@
-"""Websocket messages as typed frames: a quick way for what IB documents, a lenient one for what it sends as well."""
+"""Websocket messages as typed frames: a quick decoder for what IB documents, and a lenient one for the rest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _LONGEST_ERROR: Final = 160
 
 
 class Frame(SmdFrame, kw_only=True, gc=False):
-    """Any message of IB's websocket. What we do not look at is skipped unread; ``args`` and ``data`` stay text."""
+    """Any message of IB's websocket.
+
+    Fields that we do not look at are skipped unread; ``args`` and ``data`` stay text.
+    """
 
     args: msgspec.Raw = msgspec.Raw()
     data: msgspec.Raw = msgspec.Raw()
@@ -33,9 +36,9 @@ class UnreadableFrameError(ValueError):
         self.incomplete: Final = incomplete
 
 
-# A message as IB documents it, in one step; raises one of UNREADABLE for any other one.
+# Decodes a message as IB documents it, in one step. Raises one of UNREADABLE for any other one.
 read: Final = msgspec.json.Decoder(Frame).decode
-# The same fields, each as the JSON text that it is: takes numbers where IB documents text, and the other way round.
+# The same fields, each as its JSON text. It takes numbers where IB documents text, and the other way round.
 _Loose: Final = msgspec.defstruct(
     "_Loose",
     [
@@ -49,7 +52,7 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode(payload: bytes) -> Frame:
-    """Read one message. Raises Unreadable, and nothing else."""
+    """Read one message. Raises UnreadableFrameError, and no other error."""
     try:
         return read(payload)
     except UNREADABLE:
@@ -77,12 +80,12 @@ def _is_cut(payload: bytes) -> bool:
 
 
 def tidy(error: str) -> str:
-    """IB's words for a person, on one line and no longer than a status can carry."""
+    """Return IB's words for a person, on one line and no longer than a status can carry."""
     return " ".join(error.split())[:_LONGEST_ERROR] or "no reason given"
 
 
 def _text(raw: bytes) -> str | None:
-    """A JSON string's content or a number's digits as they were written; None for anything else."""
+    """Return a JSON string's content or a number's digits as they were written; None for anything else."""
     if raw.startswith(b'"'):
         return msgspec.json.decode(raw, type=str)
     return raw.decode() if raw[:1].isdigit() or raw.startswith(b"-") else None
@@ -110,7 +113,7 @@ _READERS: Final = {
 
 
 class Joiner:
-    """Puts together a message that the gateway delivered as several: JSON cut in pieces, joined until it parses."""
+    """A joiner of messages that the gateway delivered in several pieces: JSON is joined until it parses."""
 
     LARGEST: Final = 256 * 1024  # bytes
     LONGEST: Final = 2.0  # seconds
@@ -118,7 +121,7 @@ class Joiner:
     def __init__(self) -> None:
         self._pieces = b""
         self._since = 0.0
-        self.malformed = 0  # messages given up, so far
+        self.malformed = 0  # messages given up so far
 
     @property
     def waiting(self) -> bool:
@@ -126,7 +129,10 @@ class Joiner:
         return bool(self._pieces)
 
     def take(self, payload: bytes, now: float) -> Frame | None:
-        """The frame that ``payload`` is or completes; None if there is none (yet). ``now``: monotonic seconds."""
+        """Return the frame that ``payload`` is or completes; None if there is none (yet).
+
+        ``now``: monotonic seconds.
+        """
         if self._pieces:
             frame = self._complete(payload, now)
             if frame is not None or self._pieces:
@@ -150,7 +156,7 @@ class Joiner:
                 self._pieces = joined
                 return None
             self._pieces = b""
-            self.malformed += 1  # what was waiting was no beginning, or its end never came
+            self.malformed += 1  # the waiting pieces were no beginning, or the end never came
             return None
         self._pieces = b""
         if _is_spliced(joined, frame):
@@ -160,8 +166,10 @@ class Joiner:
 
 
 def _is_spliced(joined: bytes, frame: Frame) -> bool:
-    """Whether the beginning of one message and the end of another make an object by chance: it says something twice, or
-    speaks of two contracts. One contract's prices would go out as the other's."""
+    """Whether the beginning of one message and the end of another make an object by chance.
+
+    Such an object says something twice, or speaks of two contracts. One contract's prices would go out as the other's.
+    """
     said = frame.topic.partition("+")[2]
     if frame.topic.startswith("smd+") and frame.conid is not None and said.partition("@")[0] != str(frame.conid):
         return True
@@ -178,7 +186,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> None:
 
 
 def _is_whole(payload: bytes) -> bool:
-    """Whether this is a message by itself; an object without what every message has is a piece of one."""
+    """Whether this is a message by itself. An object without the fields that every message has is a piece of one."""
     try:
         frame = decode(payload)
     except UnreadableFrameError:

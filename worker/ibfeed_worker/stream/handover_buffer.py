@@ -1,4 +1,4 @@
-"""Ticks of a contract that is not (yet, or no more) ours to publish, kept so that whoever goes on misses none. Pure."""
+"""A buffer of ticks that are not (yet, or no more) ours to publish, so that the next publisher misses none. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import Final, NamedTuple
 from ibfeed_api.records import Tick
 
 MOST: Final = 200
-LONGEST_NS: Final = 60 * 10**9  # a hand-over takes seconds, noticing a silent worker ten
+LONGEST_NS: Final = 60 * 10**9  # a hand-over takes seconds; noticing a silent worker takes ten
 OUTGROWN: Final = "more came than is kept while nobody published"
 
 
 class HeldTick(NamedTuple):
-    """``why``: what says that updates may be missing before this one; then ``after`` is the event time (ms) of the
-    latest one before them, None if that is not known."""
+    """A tick that is held.
+
+    Args:
+        why: says why updates may be missing before this one; empty if none are.
+        after: then the event time (ms) of the latest update before them; None if that is not known.
+    """
 
     tick: Tick
     why: str = ""
@@ -22,14 +26,17 @@ class HeldTick(NamedTuple):
 
 
 class HandoverBuffer:
-    """The latest ticks, oldest first: at most ``MOST``, and of the last ``LONGEST_NS`` (the newest stays anyhow)."""
+    """The latest ticks, oldest first: at most ``MOST``, and of the last ``LONGEST_NS``.
+
+    The newest stays in any case.
+    """
 
     def __init__(self) -> None:
         self._ticks: deque[HeldTick] = deque()
-        self._outgrown: int | None = None  # event time of the latest one that had to go, ms
+        self._outgrown: int | None = None  # event time (ms) of the latest tick that was dropped
 
     def add(self, held: HeldTick) -> int:
-        """How many had to go for it."""
+        """Add a tick; return how many were dropped for it."""
         ticks = self._ticks
         ticks.append(held)
         before = len(ticks)
@@ -39,15 +46,18 @@ class HandoverBuffer:
         return before - len(ticks)
 
     def put_back(self, tick: Tick) -> None:
-        """It was on its way and did not leave: it comes before all others."""
+        """Put back a tick that was on its way and did not leave: it comes before all others."""
         self._ticks.appendleft(HeldTick(tick))
 
     def go_on(self, mark: int | None, own: int | None) -> list[HeldTick]:
-        """What is to be published now, and nothing is held any more.
+        """Return the ticks that are to be published now, and hold none any more.
 
-        ``mark``: event time of the latest update on Kafka, if known. ``own``: that of the latest one that this process
-        handed over, all that is held came after it. IB may give two updates the same time: the mark of somebody else
-        does not say which of them it is, so none of its time is published.
+        IB may give two updates the same time. Another worker's mark does not say which of them it is, so no update of
+        its time is published.
+
+        Args:
+            mark: event time of the latest update on Kafka, if known.
+            own: event time of the latest update that this process handed over. All held ticks came after it.
         """
         if own is not None and (mark is None or own >= mark):
             mark, left = own, list(self._ticks)
@@ -61,7 +71,7 @@ class HandoverBuffer:
         return [held._replace(after=_later(held.after, mark)) if held.why else held for held in left]
 
     def never_published(self) -> None:
-        """Nothing came before the oldest."""
+        """Note that nothing was published before the oldest tick, so nothing is missing before it."""
         if self._ticks:
             self._ticks[0] = HeldTick(self._ticks[0].tick)
 

@@ -1,6 +1,6 @@
-"""Which price ladder to ask for, again or no more. Pure: what is wanted, what was asked and the time go in.
+"""The plan of price ladders: which to ask for, again or no more. Pure: wanted, asked and the time go in.
 
-``ubd`` names no contract, so an account has one ladder at a time, and IB answers ``sbd`` by rows or not at all.
+``ubd`` names no contract, so an account has one ladder at a time. IB answers ``sbd`` by rows or not at all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _MOST_DOUBLINGS: Final = 5
 
 
 class Target(NamedTuple):
-    """Whose ladder. Without an exchange IB takes all those that have a deep book."""
+    """The contract whose ladder is wanted. Without an exchange IB takes all those that have a deep book."""
 
     conid: int
     exchange: str = ""
@@ -22,7 +22,10 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked for on this connection. ``again_at``: when to ask again, in monotonic seconds; None: never."""
+    """The ladder that was asked for on this connection.
+
+    ``again_at``: when to ask again, in monotonic seconds; None: never.
+    """
 
     account: str
     target: Target
@@ -30,24 +33,27 @@ class Asked:
     again_at: float | None
 
     def answered(self) -> Asked:
-        """Rows came: nothing says that a ladder ends, so it is not renewed by the clock."""
+        """Note that rows came. No source says that a ladder ends, so it is not renewed by the clock."""
         return self if self.again_at is None else replace(self, tries=0, again_at=None)
 
     def dead(self, now: float) -> Asked:
-        """No rows come any more."""
+        """Note that no rows come any more."""
         return replace(self, again_at=now)
 
 
 @dataclass(frozen=True, slots=True)
 class LadderStep:
-    """What to send now, and what is asked for then."""
+    """The commands to send now, and the ladder that is asked for then."""
 
     commands: tuple[bytes, ...]
     asked: Asked | None
 
 
 def reconcile(wanted: Target | None, account: str | None, asked: Asked | None, now: float) -> LadderStep:
-    """``account`` is None until IB has named it. What is unanswered is asked again, after ever longer pauses."""
+    """Return the next step. An unanswered ladder is asked for again, after ever longer pauses.
+
+    ``account`` is None until IB has named it.
+    """
     if wanted is None or account is None:
         return LadderStep((), None) if asked is None else LadderStep((_end(asked),), None)
     if asked is None:

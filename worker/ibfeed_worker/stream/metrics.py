@@ -1,4 +1,4 @@
-"""The data path's numbers for Prometheus, read when asked: the hot path only adds to plain integers."""
+"""The data path's numbers for Prometheus, read when asked for: the hot path only adds to plain integers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ibfeed_worker.ticks import Withheld
 
 @dataclass(frozen=True, slots=True)
 class StreamReading:
-    """A moment's numbers."""
+    """The data path's numbers at one moment."""
 
     stream: dispatcher.FrameCounters
     publish: publish.PublishCounters
@@ -25,11 +25,11 @@ class StreamReading:
     rows_unreadable: int  # of price ladders
     books_crossed: int  # records of books with a bid that is not below an ask
     ladders_dead: int  # ladders that fell silent while the quote moved
-    outgrown: int  # held ticks that had to go
-    lines_suspected: int  # contracts that were silent for too long, and asked
-    lines_died: int  # of those, that did not answer
-    lines_dead: int  # now
-    hours_unknown: int  # contracts whose trading hours are not known, now
+    outgrown: int  # held ticks that were dropped, for their number or age
+    lines_suspected: int  # contracts that were silent for too long, and were asked
+    lines_died: int  # of these, the ones that did not answer
+    lines_dead: int  # dead lines at present
+    hours_unknown: int  # contracts whose trading hours are not known at present
     lines: int
     backlog: int
     reachable: bool
@@ -37,6 +37,8 @@ class StreamReading:
 
 
 class StreamCollector(Collector):
+    """The collector of these metrics; ``read`` returns the present numbers."""
+
     def __init__(self, read: Callable[[], StreamReading]) -> None:
         self._read = read
 

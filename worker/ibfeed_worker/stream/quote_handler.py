@@ -1,6 +1,6 @@
-"""From a quote's frame to a tick that is handed over, or held, or withheld.
+"""The handler of quotes: from a frame to a tick that is handed over, or held, or withheld.
 
-Each frame passes here, so this module is one of those that are compiled: no coroutines (decision 25).
+Each frame passes here, so this is one of the compiled modules: no coroutines (decision 25).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from ibfeed_worker.publish.send_queue import SendQueue
 from ibfeed_worker.stream.contract import Contract
 from ibfeed_worker.ticks import SmdFrame, Withheld
 
-# A full frame that is no later than the latest tick: all that came after that tick is to follow.
+# The outcomes of a full frame that is no later than the latest tick: all later updates are still to come.
 _NOTHING_MISSED: Final = (Withheld.REPEATED, Withheld.TIME_WENT_BACK)
 
 
 @final
 class QuoteHandler:
-    """Those of all contracts; what is seldom is the feeder's."""
+    """The handler of all contracts' quotes. Rare events are left to the streamer."""
 
     def __init__(
         self,
@@ -33,14 +33,20 @@ class QuoteHandler:
         on_type: Callable[[Contract, str], None],
         on_move: Callable[[Contract, int], None],
     ) -> None:
-        """``contracts`` by conid: the feeder's own, it changes. ``on_stray``: a frame of a contract that is not among
-        them. ``on_first``: IB sends the contract, and when (ns since 1970) the frame came. ``on_interrupted``: a tick
-        after an interruption or of a contract that does not flow, and the event time (ms) of the one before it.
-        ``on_type``: another 6509. ``on_move``: the best bid or ask of a contract whose book is published has changed.
+        """Create the handler; the streamer has one for its whole life.
+
+        Args:
+            contracts: by conid; the streamer's own, which changes.
+            on_stray: called with the conid of a frame whose contract is not among them.
+            on_first: called when IB sends the contract, with when (ns since 1970) the frame came.
+            on_interrupted: called with a tick after an interruption or of a contract that does not flow, and the event
+                time (ms) of the one before it.
+            on_type: called with another field 6509.
+            on_move: called when the best bid or ask of a contract whose book is published has changed.
         """
         self.withheld: Final = Counter[Withheld]()
         self.unassigned = 0  # frames without a conid, or of a contract that is not ours
-        self.unreadable = 0  # values that were no numbers
+        self.unreadable = 0  # values that were no numbers, of all contracts
         self.latest_ns: int | None = None  # when the latest frame of one of our contracts came
         self._contracts: Final = contracts
         self._outbox: Final = outbox

@@ -1,4 +1,4 @@
-"""What the websocket says about the session. Pure."""
+"""The websocket's statements about the session. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _LONGEST_ACCOUNT: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """Merged from ``sts`` frames, of which all but the first name only what has changed. None: not said yet."""
+    """The session's state, merged from ``sts`` frames.
+
+    All but the first frame name only changes. None: not said yet.
+    """
 
     connected: bool | None = None
     authenticated: bool | None = None
@@ -21,7 +24,7 @@ class SessionFacts:
     message: str = ""
 
     def merged(self, args: bytes) -> SessionFacts:
-        """These facts with an ``sts`` frame's ``args`` over them; what cannot be read changes nothing."""
+        """Return these facts with an ``sts`` frame's ``args`` over them. Unreadable ``args`` change nothing."""
         try:
             news = msgspec.json.decode(args)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -35,7 +38,10 @@ class SessionFacts:
 
 
 def account_of(args: bytes) -> str | None:
-    """The account that an ``act`` frame's ``args`` name: the selected one, else the first; None if there is none."""
+    """Return the account that an ``act`` frame's ``args`` name; None if there is none.
+
+    It is the selected one, else the first.
+    """
     try:
         said = msgspec.json.decode(args)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -48,5 +54,5 @@ def account_of(args: bytes) -> str | None:
 
 
 def _names_an_account(name: object) -> TypeGuard[str]:
-    """Whether it can stand in a command, whose parts are parted by ``+``."""
+    """Whether it can stand in a command, whose parts are separated by ``+``."""
     return isinstance(name, str) and name.isascii() and name.isalnum() and len(name) <= _LONGEST_ACCOUNT

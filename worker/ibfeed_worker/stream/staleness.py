@@ -1,10 +1,11 @@
-"""Whether a subscription that brings nothing is quiet or dead. Pure: what came, when it trades and the time go in.
+"""The judgement whether a silent subscription is quiet or dead. Pure: frames, trading hours and the time go in.
 
-A heartbeat proves nothing about a feed, and a contract may have nothing to say for minutes. So a line that is silent
-for longer than its own recent pace suggests, while it trades, is asked for a full frame, by a renewal. An answer proves
-the line alive. Without one it is dead, and is subscribed again, after ever longer pauses. Once one line proves dead,
-the others of the connection are asked as well. If none has sent anything since the first was suspected, and none
-answers, the feed is silent as a whole.
+A heartbeat proves nothing about a feed, and a contract may have nothing to say for minutes. So a line is suspected
+when, while it trades, it is silent for longer than its own recent pace suggests. It is then asked for a full frame, by
+a renewal. An answer proves the line alive. Without one it is dead, and is subscribed again, after ever longer pauses.
+
+Once one line proves dead, the others of the connection are asked as well. If none has sent anything since the first was
+suspected, and none answers, the feed is silent as a whole.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-_GAPS: Final = 20  # that a contract's pace is taken from
+_GAPS: Final = 20  # gaps that a contract's pace is taken from
 _FEWEST_GAPS: Final = 5
-_TIMES: Final = 3.0  # the longest of them is no reason to suspect anything
+_TIMES: Final = 3.0  # times the longest gap; a shorter silence is not suspected
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds. A liquid line that dies is suspected after ``shortest`` and one look, and subscribed again after
-    ``answer`` and one more look."""
+    """The limits of the judgement, in seconds.
 
-    shortest: float = 20.0  # of silence, however fast the contract is
+    A liquid line that dies is suspected after ``shortest`` and one look. It is subscribed again after ``answer`` and
+    one more look.
+    """
+
+    shortest: float = 20.0  # of silence, however fast the contract ticks
     unknown: float = 300.0  # as long as its pace is not known
     longest: float = 900.0
     opening: float = 60.0  # after the session has opened: the first quote may take its time
@@ -31,30 +35,30 @@ class Patience:
     first: float = 15.0  # the same for a new subscription, and for all lines together
     longest_answer: float = 900.0
     unproven: float = 3.0  # from asking to saying that the line is silent
-    fresh: float = 5.0  # a line that was heard so lately need not be asked because of a sister
+    fresh: float = 5.0  # a line heard so lately need not be asked because of another line
     look: float = 4.0  # between two looks at all contracts
 
 
 @dataclass(frozen=True, slots=True)
 class LinePace:
-    """One contract's subscription. Times are seconds since 1970."""
+    """The pace and state of one contract's subscription. Times are seconds since 1970."""
 
-    heard: float | None = None  # the latest frame that the judge knows of
-    gaps: tuple[float, ...] = ()  # between frames while it traded, as far as looks now and then can tell
+    heard: float | None = None  # the latest frame at the last look
+    gaps: tuple[float, ...] = ()  # between frames while it traded, as far as looks now and then show
     asked: float | None = None  # when a full frame was asked for last, if it has not come
-    doubted: float | None = None  # when that was done first because of a silence
-    tries: int = 0  # of those that brought nothing, one after the other
+    doubted: float | None = None  # when it was first asked because of a silence
+    tries: int = 0  # tries in a row that brought nothing
 
     @property
     def dead(self) -> bool:
         return self.tries > 0
 
     def begun(self, now: float) -> LinePace:
-        """Subscribed on a new connection: its first frame is due."""
+        """Return the line as subscribed on a new connection: its first frame is due."""
         return replace(self, asked=now, doubted=None, tries=0)
 
     def suspected(self, now: float) -> LinePace:
-        """Asked for a full frame, by a renewal or a new subscription."""
+        """Return the line as asked for a full frame, by a renewal or a new subscription."""
         return replace(self, asked=now, doubted=self.doubted if self.doubted is not None else now)
 
     def patience(self, patience: Patience) -> float:
@@ -63,7 +67,10 @@ class LinePace:
         return min(max(_TIMES * max(self.gaps), patience.shortest), patience.longest)
 
     def answer(self, patience: Patience, factor: float) -> float:
-        """How long an answer may take; ``factor`` grows with each connection that brought nothing."""
+        """Return how long an answer may take, in seconds.
+
+        ``factor`` grows with each connection that brought nothing.
+        """
         usual = patience.first if self.doubted is None else patience.answer
         return min(usual * factor * 2.0 ** min(self.tries, 16), patience.longest_answer)
 
@@ -77,7 +84,7 @@ class LinePaces:
 
 
 class Sight(NamedTuple):
-    """What is to be seen of a contract now."""
+    """What is seen of a contract now."""
 
     heard: float | None  # its latest frame
     open_since: float | None  # its session's opening; None: closed or not known, so its silence says nothing
@@ -85,18 +92,24 @@ class Sight(NamedTuple):
 
 
 class StalenessVerdict(NamedTuple):
+    """The verdict of one look: the new state, and what to do about which contracts."""
+
     feed: LinePaces
-    renew: tuple[int, ...] = ()  # ask them for a full frame
-    died: tuple[int, ...] = ()  # subscribe them again
-    unproven: tuple[int, ...] = ()  # suspected, and they have not answered
-    silent: bool = False  # none says anything: the connection or the session is at fault
+    renew: tuple[int, ...] = ()  # contracts to ask for a full frame
+    died: tuple[int, ...] = ()  # contracts to subscribe again
+    unproven: tuple[int, ...] = ()  # suspected contracts that have not answered
+    silent: bool = False  # no line says anything: the connection or the session is at fault
 
 
 def assess_staleness(
     feed: LinePaces, sights: Mapping[int, Sight], now: float, patience: Patience, *, silent_before: int = 0
 ) -> StalenessVerdict:
-    """``sights``: the contracts that are subscribed. ``silent_before``: connections in a row that were silent as a
-    whole: each makes the next one be given twice the time."""
+    """Judge all lines of a connection.
+
+    Args:
+        sights: the contracts that are subscribed.
+        silent_before: connections in a row that were silent as a whole. Each gives the next one twice the time.
+    """
     before = {conid: feed.lines.get(conid) for conid in sights}
     lines = {conid: _look(before[conid], sight, now) for conid, sight in sights.items()}
     trading = [conid for conid, sight in sights.items() if _trades(sight, now, patience)]
@@ -126,7 +139,10 @@ def assess_staleness(
 
 
 def _look(line: LinePace | None, sight: Sight, now: float) -> LinePace:
-    """The line with what has come since the last look. A new one is subscribed just now, and may have answered."""
+    """Return the line with what has come since the last look.
+
+    A new one is subscribed just now, and may have answered.
+    """
     heard, since, broke = sight
     if line is None:
         return LinePace(heard, asked=now if heard is None else None)

@@ -1,4 +1,4 @@
-"""Which subscriptions to send, renew and end. Pure: the desired set, the current one and the time go in."""
+"""The plan of subscriptions to send, renew and end. Pure: the desired set, the current one and the time go in."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _GOLDEN: Final = 2654435761  # Knuth's multiplier: neighbouring conids are sprea
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionStep:
-    """What to send now, what is subscribed then (conid to the time of its renewal), and when to look again."""
+    """One step towards the desired set: commands to send now, the state after them, and when to look again."""
 
     commands: tuple[bytes, ...]
     current: Mapping[int, float]
     started: tuple[int, ...]  # conids whose next frame is a full one
-    renewed: tuple[int, ...]  # whose subscription goes on, as far as one knows, and who send a full frame meanwhile
+    renewed: tuple[int, ...]  # conids whose subscription goes on, as far as known, with a full frame
     refused: int  # desired contracts for which there is no line
     wake_at: float | None
 
@@ -33,10 +33,15 @@ class SubscriptionStep:
 def reconcile(
     desired: Sequence[int], current: Mapping[int, float], now: float, *, lines: int, most: int = MOST_AT_ONCE
 ) -> SubscriptionStep:
-    """``desired`` in order of importance: what exceeds ``lines`` is left out. Times are monotonic seconds.
+    """Return the next step. Times are monotonic seconds.
 
-    Ends before it starts, so that a line is free before it is used, and starts before it renews. What does not fit
-    into one step (``most`` commands) is for the next, ``PAUSE_S`` later.
+    Ends come before starts, so that a line is free before it is used, and starts before renewals. Commands that do not
+    fit into one step are left for the next, ``PAUSE_S`` later.
+
+    Args:
+        desired: conids in order of importance; those that exceed ``lines`` are left out.
+        current: conid to the time of its renewal.
+        most: commands in one step.
     """
     kept = dict.fromkeys(desired[: max(lines, 0)])
     ended = [conid for conid in current if conid not in kept]
@@ -62,9 +67,9 @@ def reconcile(
 
 
 class Refusals:
-    """Subscriptions that IB has answered with an error on this connection. Times are monotonic seconds.
+    """The subscriptions that IB has answered with an error on this connection. Times are monotonic seconds.
 
-    ``first``: the pause before the first is tried again; it doubles with each refusal, up to 16 times that.
+    ``first`` is the pause before the first new try. It doubles with each refusal, up to 16 times that.
     """
 
     def __init__(self, first: float = REFUSED_AGAIN_S) -> None:
@@ -77,28 +82,31 @@ class Refusals:
         self._again[conid] = now + pause, times + 1
 
     def forget(self, conid: int) -> None:
-        """IB sends it."""
+        """Forget a refusal, since IB sends the contract."""
         self._again.pop(conid, None)
 
     def asked(self, desired: Sequence[int], now: float) -> Sequence[int]:
-        """Those of ``desired`` that may be asked for now: the others have no line, nor do they take one."""
+        """Return those of ``desired`` that may be asked for now. The others have no line, nor do they take one."""
         if not self._again:
             return desired
         return [conid for conid in desired if self._again.get(conid, (now, 0))[0] <= now]
 
     def next_at(self, now: float) -> float | None:
-        """When the next one is to be tried again."""
+        """Return when the next one is to be tried again."""
         return min((at for at, _ in self._again.values() if at > now), default=None)
 
 
 def end(conids: Collection[int], current: Mapping[int, float]) -> SubscriptionStep:
-    """End these subscriptions, all at once."""
+    """Return the step that ends these subscriptions, all at once."""
     left = {conid: at for conid, at in current.items() if conid not in conids}
     return SubscriptionStep(tuple(_end(conid) for conid in conids), left, (), (), 0, None)
 
 
 def first_renewal(conid: int) -> float:
-    """Seconds to a contract's first renewal: spread over the second half of the period, so that they stay spread."""
+    """Return the seconds to a contract's first renewal.
+
+    They are spread over the second half of the period, so that renewals stay spread.
+    """
     return RENEW_S * (0.5 + 0.5 * (conid * _GOLDEN % 2**32) / 2**32)
 
 

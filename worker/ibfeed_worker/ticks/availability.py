@@ -1,4 +1,4 @@
-"""IB's market data availability, field 6509, in words: RpB is real time, consolidated, with book. Pure."""
+"""IB's market data availability (field 6509) in words. ``RpB`` is real time, consolidated, with book. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _TIMELINESS: Final = {
     "Z": "frozen",
     "Y": "frozen_delayed",
     "N": "not_subscribed",
-    "O": "incomplete_acknowledgement",  # of IB's terms for the API
+    "O": "incomplete_acknowledgement",  # IB's terms for the API are not all acknowledged
 }
 _MARKS: Final = {
     "P": "snapshot",
@@ -23,12 +23,18 @@ _MARKS: Final = {
 
 
 class Availability(NamedTuple):
-    """``timeliness``: ``unknown`` for a letter that no source describes. ``marks``: of the other letters."""
+    """A decoded field 6509.
+
+    Args:
+        timeliness: from the first letter; ``unknown`` for a letter that no source describes.
+        marks: from the other letters.
+    """
 
     timeliness: str
     marks: tuple[str, ...] = ()
 
 
 def availability(kind: str) -> Availability:
+    """Decode the letters of field 6509."""
     marks = tuple(_MARKS[letter] for letter in kind[1:] if letter in _MARKS)
     return Availability(_TIMELINESS.get(kind[:1], "unknown"), marks)

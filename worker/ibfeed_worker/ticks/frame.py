@@ -6,16 +6,17 @@ from typing import Final
 
 import msgspec
 
-# What a tick is made of, and nothing else: IB sends a frame for each change of a subscribed field, so every further
-# field costs frames. 7762 is the volume in full; 87, its rounded form, stands in where IB leaves 7762 out. The symbol
-# (55) is not asked for: the contract's symbol comes from the operator, by its contract month.
+# The fields of a tick, and no others: IB sends a frame for each change of a subscribed field, so every further field
+# costs frames. 7762 is the full volume; 87 is its rounded form, used where IB leaves 7762 out. The symbol (55) is not
+# asked for: the operator gives the contract's symbol, by its contract month.
 FIELDS: Final = ("31", "7059", "84", "88", "86", "85", "7762", "87", "7697", "6509")
 
 
 class SmdFrame(msgspec.Struct, kw_only=True, gc=False):
-    """An ``smd`` frame. The first one of a subscription is full, later ones carry only what has changed.
+    """An ``smd`` frame. The first one of a subscription is full; later ones carry only changed fields.
 
-    The normaliser reads the fields by their places here."""
+    The normaliser reads the fields by their places here.
+    """
 
     topic: str = ""
     conid: int | str | None = None
@@ -32,7 +33,10 @@ class SmdFrame(msgspec.Struct, kw_only=True, gc=False):
     market_data_type: str | None = msgspec.field(name="6509", default=None)
 
     def contract(self) -> int | None:
-        """The conid, which IB sends as a number or as text, or leaves to the topic (``smd+495512572``); else None."""
+        """Return the contract's conid, or None if there is none.
+
+        IB sends it as a number, as text, or only within the topic (``smd+495512572``).
+        """
         conid = self.conid
         if type(conid) is int:
             return conid

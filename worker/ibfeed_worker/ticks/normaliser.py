@@ -1,4 +1,4 @@
-"""One contract's quote, accumulated over partial frames, and the rule that says when it is a tick."""
+"""One contract's quote, accumulated over partial frames, and the rule that decides when it is a tick."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ibfeed_worker.ticks.number import NumberError, NumberReading, read, read_on
 _FIELD_FLAGS: Final = ("price", "size", "bid", "bid_size", "ask", "ask_size", "volume", "open_interest")
 _VALUES: Final = len(_FIELD_FLAGS)
 _VOLUME: Final = _FIELD_FLAGS.index("volume")
-# Where a frame has its fields, those of the flags one after the other. As a tuple it is read faster than by names.
+# The places of a frame's fields; those of the flags follow each other. A frame is read faster as a tuple than by names.
 _PLACES: Final = {field.name: place for place, field in enumerate(fields(SmdFrame))}
 _UPDATED: Final = _PLACES["updated"]
 _PRICE: Final = _PLACES["price"]
@@ -25,7 +25,8 @@ _MARKET_DATA_TYPE: Final = _PLACES["market_data_type"]
 _TYPE_FLAG: Final = "market_data_type"
 _TYPE: Final = 1 << len(_FIELD_FLAGS)
 _SNAPSHOT: Final = _TYPE << 1
-# First letter of field 6509. Only R is real time; what is not in this table is "unverified", never taken for live.
+# By the first letter of field 6509. Only R is real time. A letter that is not in this table is "unverified", and never
+# taken for live data.
 _NOT_LIVE: Final = {
     "D": ("delayed",),
     "Z": ("frozen",),
@@ -40,35 +41,36 @@ _ALL: Final = (None,) * len(_FIELD_FLAGS)
 
 
 class Withheld(StrEnum):
-    """Why a frame led to no tick; also the label of the metric that counts them."""
+    """The reason why a frame led to no tick; also the label of the metric that counts them."""
 
     NO_PRICE = "no_price"
     NO_SIZE = "no_size"
-    NO_TIME = "no_time"  # or one that cannot be: it would put every later tick in the past
+    NO_TIME = "no_time"  # or an impossible one: it would put every later tick in the past
     NO_TYPE = "no_type"
     REPEATED = "repeated"  # a renewal's full frame, or a frame without any of our fields
     TIME_WENT_BACK = "time_went_back"
 
 
 class Normaliser:
-    """Turns the frames of one contract into ticks.
+    """The quote of one contract. It turns frames into ticks.
 
-    A tick says everything that is known of the contract at that time; its ``flags`` name what differs from the tick
-    before it. What cannot be published (a field is missing yet, IB's time went back) is not lost: the next one has it.
+    A tick holds everything that is known of the contract at that time. Its ``flags`` name the values that differ from
+    the tick before. A change that cannot be published (a field is still missing, or IB's time went back) is not lost:
+    the next tick has it.
     """
 
     def __init__(self, conid: int, symbol: str) -> None:
         self.conid: Final = conid
         self.symbol = symbol
-        self.unreadable = 0  # values that were no numbers, so far
-        self.published_time: int | None = None  # ``event_time`` (ms) of the latest tick, whoever made it, held or not
+        self.unreadable = 0  # values so far that were no numbers
+        self.published_time: int | None = None  # ``event_time`` (ms) of the latest tick of any worker, held ones too
         self._values: list[NumberReading | None] = list(_ALL)
-        self._digits: list[Number | None] = list(_ALL)  # of the values
+        self._digits: list[Number | None] = list(_ALL)  # the digits of ``_values``
         self._exact_volume = False
         self._type: str | None = None
         self._fresh = True
         self._published: list[NumberReading | None] = list(_ALL)
-        self._published_here = False  # else what the latest tick said is not known
+        self._published_here = False  # False: the contents of the latest tick are not known
         self._published_type: str | None = None
         self._changed = 0  # bits of the values that differ from the published ones, in the order of the flags
 
@@ -82,7 +84,7 @@ class Normaliser:
         return self._type
 
     def published_elsewhere(self, event_time: int) -> None:
-        """Somebody has published up to ``event_time``: go on after it, but never before an own tick."""
+        """Another worker has published up to ``event_time``: go on after it, but never before a tick of our own."""
         if self.published_time is None or event_time > self.published_time:
             self.published_time = event_time
             self._published = list(_ALL)
@@ -90,7 +92,7 @@ class Normaliser:
             self._compare()
 
     def restart(self) -> None:
-        """A new subscription starts with a full frame: what it leaves out is no longer known."""
+        """Forget the values: a new subscription starts with a full frame, and a field that it leaves out is unknown."""
         self._values = list(_ALL)
         self._digits = list(_ALL)
         self._exact_volume = False
@@ -99,7 +101,10 @@ class Normaliser:
         self._compare()
 
     def take(self, frame: SmdFrame, received_ns: int, seq: int) -> Tick | Withheld:
-        """Merge ``frame``; return the tick with number ``seq``, or why there is none. Never raises."""
+        """Merge ``frame``, received at ``received_ns`` (ns since 1970). Never raises.
+
+        Returns the tick, with number ``seq``, or the reason why there is none.
+        """
         said = astuple(frame)
         carries = self._merge(said)
         kind: str | None = self._type
@@ -122,7 +127,7 @@ class Normaliser:
             if time < before:
                 return Withheld.TIME_WENT_BACK
             if time == before and not self._published_here:
-                self._remember(time)  # the tick that the contract's former worker published last
+                self._remember(time)  # the last tick that the contract's former worker published
                 return Withheld.REPEATED
             if not changed and (time == before or not carries):
                 return Withheld.REPEATED
@@ -149,7 +154,7 @@ class Normaliser:
         )
 
     def _merge(self, said: tuple[Any, ...]) -> bool:
-        """Take over the frame's fields; whether there were any."""
+        """Merge the frame's fields; return whether there were any."""
         carries = False
         for place in range(_VALUES):
             if (text := said[_PRICE + place]) is not None:
@@ -198,7 +203,7 @@ class Normaliser:
 
 @lru_cache(maxsize=4096)
 def _flags(changed: int, mark: str, kind: str) -> list[str]:
-    """The flags' names. The list is shared by all ticks with the same flags: nobody may change it."""
+    """Return the flags' names. All ticks with the same flags share the list, so it must not be changed."""
     names = (*_FIELD_FLAGS, _TYPE_FLAG, "snapshot")
     flags = [name for place, name in enumerate(names) if changed >> place & 1]
     flags.extend(_MARKS.get(mark, ()))

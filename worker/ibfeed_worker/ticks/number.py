@@ -23,9 +23,11 @@ _EXACT: Final = decimal.Context(prec=200, traps=[decimal.Inexact, decimal.Invali
 
 
 class NumberReading(msgspec.Struct, frozen=True, gc=False):
-    """A number as IB sent it: ``digits`` is the text of a JSON number with IB's own decimals.
+    """A number as IB sent it.
 
-    ``mark`` is the letter in front of a price: ``C`` for the previous close, ``H`` for a halted contract, else empty.
+    Args:
+        digits: the text of a JSON number with IB's own decimals.
+        mark: the letter before a price: ``C`` for the previous close, ``H`` for a halted contract, else empty.
     """
 
     digits: Number
@@ -33,11 +35,11 @@ class NumberReading(msgspec.Struct, frozen=True, gc=False):
 
 
 class NumberError(ValueError):
-    """The text is no number in any of IB's forms."""
+    """The text is not a number in any of IB's forms."""
 
 
 def read_once(text: str) -> NumberReading | None:
-    """Read one value of an ``smd`` frame; None for an empty one (IB takes a value back). Raises NotANumber."""
+    """Read one value of an ``smd`` frame; None if it is empty, by which IB takes a value back. Raises NumberError."""
     if text.isdigit() and text.isascii() and text[0] != "0" and len(text) <= _LONGEST:
         return NumberReading(msgspec.Raw(text), "")
     cleaned = text.strip()
@@ -56,4 +58,4 @@ def read_once(text: str) -> NumberReading | None:
 
 
 read: Final = lru_cache(maxsize=8192)(read_once)
-"""``read_once`` that remembers: a contract's prices and sizes hover over few values, its volume never comes back."""
+"""``read_once`` with a cache. A contract's prices and sizes hover over few values; its volume never comes back."""

@@ -1,1 +1,1 @@
-"""Which contracts a root has: the answer to the operator's question."""
+"""The contracts of a root: the answer to the operator's question."""

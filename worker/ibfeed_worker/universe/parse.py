@@ -1,4 +1,4 @@
-"""IB's answers about futures as contracts. Pure and lenient: what makes no sense is left out and named."""
+"""Parser of IB's answers about futures. Pure and lenient: an entry that makes no sense is left out and named."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DATE: Final = re.compile(r" (?P<month>\d{6})\d{2} M", re.ASCII)  # FESX 2023061
 
 
 class AnswerError(Exception):
-    """IB's answer can't be what it should be."""
+    """IB's answer makes no sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,14 @@ class Listed:
     def last_trading_day(self) -> date:
         """The last day on which it may trade.
 
-        IB's ``ltd`` of what is settled in cash is the day before: ESZ3, of which IB says ltd 14 and expiry 15 December
-        2023, traded until that Friday's opening.
+        For a contract that is settled in cash, IB's ``ltd`` is the day before. Example: ESZ3, of which IB says ltd 14
+        and expiry 15 December 2023, traded until that Friday's opening.
         """
         return max(self.expiry, self.ltd)
 
 
 def futures(found: Any, root: str) -> tuple[Listed, ...]:
-    """The root's contracts, nearest expiry first; empty if IB does not know the root. Raises BadAnswer."""
+    """Return the root's contracts, nearest expiry first; empty if IB does not know the root. Raises AnswerError."""
     if not isinstance(found, Mapping):
         raise AnswerError(f"/trsrv/futures answered {type(found).__name__} instead of an object")
     rows = found.get(root, [])
@@ -59,15 +59,15 @@ def futures(found: Any, root: str) -> tuple[Listed, ...]:
 
 
 def alive(listed: Iterable[Listed], since: date) -> tuple[Listed, ...]:
-    """Those whose last trading day is ``since`` or later."""
+    """Return the rows whose last trading day is ``since`` or later."""
     return tuple(one for one in listed if one.last_trading_day >= since)
 
 
 def contract(one: Listed, root: str, info: Any) -> ResolvedContract:
-    """The contract with its product and its month from /iserver/contract/{conid}/info. Raises BadAnswer if no month can
-    be had, or the product has a name that no exchange gives.
+    """Return the contract, with its product and month from /iserver/contract/{conid}/info.
 
-    Never from the expiry: CL and NG expire in the month before the contract's.
+    The month is never taken from the expiry: CL and NG expire in the month before the contract's. Raises AnswerError if
+    no month can be had, or the product has a name that no exchange gives.
     """
     if not isinstance(info, Mapping):
         raise AnswerError(f"its information is {type(info).__name__} instead of an object")
@@ -94,7 +94,7 @@ def contract(one: Listed, root: str, info: Any) -> ResolvedContract:
 
 
 def is_enough(read: Iterable[ResolvedContract], months: int, wanted: Product) -> bool:
-    """Whether each product that is ``wanted`` has so many months among what was read, and there is one."""
+    """Whether each ``wanted`` product has so many months among the contracts read, and there is such a product."""
     counts: dict[Product, int] = {}
     for one in read:
         if wanted.includes(one.product):
@@ -111,8 +111,13 @@ def answer(
     months: int,
     wanted: Product,
 ) -> ResolvedRoot:
-    """``rows``: those that have not expired, nearest first. Of an unusable one is told if it might be among the nearest
-    ``months`` of a product that is wanted."""
+    """Return the answer about a root.
+
+    An unusable row is reported if it might be among the nearest ``months`` of a wanted product.
+
+    Args:
+        rows: those that have not expired, nearest first.
+    """
     products: dict[Product, list[ResolvedContract]] = {}
     for row in rows:
         if row in read:
@@ -148,7 +153,7 @@ def _conid(value: Any) -> int | None:
 
 
 def day(value: Any) -> date | None:
-    """YYYYMMDD, number or string; None for anything else."""
+    """Read YYYYMMDD, number or string; None for anything else."""
     text = str(value)
     if len(text) != 8 or not text.isascii() or not text.isdecimal():
         return None
@@ -159,7 +164,7 @@ def day(value: Any) -> date | None:
 
 
 def _word(info: Mapping[str, Any], name: str, longest: int) -> str:
-    """A name of an exchange, a class or a currency; empty if IB tells none."""
+    """Return the name of an exchange, a class or a currency; empty if IB gives none."""
     value = info.get(name)
     text = " ".join(value.split()) if isinstance(value, str) else ""
     if len(text) > longest or not (text.isascii() and text.isprintable()):
@@ -173,7 +178,7 @@ def _month(info: Mapping[str, Any], root: str, trading_class: str, expiry: date)
     except ValueError:
         pass
     local = str(info.get("local_symbol") or "").strip().upper()
-    # Local symbols begin with the class, and the older ones of some exchanges with the root.
+    # Local symbols begin with the class; older ones of some exchanges begin with the root.
     begins = sorted(filter(local.startswith, {root, trading_class} - {""}), key=len, reverse=True)
     for begin in begins:
         rest = local[len(begin) :]
@@ -190,7 +195,7 @@ def _month(info: Mapping[str, Any], root: str, trading_class: str, expiry: date)
 
 
 def _near(digits: str, month: int, expiry: date) -> str:
-    """The year's last digits, in the decade (or century) around the expiry."""
+    """Complete the year's last digits within the decade (or century) around the expiry; return year and month."""
     span = 10 ** len(digits)
     year = min(y for y in range(expiry.year - 1, expiry.year + span) if y % span == int(digits))
     return f"{year}{month:02d}"

@@ -1,4 +1,4 @@
-"""Ask IB for a root's contracts, through this worker's session."""
+"""The resolver of roots: asks IB for a root's contracts, through this worker's session."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ibfeed_worker.session.responses import AuthStatus, NoSession, Throttled, Un
 from ibfeed_worker.universe.parse import AnswerError, Listed, alive, answer, contract, futures, is_enough
 
 _AT_ONCE: Final = 5  # requests in flight; the pacing budget decides how fast they start
-_PACE_S: Final = 1.0  # between questions that nobody waits for: a seventh of the budget
+_PACE_S: Final = 1.0  # seconds between questions that no caller waits for: a seventh of the budget
 _IDLE_S: Final = 10.0
 _log: Final = Log(__name__)
 
@@ -25,14 +25,15 @@ class UnknownRootError(Exception):
 
 
 class CannotAskError(Exception):
-    """No session, or IB does not answer now."""
+    """There is no session, or IB does not answer now."""
 
 
 class Universe:
-    """Remembers what IB said of each row for the process's life; a row whose dates change is asked for again.
+    """The contracts of all roots that were asked for, as IB described them.
 
-    A row of ``/trsrv/futures`` does not tell its product, so each costs a question. The nearest are asked first, until
-    there are enough; ``read_on`` asks for the others in its own time.
+    A row is remembered for the life of the process, and asked for again if its dates change. A row of
+    ``/trsrv/futures`` does not tell its product, so each costs a question. The nearest are asked first, until there are
+    enough; ``read_on`` asks for the others in its own time.
     """
 
     def __init__(self) -> None:
@@ -41,9 +42,9 @@ class Universe:
         self._rows: dict[str, tuple[Listed, ...]] = {}  # of each root that was asked for
 
     async def resolve(self, rest: SessionClient, root: str, months: int, since: date, wanted: Product) -> ResolvedRoot:
-        """The ``months`` nearest contracts of each product that is ``wanted``, which trade on ``since`` or later.
+        """Return the ``months`` nearest contracts of each ``wanted`` product, which trade on ``since`` or later.
 
-        Raises UnknownRoot, CantAsk or BadAnswer.
+        Raises UnknownRootError, CannotAskError or AnswerError.
         """
         found = _checked(await rest.get("/trsrv/futures", {"symbols": root}))
         listed = futures(found, root)
@@ -52,7 +53,7 @@ class Universe:
         rows = alive(listed, since)
         self._rows[root] = rows
         for row in rows:
-            self._unusable.pop(row, None)  # IB may know better by now
+            self._unusable.pop(row, None)  # IB may answer better by now
         unread = [row for row in rows if row not in self._known]
         while unread and not is_enough(self._known_of(rows[: rows.index(unread[0])]), months, wanted):
             await self._read(rest, root, unread[:_AT_ONCE])
@@ -84,7 +85,7 @@ class Universe:
         return [self._known[row] for row in rows if row in self._known]
 
     async def _read(self, rest: SessionClient, root: str, rows: Sequence[Listed]) -> None:
-        """Raises CantAsk. A row that IB tells nothing sensible of is unusable, which harms no other."""
+        """Read rows. Raises CannotAskError. A row with a senseless answer is unusable, which harms no other."""
         answers = await asyncio.gather(*(self._ask(rest, root, row) for row in rows), return_exceptions=True)
         for found in answers:
             if isinstance(found, BaseException):
