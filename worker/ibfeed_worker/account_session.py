@@ -112,10 +112,10 @@ class AccountSession:
             if self._loop is not None:
                 self._loop.nudge()
         elif facts.authenticated is True and self._streamer.mute:
-            status.say(Session.RECONNECTING, Reason.FEED_SILENT, "IB has the session again, but sends nothing yet")
+            status.set(Session.RECONNECTING, Reason.FEED_SILENT, "IB has the session again, but sends nothing yet")
         elif facts.authenticated is True:
             self._streamed = True
-            status.say(Session.STREAMING)
+            status.set(Session.STREAMING)
 
     async def _yield(self, error: SessionError, *, lasted: float) -> SessionError:
         """Stay away for a while, which the account's Lease remembers: a new process must not begin to fight."""
@@ -134,7 +134,7 @@ class AccountSession:
         delay = max(0.0, (until - now).total_seconds())
         # Credentials, gateway and session are all gone for now: whatever the reason, nothing streams.
         message = error.message if delay < 2 else f"{error.message}; next try at {until:%H:%M:%S} UTC"
-        self._parts.status.say(Session.BACKING_OFF, error.reason, message)
+        self._parts.status.set(Session.BACKING_OFF, error.reason, message)
         if error.reason is Reason.WRONG_CREDENTIALS:
             await first(asyncio.sleep(delay), self._parts.logins.until_corrected(self._account))
         else:
@@ -149,7 +149,7 @@ class AccountSession:
         credentials = asyncio.create_task(parts.logins.read(self._account, self._hold), name="credentials")
         try:
             if not parts.gateways.is_up:
-                parts.status.say(Session.STARTING_GATEWAY)
+                parts.status.set(Session.STARTING_GATEWAY)
             await self._converse(await parts.gateways.running(), credentials)
         finally:
             await _forget(credentials)
@@ -237,7 +237,7 @@ class AccountSession:
             is_streaming=parts.is_streaming,
             news=parts.news,
         )
-        await relogin.begin()
+        await relogin.until_due()
         raise ReloginDueError
 
     def _appointment(self) -> Appointment:

@@ -192,14 +192,14 @@ class Worker:
     ) -> None:
         """``failure``: what ended us, if it was not an order."""
         reason = Reason.WORKER_FAILED if failure else Reason.STOPPED
-        self._parts.status.say(Session.STOPPING, reason, failure)
+        self._parts.status.set(Session.STOPPING, reason, failure)
         await cancel(*parts, stopped)  # _serve releases, logs out and frees its account on the way
         self._watcher.stop()
         await bounded(self._parts.gateways.close(), _STOP_GATEWAY_S, "stopping the gateway")
         if self._streamer is not None:
             await bounded(self._streamer.close(), _CLOSE_S, "closing Kafka's producer")
         await cancel(status)
-        self._parts.status.say(Session.STOPPED, reason, failure)
+        self._parts.status.set(Session.STOPPED, reason, failure)
         if self._shard_known.is_set():
             await bounded(self._writer.write(), _STATUS_S, "writing the last status")
         await bounded(self._http.stop(), 1.0, "closing the HTTP server")
@@ -287,20 +287,20 @@ class Worker:
             if account is None:
                 self._parts.status.serve(None)
                 text = "no account is free for this worker" if self._shard else "this worker's IbShard is not there"
-                self._parts.status.say(
+                self._parts.status.set(
                     Session.WAITING_FOR_ACCOUNT, Reason.TOO_FEW_ACCOUNTS if self._shard else None, text
                 )
                 await self._account_other_than(None)
                 continue
             self._parts.status.serve(account.index)
-            self._parts.gateways.begin()  # it takes seconds, and needs no account to start
+            self._parts.gateways.start_ahead()  # it takes seconds, and needs no account to start
             await first(self._use(account), self._account_other_than(account))
 
     async def _use(self, account: Account) -> None:
         """Take the account, use it until it is lost or parked, give it back. Returns when it may be tried again."""
 
         def wait(why: str) -> None:
-            self._parts.status.say(Session.WAITING_FOR_ACCOUNT, Reason.ACCOUNT_HELD, why)
+            self._parts.status.set(Session.WAITING_FOR_ACCOUNT, Reason.ACCOUNT_HELD, why)
 
         hold = await acquire_lease(
             self._kube, account.lease, self._config.holder, self._fence, wait, on_end=self._failures.of_task
@@ -314,7 +314,7 @@ class Worker:
                 sessions.result()  # it only ever ends by raising
         except AccountParkedError as error:
             parked = error
-            self._parts.status.say(Session.PARKED, error.reason, error.message)
+            self._parts.status.set(Session.PARKED, error.reason, error.message)
         finally:
             await to_the_end(self._give_back(hold, sessions))
             await cancel(lost)
@@ -327,7 +327,7 @@ class Worker:
             # Somebody else may take it in a moment: stop at once, nothing is left to be handed over.
             self._metrics.leases_lost.inc()
             _log.error("account lost", lease=hold.why_lost)
-            self._parts.status.say(Session.RECONNECTING, Reason.LEASE_LOST, hold.why_lost)
+            self._parts.status.set(Session.RECONNECTING, Reason.LEASE_LOST, hold.why_lost)
         elif self._streamer is not None and not sessions.done():
             await bounded(self._streamer.release(_RELEASE_S), _RELEASE_S + 1.0, "releasing the contracts")
             await bounded(self._writer.write(), _STATUS_S, "reporting the release")

@@ -20,7 +20,7 @@ def test_every_frame_is_a_tick_and_the_last_ones_are_what_is_expected() -> None:
     latest: dict[int, tuple[int, str]] = {}
     for number, message in enumerate(market.updates(1000)):
         frame = read(message)
-        found = normalisers[int(frame.conid or 0)].take(frame, time.time_ns(), number)
+        found = normalisers[int(frame.conid or 0)].normalise(frame, time.time_ns(), number)
         assert isinstance(found, Tick), (message, found)
         assert found.event_time == begin + number // 5 * PACE_MS
         latest[found.conid] = (found.event_time, bytes(found.price).decode())

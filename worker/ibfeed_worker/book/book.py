@@ -54,7 +54,7 @@ class Book:
         self._rows = {}
         self._known = self._unplaced = False
 
-    def begin(self) -> None:
+    def reset(self) -> None:
         """Forget what consumers know, since another publisher told them.
 
         The next record tells them everything again.
@@ -70,7 +70,7 @@ class Book:
             self._rows[row.row] = row
             self._known = True
 
-    def take(self, found: Rows, *, event_time: int, seq: int) -> DepthRecord | None:
+    def apply(self, found: Rows, *, event_time: int, seq: int) -> DepthRecord | None:
         """Merge a frame's rows; return the record that consumers need now, if any.
 
         ``event_time`` is in ms since 1970.

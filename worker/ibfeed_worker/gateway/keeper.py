@@ -39,7 +39,7 @@ class GatewayKeeper:
         """Whether a gateway already listens."""
         return self._starting is not None and self._starting.done() and not self._has_died(self._starting)
 
-    def begin(self) -> None:
+    def start_ahead(self) -> None:
         """Start a gateway in the background if there is none."""
         if self._starting is None:
             self._metrics.gateway_starts.inc()
@@ -66,7 +66,7 @@ class GatewayKeeper:
         """Return the running gateway. Raises SessionError."""
         if self._starting is not None and self._starting.done() and self._has_died(self._starting):
             await self.stop()
-        self.begin()
+        self.start_ahead()
         assert self._starting is not None  # noqa: S101 - begin() saw to it
         try:
             return await asyncio.shield(self._starting)

@@ -132,12 +132,12 @@ class Logins:
             " at a time: give this feed a user of its own, or take it from the other one"
         )
         while True:
-            self._board.say(Session.WAITING_FOR_ACCOUNT, Reason.ACCOUNT_HELD, text)
+            self._board.set(Session.WAITING_FOR_ACCOUNT, Reason.ACCOUNT_HELD, text)
             await asyncio.sleep(self._look_s)
             try:
                 await self.read(account, hold)
             except CredentialsError as error:
-                self._board.say(Session.BACKING_OFF, error.reason, error.message)
+                self._board.set(Session.BACKING_OFF, error.reason, error.message)
                 await asyncio.sleep(self._look_s)
 
     async def until_corrected(self, account: Account) -> None:
@@ -266,13 +266,13 @@ class Logins:
         delay = (moment - datetime.now(UTC)).total_seconds()
         if delay > 0:
             text = f"one worker after the other logs in: this one at {moment:%H:%M:%S} UTC"
-            self._board.say(Session.LOGGING_IN, None, text)
+            self._board.set(Session.LOGGING_IN, None, text)
             await asyncio.sleep(delay)
-            self._board.say(Session.LOGGING_IN)
+            self._board.set(Session.LOGGING_IN)
         _log.info("login begins", waited=max(0.0, delay))
 
     def _tell_trouble(self, text: str) -> None:
-        self._board.say(Session.BACKING_OFF, Reason.LOGIN_PAGE_TROUBLE, text)
+        self._board.set(Session.BACKING_OFF, Reason.LOGIN_PAGE_TROUBLE, text)
 
     def _page_trouble(self, account: Account) -> SessionError:
         """Return the error for trouble of the page. The wait comes before the next login: see ``until_due``."""

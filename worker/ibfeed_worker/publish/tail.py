@@ -132,7 +132,7 @@ class Search:
         """Whether all that can be read is read."""
         return not self._open - self._refused.keys()
 
-    def take(self, place: Place, offset: int, key: bytes, value: bytes, headers: Headers) -> None:
+    def read(self, place: Place, offset: int, key: bytes, value: bytes, headers: Headers) -> None:
         if key in self._wanted[place]:
             written = _Written(_epoch(headers), value)
             self._latest[place, key] = written
@@ -271,7 +271,7 @@ def _take(search: Search, message: Message) -> None:
     if topic is None or partition is None or offset is None:
         return
     if error is None:
-        search.take(Place(topic, partition), offset, message.key() or b"", message.value() or b"", message.headers)
+        search.read(Place(topic, partition), offset, message.key() or b"", message.value() or b"", message.headers)
     elif error.code() == KafkaError._PARTITION_EOF:
         search.end(Place(topic, partition))
 

@@ -106,7 +106,7 @@ class SessionClient:
         loop = asyncio.get_running_loop()
         if paced:
             try:
-                delay = self._budget.take(path, loop.time())
+                delay = self._budget.reserve(path, loop.time())
             except PenalisedError as penalty:
                 return 429, str(penalty).encode()
             if delay:

@@ -131,7 +131,7 @@ class SessionLoop:
                 await self._yield()
             case SessionStep.KEEP_SILENT:
                 left = self._rest.penalty_left()
-                self._board.say(Session.BACKING_OFF, Reason.PENALTY_BOX, _penalty(left))
+                self._board.set(Session.BACKING_OFF, Reason.PENALTY_BOX, _penalty(left))
                 await asyncio.sleep(left)
             case _:
                 await self._wait_for(said)
@@ -161,12 +161,12 @@ class SessionLoop:
             )
         if self._logged_in_at is not None:
             raise SessionError(Reason.SESSION_LOST, "IB has ended the session; logging in again")
-        self._board.say(Session.LOGGING_IN)
+        self._board.set(Session.LOGGING_IN)
         self._left_open = await self._log_in()
         self._known, self._settling = False, True
         self._rest.gateway_called(_CALLS_AFTER_LOGIN)
         self._logged_in_at = self._loop.time()
-        self._board.say(Session.CONNECTING)
+        self._board.set(Session.CONNECTING)
 
     async def _settle(self) -> None:
         """Wait for the brokerage session, which the gateway opens by itself some seconds after the login."""
@@ -180,7 +180,7 @@ class SessionLoop:
     async def _reopen(
         self, *, compete: bool, why: Reason = Reason.SESSION_LOST, text: str = "opening the brokerage session again"
     ) -> None:
-        self._board.say(Session.RECONNECTING, why, text)
+        self._board.set(Session.RECONNECTING, why, text)
         said = await self._rest.reopen(compete=compete)
         if isinstance(said, AuthStatus) and said.authenticated:
             _log.info("brokerage session is open again")
@@ -201,7 +201,7 @@ class SessionLoop:
         self._left_open = self._settling = False
         begun = self._loop.time()
         if self._board.session is not Session.RECONNECTING:
-            self._board.say(Session.CONNECTING)
+            self._board.set(Session.CONNECTING)
         ended: list[StreamEnd] = []
 
         async def stream() -> None:
@@ -215,7 +215,7 @@ class SessionLoop:
             await self._mend_silence(ended[0])
         else:
             why = ended[0].text if ended else "the session needs care"
-            self._board.say(Session.RECONNECTING, Reason.SESSION_LOST, f"stream ended: {why}")
+            self._board.set(Session.RECONNECTING, Reason.SESSION_LOST, f"stream ended: {why}")
         await asyncio.sleep(self._retry.next())
 
     async def _mend_silence(self, end: StreamEnd) -> None:
@@ -224,7 +224,7 @@ class SessionLoop:
         First comes a new connection, then a new brokerage session, then a new login. Each comes after a longer wait for
         data, so that none becomes a habit.
         """
-        self._board.say(Session.RECONNECTING, Reason.FEED_SILENT, end.text)
+        self._board.set(Session.RECONNECTING, Reason.FEED_SILENT, end.text)
         if end.silent_in_a_row == 2:
             await self._reopen(compete=self._accounts.compete, why=Reason.FEED_SILENT)
         elif end.silent_in_a_row > 2:
@@ -264,9 +264,9 @@ class SessionLoop:
                     self._mention(said)
                 case SessionStep.KEEP_SILENT:
                     left = self._rest.penalty_left()
-                    self._board.say(self._board.session, Reason.PENALTY_BOX, _penalty(left))
+                    self._board.set(self._board.session, Reason.PENALTY_BOX, _penalty(left))
                     await asyncio.sleep(left)
-                    self._board.say(self._board.session)
+                    self._board.set(self._board.session)
                 case SessionStep.LOGIN if await self._is_known_again():
                     pass
                 case _:
@@ -287,7 +287,7 @@ class SessionLoop:
             _log.warning("IB knows no session, while the stream goes on", refusals=refusals, data=alive)
             if self._board.session is Session.STREAMING:
                 text = "IB says that it knows no session, while the stream goes on: asking again"
-                self._board.say(Session.STREAMING, Reason.SESSION_DENIED, text)
+                self._board.set(Session.STREAMING, Reason.SESSION_DENIED, text)
             await asyncio.sleep(_ASK_AGAIN_S[min(refusals, len(_ASK_AGAIN_S)) - 1])
             said = await self._tickle()
             if not isinstance(said, NoSession):
@@ -300,9 +300,9 @@ class SessionLoop:
         if self._board.session is not Session.STREAMING:
             return
         if trouble is None or isinstance(trouble, Alive):
-            self._board.say(Session.STREAMING)
+            self._board.set(Session.STREAMING)
         else:
-            self._board.say(Session.STREAMING, _reason(trouble), f"IB can't be asked: {describe(trouble)}")
+            self._board.set(Session.STREAMING, _reason(trouble), f"IB can't be asked: {describe(trouble)}")
 
     async def _ask_for_address(self) -> None:
         if not self._address_asked:
@@ -327,7 +327,7 @@ class SessionLoop:
             raise SessionError(
                 Reason.GATEWAY_SILENT, f"no sense from the gateway for {limit:g} s: {text}", restart_gateway=True
             )
-        self._board.say(Session.RECONNECTING, reason, f"IB can't be asked: {text}")
+        self._board.set(Session.RECONNECTING, reason, f"IB can't be asked: {text}")
         await asyncio.sleep(self._retry.next())
 
 

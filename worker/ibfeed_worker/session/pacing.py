@@ -29,7 +29,7 @@ class TokenBucket:
     def __post_init__(self) -> None:
         self._level = self.burst
 
-    def take(self, now: float, count: int = 1) -> float:
+    def reserve(self, now: float, count: int = 1) -> float:
         """Take tokens; return the seconds to wait before using them. Tokens may be owed: callers queue up in order."""
         if self._at > float("-inf"):
             self._level = min(self.burst, self._level + (now - self._at) * self.rate)
@@ -62,19 +62,19 @@ class Budget:
         dice = dice or random.Random()  # noqa: S311 - spreads workers over time
         self._spread = dice.uniform(0, _PENALTY_SPREAD_S)
 
-    def take(self, path: str, now: float) -> float:
+    def reserve(self, path: str, now: float) -> float:
         """Return the seconds to wait before calling ``path``. Raises PenalisedError."""
         if (left := self.penalty_left(now)) > 0:
             raise PenalisedError(left)
         own = self._paths.get(path)
-        return max(self._all.take(now), own.take(now) if own else 0.0)
+        return max(self._all.reserve(now), own.reserve(now) if own else 0.0)
 
     def gateway_called(self, calls: int, now: float) -> None:
         """Count calls that the gateway has made by itself.
 
         IB counts them like ours, so ours wait for as long as these take.
         """
-        self._all.take(now, calls)
+        self._all.reserve(now, calls)
 
     def penalise(self, now: float) -> None:
         self._silent_until = now + PENALTY_S + self._spread

@@ -48,7 +48,7 @@ class Relogin:
         self._is_streaming = is_streaming
         self._news = news
 
-    async def begin(self) -> None:
+    async def until_due(self) -> None:
         """Return when the session is to be ended now.
 
         From then on the session status says that a login is under way.

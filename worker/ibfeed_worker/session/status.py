@@ -83,13 +83,13 @@ class SessionStatus:
         """Note that we were told to stop. From now on ``Streaming`` has that reason, and says what it waits for."""
         self._leaving = True
         if self.session is Session.STREAMING:
-            self.say(Session.STREAMING)
+            self.set(Session.STREAMING)
 
     def relogin_due(self) -> None:
         """Note that the session is to be replaced: ``Streaming`` with that reason asks to be relieved."""
         self._relogin = _Relogin.DUE
         if self.session is Session.STREAMING:
-            self.say(Session.STREAMING)
+            self.set(Session.STREAMING)
 
     def relogin_begins(self) -> None:
         """Note that the login begins.
@@ -97,12 +97,12 @@ class SessionStatus:
         Until the session streams again, or fails, the schedule is the reason for everything.
         """
         self._relogin = _Relogin.UNDER_WAY
-        self.say(Session.LOGGING_IN)
+        self.set(Session.LOGGING_IN)
 
     def relogin_over(self) -> None:
         self._relogin = _Relogin.NONE
         if self.session is Session.STREAMING:
-            self.say(Session.STREAMING)
+            self.set(Session.STREAMING)
 
     def contested(self) -> None:
         """Note that another client took the session and we take it back.
@@ -111,7 +111,7 @@ class SessionStatus:
         """
         self._contests = self._contests.another(datetime.now(UTC))
 
-    def say(self, session: Session, reason: Reason | None = None, message: str = "") -> None:
+    def set(self, session: Session, reason: Reason | None = None, message: str = "") -> None:
         """Set state, reason and message. Events that were noted before may give a reason in place of this one."""
         if session is Session.STREAMING:
             if self._relogin is _Relogin.UNDER_WAY:

@@ -115,7 +115,7 @@ class Sink(Protocol):
     def desired_ladder(self) -> Target | None:
         """Whose order book to subscribe."""
 
-    def judge(self, subscribed: Collection[int]) -> StalenessVerdict:
+    def assess_staleness(self, subscribed: Collection[int]) -> StalenessVerdict:
         """Which subscriptions are silent for too long."""
 
 
@@ -133,7 +133,7 @@ class Connection(WSListener):
             on_other=self._on_other,
             on_malformed=lambda payload: self._sample("a message is malformed", payload),
         )
-        self.on_message: Final = self._messages.take
+        self.on_message: Final = self._messages.dispatch
         self._facts = SessionFacts()
         self._current: Mapping[int, float] = {}
         self._refusals: Final = Refusals(timing.refused_again)
@@ -244,7 +244,7 @@ class Connection(WSListener):
 
     def _silent(self, now: float) -> bool:
         """Ask who is silent for a full frame, subscribe the dead anew; whether all of them are."""
-        verdict = self._sink.judge(self._current.keys())
+        verdict = self._sink.assess_staleness(self._current.keys())
         if verdict.renew:
             self._current = {**self._current, **dict.fromkeys(verdict.renew, now)}
         if verdict.died:

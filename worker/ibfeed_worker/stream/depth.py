@@ -29,15 +29,15 @@ class Depth:
         self._count = count
         self._failures = 0
 
-    def begin(self, now_ms: int) -> DepthRecord:
+    def start(self, now_ms: int) -> DepthRecord:
         """Begin to publish. The record replaces what an earlier worker, process or epoch left on Kafka."""
         self.on = True
-        self.book.begin()
+        self.book.reset()
         return self.whole(now_ms)
 
     def renounce(self, now_ms: int) -> DepthRecord | None:
         """Void what another publisher may have left on Kafka, although no book is published from here."""
-        self.book.begin()
+        self.book.reset()
         return self._counted(self.book.clear(event_time=now_ms, seq=self._next_seq))
 
     def stop(self, now_ms: int) -> DepthRecord | None:
@@ -58,7 +58,7 @@ class Depth:
         self.silence.rows()
         return self._clear(now_ms, (STALE,))
 
-    def take(self, found: Rows, event_time: int) -> DepthRecord | None:
+    def apply(self, found: Rows, event_time: int) -> DepthRecord | None:
         """Merge a frame's rows; return what to publish of them."""
         self.silence.rows()
         self.refusal = ""
@@ -67,8 +67,8 @@ class Depth:
             return None
         if self.channel.failures != self._failures:  # consumers lack a record, so a change would mislead them
             self._failures = self.channel.failures
-            self.book.begin()
-        return self._counted(self.book.take(found, event_time=event_time, seq=self._next_seq))
+            self.book.reset()
+        return self._counted(self.book.apply(found, event_time=event_time, seq=self._next_seq))
 
     def whole(self, event_time: int) -> DepthRecord:
         """Return the whole book, in place of changes that did not reach Kafka."""

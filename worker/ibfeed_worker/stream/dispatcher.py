@@ -60,7 +60,7 @@ class Dispatcher:
         self._on_other: Final = on_other
         self._on_malformed: Final = on_malformed
 
-    def take(self, payload: bytes) -> None:
+    def dispatch(self, payload: bytes) -> None:
         received_ns = time.time_ns()
         self._counters.frames += 1
         self._counters.bytes += len(payload)
@@ -82,7 +82,7 @@ class Dispatcher:
         It takes a message that is not as IB documents it, or that comes while pieces of one wait for the rest.
         """
         malformed = self.joiner.malformed
-        frame = self.joiner.take(payload, time.monotonic())
+        frame = self.joiner.add(payload, time.monotonic())
         if self.joiner.malformed != malformed:
             self._counters.malformed += self.joiner.malformed - malformed
             self._on_malformed(payload)

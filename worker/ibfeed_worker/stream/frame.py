@@ -128,7 +128,7 @@ class Joiner:
         """Whether pieces wait for the rest of their message."""
         return bool(self._pieces)
 
-    def take(self, payload: bytes, now: float) -> Frame | None:
+    def add(self, payload: bytes, now: float) -> Frame | None:
         """Return the frame that ``payload`` is or completes; None if there is none (yet).
 
         ``now``: monotonic seconds.

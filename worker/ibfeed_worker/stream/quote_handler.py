@@ -56,7 +56,7 @@ class QuoteHandler:
         self._on_type: Final = on_type
         self._on_move: Final = on_move
 
-    def take(self, frame: SmdFrame, received_ns: int) -> None:
+    def handle(self, frame: SmdFrame, received_ns: int) -> None:
         conid = frame.conid if type(frame.conid) is int else frame.contract()
         contract = self._contracts.get(conid) if conid is not None else None
         if contract is None:
@@ -68,7 +68,7 @@ class QuoteHandler:
         normaliser = contract.normaliser
         unreadable = normaliser.unreadable
         before = normaliser.published_time
-        outcome = normaliser.take(frame, received_ns, contract.next_seq)
+        outcome = normaliser.normalise(frame, received_ns, contract.next_seq)
         if isinstance(outcome, Tick):
             if contract.flows and not contract.interrupted:
                 contract.count += 1

@@ -44,7 +44,7 @@ class StalenessMonitor:
         """A frame came, the first one of its contract."""
         self.silent_in_a_row = 0
 
-    def begin(self, now: float) -> None:
+    def begin_connection(self, now: float) -> None:
         """A connection: every contract is asked for anew. What is known of their pace stays."""
         asked = {conid: line.begun(now) for conid, line in self._feed.lines.items()}
         self._feed = LinePaces(asked)

@@ -97,7 +97,7 @@ class Streamer:
             on_type=self._on_type,
             on_move=self._watch_ladder,
         )
-        self.on_smd: Final = self._quotes.take
+        self.on_smd: Final = self._quotes.handle
         self._epochs: dict[int, int] = {}  # conid -> the highest epoch seen
         self._sent: dict[int, int] = {}  # conid -> event time of the latest record of the assignments that are over
         self._search: asyncio.Task[None] | None = None
@@ -149,7 +149,7 @@ class Streamer:
         connection = Connection(self, self._counters, self._timing)
         self._connection = connection
         self._session = SessionFacts()
-        self._watch.begin(time.time())
+        self._watch.begin_connection(time.time())
         try:
             end = replace(await connection.run(link), silent_in_a_row=self._watch.silent_in_a_row)
             _log.warning("the stream ended", reason=end.reason, text=end.text)
@@ -298,7 +298,7 @@ class Streamer:
             if contract is not None and now_s - (contract.last_frame_s or 0.0) > _SURELY_THERE_S:
                 contract.suspect("IB may have stopped sending before the subscription was renewed")
 
-    def judge(self, subscribed: Collection[int]) -> StalenessVerdict:
+    def assess_staleness(self, subscribed: Collection[int]) -> StalenessVerdict:
         mute = self._watch.mute
         verdict = self._watch.look(self._contracts, subscribed, time.time())
         if verdict.died or verdict.unproven:
@@ -376,7 +376,7 @@ class Streamer:
         found = rows_of(bytes(frame.data))
         self._rows_unreadable += found.unplaced + sum(not row.readable for row in found.rows)
         depth = contract.depth
-        self._publish_book(depth, depth.take(found, _event_time(frame, received_ns)))
+        self._publish_book(depth, depth.apply(found, _event_time(frame, received_ns)))
         return bool(found.rows)
 
     # What the publisher calls.
@@ -476,7 +476,7 @@ class Streamer:
             went_on = former is not None and former.flows
             self._take_over(contract, knows=went_on or (entry.mark is not None and not began_before))
             if contract.flows and former is not None and former.depth.on:
-                self._publish_book(contract.depth, contract.depth.begin(_now_ms()))
+                self._publish_book(contract.depth, contract.depth.start(_now_ms()))
         else:
             standby = entry.state is EntryState.STANDBY
             contract.unsure = standby or began_before or (former is not None and former.unsure)
@@ -582,7 +582,7 @@ class Streamer:
             depth = contract.depth
             if wanted is not None and conid == wanted.conid:
                 if not depth.on and contract.flows:
-                    self._publish_book(depth, depth.begin(now_ms))
+                    self._publish_book(depth, depth.start(now_ms))
             elif depth.on:
                 self._publish_book(depth, depth.stop(now_ms))
 

@@ -100,7 +100,7 @@ class Normaliser:
         self._fresh = True
         self._compare()
 
-    def take(self, frame: SmdFrame, received_ns: int, seq: int) -> Tick | Withheld:
+    def normalise(self, frame: SmdFrame, received_ns: int, seq: int) -> Tick | Withheld:
         """Merge ``frame``, received at ``received_ns`` (ns since 1970). Never raises.
 
         Returns the tick, with number ``seq``, or the reason why there is none.

@@ -48,12 +48,12 @@ LADDER = rows(
 
 def test_golden_records() -> None:
     book = Book(495512563, "ESZ6")
-    assert written(book.take(LADDER, event_time=5, seq=1)) == (
+    assert written(book.apply(LADDER, event_time=5, seq=1)) == (
         '"kind":"snapshot","bids":[[5190.00,1041],[5189.75,7]],"asks":[[5190.25,64],[5190.50,38]],"flags":[]'
     )
-    assert book.take(LADDER, event_time=6, seq=2) is None
+    assert book.apply(LADDER, event_time=6, seq=2) is None
     changed = rows({"row": 1, "price": "5190.25"}, bid(2, "5190.00", "1,040"))
-    assert written(book.take(changed, event_time=7, seq=2)) == (
+    assert written(book.apply(changed, event_time=7, seq=2)) == (
         '"kind":"delta","bids":[[5190.00,1040]],"asks":[[5190.25,0]],"flags":[]'
     )
     assert written(book.clear(event_time=8, seq=3, flags=("stale",))) == (
@@ -64,65 +64,69 @@ def test_golden_records() -> None:
 
 def test_the_market_moves_a_tick_and_every_row_has_another_price() -> None:
     book = Book(1, "ESZ6")
-    book.take(rows(ask(0, "103", "1"), ask(1, "102", "2"), bid(2, "101", "3"), bid(3, "100", "4")), event_time=1, seq=1)
+    book.apply(
+        rows(ask(0, "103", "1"), ask(1, "102", "2"), bid(2, "101", "3"), bid(3, "100", "4")), event_time=1, seq=1
+    )
     moved = rows(ask(0, "104", "9"), ask(1, "103", "1"), bid(2, "102", "5"), bid(3, "101", "3"))
-    assert written(book.take(moved, event_time=2, seq=2)) == (
+    assert written(book.apply(moved, event_time=2, seq=2)) == (
         '"kind":"delta","bids":[[102,5],[100,0]],"asks":[[102,0],[104,9]],"flags":[]'
     )
 
 
 def test_a_crossed_book_is_flagged_until_it_is_none() -> None:
     book = Book(1, "ESZ6")
-    assert written(book.take(rows(ask(0, "101", "1"), bid(1, "101", "2")), event_time=1, seq=1)).endswith('["crossed"]')
-    assert written(book.take(rows(bid(1, "102", "2")), event_time=2, seq=2)).endswith('["crossed"]')
-    assert written(book.take(rows(bid(1, "100", "2")), event_time=3, seq=3)).endswith('"flags":[]')
+    assert written(book.apply(rows(ask(0, "101", "1"), bid(1, "101", "2")), event_time=1, seq=1)).endswith(
+        '["crossed"]'
+    )
+    assert written(book.apply(rows(bid(1, "102", "2")), event_time=2, seq=2)).endswith('["crossed"]')
+    assert written(book.apply(rows(bid(1, "100", "2")), event_time=3, seq=3)).endswith('"flags":[]')
 
 
 def test_an_unreadable_row_leaves_no_level_and_a_flag() -> None:
     book = Book(1, "ESZ6")
-    book.take(LADDER, event_time=1, seq=1)
-    assert written(book.take(rows(bid(3, "?", "7")), event_time=2, seq=2)) == (
+    book.apply(LADDER, event_time=1, seq=1)
+    assert written(book.apply(rows(bid(3, "?", "7")), event_time=2, seq=2)) == (
         '"kind":"delta","bids":[[5189.75,0]],"asks":[],"flags":["incomplete"]'
     )
-    assert written(book.take(rows(bid(3, "5189.75", "8")), event_time=3, seq=3)) == (
+    assert written(book.apply(rows(bid(3, "5189.75", "8")), event_time=3, seq=3)) == (
         '"kind":"delta","bids":[[5189.75,8]],"asks":[],"flags":[]'
     )
 
 
 def test_what_cannot_be_placed_puts_the_whole_ladder_in_doubt_until_the_next_subscription() -> None:
     book = Book(1, "ESZ6")
-    book.take(LADDER, event_time=1, seq=1)
-    assert written(book.take(Rows((), 1), event_time=2, seq=2)).endswith('["incomplete"]')
+    book.apply(LADDER, event_time=1, seq=1)
+    assert written(book.apply(Rows((), 1), event_time=2, seq=2)).endswith('["incomplete"]')
     book.restart()
     assert written(book.whole(event_time=3, seq=3)).startswith('"kind":"clear"')
-    assert written(book.take(LADDER, event_time=4, seq=4)).endswith('"flags":[]')
+    assert written(book.apply(LADDER, event_time=4, seq=4)).endswith('"flags":[]')
 
 
 def test_a_frame_without_rows_is_no_snapshot() -> None:
     book = Book(1, "ESZ6")
-    assert book.take(Rows((), 0), event_time=1, seq=1) is None
-    assert book.take(Rows((), 1), event_time=1, seq=1) is None
+    assert book.apply(Rows((), 0), event_time=1, seq=1) is None
+    assert book.apply(Rows((), 1), event_time=1, seq=1) is None
     assert not book.known
 
 
 def test_an_empty_ladder_is_known_to_be_empty() -> None:
-    record = Book(1, "ESZ6").take(rows({"row": 0, "price": ""}), event_time=1, seq=1)
+    record = Book(1, "ESZ6").apply(rows({"row": 0, "price": ""}), event_time=1, seq=1)
     assert written(record) == '"kind":"snapshot","bids":[],"asks":[],"flags":[]'
 
 
 def test_a_new_epoch_begins_with_all_that_is_known() -> None:
     book = Book(1, "ESZ6")
-    book.take(LADDER, event_time=1, seq=1)
-    book.begin()
+    book.apply(LADDER, event_time=1, seq=1)
+    book.reset()
     book.note(rows(bid(3, "5189.75", "9")))
-    assert written(book.take(Rows((), 0), event_time=2, seq=2)).startswith(
+    assert written(book.apply(Rows((), 0), event_time=2, seq=2)).startswith(
         '"kind":"snapshot","bids":[[5190.00,1041],[5189.75,9]]'
     )
 
 
 def test_time_never_goes_back() -> None:
     book = Book(1, "ESZ6")
-    book.take(LADDER, event_time=10, seq=1)
+    book.apply(LADDER, event_time=10, seq=1)
     record = book.clear(event_time=5, seq=2)
     assert record is not None
     assert record.event_time == 10
@@ -130,8 +134,8 @@ def test_time_never_goes_back() -> None:
 
 def test_digits_are_ibs_and_equal_numbers_are_no_change() -> None:
     book = Book(1, "CLZ6")
-    assert '"bids":[[71.90,12]]' in written(book.take(rows(bid(0, "71.90", "12")), event_time=1, seq=1))
-    assert book.take(rows(bid(0, "4 @ 71.9", "12")), event_time=2, seq=2) is None
+    assert '"bids":[[71.90,12]]' in written(book.apply(rows(bid(0, "71.90", "12")), event_time=1, seq=1))
+    assert book.apply(rows(bid(0, "4 @ 71.9", "12")), event_time=2, seq=2) is None
 
 
 prices = st.sampled_from(["99", "99.50", "100", "1 @ 100.00", "100.5", "12 @ 1,000.25", "1,000.25", "-37.63"])
@@ -191,7 +195,7 @@ class Books(RuleBasedStateMachine):
             self.rows[row["row"]] = (self.clock, row)
         found = rows_of(json.dumps(frame).encode())
         if self.ours:
-            self.publish(self.book.take(found, event_time=self.clock, seq=self.seq))
+            self.publish(self.book.apply(found, event_time=self.clock, seq=self.seq))
             self.told = True
         else:
             self.book.note(found)
@@ -209,7 +213,7 @@ class Books(RuleBasedStateMachine):
     def a_record_was_lost(self) -> None:
         """The next one is whole; until then the reader waits."""
         self.seq += 1
-        self.book.begin()
+        self.book.reset()
         self.told = False
 
     @precondition(lambda self: self.ours)
@@ -228,7 +232,7 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: not self.ours)
     @rule()
     def begun(self) -> None:
-        self.book.begin()
+        self.book.reset()
         self.publish(self.book.whole(event_time=self.clock, seq=self.seq))
         self.ours = self.told = True
 
@@ -248,7 +252,7 @@ def test_a_delta_never_says_what_is_known(sent: list[list[dict[str, Any]]]) -> N
     book, reader = Book(1, "ESZ6"), Reader()
     for number, frame in enumerate(sent):
         before = reader.book
-        record = book.take(rows_of(json.dumps(frame).encode()), event_time=number, seq=number)
+        record = book.apply(rows_of(json.dumps(frame).encode()), event_time=number, seq=number)
         if record is None:
             continue
         reader.seq = number - 1

@@ -133,7 +133,7 @@ class Seat:
             try:
                 await self._sessions(hold)
             except AccountParkedError as parked:
-                self.board.say(Session.PARKED, parked.reason, parked.message)
+                self.board.set(Session.PARKED, parked.reason, parked.message)
             finally:
                 self.streaming = False
                 await hold.release()
@@ -143,12 +143,12 @@ class Seat:
         while True:
             try:
                 await self.logins.until_due(self.account, hold)
-                self.board.say(Session.LOGGING_IN)
+                self.board.set(Session.LOGGING_IN)
                 credentials = asyncio.create_task(self.logins.read(self.account, hold))
                 gateway: Any = SimpleNamespace(login_url="", tls=SimpleNamespace(spki=""))
                 await self.logins.log_in(self.account, gateway, hold, credentials)
                 self.streaming = True
-                self.board.say(Session.STREAMING)
+                self.board.set(Session.STREAMING)
                 self.lost.clear()
                 await first(self.logins.note_stream(self.account, hold, lambda: self.streaming), self.lost.wait())
                 self.streaming = False
@@ -158,7 +158,7 @@ class Seat:
     async def _back_off(self, setback: SessionError) -> None:
         now = self._world.clock.now()
         until = setback.until or now + timedelta(seconds=30.0 if setback.delay is None else setback.delay)
-        self.board.say(Session.BACKING_OFF, setback.reason, setback.message)
+        self.board.set(Session.BACKING_OFF, setback.reason, setback.message)
         nap = asyncio.sleep(max(0.0, (until - now).total_seconds()))
         if setback.reason is Reason.WRONG_CREDENTIALS:
             await first(nap, self.logins.until_corrected(self.account))

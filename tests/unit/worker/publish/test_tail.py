@@ -45,12 +45,12 @@ def end(found: Search) -> dict[bytes, Tail]:
 
 def test_the_last_record_of_each_key_is_found() -> None:
     found = search(ONE, TWO, THREE, windows={ticks(0): TailWindow(0, 4), ticks(3): TailWindow(0, 1)})
-    found.take(ticks(0), 0, b"1", record(100, 1), under(0))
-    found.take(ticks(0), 1, b"2", record(100, 7), under(0))
-    found.take(ticks(0), 2, b"1", record(200, 2), under(0))
+    found.read(ticks(0), 0, b"1", record(100, 1), under(0))
+    found.read(ticks(0), 1, b"2", record(100, 7), under(0))
+    found.read(ticks(0), 2, b"1", record(200, 2), under(0))
     assert not found.done
-    found.take(ticks(0), 3, b"9", b"of nobody here", under(0))
-    found.take(ticks(3), 0, b"3", record(300, 5), under(0))
+    found.read(ticks(0), 3, b"9", b"of nobody here", under(0))
+    found.read(ticks(3), 0, b"3", record(300, 5), under(0))
     assert found.done
     assert found.tails() == {
         b"1": Tail(Mark(event_time=200, seq=2)),
@@ -73,7 +73,7 @@ def test_none_is_certain_only_if_nothing_older_can_be(window: TailWindow, doubt:
 
 def test_a_partition_not_read_to_its_end_tells_nothing() -> None:
     found = search(ONE, THREE, windows={ticks(0): TailWindow(0, 9)})
-    found.take(ticks(0), 0, b"1", record(100, 1), under(1))
+    found.read(ticks(0), 0, b"1", record(100, 1), under(1))
     assert not found.done
     assert [(tail.mark, bool(tail.doubt)) for tail in found.tails().values()] == [(None, True)] * 2
     assert found.tails()[b"1"].epoch == 1  # that much is certain
@@ -88,7 +88,7 @@ def test_the_look_back_is_bounded() -> None:
 @pytest.mark.parametrize("value", [b"", b"{}", b"[1]", b'{"event_time":"x","seq":1}', b"\xff"])
 def test_a_record_that_cannot_be_read_is_a_doubt(value: bytes) -> None:
     found = search(ONE, windows={ticks(0): TailWindow(0, 1)})
-    found.take(ticks(0), 0, b"1", value, under(3))
+    found.read(ticks(0), 0, b"1", value, under(3))
     tail = found.tails()[b"1"]
     assert tail.mark is None
     assert tail.doubt
@@ -100,20 +100,20 @@ def test_a_record_that_cannot_be_read_is_a_doubt(value: bytes) -> None:
 
 def test_the_highest_epoch_counts_wherever_it_stands() -> None:
     found = whole(ONE)
-    found.take(ticks(0), 0, b"1", record(100, seq_of(7, 1)), under(7))
-    found.take(ticks(0), 1, b"1", record(200, seq_of(5, 1)), under(5))  # a zombie's, or of a feed that began anew
+    found.read(ticks(0), 0, b"1", record(100, seq_of(7, 1)), under(7))
+    found.read(ticks(0), 1, b"1", record(200, seq_of(5, 1)), under(5))  # a zombie's, or of a feed that began anew
     assert end(found)[b"1"] == Tail(Mark(event_time=200, seq=seq_of(5, 1)), epoch=7, mark_epoch=5)
 
 
 def test_a_long_epoch_has_used_up_those_it_was_counted_into() -> None:
     found = whole(ONE)
-    found.take(ticks(0), 0, b"1", record(100, seq_of(7, 3 * 2**20 + 5)), under(7))
+    found.read(ticks(0), 0, b"1", record(100, seq_of(7, 3 * 2**20 + 5)), under(7))
     assert end(found)[b"1"].epoch == 10
 
 
 def test_epochs_that_counted_assignments_have_numbers_too() -> None:
     found = whole(ONE)
-    found.take(ticks(0), 0, b"1", record(100, (5 << 32) + 17), under(5))
+    found.read(ticks(0), 0, b"1", record(100, (5 << 32) + 17), under(5))
     epoch = end(found)[b"1"].epoch
     assert seq_of(epoch, 0) <= (5 << 32) + 17 < seq_of(epoch + 1, 0)
 
@@ -121,7 +121,7 @@ def test_epochs_that_counted_assignments_have_numbers_too() -> None:
 @pytest.mark.parametrize("epoch", ["", "x", "-3", "²", 2**33, 10**30])
 def test_a_header_that_is_not_ours_counts_for_nothing(epoch: int | str) -> None:
     found = whole(ONE)
-    found.take(ticks(0), 0, b"1", b"of somebody else", under(epoch))
+    found.read(ticks(0), 0, b"1", b"of somebody else", under(epoch))
     assert end(found)[b"1"].epoch == 0
 
 
@@ -134,9 +134,9 @@ def test_what_nobody_remembers_is_looked_for_in_all_partitions() -> None:
         Place("l2-data", 1): {b"1"},
     }
     found = whole(anywhere)
-    found.take(ticks(2), 0, b"1", record(300, seq_of(8, 1)), under(8))  # under another feed it had another slot
-    found.take(ticks(0), 0, b"1", record(200, seq_of(7, 1)), under(7))
-    found.take(Place("l2-data", 1), 0, b"1", record(250, seq_of(9, 1)), under(9))
+    found.read(ticks(2), 0, b"1", record(300, seq_of(8, 1)), under(8))  # under another feed it had another slot
+    found.read(ticks(0), 0, b"1", record(200, seq_of(7, 1)), under(7))
+    found.read(Place("l2-data", 1), 0, b"1", record(250, seq_of(9, 1)), under(9))
     assert end(found)[b"1"] == Tail(Mark(event_time=300, seq=seq_of(8, 1)), epoch=9, mark_epoch=8)
 
 
@@ -146,7 +146,7 @@ def test_books_that_may_not_be_read_are_no_doubt_about_ticks() -> None:
     windows = {place: TailWindow(0, 10) for place in every if place.topic == "ticklast"}
     refused = {place: "not authorized" for place in every if place.topic == "l2-data"}
     found = search(anywhere, windows=windows, refused=refused)
-    found.take(ticks(1), 0, b"1", record(300, seq_of(8, 1)), under(8))
+    found.read(ticks(1), 0, b"1", record(300, seq_of(8, 1)), under(8))
     for place in windows:
         found.end(place)
     assert found.done
@@ -164,6 +164,6 @@ def test_a_quiet_contract_is_not_below_its_busy_neighbours(window: TailWindow, e
     """Its own last record may be further back than is looked. Who gave an epoch to these gave the later one last."""
     found = search(ONE, windows={ticks(0): window})
     for offset, neighbour in enumerate([b"2", b"3", b"2"]):
-        found.take(ticks(0), offset, neighbour, b"", under((9, 4, 6)[offset]))
-    found.take(ticks(0), 3, b"2", b"", under(9))
+        found.read(ticks(0), offset, neighbour, b"", under((9, 4, 6)[offset]))
+    found.read(ticks(0), 3, b"2", b"", under(9))
     assert end(found)[b"1"].epoch == epoch

@@ -123,7 +123,7 @@ class Scene:
 
     async def stream(self, session: str) -> StreamEnd:
         self.streams.append((asyncio.get_running_loop().time(), session))
-        self.board.say(Session.STREAMING)
+        self.board.set(Session.STREAMING)
         await asyncio.sleep(self.stream_life)
         return self.stream_ends.pop(0) if self.stream_ends else StreamEnd(End.CLOSED, "closed")
 

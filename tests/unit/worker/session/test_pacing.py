@@ -17,7 +17,7 @@ def test_never_more_than_10_in_a_second_however_calls_come(gaps: list[float]) ->
     budget, now, sent = Budget(), 100.0, []
     for gap in gaps:
         now += gap
-        sent.append(now + budget.take("/iserver/accounts", now))
+        sent.append(now + budget.reserve("/iserver/accounts", now))
     assert most_in(1.0, sent) <= 10
     assert sent == sorted(sent), "in the order in which they came"
 
@@ -29,7 +29,7 @@ def test_the_gateways_own_calls_are_counted(gaps: list[float]) -> None:
     sent = [now] * 5
     for gap in gaps:
         now += gap
-        sent.append(now + budget.take("/iserver/accounts", now))
+        sent.append(now + budget.reserve("/iserver/accounts", now))
     assert most_in(1.0, sent) <= 10
 
 
@@ -38,15 +38,15 @@ def test_tickle_at_most_once_a_second(gaps: list[float]) -> None:
     budget, now, sent = Budget(), 0.0, []
     for gap in gaps:
         now += gap
-        sent.append(now + budget.take("/tickle", now))
+        sent.append(now + budget.reserve("/tickle", now))
     assert most_in(1.0, sent) <= 1
 
 
 def test_an_idle_worker_does_not_wait() -> None:
     budget = Budget()
-    assert budget.take("/tickle", 0.0) == 0
-    assert budget.take("/iserver/accounts", 0.0) == 0
-    assert budget.take("/tickle", 60.0) == 0
+    assert budget.reserve("/tickle", 0.0) == 0
+    assert budget.reserve("/iserver/accounts", 0.0) == 0
+    assert budget.reserve("/tickle", 60.0) == 0
 
 
 def test_after_a_429_nothing_goes_out_for_15_minutes() -> None:
@@ -54,9 +54,9 @@ def test_after_a_429_nothing_goes_out_for_15_minutes() -> None:
     budget.penalise(1000.0)
     for later in (0.0, 600.0, 899.0):
         with pytest.raises(PenalisedError):
-            budget.take("/tickle", 1000.0 + later)
+            budget.reserve("/tickle", 1000.0 + later)
     assert 900 <= budget.penalty_left(1000.0) <= 960
-    assert budget.take("/tickle", 1000.0 + 961) == 0
+    assert budget.reserve("/tickle", 1000.0 + 961) == 0
 
 
 def test_back_off_grows_to_its_cap_and_starts_anew() -> None:

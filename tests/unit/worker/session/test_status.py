@@ -15,7 +15,7 @@ from ibfeed_worker.session.status import Contests, SessionStatus
 @pytest.fixture
 def board() -> SessionStatus:
     board = SessionStatus(Metrics(), lambda: None)
-    board.say(Session.STREAMING)
+    board.set(Session.STREAMING)
     return board
 
 
@@ -26,9 +26,9 @@ def said(board: SessionStatus) -> tuple[Session, str]:
 def test_due_it_streams_with_a_reason_through_a_reconnection(board: SessionStatus) -> None:
     board.relogin_due()
     assert said(board) == (Session.STREAMING, Reason.RELOGIN_DUE)
-    board.say(Session.RECONNECTING, Reason.SESSION_LOST, "stream ended")
+    board.set(Session.RECONNECTING, Reason.SESSION_LOST, "stream ended")
     assert said(board) == (Session.RECONNECTING, Reason.SESSION_LOST), "nobody has been relieved yet"
-    board.say(Session.STREAMING)
+    board.set(Session.STREAMING)
     assert said(board) == (Session.STREAMING, Reason.RELOGIN_DUE)
     board.relogin_over()
     assert said(board) == (Session.STREAMING, "")
@@ -38,18 +38,18 @@ def test_under_way_each_state_has_the_reason_until_it_streams(board: SessionStat
     board.relogin_due()
     board.relogin_begins()
     for state in (Session.LOGGING_IN, Session.STARTING_GATEWAY, Session.LOGGING_IN, Session.CONNECTING):
-        board.say(state)
+        board.set(state)
         assert said(board) == (state, Reason.RELOGIN_DUE)
-    board.say(Session.STREAMING)
-    board.say(Session.CONNECTING)
+    board.set(Session.STREAMING)
+    board.set(Session.CONNECTING)
     assert said(board) == (Session.CONNECTING, "")
 
 
 def test_a_failure_is_a_failure(board: SessionStatus) -> None:
     board.relogin_begins()
-    board.say(Session.BACKING_OFF, Reason.LOGIN_TIMEOUT, "no answer")
+    board.set(Session.BACKING_OFF, Reason.LOGIN_TIMEOUT, "no answer")
     assert said(board) == (Session.BACKING_OFF, Reason.LOGIN_TIMEOUT)
-    board.say(Session.LOGGING_IN)
+    board.set(Session.LOGGING_IN)
     assert said(board) == (Session.LOGGING_IN, "")
 
 
@@ -62,12 +62,12 @@ def test_who_is_told_to_stop_says_so_first(board: SessionStatus) -> None:
 def test_during_ibs_daily_reset_a_lost_session_is_called_so_and_counted() -> None:
     metrics, resetting = Metrics(), [True]
     board = SessionStatus(metrics, lambda: None, lambda: resetting[0])
-    board.say(Session.RECONNECTING, Reason.SESSION_LOST, "stream ended: closed")
+    board.set(Session.RECONNECTING, Reason.SESSION_LOST, "stream ended: closed")
     assert (board.reason, "stream ended: closed" in board.message) == (Reason.DAILY_RESET, True)
-    board.say(Session.BACKING_OFF, Reason.WRONG_CREDENTIALS, "no")
+    board.set(Session.BACKING_OFF, Reason.WRONG_CREDENTIALS, "no")
     assert board.reason == Reason.WRONG_CREDENTIALS, "which no reset explains"
     resetting[0] = False
-    board.say(Session.RECONNECTING, Reason.SESSION_LOST, "stream ended: closed")
+    board.set(Session.RECONNECTING, Reason.SESSION_LOST, "stream ended: closed")
     assert board.reason == Reason.SESSION_LOST
     counted = {
         sample.labels["reason"]: sample.value
@@ -93,6 +93,6 @@ def test_a_session_taken_back_is_news_for_ten_minutes() -> None:
 def test_a_contested_session_streams_with_that_reason() -> None:
     board = SessionStatus(Metrics(), lambda: None)
     board.contested()
-    board.say(Session.RECONNECTING, Reason.COMPETING, "taking it back")
-    board.say(Session.STREAMING)
+    board.set(Session.RECONNECTING, Reason.COMPETING, "taking it back")
+    board.set(Session.STREAMING)
     assert (board.reason, "accounts.compete" in board.message) == (Reason.COMPETING, True)

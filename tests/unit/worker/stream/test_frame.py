@@ -105,7 +105,7 @@ def test_a_message_cut_anywhere_is_joined(frame: bytes, data: st.DataObject) -> 
     cuts = sorted(data.draw(st.sets(st.integers(1, len(frame) - 1), min_size=1, max_size=5)))
     pieces = [frame[a:b] for a, b in zip([0, *cuts], [*cuts, len(frame)], strict=True)]
     joiner = Joiner()
-    *first, last = [joiner.take(piece, 0.0) for piece in pieces]
+    *first, last = [joiner.add(piece, 0.0) for piece in pieces]
     assert not any(first)
     assert msgspec.structs.asdict(last)["topic"] == decode(frame).topic if last else False
     assert joiner.malformed == 0
@@ -113,8 +113,8 @@ def test_a_message_cut_anywhere_is_joined(frame: bytes, data: st.DataObject) -> 
 
 def test_a_message_whose_end_never_comes_costs_only_itself() -> None:
     joiner = Joiner()
-    assert joiner.take(FULL[:50], 0.0) is None
-    complete = joiner.take(PARTIAL, 0.1)
+    assert joiner.add(FULL[:50], 0.0) is None
+    complete = joiner.add(PARTIAL, 0.1)
     assert complete is not None
     assert complete.contract() == 265598
     assert joiner.malformed == 1
@@ -131,25 +131,25 @@ def test_a_message_whose_end_never_comes_costs_only_itself() -> None:
 )
 def test_parts_of_two_messages_make_none(head: bytes, tail: bytes) -> None:
     joiner = Joiner()
-    assert joiner.take(head, 0.0) is None
-    assert joiner.take(tail, 0.1) is None
+    assert joiner.add(head, 0.0) is None
+    assert joiner.add(tail, 0.1) is None
     assert joiner.malformed == 2
-    assert joiner.take(FULL, 0.2) is not None
+    assert joiner.add(FULL, 0.2) is not None
 
 
 def test_pieces_wait_two_seconds_and_no_longer() -> None:
     joiner = Joiner()
-    assert joiner.take(FULL[:50], 0.0) is None
-    assert joiner.take(FULL[50:60], 2.1) is None
-    assert joiner.take(FULL[60:], 2.2) is None
-    assert joiner.take(FULL, 2.3) is not None
+    assert joiner.add(FULL[:50], 0.0) is None
+    assert joiner.add(FULL[50:60], 2.1) is None
+    assert joiner.add(FULL[60:], 2.2) is None
+    assert joiner.add(FULL, 2.3) is not None
 
 
 def test_pieces_are_bounded_in_size() -> None:
     joiner = Joiner()
     piece = b'{"topic":"' + b"x" * 100_000
-    assert joiner.take(piece, 0.0) is None
-    assert joiner.take(b"x" * 100_000, 0.0) is None
-    assert joiner.take(b"x" * 100_000, 0.0) is None
+    assert joiner.add(piece, 0.0) is None
+    assert joiner.add(b"x" * 100_000, 0.0) is None
+    assert joiner.add(b"x" * 100_000, 0.0) is None
     assert joiner.malformed >= 1
-    assert joiner.take(FULL, 0.0) is not None
+    assert joiner.add(FULL, 0.0) is not None

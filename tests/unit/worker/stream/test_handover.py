@@ -151,7 +151,7 @@ def test_what_is_held_is_bounded_in_time(age_s: int, kept: int) -> None:
     normaliser, buffer = Normaliser(7, "CLZ6"), handover_buffer.HandoverBuffer()
     for n, received_s in enumerate((1000, 1000 + age_s // 2, 1000 + age_s)):
         text = json.dumps({"conid": 7, "_updated": 1000 + n, **FULL, "31": f"70.{n:02d}"})
-        found = normaliser.take(decode(text.encode()), received_s * 10**9, 0)
+        found = normaliser.normalise(decode(text.encode()), received_s * 10**9, 0)
         assert isinstance(found, Tick)
         buffer.add(handover_buffer.HeldTick(found))
     left = buffer.go_on(999, None)

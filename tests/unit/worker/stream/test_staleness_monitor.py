@@ -17,7 +17,7 @@ PATIENCE = Patience()
 
 def silent_from(watch: StalenessMonitor, bench: Bench, now: float) -> float:
     """When the connection that begins at ``now``, and brings nothing, is given up."""
-    watch.begin(now)
+    watch.begin_connection(now)
     while not watch.look(bench.feeder._contracts, [7], now).silent:
         now += PATIENCE.look
     return now
@@ -31,13 +31,13 @@ def watched(bench: Bench) -> StalenessMonitor:
 
 async def test_a_feed_that_was_silent_is_mute_until_it_speaks_however_many_connections_that_takes(bench: Bench) -> None:
     watch = watched(bench)
-    watch.begin(NOW)
+    watch.begin_connection(NOW)
     assert not watch.mute
     ended = silent_from(watch, bench, NOW)
     assert watch.mute
     ended = silent_from(watch, bench, ended)
     assert (watch.mute, watch.silent_in_a_row) == (True, 2)
-    watch.begin(ended)
+    watch.begin_connection(ended)
     assert watch.mute
     watch.heard()
     assert (watch.mute, watch.silent_in_a_row) == (False, 0)

@@ -29,7 +29,7 @@ FULL = {
 def take(normaliser: Normaliser, fields: dict[str, Any], at: int | None = NOW_MS, seq: int = 1) -> Tick | Withheld:
     stamp = {} if at is None else {"_updated": at}
     frame = decode(json.dumps({"topic": "smd+7", "conid": 7, **stamp, **fields}).encode())
-    return normaliser.take(frame, NOW_MS * 1_000_000, seq)
+    return normaliser.normalise(frame, NOW_MS * 1_000_000, seq)
 
 
 def tick(found: Tick | Withheld) -> dict[str, Any]:
