@@ -37,7 +37,7 @@ def _fence() -> Fence:
     return fence
 
 
-def feeder_of(job: Job) -> Streamer:
+def streamer_of(job: Job) -> Streamer:
     """As the worker's lifecycle makes it."""
     topics = Topics(
         ticklast=Topic(name=job.topic, partitions=job.partitions),
@@ -75,8 +75,8 @@ def link_of(job: Job) -> Link:
     return Link(url=job.url, ssl=trusting(der).context, cookie="bench")
 
 
-async def until_reachable(feeder: Streamer) -> None:
-    while not feeder.kafka_status().reachable:  # noqa: ASYNC110 - its change is told to the feeder's shell
+async def until_reachable(streamer: Streamer) -> None:
+    while not streamer.kafka_status().reachable:  # noqa: ASYNC110 - its change is told to the feeder's shell
         await asyncio.sleep(0.01)
 
 
@@ -84,19 +84,19 @@ async def main(job: Job) -> None:
     assert str(send_queue.__file__).endswith(".so"), "these are not the modules that the image runs"
     lap = Lap(job)
     collect_rarely()  # as the worker's start does
-    feeder = feeder_of(job)
-    await feeder.start()
-    feeder.obey(())
-    await until_reachable(feeder)
-    feeder.obey(entries(job.contracts))
-    life = asyncio.create_task(feeder.stream(link_of(job)))
-    counted = feeder.published.ticks
+    streamer = streamer_of(job)
+    await streamer.start()
+    streamer.obey(())
+    await until_reachable(streamer)
+    streamer.obey(entries(job.contracts))
+    life = asyncio.create_task(streamer.stream(link_of(job)))
+    counted = streamer.published.ticks
     while not lap.done and not life.done():
         lap.count(counted.acknowledged + counted.conflated + counted.failed)  # what is lost is seen on Kafka
         await asyncio.sleep(job.look_s)
     life.cancel()
     await asyncio.gather(life, return_exceptions=True)
-    await feeder.close()
+    await streamer.close()
 
 
 if __name__ == "__main__":

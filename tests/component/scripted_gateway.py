@@ -194,7 +194,7 @@ class Worker:
     ) -> None:
         self.sessions: list[SessionFacts] = []
         self.changed = asyncio.Event()
-        self.feeder = Streamer(
+        self.streamer = Streamer(
             worker="test-0",
             feed="test",
             kafka=kafka,
@@ -216,7 +216,7 @@ class Worker:
                     await asyncio.wait_for(self.changed.wait(), 0.05)
 
     async def reachable(self) -> None:
-        await self.until(lambda: self.feeder.kafka_status().reachable)
+        await self.until(lambda: self.streamer.kafka_status().reachable)
 
 
 @contextlib.asynccontextmanager
@@ -228,17 +228,17 @@ async def working(
     read_secrets: ReadSecrets = no_secrets,
 ) -> AsyncIterator[Worker]:
     worker = Worker(kafka, timing, connect, hours, read_secrets)
-    await worker.feeder.start()
-    worker.feeder.obey(())
+    await worker.streamer.start()
+    worker.streamer.obey(())
     try:
         yield worker
     finally:
-        await worker.feeder.close()
+        await worker.streamer.close()
 
 
 @contextlib.asynccontextmanager
 async def streaming(worker: Worker, link: Link) -> AsyncIterator[asyncio.Task[StreamEnd]]:
-    life = asyncio.create_task(worker.feeder.stream(link))
+    life = asyncio.create_task(worker.streamer.stream(link))
     try:
         yield life
     finally:

@@ -63,7 +63,7 @@ def entry(conid: int, symbol: str, exchange: str, *, depth: bool = True, epoch: 
 
 
 def metric(worker: Worker, name: str) -> float:
-    samples = (sample for family in worker.feeder.collector.collect() for sample in family.samples)
+    samples = (sample for family in worker.streamer.collector.collect() for sample in family.samples)
     return next(sample.value for sample in samples if sample.name == name)
 
 
@@ -124,7 +124,7 @@ async def test_the_book_on_kafka_is_the_venues_at_every_moment(venue: Venue, gat
     with topics() as kafka:
         async with working(kafka) as worker:
             await worker.reachable()
-            worker.feeder.obey((entry(es, "ESZ6", "CME"), quiet))
+            worker.streamer.obey((entry(es, "ESZ6", "CME"), quiet))
             async with streaming(worker, link_to(gateway)) as life:
                 await settled(worker, lambda: metric(worker, "ibfeed_books_produced_total") > 40)
                 venue.fault("drop_websocket", username="paper1")
@@ -137,14 +137,14 @@ async def test_the_book_on_kafka_is_the_venues_at_every_moment(venue: Venue, gat
 
                 venue.clear()  # the operator gives the account's one ladder to another contract
                 before = metric(worker, "ibfeed_books_produced_total")
-                worker.feeder.obey((entry(es, "ESZ6", "CME", depth=False), entry(cl, "CLF7", "NYMEX")))
+                worker.streamer.obey((entry(es, "ESZ6", "CME", depth=False), entry(cl, "CLF7", "NYMEX")))
                 await worker.until(lambda: metric(worker, "ibfeed_books_produced_total") > before + 30, within=30)
                 venue.fault("silent_feed", username="paper1")
                 await caught_up(worker, venue, kafka, cl)
                 compare(venue, kafka, cl, lives=1)
                 assert rebuilt(read_all(kafka.topics.l2_data), es)[1].book is None
 
-                await asyncio.wait_for(worker.feeder.release(), 10)
+                await asyncio.wait_for(worker.streamer.release(), 10)
             assert metric(worker, "ibfeed_frames_error_total") == 0  # never two ladders at once
             assert metric(worker, "ibfeed_ladder_rows_unreadable_total") == 0
         records = read_all(kafka.topics.l2_data)

@@ -182,10 +182,10 @@ def reference(worker: Worker, topic: Topic, entries: tuple[Entry, ...]) -> Refer
         worker=0,
         topic=topic,
         create=True,
-        broker=lambda: worker.feeder.broker,
+        broker=lambda: worker.streamer.broker,
         entries=lambda: entries,
         hours=lambda _: Hours.of([Span(time.time() - 3600, time.time() + 3600)]),
-        kinds=worker.feeder.market_data_types,
+        kinds=worker.streamer.market_data_types,
         may_write=lambda: True,
         on_change=worker.changed.set,
     )
@@ -203,7 +203,7 @@ async def test_a_missing_right_is_named_and_stops_no_ticks(guarded: own.Broker) 
     with topics(guarded.servers) as kafka:
         async with ticking(now_ms() - 3_000_000, sent) as (_, link), working(kafka) as worker:
             await worker.reachable()
-            worker.feeder.obey((entry(CONID, 0),))
+            worker.streamer.obey((entry(CONID, 0),))
             async with streaming(worker, link):
                 for operations in ((AclOperation.READ,), (AclOperation.WRITE,), ()):
                     await _lacks_and_gets_rights(worker, guarded.servers, operations)
@@ -217,10 +217,10 @@ async def _lacks_and_gets_rights(worker: Worker, servers: str, operations: tuple
     keeping = asyncio.create_task(keeper.keep(rest()))
     await worker.until(lambda: keeper.trouble, within=60)
     assert "Topic authorization failed; the workers need Describe, Read and Write" in keeper.trouble
-    here = worker.feeder.published.ticks.acknowledged
-    await worker.until(lambda: worker.feeder.published.ticks.acknowledged > here + 50, within=30)
-    assert worker.feeder.kafka_status().reachable
-    assert worker.feeder.published.ticks.failed == 0
+    here = worker.streamer.published.ticks.acknowledged
+    await worker.until(lambda: worker.streamer.published.ticks.acknowledged > here + 50, within=30)
+    assert worker.streamer.kafka_status().reachable
+    assert worker.streamer.published.ticks.failed == 0
     grant_all(servers, topic.name)
     await worker.until(lambda: not keeper.trouble, within=60)
     keeping.cancel()

@@ -77,10 +77,10 @@ async def verdict(kafka: Kafka, secret: dict[str, bytes] | None = None) -> Kafka
     secrets = Secrets({OWN.name: secret or {}})
     begun = time.monotonic()
     async with working(kafka, read_secrets=secrets.of(kafka).read) as worker:
-        assert worker.feeder.kafka_status().reachable is None
-        await worker.until(lambda: worker.feeder.kafka_status().reachable is not None, within=30)
+        assert worker.streamer.kafka_status().reachable is None
+        await worker.until(lambda: worker.streamer.kafka_status().reachable is not None, within=30)
         took = time.monotonic() - begun
-        status = worker.feeder.kafka_status()
+        status = worker.streamer.kafka_status()
     print(f"{status.reason or 'fine'} after {took:.1f} s: {status.message}")
     assert took < SAYS_WITHIN_S
     return status
@@ -215,8 +215,8 @@ async def test_a_missing_topic(place: Place) -> None:
 async def test_a_missing_secret(place: Place) -> None:
     kafka = place.kafka(Kafka(bootstrap_servers=place.broker.servers), "SASL", "SASL_PLAINTEXT", "PLAIN")
     async with working(kafka, read_secrets=Secrets({}).of(kafka).read) as worker:
-        await worker.until(lambda: worker.feeder.kafka_status().reachable is not None)
-        status = worker.feeder.kafka_status()
+        await worker.until(lambda: worker.streamer.kafka_status().reachable is not None)
+        status = worker.streamer.kafka_status()
     assert (status.reason, status.message) == (
         "KafkaSecretUnusable",
         "Secret kafka-user of kafka.secretRef does not exist: create it",
@@ -224,8 +224,8 @@ async def test_a_missing_secret(place: Place) -> None:
 
 
 async def says(worker: Worker, reason: str, within: float = 15) -> str:
-    await worker.until(lambda: worker.feeder.kafka_status().reason == reason, within)
-    return worker.feeder.kafka_status().message
+    await worker.until(lambda: worker.streamer.kafka_status().reason == reason, within)
+    return worker.streamer.kafka_status().message
 
 
 async def test_settings_that_the_client_refuses_are_named(place: Place) -> None:

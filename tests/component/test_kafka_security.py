@@ -101,7 +101,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def quote(worker: Worker, at: int, price: str) -> None:
     frame = {"topic": f"smd+{CONID}", "conid": CONID, "_updated": at, **QUOTE, "31": price}
-    worker.feeder.on_smd(decode(json.dumps(frame).encode()), time.time_ns())
+    worker.streamer.on_smd(decode(json.dumps(frame).encode()), time.time_ns())
 
 
 async def publishes(place: Place, kafka: Kafka, secrets: Secrets, **more: Any) -> list[dict[str, Any]]:
@@ -109,15 +109,15 @@ async def publishes(place: Place, kafka: Kafka, secrets: Secrets, **more: Any) -
     now = time.time_ns() // 1_000_000
     for epoch, prices in ((1, ("71.90", "72.00")), (2, ("72.00", "73.00"))):
         async with working(kafka, read_secrets=secrets.of(kafka).read, **more) as worker:
-            await worker.until(lambda: worker.feeder.kafka_status().reachable is not None, within=30)
-            assert worker.feeder.kafka_status().reachable, worker.feeder.kafka_status().message
-            worker.feeder.obey((entry(CONID, 0, epoch=epoch),))
-            worker.feeder.on_subscribed([CONID])
+            await worker.until(lambda: worker.streamer.kafka_status().reachable is not None, within=30)
+            assert worker.streamer.kafka_status().reachable, worker.streamer.kafka_status().message
+            worker.streamer.obey((entry(CONID, 0, epoch=epoch),))
+            worker.streamer.on_subscribed([CONID])
             for number, price in enumerate(prices, epoch):
                 quote(worker, now + 500 * number, price)
             goal = now + 500 * (epoch + 1)
-            await worker.until(lambda goal=goal: worker.feeder.reports()[0].event_time == goal)
-            assert worker.feeder.reports()[0].state is ContractState.PUBLISHING
+            await worker.until(lambda goal=goal: worker.streamer.reports()[0].event_time == goal)
+            assert worker.streamer.reports()[0].state is ContractState.PUBLISHING
     found = [record.value for record in read_all(kafka.topics.ticklast, place.broker.servers)]
     gaps = [r.value for r in read_all(kafka.topics.feed_events, place.broker.servers) if r.value["kind"] == "gap"]
     assert [str(value["price"]) for value in found] == ["71.90", "72.00", "73.00"]  # the second knew of the first's
@@ -193,8 +193,8 @@ async def test_a_token_that_is_refused_is_named(place: Place) -> None:
     with topics(place.broker.servers) as kafka:
         asked = oauth(place, kafka)
         async with working(asked, read_secrets=Secrets({OWN.name: user}).of(asked).read, connect=trusting) as worker:
-            await worker.until(lambda: worker.feeder.kafka_status().reason == "CredentialsRefused", within=30)
-            message = worker.feeder.kafka_status().message
+            await worker.until(lambda: worker.streamer.kafka_status().reason == "CredentialsRefused", within=30)
+            message = worker.streamer.kafka_status().message
             assert "client-id and client-secret in Secret kafka-user" in message
             assert "not-this" not in message
             assert place.provider.refused < 30

@@ -53,7 +53,7 @@ async def test_the_ladder_waits_for_the_accounts_name() -> None:
         await send(socket, ACT)
 
     async with serving(script) as (gateway, link), idle(FakeBroker()) as worker:
-        worker.feeder.obey((deep(1, "NYMEX"),))
+        worker.streamer.obey((deep(1, "NYMEX"),))
         async with streaming(worker, link):
             await gateway.hears("sbd+")
         assert depth_commands(gateway) == ["sbd+DU123+1+NYMEX"]
@@ -71,12 +71,12 @@ async def test_a_change_of_the_ladder_ends_the_old_one_and_ignores_its_late_rows
     broker = FakeBroker()
     async with serving(script) as (gateway, link), idle(broker) as worker:
         await worker.reachable()
-        worker.feeder.obey((deep(1), entry(2, 2)))
+        worker.streamer.obey((deep(1), entry(2, 2)))
         async with streaming(worker, link):
             await worker.until(lambda: (1, "snapshot", [[71.9, 5]]) in books(broker))
-            worker.feeder.obey((entry(1, 1), deep(2)))
+            worker.streamer.obey((entry(1, 1), deep(2)))
             await worker.until(lambda: (2, "snapshot", [[71.9, 7]]) in books(broker))
-            await worker.feeder.release(1.0)
+            await worker.streamer.release(1.0)
             await gateway.hears("ubd+DU123", 2)
         assert depth_commands(gateway) == ["sbd+DU123+1", "ubd+DU123", "sbd+DU123+2", "ubd+DU123"]
     assert [kind for conid, kind, _ in books(broker) if conid == 1] == ["clear", "snapshot", "clear"]
@@ -94,9 +94,9 @@ async def test_after_a_lost_connection_the_ladder_is_asked_for_again() -> None:
     broker = FakeBroker()
     async with serving(script) as (gateway, link), idle(broker) as worker:
         await worker.reachable()
-        worker.feeder.obey((deep(1),))
+        worker.streamer.obey((deep(1),))
         for _ in range(2):
-            assert (await asyncio.wait_for(worker.feeder.stream(link), 10)).reason is End.CLOSED
+            assert (await asyncio.wait_for(worker.streamer.stream(link), 10)).reason is End.CLOSED
         assert depth_commands(gateway) == ["sbd+DU123+1"] * 2
     assert [kind for _, kind, _ in books(broker)] == ["clear", "snapshot", "clear", "snapshot", "clear"]
 
@@ -112,12 +112,12 @@ async def test_a_dead_ladder_is_ended_and_asked_for_again() -> None:
     broker = FakeBroker()
     async with serving(script) as (gateway, link), idle(broker) as worker:
         await worker.reachable()
-        worker.feeder.obey((deep(1),))
+        worker.streamer.obey((deep(1),))
         async with streaming(worker, link):
             await worker.until(lambda: (1, "snapshot", [[71.9, 5]]) in books(broker))
             for second in range(31):  # half a minute of quotes, as the reader would hand them on
                 frame = decode(msgspec.json.encode(smd(1, now_ms(), f88=str(second + 1))))
-                worker.feeder.on_smd(frame, time.time_ns() + second * 1_000_000_000)
+                worker.streamer.on_smd(frame, time.time_ns() + second * 1_000_000_000)
             await worker.until(lambda: (1, "snapshot", [[71.9, 6]]) in books(broker))
         assert depth_commands(gateway) == ["sbd+DU123+1", "ubd+DU123", "sbd+DU123+1"]
 
@@ -133,7 +133,7 @@ async def test_a_refused_ladder_is_counted_and_disturbs_nothing() -> None:
     broker = FakeBroker()
     async with serving(script) as (_, link), idle(broker) as worker:
         await worker.reachable()
-        worker.feeder.obey((deep(1),))
+        worker.streamer.obey((deep(1),))
         async with streaming(worker, link) as life:
             await worker.until(lambda: metric(worker, "ibfeed_ladder_rows_unreadable_total") == 1)
             assert metric(worker, "ibfeed_frames_error_total") == 1
@@ -142,5 +142,5 @@ async def test_a_refused_ladder_is_counted_and_disturbs_nothing() -> None:
 
 
 def metric(worker: Worker, name: str) -> float:
-    samples = (sample for family in worker.feeder.collector.collect() for sample in family.samples)
+    samples = (sample for family in worker.streamer.collector.collect() for sample in family.samples)
     return next(sample.value for sample in samples if sample.name == name)

@@ -97,15 +97,15 @@ class Side:
 
     def put(self, conid: int, epoch: int, state: EntryState, mark: Mark | None = None) -> None:
         self.entries[conid] = msgspec.structs.replace(entry(conid, CONIDS.index(conid), epoch, state), mark=mark)
-        self.worker.feeder.obey(tuple(self.entries.values()))
+        self.worker.streamer.obey(tuple(self.entries.values()))
 
     def remove(self, conid: int) -> None:
         del self.entries[conid]
-        self.worker.feeder.obey(tuple(self.entries.values()))
+        self.worker.streamer.obey(tuple(self.entries.values()))
 
     async def reports(self, conid: int, epoch: int, state: ContractState) -> Mark | None:
         def there() -> Report | None:
-            found = (r for r in self.worker.feeder.reports() if (r.conid, r.epoch, r.state) == (conid, epoch, state))
+            found = (r for r in self.worker.streamer.reports() if (r.conid, r.epoch, r.state) == (conid, epoch, state))
             return next(found, None)
 
         await self.worker.until(there, within=30)
@@ -176,7 +176,7 @@ async def test_moving_back_and_forth_loses_nothing_and_doubles_nothing(phases: t
                 await sides[0].reports(conid, 1, ContractState.PUBLISHING)
             await asyncio.gather(*(wander(conid, sides) for conid in CONIDS))
             for side in sides:
-                await side.worker.feeder.release()
+                await side.worker.streamer.release()
         ticks = by_contract(read_all(kafka.topics.ticklast))
         gaps = [event.value for event in read_all(kafka.topics.feed_events) if event.value["kind"] == "gap"]
     assert set(ticks) == set(CONIDS)
@@ -207,7 +207,7 @@ async def test_a_worker_that_dies_is_replaced_by_the_one_standing_by_without_a_l
             new.put(conid, 2, ACTIVE)
             await new.reports(conid, 2, ContractState.PUBLISHING)
             await asyncio.sleep(0.3)
-            await new.worker.feeder.release()
+            await new.worker.streamer.release()
         records = read_all(kafka.topics.ticklast)
         gaps = [event.value for event in read_all(kafka.topics.feed_events) if event.value["kind"] == "gap"]
     times = [record.value["event_time"] for record in records]
@@ -228,7 +228,7 @@ async def test_a_worker_that_dies_without_one_standing_by_leaves_a_gap_with_its_
             await asyncio.sleep(0.3)
             new.put(conid, 2, ACTIVE)
             await new.reports(conid, 2, ContractState.PUBLISHING)
-            await new.worker.feeder.release()
+            await new.worker.streamer.release()
         records = read_all(kafka.topics.ticklast)
         gaps = [event.value for event in read_all(kafka.topics.feed_events) if event.value["kind"] == "gap"]
     times = {epoch: [r.value["event_time"] for r in records if r.headers["epoch"] == epoch] for epoch in ("1", "2")}
@@ -244,6 +244,6 @@ async def test_a_contract_that_comes_back_before_its_subscription_ends_gets_a_fu
             await side.reports(conid, 1, ContractState.PUBLISHING)
             side.remove(conid)
             side.put(conid, 2, ACTIVE)
-            feeder = side.worker.feeder
-            await side.worker.until(lambda: epoch_of(feeder.reports()[0].seq or 0) == 2, within=5)
-            await feeder.release()
+            streamer = side.worker.streamer
+            await side.worker.until(lambda: epoch_of(streamer.reports()[0].seq or 0) == 2, within=5)
+            await streamer.release()

@@ -106,11 +106,13 @@ async def test_every_update_is_there_once_in_order_on_its_partition() -> None:
     with topics() as kafka:
         async with serving(script) as (_, link), working(kafka) as worker:
             await worker.reachable()
-            worker.feeder.obey(tuple(entry(conid, SLOTS[conid], epoch=3) for conid in CONIDS))
+            worker.streamer.obey(tuple(entry(conid, SLOTS[conid], epoch=3) for conid in CONIDS))
             async with streaming(worker, link):
                 total = len(CONIDS) * (updates_each + 1)
                 await worker.until(
-                    lambda: all(report.event_time == begin + 500 * updates_each for report in worker.feeder.reports()),
+                    lambda: all(
+                        report.event_time == begin + 500 * updates_each for report in worker.streamer.reports()
+                    ),
                     within=60,
                 )
         records = read_all(kafka.topics.ticklast)
@@ -150,13 +152,13 @@ async def test_after_a_lost_connection_everything_is_subscribed_again_and_nothin
     with topics() as kafka:
         async with serving(script) as (_, link), working(kafka) as worker:
             await worker.reachable()
-            worker.feeder.obey((entry(conid, 0),))
+            worker.streamer.obey((entry(conid, 0),))
             for _ in range(2):
-                end = await asyncio.wait_for(worker.feeder.stream(link), 10)
+                end = await asyncio.wait_for(worker.streamer.stream(link), 10)
                 assert end.reason == "closed"
-                assert worker.feeder.reports()[0].state is ContractState.SUBSCRIBING
+                assert worker.streamer.reports()[0].state is ContractState.SUBSCRIBING
             async with streaming(worker, link):
-                await worker.until(lambda: worker.feeder.reports()[0].event_time == begin + 120_000)
+                await worker.until(lambda: worker.streamer.reports()[0].event_time == begin + 120_000)
         records, events = read_all(kafka.topics.ticklast), read_all(kafka.topics.feed_events)
     times = [record.value["event_time"] - begin for record in records]
     assert times == [0, 500, 1000, 120_000]
@@ -180,18 +182,18 @@ async def test_a_retired_contract_is_flushed_and_reported_and_unsubscribed_when_
     with topics() as kafka:
         async with serving(script) as (gateway, link), working(kafka) as worker:
             await worker.reachable()
-            worker.feeder.obey((entry(conid, 0), entry(other, 1)))
+            worker.streamer.obey((entry(conid, 0), entry(other, 1)))
             async with streaming(worker, link):
-                await worker.until(lambda: (worker.feeder.reports()[0].event_time or 0) > begin + 20)
-                worker.feeder.obey((entry(conid, 0, state=EntryState.RETIRING), entry(other, 1)))
-                await worker.until(lambda: worker.feeder.reports()[0].state is ContractState.RELEASED)
-                released = worker.feeder.reports()[0]
+                await worker.until(lambda: (worker.streamer.reports()[0].event_time or 0) > begin + 20)
+                worker.streamer.obey((entry(conid, 0, state=EntryState.RETIRING), entry(other, 1)))
+                await worker.until(lambda: worker.streamer.reports()[0].state is ContractState.RELEASED)
+                released = worker.streamer.reports()[0]
                 await asyncio.sleep(0.3)
-                assert worker.feeder.lines_used == 2
-                assert worker.feeder.reports()[0] == released or worker.feeder.reports()[0].seq == released.seq
-                worker.feeder.obey((entry(other, 1),))
+                assert worker.streamer.lines_used == 2
+                assert worker.streamer.reports()[0] == released or worker.streamer.reports()[0].seq == released.seq
+                worker.streamer.obey((entry(other, 1),))
                 await gateway.hears(f"umd+{conid}+{{}}")
-                assert worker.feeder.lines_used == 1
+                assert worker.streamer.lines_used == 1
                 assert not any(said.startswith(f"umd+{other}") for said in gateway.said)
         last = by_contract(read_all(kafka.topics.ticklast))[conid][-1]
     assert (last.value["event_time"], last.value["seq"]) == (released.event_time, released.seq)
@@ -209,11 +211,11 @@ async def test_release_on_the_way_out_unsubscribes_everything() -> None:
     with topics() as kafka:
         async with serving(script) as (gateway, link), working(kafka) as worker:
             await worker.reachable()
-            worker.feeder.obey(tuple(entry(conid, SLOTS[conid]) for conid in CONIDS))
+            worker.streamer.obey(tuple(entry(conid, SLOTS[conid]) for conid in CONIDS))
             async with streaming(worker, link):
-                await worker.until(lambda: all(r.state is ContractState.PUBLISHING for r in worker.feeder.reports()))
-                await asyncio.wait_for(worker.feeder.release(), 5)
-                assert {report.state for report in worker.feeder.reports()} == {ContractState.RELEASED}
+                await worker.until(lambda: all(r.state is ContractState.PUBLISHING for r in worker.streamer.reports()))
+                await asyncio.wait_for(worker.streamer.release(), 5)
+                assert {report.state for report in worker.streamer.reports()} == {ContractState.RELEASED}
                 await gateway.hears("umd+", len(CONIDS))
                 await asyncio.sleep(0.3)
         subscribes = [said for said in gateway.said if said.startswith("smd+")]
@@ -235,14 +237,14 @@ async def test_an_unreachable_kafka_is_named_and_never_blocks() -> None:
 
     kafka = Kafka(bootstrap_servers="127.0.0.1:1")
     async with serving(script) as (_, link), working(kafka) as worker:
-        worker.feeder.obey((entry(CONIDS[0], 0),))
+        worker.streamer.obey((entry(CONIDS[0], 0),))
         async with streaming(worker, link):
-            await worker.until(lambda: "refuses connections" in worker.feeder.kafka_status().message)
-            status = worker.feeder.kafka_status()
+            await worker.until(lambda: "refuses connections" in worker.streamer.kafka_status().message)
+            status = worker.streamer.kafka_status()
             assert not status.reachable
             assert "127.0.0.1:1" in status.message
-            await worker.until(lambda: frames(worker.feeder.collector) > 9000)
-            assert worker.feeder.reports()[0].state is ContractState.SUBSCRIBING
+            await worker.until(lambda: frames(worker.streamer.collector) > 9000)
+            assert worker.streamer.reports()[0].state is ContractState.SUBSCRIBING
 
 
 def frames(collector: Any) -> float:
@@ -259,6 +261,6 @@ async def test_a_topic_of_another_size_is_refused_with_advice() -> None:
             feed_events=kafka.topics.feed_events,
         )
         async with working(msgspec.structs.replace(kafka, topics=wrong)) as worker:
-            await worker.until(lambda: "partitions" in worker.feeder.kafka_status().message)
-            message = worker.feeder.kafka_status().message
+            await worker.until(lambda: "partitions" in worker.streamer.kafka_status().message)
+            message = worker.streamer.kafka_status().message
     assert f"has {PARTITIONS} partitions, the feed says {PARTITIONS + 1}" in message

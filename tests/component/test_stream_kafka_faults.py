@@ -50,11 +50,11 @@ class Story:
 
     @property
     def acknowledged(self) -> int:
-        return self.worker.feeder.reports()[0].event_time or 0
+        return self.worker.streamer.reports()[0].event_time or 0
 
     def metric(self, name: str) -> float:
         """A sample without labels, of what the way to Kafka has been through."""
-        families = self.worker.feeder.kafka_collector.collect()
+        families = self.worker.streamer.kafka_collector.collect()
         return next(sample.value for family in families for sample in family.samples if sample.name == name)
 
     async def flows(self, ticks: int = 50, within: float = 60) -> None:
@@ -66,7 +66,7 @@ class Story:
 
     async def end(self) -> tuple[list[Record], list[tuple[int, int]]]:
         """Records and gaps; no update is missing that lies in no gap, none is there twice, the order holds."""
-        await self.worker.feeder.release()
+        await self.worker.streamer.release()
         last = self.acknowledged
         records = read_all(self._kafka.topics.ticklast, self._servers)
         events = [event.value for event in read_all(self._kafka.topics.feed_events, self._servers)]
@@ -88,7 +88,7 @@ async def told(broker: Broker, kafka: Kafka, secrets: Secrets | None = None) -> 
     read = (secrets or Secrets({})).of(kafka).read
     async with ticking(begin, sent) as (_, link), working(kafka, read_secrets=read) as worker:
         await worker.reachable()
-        worker.feeder.obey((entry(CONID, 0),))
+        worker.streamer.obey((entry(CONID, 0),))
         async with streaming(worker, link) as life:
             story = Story(worker, kafka, broker.servers, sent)
             await story.flows()
@@ -189,8 +189,8 @@ async def test_lost_rights_are_named_and_delivery_resumes_when_they_are_given_ba
     with topics(broker.servers) as kafka:
         async with told(broker, through_the_guard(broker, kafka), Secrets({OWN.name: USER})) as story:
             forbid(broker.servers, "feed")
-            await story.worker.until(lambda: not story.worker.feeder.kafka_status().reachable, within=30)
-            message = story.worker.feeder.kafka_status().message
+            await story.worker.until(lambda: not story.worker.streamer.kafka_status().reachable, within=30)
+            message = story.worker.streamer.kafka_status().message
             await asyncio.sleep(3)
             allow(broker.servers, "feed", EVERYTHING)
             await story.flows()
@@ -209,8 +209,8 @@ async def test_a_password_that_is_not_taken_any_more_is_named_and_waited_for(bro
             broker.kill()
             guarded(broker, password="another")
             await broker.start()
-            await story.worker.until(lambda: "refuses us" in story.worker.feeder.kafka_status().message, within=30)
-            message = story.worker.feeder.kafka_status().message
+            await story.worker.until(lambda: "refuses us" in story.worker.streamer.kafka_status().message, within=30)
+            message = story.worker.streamer.kafka_status().message
             broker.kill()
             guarded(broker)
             await broker.start()

@@ -53,24 +53,24 @@ async def test_no_tick_is_lost_or_doubled_by_an_outage_of_kafka(broker: Broker, 
     with topics(broker.servers) as kafka:
         async with ticking(begin, sent) as (_, link), working(kafka) as worker:
             await worker.reachable()
-            worker.feeder.obey((entry(CONID, 0),))
+            worker.streamer.obey((entry(CONID, 0),))
             async with streaming(worker, link) as life:
-                await worker.until(lambda: (worker.feeder.reports()[0].event_time or 0) > begin + 10_000)
+                await worker.until(lambda: (worker.streamer.reports()[0].event_time or 0) > begin + 10_000)
                 if outage == "killed and started again":
                     broker.kill()
-                    await worker.until(lambda: not worker.feeder.kafka_status().reachable)
-                    assert broker.servers in worker.feeder.kafka_status().message
+                    await worker.until(lambda: not worker.streamer.kafka_status().reachable)
+                    assert broker.servers in worker.streamer.kafka_status().message
                     await broker.start()
                 else:
                     broker.signal(signal.SIGSTOP)
                     await asyncio.sleep(3)
                     broker.signal(signal.SIGCONT)
                 away = sent[-1]
-                await worker.until(lambda: (worker.feeder.reports()[0].event_time or 0) > away + 10_000, within=60)
+                await worker.until(lambda: (worker.streamer.reports()[0].event_time or 0) > away + 10_000, within=60)
                 await worker.reachable()
                 assert not life.done()
-            await worker.feeder.release()
-            last = worker.feeder.reports()[0].event_time
+            await worker.streamer.release()
+            last = worker.streamer.reports()[0].event_time
         records = read_all(kafka.topics.ticklast, broker.servers)
         events = [event.value["kind"] for event in read_all(kafka.topics.feed_events, broker.servers)]
     times = [record.value["event_time"] for record in records]

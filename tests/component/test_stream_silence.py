@@ -71,15 +71,15 @@ def three(gateway: Gateway) -> tuple[Entry, ...]:
 
 
 def states(worker: Worker) -> list[ContractState]:
-    return [report.state for report in sorted(worker.feeder.reports(), key=lambda report: report.conid)]
+    return [report.state for report in sorted(worker.streamer.reports(), key=lambda report: report.conid)]
 
 
 def state(worker: Worker, conid: int) -> ContractState:
-    return next(report.state for report in worker.feeder.reports() if report.conid == conid)
+    return next(report.state for report in worker.streamer.reports() if report.conid == conid)
 
 
 def message(worker: Worker, conid: int) -> str:
-    return next(report.message for report in worker.feeder.reports() if report.conid == conid)
+    return next(report.message for report in worker.streamer.reports() if report.conid == conid)
 
 
 PUBLISHING = [ContractState.PUBLISHING] * 3
@@ -96,7 +96,7 @@ async def test_one_silent_contract_is_found_reported_and_its_gap_told_when_it_sp
             working(kafka, QUICK, hours=timetable.hours) as worker,
         ):
             await worker.reachable()
-            worker.feeder.obey(entries)
+            worker.streamer.obey(entries)
             async with streaming(worker, link) as life:
                 await worker.until(lambda: states(worker) == PUBLISHING)
                 await worker.until(lambda: metric(worker, "ibfeed_hours_unknown") == 0)
@@ -106,11 +106,11 @@ async def test_one_silent_contract_is_found_reported_and_its_gap_told_when_it_sp
                 await worker.until(lambda: metric(worker, "ibfeed_lines_dead") == 1)
                 assert metric(worker, "ibfeed_lines_suspected_total") >= 1
                 assert not life.done()
-                assert worker.feeder.lines_used == 3
+                assert worker.streamer.lines_used == 3
                 venue.clear()
                 await worker.until(lambda: states(worker) == PUBLISHING)
                 await worker.until(lambda: metric(worker, "ibfeed_lines_dead") == 0)
-            await worker.feeder.release()
+            await worker.streamer.release()
         gaps = [e.value for e in read_all(kafka.topics.feed_events) if e.value["kind"] == "gap"]
         records = [r.value for r in read_all(kafka.topics.ticklast) if r.conid == victim]
     gap = next(gap for gap in gaps if gap["conid"] == victim and "stopped sending" in gap["detail"])
@@ -130,7 +130,7 @@ async def test_a_line_that_freezes_again_is_found_as_fast(venue: Venue, gateway:
             working(kafka, QUICK, hours=timetable.hours) as worker,
         ):
             await worker.reachable()
-            worker.feeder.obey(entries)
+            worker.streamer.obey(entries)
             async with streaming(worker, link) as life:
                 await worker.until(lambda: states(worker) == PUBLISHING)
                 await worker.until(lambda: metric(worker, "ibfeed_hours_unknown") == 0)
@@ -142,7 +142,7 @@ async def test_a_line_that_freezes_again_is_found_as_fast(venue: Venue, gateway:
                     await worker.until(lambda: states(worker) == PUBLISHING)
                     found.append(time.monotonic() - frozen)
                 assert not life.done()
-            await worker.feeder.release()
+            await worker.streamer.release()
         gaps = [e.value for e in read_all(kafka.topics.feed_events) if e.value["kind"] == "gap"]
     assert {gap["conid"] for gap in gaps} == {victim}
     assert len(gaps) == 5, "each silence once, and no other contract was in doubt"
@@ -156,20 +156,20 @@ async def test_a_refused_contract_is_named_and_takes_no_line(venue: Venue, gatew
     with topics() as kafka:
         async with working(kafka, QUICK) as worker:
             await worker.reachable()
-            worker.feeder.obey(entries)
+            worker.streamer.obey(entries)
             async with streaming(worker, link):
                 await worker.until(lambda: state(worker, victim) is ContractState.REFUSED)
                 assert message(worker, victim) == "IB refuses it: No contract found"
                 await worker.until(lambda: states(worker).count(ContractState.PUBLISHING) == 2)
-                assert worker.feeder.lines_used == 2
-                assert worker.feeder.remark() == (
+                assert worker.streamer.lines_used == 2
+                assert worker.streamer.remark() == (
                     Reason.SUBSCRIPTION_REFUSED,
                     f"{entries[1].symbol}: IB refuses it: No contract found",
                 )
                 venue.clear()
                 await worker.until(lambda: states(worker) == PUBLISHING)
-                assert worker.feeder.lines_used == 3
-                assert worker.feeder.remark() is None
+                assert worker.streamer.lines_used == 3
+                assert worker.streamer.remark() is None
 
 
 async def test_a_contract_refused_while_it_streams_leaves_a_gap(venue: Venue, gateway: Gateway) -> None:
@@ -178,17 +178,17 @@ async def test_a_contract_refused_while_it_streams_leaves_a_gap(venue: Venue, ga
     with topics() as kafka:
         async with working(kafka, QUICK) as worker:
             await worker.reachable()
-            worker.feeder.obey(entries)
+            worker.streamer.obey(entries)
             async with streaming(worker, link):
                 await worker.until(lambda: states(worker) == PUBLISHING)
                 venue.fault("refuse_subscription", username="paper1", value=str(victim))
-                assert worker.feeder._connection is not None
-                worker.feeder._connection.renew(victim)
-                worker.feeder._connection.nudge()
+                assert worker.streamer._connection is not None
+                worker.streamer._connection.renew(victim)
+                worker.streamer._connection.nudge()
                 await worker.until(lambda: state(worker, victim) is ContractState.REFUSED)
                 venue.clear()
                 await worker.until(lambda: states(worker) == PUBLISHING)
-            await worker.feeder.release()
+            await worker.streamer.release()
         gaps = [e.value for e in read_all(kafka.topics.feed_events) if e.value["kind"] == "gap"]
     assert [(gap["conid"], "No contract found" in gap["detail"]) for gap in gaps] == [(victim, True)]
 
@@ -203,7 +203,7 @@ async def test_all_silent_ends_the_connection_again_and_again_ever_later_until_s
             working(kafka, QUICK, hours=timetable.hours) as worker,
         ):
             await worker.reachable()
-            worker.feeder.obey(entries)
+            worker.streamer.obey(entries)
             waits: list[float] = []
             clock = asyncio.get_running_loop().time
             async with streaming(worker, link) as life:
@@ -215,22 +215,22 @@ async def test_all_silent_ends_the_connection_again_and_again_ever_later_until_s
                 waits.append(clock() - begun)
             for _ in range(2):
                 begun = clock()
-                ends.append(await asyncio.wait_for(worker.feeder.stream(link), 20))
+                ends.append(await asyncio.wait_for(worker.streamer.stream(link), 20))
                 waits.append(clock() - begun)
             assert [(end.reason, end.silent_in_a_row) for end in ends] == [(End.SILENT_FEED, n) for n in (1, 2, 3)]
             assert waits[2] > waits[1]
             async with streaming(worker, link):
                 told = len(worker.sessions)
-                await worker.until(lambda: worker.feeder.lines_used == 3 and len(worker.sessions) > told)
+                await worker.until(lambda: worker.streamer.lines_used == 3 and len(worker.sessions) > told)
                 assert worker.sessions[-1].authenticated
-                assert worker.feeder.mute, "IB has the session, but sends nothing"
-                worker.feeder.obey(())
-                await worker.until(lambda: not worker.feeder.mute)  # of nobody anything is due
+                assert worker.streamer.mute, "IB has the session, but sends nothing"
+                worker.streamer.obey(())
+                await worker.until(lambda: not worker.streamer.mute)  # of nobody anything is due
             venue.clear()
-            worker.feeder.obey(tuple(msgspec.structs.replace(one, epoch=2) for one in entries))
+            worker.streamer.obey(tuple(msgspec.structs.replace(one, epoch=2) for one in entries))
             async with streaming(worker, link) as life:
                 await worker.until(lambda: states(worker) == PUBLISHING)
-                assert not worker.feeder.mute
+                assert not worker.streamer.mute
                 venue.fault("silent_feed", username="paper1")
                 assert (await asyncio.wait_for(life, 20)).silent_in_a_row == 1
 
@@ -241,7 +241,7 @@ async def test_a_closed_market_is_left_alone(venue: Venue, gateway: Gateway) -> 
     with topics() as kafka:
         async with working(kafka, QUICK, hours=lambda _: closed) as worker:
             await worker.reachable()
-            worker.feeder.obey(entries)
+            worker.streamer.obey(entries)
             async with streaming(worker, link) as life:
                 await worker.until(lambda: states(worker) == PUBLISHING)
                 venue.fault("silent_feed", username="paper1")
@@ -262,7 +262,7 @@ async def test_without_the_newer_schedule_the_older_one_counts_and_without_any_n
             working(kafka, QUICK, hours=timetable.hours) as worker,
         ):
             await worker.reachable()
-            worker.feeder.obey(entries)
+            worker.streamer.obey(entries)
             async with streaming(worker, link) as life:
                 await worker.until(lambda: states(worker) == PUBLISHING)
                 if unknown:

@@ -36,7 +36,7 @@ def idle(timing: Timing | None = None) -> contextlib.AbstractAsyncContextManager
 
 async def end_of(script: Any) -> Any:
     async with serving(script) as (_, link), idle(QUICK) as worker:
-        return await asyncio.wait_for(worker.feeder.stream(link), 10)
+        return await asyncio.wait_for(worker.streamer.stream(link), 10)
 
 
 async def test_says_nothing_before_the_first_system_frame_and_shows_its_session() -> None:
@@ -45,7 +45,7 @@ async def test_says_nothing_before_the_first_system_frame_and_shows_its_session(
         await gateway.greet(socket)
 
     async with serving(script) as (gateway, link), idle() as worker:
-        worker.feeder.obey((entry(1, 0), entry(2, 1)))
+        worker.streamer.obey((entry(1, 0), entry(2, 1)))
         async with streaming(worker, link):
             await gateway.hears("smd+", 2)
         assert gateway.said_before_system == []
@@ -70,12 +70,12 @@ async def test_changes_of_the_shard_are_obeyed_while_streaming() -> None:
         await gateway.greet(socket)
 
     async with serving(script) as (gateway, link), idle() as worker, streaming(worker, link):
-        worker.feeder.obey((entry(1, 0),))
+        worker.streamer.obey((entry(1, 0),))
         await gateway.hears("smd+1+")
-        worker.feeder.obey((entry(2, 1),))
+        worker.streamer.obey((entry(2, 1),))
         await gateway.hears("umd+1+{}")
         await gateway.hears("smd+2+")
-        assert worker.feeder.lines_used == 1
+        assert worker.streamer.lines_used == 1
 
 
 async def test_umd_that_is_not_heeded_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,15 +89,15 @@ async def test_umd_that_is_not_heeded_is_sent_again(monkeypatch: pytest.MonkeyPa
             await asyncio.sleep(0.05)
 
     async with serving(script) as (gateway, link), idle() as worker, streaming(worker, link):
-        worker.feeder.obey((entry(1, 0), entry(2, 1)))
+        worker.streamer.obey((entry(1, 0), entry(2, 1)))
         await gateway.hears("smd+2+")
-        worker.feeder.obey((entry(2, 1),))
+        worker.streamer.obey((entry(2, 1),))
         await gateway.hears("umd+1+{}", 3)
         await asyncio.sleep(1)
         assert sum(said.startswith("umd+") for said in gateway.said) == 3
-        samples = {s.name: s.value for family in worker.feeder.collector.collect() for s in family.samples}
+        samples = {s.name: s.value for family in worker.streamer.collector.collect() for s in family.samples}
         assert samples["ibfeed_unsubscribes_repeated_total"] == 2
-        assert worker.feeder.lines_used == 1
+        assert worker.streamer.lines_used == 1
 
 
 async def test_partial_sts_frames_are_merged() -> None:
@@ -124,7 +124,7 @@ async def test_a_command_that_finds_no_brokerage_session_says_that_it_is_over() 
         await send(socket, {"error": "Topic unknown smd", "code": 1})
 
     async with serving(script) as (_, link), idle() as worker, streaming(worker, link) as life:
-        worker.feeder.obey((entry(1, 0),))
+        worker.streamer.obey((entry(1, 0),))
         await worker.until(lambda: len(worker.sessions) == 2)
         await asyncio.sleep(0.1)
         assert not life.done()
@@ -177,15 +177,15 @@ async def test_a_live_account_is_refused_before_anything_is_subscribed() -> None
         await send(socket, {**SYSTEM, "isPaper": False})
 
     async with serving(script) as (gateway, link), idle() as worker:
-        worker.feeder.obey((entry(1, 0),))
-        end = await asyncio.wait_for(worker.feeder.stream(link), 5)
+        worker.streamer.obey((entry(1, 0),))
+        end = await asyncio.wait_for(worker.streamer.stream(link), 5)
         assert end.reason is End.NOT_PAPER
         assert gateway.said_before_system == []
 
 
 async def test_a_gateway_that_is_not_there() -> None:
     async with idle() as worker:
-        end = await worker.feeder.stream(Link("wss://127.0.0.1:1/v1/api/ws", pinned(certificate()[0]), "s"))
+        end = await worker.streamer.stream(Link("wss://127.0.0.1:1/v1/api/ws", pinned(certificate()[0]), "s"))
     assert end.reason is End.CONNECT_FAILED
     assert end.text.startswith("ConnectionRefusedError")
 
@@ -196,7 +196,7 @@ async def test_a_gateway_that_refuses_the_upgrade_is_told_by_its_status() -> Non
 
     async with serving(script) as (gateway, link), idle() as worker:
         wrong = Link(gateway.url.replace("/ws", "/nothing"), link.ssl, link.cookie)
-        end = await worker.feeder.stream(wrong)
+        end = await worker.streamer.stream(wrong)
     assert end.reason is End.CONNECT_FAILED
     assert "404" in end.text
     assert link.cookie not in end.text
@@ -207,7 +207,7 @@ async def test_another_certificate_than_the_pinned_one_is_refused() -> None:
         raise AssertionError("never called")
 
     async with serving(script) as (gateway, link), idle() as worker:
-        end = await worker.feeder.stream(Link(gateway.url, pinned(certificate()[0]), link.cookie))
+        end = await worker.streamer.stream(Link(gateway.url, pinned(certificate()[0]), link.cookie))
     assert end.reason is End.CONNECT_FAILED
     assert gateway.connections == 0
 

@@ -70,13 +70,13 @@ async def test_an_epoch_is_found_wherever_a_feed_left_it(where: str) -> None:
             topic = kafka.topics.l2_data if where == "the order books" else kafka.topics.ticklast
             write(kafka, topic, (CONID, place, NOW + 100, 7, begin - 1000))
             given = msgspec.structs.replace(entry(CONID, 0, NOW), fresh=True)
-            worker.feeder.obey((given,))
+            worker.streamer.obey((given,))
             async with streaming(worker, link):
-                await worker.until(lambda: worker.feeder.reports()[0].kafka_epoch == NOW + 100)
-                assert worker.feeder.published.ticks.handed_over == 0
-                worker.feeder.obey((msgspec.structs.replace(given, epoch=NOW + 101),))
-                await worker.until(lambda: worker.feeder.reports()[0].state is ContractState.PUBLISHING)
-                await worker.until(lambda: worker.feeder.published.ticks.acknowledged > 20)
+                await worker.until(lambda: worker.streamer.reports()[0].kafka_epoch == NOW + 100)
+                assert worker.streamer.published.ticks.handed_over == 0
+                worker.streamer.obey((msgspec.structs.replace(given, epoch=NOW + 101),))
+                await worker.until(lambda: worker.streamer.reports()[0].state is ContractState.PUBLISHING)
+                await worker.until(lambda: worker.streamer.published.ticks.acknowledged > 20)
         found = [record for record in read_all(kafka.topics.ticklast) if "symbol" in record.value]
         assert {record.headers["epoch"] for record in found} == {str(NOW + 101)}
         assert found[0].value["seq"] == seq_of(NOW + 101, 1)

@@ -55,12 +55,12 @@ class Market:
             price = f"{70 + len(self.sent) % 1000 / 100:.2f}"
             frame = {"topic": f"smd+{CONID}", "conid": CONID, "_updated": self._now, **QUOTE, "31": price}
             for worker in self._workers:
-                worker.feeder.on_smd(decode(json.dumps(frame).encode()), time.time_ns())
+                worker.streamer.on_smd(decode(json.dumps(frame).encode()), time.time_ns())
             await asyncio.sleep(TICK_S)
 
 
 def _state(worker: Worker) -> ContractState:
-    return worker.feeder.reports()[0].state
+    return worker.streamer.reports()[0].state
 
 
 async def main(folder: Path) -> dict[str, Any]:
@@ -80,14 +80,14 @@ async def _story(broker: Broker, kafka: Kafka) -> dict[str, Any]:
 
     first, second = (Worker(at(name), None, connect) for name in ("FIRST", "SECOND"))
     for worker in (first, second):
-        await worker.feeder.start()
-        worker.feeder.obey(())
+        await worker.streamer.start()
+        worker.streamer.obey(())
         await worker.reachable()
     market = Market(first, second)
-    first.feeder.obey((entry(CONID, 0, epoch=1),))
-    second.feeder.obey((entry(CONID, 0, epoch=2, state=EntryState.STANDBY),))
+    first.streamer.obey((entry(CONID, 0, epoch=1),))
+    second.streamer.obey((entry(CONID, 0, epoch=2, state=EntryState.STANDBY),))
     for worker in (first, second):
-        worker.feeder.on_subscribed([CONID])
+        worker.streamer.on_subscribed([CONID])
     running = asyncio.create_task(market.run())
     await first.until(lambda: _state(first) is ContractState.PUBLISHING)
     await second.until(lambda: _state(second) is ContractState.WARM)
@@ -95,14 +95,14 @@ async def _story(broker: Broker, kafka: Kafka) -> dict[str, Any]:
     begun = time.monotonic()
     _cut(broker.at["FIRST"].partition(":")[2], on=True)
     try:
-        await first.until(lambda: first.feeder.kafka_status().reachable is False)
+        await first.until(lambda: first.streamer.kafka_status().reachable is False)
         said = time.monotonic() - begun
         assert _state(first) is ContractState.SUBSCRIBING
-        first.feeder.obey((entry(CONID, 0, epoch=1, state=EntryState.RETIRING),))
+        first.streamer.obey((entry(CONID, 0, epoch=1, state=EntryState.RETIRING),))
         await first.until(lambda: _state(first) is ContractState.RELEASED)
-        report = first.feeder.reports()[0]
+        report = first.streamer.reports()[0]
         assert (report.event_time, report.seq) == (None, None)
-        second.feeder.obey((entry(CONID, 0, epoch=2),))
+        second.streamer.obey((entry(CONID, 0, epoch=2),))
         await second.until(lambda: _state(second) is ContractState.PUBLISHING)
         taken = time.monotonic() - begun
         await asyncio.sleep(CUT_S)
@@ -112,7 +112,7 @@ async def _story(broker: Broker, kafka: Kafka) -> dict[str, Any]:
     await first.reachable()
     running.cancel()
     for worker in (second, first):
-        await worker.feeder.close()
+        await worker.streamer.close()
     records = read_all(kafka.topics.ticklast, broker.servers)
     events = [record.value for record in read_all(kafka.topics.feed_events, broker.servers)]
     return {

@@ -330,7 +330,7 @@ class Broker:
 async def fire(count: int, seed: int) -> tuple[Oracle, float]:
     """Put ``count`` payloads through the reader; the oracle, and the processor seconds that the reader took."""
     oracle = Oracle()
-    feeder = Streamer(
+    streamer = Streamer(
         worker="energy-0",
         feed="energy",
         kafka=Kafka(bootstrap_servers="kafka:9092"),
@@ -339,14 +339,14 @@ async def fire(count: int, seed: int) -> tuple[Oracle, float]:
         may_write=lambda: True,
         connect=Broker(oracle).connect,
     )
-    await feeder.start()
-    while not feeder.kafka_status().reachable:  # noqa: ASYNC110 - there is no event of it
+    await streamer.start()
+    while not streamer.kafka_status().reachable:  # noqa: ASYNC110 - there is no event of it
         await asyncio.sleep(0.01)
-    feeder.obey(())
-    feeder.obey(tuple(_entry(conid, slot) for slot, conid in enumerate(OURS)))
-    while not all(contract.flows for contract in feeder._contracts.values()):  # noqa: ASYNC110 - there is no event of it
+    streamer.obey(())
+    streamer.obey(tuple(_entry(conid, slot) for slot, conid in enumerate(OURS)))
+    while not all(contract.flows for contract in streamer._contracts.values()):  # noqa: ASYNC110 - there is no event of it
         await asyncio.sleep(0.01)
-    connection = Connection(feeder, feeder._counters, Timing())
+    connection = Connection(streamer, streamer._counters, Timing())
     connection._allow_live = True
     connection._asked = Asked("DU123", Target(ES, "CME"), 1, None)
     sent, seconds = 0, 0.0
@@ -363,11 +363,11 @@ async def fire(count: int, seed: int) -> tuple[Oracle, float]:
             assert len(joiner._pieces) <= joiner.LARGEST
         if sent >= count:
             break
-    assert feeder._counters.frames == sent
-    assert feeder._counters.malformed > sent / 10
-    assert len(feeder._contracts[ES].depth.book._rows) <= 10_000
-    assert all(not len(contract.held._ticks) for contract in feeder._contracts.values())
-    await feeder.close()
+    assert streamer._counters.frames == sent
+    assert streamer._counters.malformed > sent / 10
+    assert len(streamer._contracts[ES].depth.book._rows) <= 10_000
+    assert all(not len(contract.held._ticks) for contract in streamer._contracts.values())
+    await streamer.close()
     return oracle, seconds
 
 

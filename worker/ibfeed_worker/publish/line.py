@@ -51,7 +51,7 @@ class ProducerLine:
         *,
         worker: str,
         kafka: Kafka,
-        outbox: SendQueue,
+        send_queue: SendQueue,
         routes: Mapping[str, tuple[Topic, Deliveries]],
         read_secrets: ReadSecrets,
         connect: Connect,
@@ -74,7 +74,7 @@ class ProducerLine:
         self._asked = False  # whether Kafka told the topics' limits, and that we may write to them
         self._worker: Final = worker
         self._kafka: Final = kafka
-        self._outbox: Final = outbox
+        self._send_queue: Final = send_queue
         self._routes: Final = routes
         self._names: Final = tuple(topic.name for topic in kafka.topics.every)
         self._read_secrets: Final = read_secrets
@@ -121,10 +121,10 @@ class ProducerLine:
         """
         broker = await self.ready()
         if not self.is_open and not self.broken:
-            self._outbox.resume(broker)
+            self._send_queue.resume(broker)
             self.is_open, self.opened_at = True, asyncio.get_running_loop().time()
         closed = affected(survey, self.limits)
-        asked = [channel for channel in self._outbox.doubtful if (channel.topic, channel.partition) not in closed]
+        asked = [channel for channel in self._send_queue.doubtful if (channel.topic, channel.partition) not in closed]
         if not asked:
             self._searches = 0
             return
@@ -133,7 +133,7 @@ class ProducerLine:
         reached = {channel: _reached(channel, tail) for channel, tail in found.items()}
         if self._searches < _SEARCHES:
             reached = {channel: mark for channel, mark in reached.items() if mark is not None}
-        self._outbox.learn(reached)
+        self._send_queue.learn(reached)
 
     async def ask(self, broker: Broker) -> None:
         """Ask once for each producer what the topics take, and whether we may write to them, as far as Kafka tells.
@@ -185,7 +185,7 @@ class ProducerLine:
         Not even the client knows any more whether Kafka has them, so another producer takes its place. Records of other
         contracts on their way go on with that one.
         """
-        self._outbox.give_up(channels)
+        self._send_queue.give_up(channels)
         if self.broker is not None:
             self.counters.given_up += 1
             self.stop()
@@ -200,17 +200,17 @@ class ProducerLine:
 
     def stop(self) -> None:
         """Stop the send queue's use of the producer; it keeps the records from now on."""
-        self._outbox.stop()
+        self._send_queue.stop()
         self._asked = self.is_open = False
 
     async def _renew(self) -> Broker:
         self.stop()
         if self.broker is not None:
             await self._end(self.broker)
-        alone, self._batch_size = after_refusals(self._outbox.refusals, self._batch_size)
+        alone, self._batch_size = after_refusals(self._send_queue.refusals, self._batch_size)
         for refusal in alone:
             self._drop(refusal)
-        self._outbox.refusals = []
+        self._send_queue.refusals = []
         if self._who is None:
             self._who = await self._read_secrets()
         self.broken = False
@@ -222,9 +222,9 @@ class ProducerLine:
         broker.abandon()
         try:
             async with asyncio.timeout(_REPAIR_S):
-                await self._outbox.landed.wait()
+                await self._send_queue.landed.wait()
         except TimeoutError:
-            _log.error("Kafka's client did not give its records back", records=self._outbox.in_flight)
+            _log.error("Kafka's client did not give its records back", records=self._send_queue.in_flight)
         self.broker = None
         last = [broker]
         del broker
@@ -239,7 +239,7 @@ class ProducerLine:
         )
         self._remark_until = time.monotonic() + _REMARK_S
         _log.error("a record is too large", symbol=of, topic=refusal.topic, size=refusal.size)
-        self._outbox.refuse(refusal)
+        self._send_queue.refuse(refusal)
 
     def _hear(self, heard: Heard, beyond_repair: bool) -> None:
         """Note an error of the client library. Called on the event loop, and from the threads of blocking calls."""

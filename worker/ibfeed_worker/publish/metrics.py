@@ -28,14 +28,14 @@ class KafkaCollector(Collector):
     ``late`` returns how many partition writers wait too long for an acknowledgement.
     """
 
-    def __init__(self, counters: LineCounters, outbox: SendQueue, late: Callable[[], int]) -> None:
+    def __init__(self, counters: LineCounters, send_queue: SendQueue, late: Callable[[], int]) -> None:
         self._counters = counters
-        self._outbox = outbox
+        self._send_queue = send_queue
         self._late = late
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; they are read when asked for."""
-        counters, outbox = self._counters, self._outbox
+        counters, send_queue = self._counters, self._send_queue
         troubles = CounterMetricFamily(
             "ibfeed_kafka_troubles", "Times that records could not be published, by reason", labels=["reason"]
         )
@@ -50,9 +50,9 @@ class KafkaCollector(Collector):
         yield CounterMetricFamily(
             "ibfeed_kafka_records_again",
             "Records that came back and were given to another producer",
-            value=outbox.counters.ticks.again,
+            value=send_queue.counters.ticks.again,
         )
-        yield GaugeMetricFamily("ibfeed_kafka_kept", "Records that wait for a producer", value=outbox.kept)
+        yield GaugeMetricFamily("ibfeed_kafka_kept", "Records that wait for a producer", value=send_queue.kept)
         yield GaugeMetricFamily(
             "ibfeed_kafka_channels_late", "Contracts and books whose records wait for too long", value=self._late()
         )

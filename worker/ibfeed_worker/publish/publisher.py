@@ -70,7 +70,7 @@ class Publisher:
 
         The callbacks are called on the event loop.
         """
-        self.outbox: Final = SendQueue(
+        self.send_queue: Final = SendQueue(
             worker=worker,
             feed=feed,
             topics=kafka.topics,
@@ -85,19 +85,19 @@ class Publisher:
         self._kafka: Final = kafka
         self._channels: Final = channels
         self._routes: Final[dict[str, tuple[Topic, Deliveries]]] = {
-            SCHEMA_TICK: (kafka.topics.ticklast, self.outbox.counters.ticks),
-            SCHEMA_DEPTH: (kafka.topics.l2_data, self.outbox.counters.books),
+            SCHEMA_TICK: (kafka.topics.ticklast, self.send_queue.counters.ticks),
+            SCHEMA_DEPTH: (kafka.topics.l2_data, self.send_queue.counters.books),
         }
         self._line: Final = ProducerLine(
             worker=worker,
             kafka=kafka,
-            outbox=self.outbox,
+            send_queue=self.send_queue,
             routes=self._routes,
             read_secrets=read_secrets,
             connect=connect,
             on_disturbance=self._disturb,
         )
-        self.collector: Final = KafkaCollector(self._line.counters, self.outbox, lambda: len(self._late))
+        self.collector: Final = KafkaCollector(self._line.counters, self.send_queue, lambda: len(self._late))
         self._names: Final = tuple(topic.name for topic in kafka.topics.every)
         self._on_progress: Final = on_progress
         self._on_status: Final = on_status
@@ -127,7 +127,9 @@ class Publisher:
         limit = limit if self.status.reachable else 0.0
         if not await self.settle(limit):
             _log.error(
-                "records were lost: Kafka did not acknowledge them in time", records=self.outbox.backlog, limit=limit
+                "records were lost: Kafka did not acknowledge them in time",
+                records=self.send_queue.backlog,
+                limit=limit,
             )
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
@@ -140,7 +142,7 @@ class Publisher:
         """Wait until Kafka has answered for everything; False if it did not within ``limit`` seconds."""
         try:
             async with asyncio.timeout(limit):
-                await self.outbox.calm.wait()
+                await self.send_queue.calm.wait()
         except TimeoutError:
             return False
         return True
@@ -150,7 +152,7 @@ class Publisher:
 
         Another worker may publish these contracts in a moment.
         """
-        _log.warning("records are given up", why=why, channels=len(channels), in_flight=self.outbox.in_flight)
+        _log.warning("records are given up", why=why, channels=len(channels), in_flight=self.send_queue.in_flight)
         self._line.give_up(channels)
         self._disturbed.set()
         self._serve_in(0.0)
@@ -190,17 +192,22 @@ class Publisher:
         try:
             if self._line.broker is not None:
                 self._line.broker.poll()
-            for channel in self.outbox.after_answers():
+            for channel in self.send_queue.after_answers():
                 self._on_progress(channel)
             self._count_answers()
             if self._loop.time() >= self._sweep_at:
                 self._sweep()
         finally:
-            self._serve_in(_POLL_S if self.outbox.in_flight else _IDLE_S)
+            self._serve_in(_POLL_S if self.send_queue.in_flight else _IDLE_S)
 
     def _count_answers(self) -> None:
-        counters, outbox = self.outbox.counters, self.outbox
-        count = counters.ticks.acknowledged + counters.books.acknowledged + outbox.events_acknowledged - outbox.learned
+        counters, send_queue = self.send_queue.counters, self.send_queue
+        count = (
+            counters.ticks.acknowledged
+            + counters.books.acknowledged
+            + send_queue.events_acknowledged
+            - send_queue.learned
+        )
         if count != self._acknowledged:
             self._acknowledged = count
             if self._line.is_open:
@@ -214,7 +221,7 @@ class Publisher:
         counts: dict[PartitionWriter | None, tuple[int, int]] = {
             channel: (channel.answered, channel.in_flight) for channel in self._channels()
         }
-        counts[None] = (self.outbox.events_answered, self.outbox.events_in_flight)
+        counts[None] = (self.send_queue.events_answered, self.send_queue.events_in_flight)
         late = self._progress.look(counts, now)
         if late.keys() - self._late.keys() or (self._late and not late):
             self._disturbed.set()
@@ -364,9 +371,9 @@ class Publisher:
         line, begun = self._line, self._loop.time()
         if self._acknowledged_at >= max(line.opened_at, begun - _PROBE_S):
             return None
-        if not self.outbox.events_in_flight:
+        if not self.send_queue.events_in_flight:
             line.counters.probes += 1
-            self.outbox.event(
+            self.send_queue.event(
                 FeedEvent(kind="alive", feed=self._feed, worker=self._worker, at_ms=time.time_ns() // 1_000_000)
             )
         try:

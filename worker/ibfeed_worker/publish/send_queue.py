@@ -54,12 +54,12 @@ class _Answer:
     ``before`` is the event time of the contract's record before it.
     """
 
-    __slots__ = ("before", "channel", "event_time", "outbox", "refusals", "seq")
+    __slots__ = ("before", "channel", "event_time", "send_queue", "refusals", "seq")
 
     def __init__(
-        self, outbox: SendQueue, channel: PartitionWriter, event_time: int, seq: int, before: int | None
+        self, send_queue: SendQueue, channel: PartitionWriter, event_time: int, seq: int, before: int | None
     ) -> None:
-        self.outbox: Final = outbox
+        self.send_queue: Final = send_queue
         self.channel: Final = channel
         self.event_time: Final = event_time
         self.seq: Final = seq
@@ -67,7 +67,7 @@ class _Answer:
         self.refusals = 0
 
     def __call__(self, error: Any, message: Any) -> None:
-        self.outbox.told(self, error, message)
+        self.send_queue.told(self, error, message)
 
 
 @final
@@ -86,15 +86,15 @@ class _Kept:
 class _Told:
     """The callback for Kafka's answer to one event."""
 
-    __slots__ = ("event", "outbox", "slot")
+    __slots__ = ("event", "send_queue", "slot")
 
-    def __init__(self, outbox: SendQueue, event: FeedEvent, slot: int) -> None:
-        self.outbox: Final = outbox
+    def __init__(self, send_queue: SendQueue, event: FeedEvent, slot: int) -> None:
+        self.send_queue: Final = send_queue
         self.event: Final = event
         self.slot: Final = slot
 
     def __call__(self, error: Any, _message: Any) -> None:
-        self.outbox.told_of_event(self, error)
+        self.send_queue.told_of_event(self, error)
 
 
 @final

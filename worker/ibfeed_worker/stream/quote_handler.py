@@ -25,7 +25,7 @@ class QuoteHandler:
     def __init__(
         self,
         contracts: dict[int, Contract],
-        outbox: SendQueue,
+        send_queue: SendQueue,
         *,
         on_stray: Callable[[int], None],
         on_first: Callable[[Contract, int], None],
@@ -49,7 +49,7 @@ class QuoteHandler:
         self.unreadable = 0  # values that were no numbers, of all contracts
         self.latest_ns: int | None = None  # when the latest frame of one of our contracts came
         self._contracts: Final = contracts
-        self._outbox: Final = outbox
+        self._send_queue: Final = send_queue
         self._on_stray: Final = on_stray
         self._on_first: Final = on_first
         self._on_interrupted: Final = on_interrupted
@@ -72,7 +72,7 @@ class QuoteHandler:
         if isinstance(outcome, Tick):
             if contract.flows and not contract.interrupted:
                 contract.count += 1
-                self._outbox.publish(contract.channel, outcome)
+                self._send_queue.publish(contract.channel, outcome)
             else:
                 self._on_interrupted(contract, outcome, before)
         else:

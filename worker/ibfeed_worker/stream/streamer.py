@@ -86,11 +86,11 @@ class Streamer:
             may_write=may_write,
             connect=connect,
         )
-        self._outbox: Final = self._publisher.outbox
+        self._send_queue: Final = self._publisher.send_queue
         self._contracts: Final[dict[int, Contract]] = {}
         self._quotes: Final = QuoteHandler(
             self._contracts,
-            self._outbox,
+            self._send_queue,
             on_stray=self._on_stray,
             on_first=self._confirm,
             on_interrupted=self._take_up,
@@ -220,12 +220,12 @@ class Streamer:
     @property
     def published(self) -> Published:
         """What was given to Kafka so far, and what became of it."""
-        return self._outbox.counters
+        return self._send_queue.counters
 
     @property
     def broker(self) -> Broker | None:
         """Kafka, while it takes records."""
-        return self._outbox.broker
+        return self._send_queue.broker
 
     def market_data_types(self) -> dict[int, str]:
         """By conid the latest 6509, of those of which IB has sent one."""
@@ -498,7 +498,7 @@ class Streamer:
         contract.count += 1
         if why:
             self._tell("gap", contract, why, from_ms=before, to_ms=tick.event_time)
-        self._outbox.publish(contract.channel, tick)
+        self._send_queue.publish(contract.channel, tick)
 
     def _look(self) -> None:
         """Ask Kafka for all contracts that wait for it, in one go; new ones after the others, it takes longer."""
@@ -557,8 +557,8 @@ class Streamer:
         """Its epoch is over. What was not given to Kafka is held, in case that we go on."""
         if isinstance(contract.channel.waiting, Tick):
             contract.held.put_back(contract.channel.waiting)
-        self._outbox.abandon(contract.channel)
-        self._outbox.abandon(contract.depth.channel)
+        self._send_queue.abandon(contract.channel)
+        self._send_queue.abandon(contract.depth.channel)
         if contract.sent is not None:
             self._sent[contract.entry.conid] = contract.sent
 
@@ -589,7 +589,7 @@ class Streamer:
     def _publish_book(self, depth: Depth, record: DepthRecord | None) -> None:
         if record is not None:
             self._books_crossed += CROSSED in record.flags
-            self._outbox.publish_book(depth.channel, record, lambda: depth.whole(record.event_time))
+            self._send_queue.publish_book(depth.channel, record, lambda: depth.whole(record.event_time))
 
     def _watch_ladder(self, contract: Contract, received_ns: int) -> None:
         """The contract's quote has changed: rows should come, too."""
@@ -647,12 +647,12 @@ class Streamer:
             to_ms=to_ms,
             detail=detail,
         )
-        self._outbox.event(event, entry.slot if entry else 0)
+        self._send_queue.event(event, entry.slot if entry else 0)
 
     def _reading(self) -> metrics.StreamReading:
         return metrics.StreamReading(
             stream=self._counters,
-            publish=self._outbox.counters,
+            publish=self._send_queue.counters,
             withheld=self._quotes.withheld,
             outgrown=self._outgrown,
             unassigned=self._quotes.unassigned + self._unassigned,
@@ -665,7 +665,7 @@ class Streamer:
             lines_dead=self._watch.dead,
             hours_unknown=self._watch.unknown(self._contracts.values(), time.time()),
             lines=self.lines_used,
-            backlog=self._outbox.backlog,
+            backlog=self._send_queue.backlog,
             reachable=self._publisher.status.reachable is True,
             last_tick=self.last_tick,
         )

@@ -42,11 +42,11 @@ def entry(
     )
 
 
-async def begin(feeder: Streamer, *entries: Entry) -> None:
+async def begin(streamer: Streamer, *entries: Entry) -> None:
     """Give contracts that nobody had before, and wait until Kafka has been asked."""
-    feeder.obey(tuple(msgspec.structs.replace(entry, fresh=True) for entry in entries))
+    streamer.obey(tuple(msgspec.structs.replace(entry, fresh=True) for entry in entries))
     async with asyncio.timeout(20):
-        while any(contract.taking_over for contract in feeder._contracts.values()):  # noqa: ASYNC110 - no event of it
+        while any(contract.taking_over for contract in streamer._contracts.values()):  # noqa: ASYNC110 - no event of it
             await asyncio.sleep(0.005)
 
 
@@ -61,7 +61,7 @@ class Bench:
         self.changes = 0
         self.ours = True  # the account
         self.now = time.time_ns() // 1_000_000
-        self.feeder = Streamer(
+        self.streamer = Streamer(
             worker="energy-0",
             feed="energy",
             kafka=Kafka(bootstrap_servers="kafka:9092"),
@@ -78,31 +78,31 @@ class Bench:
         self.changes += 1
 
     async def begin(self, *entries: Entry) -> None:
-        await begin(self.feeder, *entries)
+        await begin(self.streamer, *entries)
 
     def frame(self, fields: dict[str, Any], after_ms: int = 500, conid: int = 7, ago_s: float = 0.0) -> int:
         """``ago_s``: how long ago it came."""
         self.now += after_ms
         text = json.dumps({"topic": f"smd+{conid}", "conid": conid, "_updated": self.now, **fields})
-        self.feeder.on_smd(decode(text.encode()), time.time_ns() - int(ago_s * 1e9))
+        self.streamer.on_smd(decode(text.encode()), time.time_ns() - int(ago_s * 1e9))
         return self.now
 
     def subscribe(self) -> None:
-        self.feeder.on_subscribed(self.feeder.desired())
+        self.streamer.on_subscribed(self.streamer.desired())
 
     def lose_connection(self) -> None:
-        for contract in self.feeder._contracts.values():
+        for contract in self.streamer._contracts.values():
             contract.disconnected()
 
     def state(self, conid: int = 7) -> ContractState | None:
-        return next((report.state for report in self.feeder.reports() if report.conid == conid), None)
+        return next((report.state for report in self.streamer.reports() if report.conid == conid), None)
 
     async def warm(self) -> None:
         await self.until(lambda: self.state() is ContractState.WARM)
 
     def metric(self, name: str) -> float:
         """A sample without labels."""
-        families = (*self.feeder.collector.collect(), *self.feeder.kafka_collector.collect())
+        families = (*self.streamer.collector.collect(), *self.streamer.kafka_collector.collect())
         return next(sample.value for family in families for sample in family.samples if sample.name == name)
 
     async def until(self, ask: Callable[[], Any]) -> None:

@@ -16,9 +16,9 @@ def broker() -> FakeBroker:
 @pytest.fixture
 async def bench(broker: FakeBroker) -> AsyncIterator[Bench]:
     bench = Bench(broker)
-    await bench.feeder.start()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
-    bench.feeder.obey(())
+    await bench.streamer.start()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
+    bench.streamer.obey(())
     yield bench
     broker.answer()
-    await bench.feeder.close()
+    await bench.streamer.close()

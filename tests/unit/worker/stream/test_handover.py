@@ -34,7 +34,7 @@ def updates(bench: Bench, first: int, last: int) -> list[int]:
 
 
 def warm(bench: Bench, epoch: int = 2) -> None:
-    bench.feeder.obey((entry(epoch=epoch, state=STANDBY),))
+    bench.streamer.obey((entry(epoch=epoch, state=STANDBY),))
     bench.subscribe()
 
 
@@ -50,24 +50,24 @@ async def test_standby_goes_on_behind_the_mark_wherever_it_is(bench: Bench, brok
     warm(bench)
     times = updates(bench, 1, 6)
     await bench.warm()
-    (report,) = bench.feeder.reports()
+    (report,) = bench.streamer.reports()
     assert (report.epoch, report.event_time, report.seq) == (2, None, None)
     assert broker.ticks() == broker.events("assigned") == []
-    bench.feeder.obey((entry(epoch=2, mark=mark(times[published - 1])),))
+    bench.streamer.obey((entry(epoch=2, mark=mark(times[published - 1])),))
     updates(bench, 6, 8)
     assert prices(broker) == [f"70.{n:02d}" for n in range(published + 1, 8)]
     assert seqs(broker) == [seq_of(2, n + 1) for n in range(7 - published)]
     assert broker.events("gap") == []
     assert len(broker.events("assigned")) == 1
     await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
-    (report,) = bench.feeder.reports()
+    (report,) = bench.streamer.reports()
     assert (report.epoch, report.event_time, report.seq) == (2, bench.now, seqs(broker)[-1])
 
 
 async def test_a_former_worker_that_is_ahead_of_us_is_not_repeated(bench: Bench, broker: FakeBroker) -> None:
     warm(bench)
     (at,) = updates(bench, 1, 2)
-    bench.feeder.obey((entry(epoch=2, mark=mark(at + 1000)),))
+    bench.streamer.obey((entry(epoch=2, mark=mark(at + 1000)),))
     updates(bench, 2, 5)
     assert prices(broker) == ["70.04"]
     assert broker.events("gap") == []
@@ -77,7 +77,7 @@ async def test_a_former_worker_that_is_ahead_of_us_is_not_repeated(bench: Bench,
 async def test_a_first_frame_from_before_the_mark_means_that_nothing_is_missed(
     bench: Bench, broker: FakeBroker, ahead_ms: int
 ) -> None:
-    bench.feeder.obey((entry(epoch=2, mark=mark(bench.now + ahead_ms)),))
+    bench.streamer.obey((entry(epoch=2, mark=mark(bench.now + ahead_ms)),))
     bench.subscribe()
     updates(bench, 1, 5)
     assert prices(broker) == [f"70.{n:02d}" for n in range(ahead_ms // 500 + 1, 5)]
@@ -97,8 +97,8 @@ async def test_a_contract_that_lost_its_line_has_a_hole(bench: Bench, broker: Fa
 async def test_a_quiet_contract_is_publishing_as_soon_as_it_is_taken_over(bench: Bench, broker: FakeBroker) -> None:
     warm(bench)
     (at,) = updates(bench, 1, 2)
-    bench.feeder.obey((entry(epoch=2, mark=mark(at)),))
-    (report,) = bench.feeder.reports()
+    bench.streamer.obey((entry(epoch=2, mark=mark(at)),))
+    (report,) = bench.streamer.reports()
     assert (report.state, report.event_time) == (ContractState.PUBLISHING, at)
     assert broker.ticks() == []
 
@@ -109,7 +109,7 @@ async def test_what_came_between_the_mark_and_the_first_frame_is_told_with_its_b
     before = bench.now
     warm(bench)
     first, _ = updates(bench, 1, 3)
-    bench.feeder.obey((entry(epoch=2, mark=mark(before)),))
+    bench.streamer.obey((entry(epoch=2, mark=mark(before)),))
     (gap,) = broker.events("gap")
     assert (gap["from_ms"], gap["to_ms"], gap["epoch"]) == (before, first, 2)
     assert prices(broker) == ["70.01", "70.02"]
@@ -126,7 +126,7 @@ async def test_a_hole_while_standing_by_counts_only_if_it_is_behind_the_mark(
     bench.subscribe()
     times.append(bench.frame({**FULL, "31": "70.03"}, after_ms=5000))
     times += updates(bench, 4, 6)
-    bench.feeder.obey((entry(epoch=2, mark=mark(times[published - 1])),))
+    bench.streamer.obey((entry(epoch=2, mark=mark(times[published - 1])),))
     assert prices(broker) == [f"70.{n:02d}" for n in range(published + 1, 6)]
     told = [(gap["from_ms"], gap["to_ms"]) for gap in broker.events("gap")]
     assert told == ([(times[1], times[2])] if published < 3 else [])
@@ -138,9 +138,9 @@ async def test_what_outgrows_the_buffer_is_counted_and_is_a_gap_if_nobody_publis
     monkeypatch.setattr(handover_buffer, "MOST", 4)
     warm(bench)
     times = updates(bench, 1, 11)
-    samples = {s.name: s.value for family in bench.feeder.collector.collect() for s in family.samples}
+    samples = {s.name: s.value for family in bench.streamer.collector.collect() for s in family.samples}
     assert samples["ibfeed_ticks_outgrown_total"] == 6
-    bench.feeder.obey((entry(epoch=2, mark=mark(times[3])),))
+    bench.streamer.obey((entry(epoch=2, mark=mark(times[3])),))
     assert prices(broker) == ["70.07", "70.08", "70.09", "70.10"]
     (gap,) = broker.events("gap")
     assert (gap["from_ms"], gap["to_ms"], gap["detail"]) == (times[3], times[6], handover_buffer.OUTGROWN)
@@ -163,17 +163,17 @@ def test_what_is_held_is_bounded_in_time(age_s: int, kept: int) -> None:
 async def test_a_standby_that_goes_leaves_no_trace(bench: Bench, broker: FakeBroker) -> None:
     warm(bench)
     updates(bench, 1, 4)
-    bench.feeder.obey(())
-    assert bench.feeder.reports() == ()
-    assert bench.feeder.desired() == []
+    bench.streamer.obey(())
+    assert bench.streamer.reports() == ()
+    assert bench.streamer.desired() == []
     assert broker.ticks() == broker.events() == []
 
 
 async def test_a_standby_that_gives_its_account_back_knows_no_mark(bench: Bench, broker: FakeBroker) -> None:
     warm(bench)
     updates(bench, 1, 4)
-    await bench.feeder.release()
-    (report,) = bench.feeder.reports()
+    await bench.streamer.release()
+    (report,) = bench.streamer.reports()
     assert (report.state, report.event_time) == (ContractState.RELEASED, None)
     assert broker.ticks() == []
 
@@ -182,11 +182,11 @@ async def test_a_former_worker_that_stands_by_again_knows_no_mark(bench: Bench) 
     await bench.begin(entry())
     bench.subscribe()
     updates(bench, 1, 3)
-    bench.feeder.obey((entry(state=RETIRING),))
+    bench.streamer.obey((entry(state=RETIRING),))
     await bench.until(lambda: bench.state() is ContractState.RELEASED)
-    bench.feeder.obey((entry(epoch=3, state=STANDBY),))
+    bench.streamer.obey((entry(epoch=3, state=STANDBY),))
     await bench.warm()
-    (report,) = bench.feeder.reports()
+    (report,) = bench.streamer.reports()
     assert (report.epoch, report.event_time) == (3, None)
 
 
@@ -218,7 +218,7 @@ async def test_who_has_stood_by_for_long_is_warm_under_a_new_epoch_at_once(bench
     warm(bench)
     updates(bench, 1, 2)
     await bench.warm()
-    bench.feeder.obey((entry(epoch=4, state=STANDBY),))
+    bench.streamer.obey((entry(epoch=4, state=STANDBY),))
     assert bench.state() is ContractState.WARM
 
 
@@ -229,8 +229,8 @@ async def test_what_was_missed_while_the_account_was_given_back_is_a_gap(bench: 
     await bench.begin(entry())
     bench.subscribe()
     (before,) = updates(bench, 1, 2)
-    await bench.feeder.release()
-    bench.feeder.obey((entry(epoch=2, mark=Mark(event_time=before, seq=seq_of(1, 1))),))
+    await bench.streamer.release()
+    bench.streamer.obey((entry(epoch=2, mark=Mark(event_time=before, seq=seq_of(1, 1))),))
     assert bench.state() is ContractState.SUBSCRIBING
     bench.subscribe()
     after = bench.frame({**FULL, "31": "70.09"}, after_ms=9000)
@@ -244,14 +244,14 @@ async def test_a_released_contract_goes_on_where_it_stopped_when_the_move_turns_
     await bench.begin(entry())
     bench.subscribe()
     updates(bench, 1, 3)
-    bench.feeder.obey((entry(state=RETIRING),))
+    bench.streamer.obey((entry(state=RETIRING),))
     await bench.until(lambda: bench.state() is ContractState.RELEASED)
-    (report,) = bench.feeder.reports()
+    (report,) = bench.streamer.reports()
     updates(bench, 3, 5)
     assert prices(broker) == ["70.01", "70.02"]
     assert report.event_time is not None
     assert report.seq is not None
-    bench.feeder.obey((entry(epoch=3, mark=Mark(event_time=report.event_time, seq=report.seq)),))
+    bench.streamer.obey((entry(epoch=3, mark=Mark(event_time=report.event_time, seq=report.seq)),))
     updates(bench, 5, 7)
     assert prices(broker) == [f"70.{n:02d}" for n in range(1, 7)]
     assert seqs(broker) == [seq_of(1, 1), seq_of(1, 2), *(seq_of(3, n) for n in range(1, 5))]
@@ -262,10 +262,10 @@ async def test_two_updates_of_one_time_survive_turning_back(bench: Bench, broker
     await bench.begin(entry())
     bench.subscribe()
     (at,) = updates(bench, 1, 2)
-    bench.feeder.obey((entry(state=RETIRING),))
+    bench.streamer.obey((entry(state=RETIRING),))
     bench.frame({"31": "70.02"}, after_ms=0)
     await bench.until(lambda: bench.state() is ContractState.RELEASED)
-    bench.feeder.obey((entry(epoch=2, mark=Mark(event_time=at, seq=seq_of(1, 1))),))
+    bench.streamer.obey((entry(epoch=2, mark=Mark(event_time=at, seq=seq_of(1, 1))),))
     assert prices(broker) == ["70.01", "70.02"]
 
 
@@ -273,9 +273,9 @@ async def test_turning_back_behind_another_workers_mark(bench: Bench, broker: Fa
     await bench.begin(entry())
     bench.subscribe()
     updates(bench, 1, 3)
-    bench.feeder.obey((entry(state=RETIRING),))
+    bench.streamer.obey((entry(state=RETIRING),))
     times = updates(bench, 3, 6)
-    bench.feeder.obey((entry(epoch=3, mark=mark(times[1], epoch=2)),))
+    bench.streamer.obey((entry(epoch=3, mark=mark(times[1], epoch=2)),))
     assert prices(broker) == ["70.01", "70.02", "70.05"]
 
 
@@ -283,10 +283,10 @@ async def test_turning_back_without_a_mark_asks_kafka(bench: Bench, broker: Fake
     await bench.begin(entry())
     bench.subscribe()
     updates(bench, 1, 3)
-    bench.feeder.obey((entry(state=RETIRING),))
+    bench.streamer.obey((entry(state=RETIRING),))
     times = updates(bench, 3, 6)
     broker.tail = Tail(mark(times[0], epoch=2))
-    bench.feeder.obey((entry(epoch=3),))
+    bench.streamer.obey((entry(epoch=3),))
     await bench.until(lambda: len(broker.ticks()) == 4)
     assert prices(broker) == ["70.01", "70.02", "70.04", "70.05"]
 
@@ -297,8 +297,8 @@ async def test_what_kafka_had_no_room_for_is_not_forgotten_by_a_new_epoch(bench:
     broker.acknowledges, broker.room = False, 2
     times = updates(bench, 1, 6)  # the third and the fourth give way
     await bench.until(lambda: len(broker.open) == 2)
-    bench.feeder.obey((entry(epoch=2),))
-    (report,) = bench.feeder.reports()
+    bench.streamer.obey((entry(epoch=2),))
+    (report,) = bench.streamer.reports()
     assert (report.state, report.event_time) == (ContractState.SUBSCRIBING, None)
     broker.acknowledges, broker.room = True, 10**6
     broker.answer()
@@ -316,14 +316,14 @@ async def test_release_waits_for_what_an_earlier_epoch_has_under_way(bench: Benc
     bench.subscribe()
     broker.acknowledges = False
     (at,) = updates(bench, 1, 2)
-    bench.feeder.obey((entry(epoch=2),))
-    bench.feeder.obey((entry(epoch=2, state=RETIRING),))
+    bench.streamer.obey((entry(epoch=2),))
+    bench.streamer.obey((entry(epoch=2, state=RETIRING),))
     await asyncio.sleep(0.03)
     assert bench.state() is not ContractState.RELEASED
     broker.acknowledges = True
     broker.answer()
     await bench.until(lambda: bench.state() is ContractState.RELEASED)
-    (report,) = bench.feeder.reports()
+    (report,) = bench.streamer.reports()
     assert (report.event_time, report.seq) == (at, seq_of(1, 1))
 
 
@@ -345,16 +345,16 @@ async def test_a_lost_account_gives_up_what_is_under_way_and_releases_without_a_
     await bench.begin(entry())
     bench.subscribe()
     (done,) = updates(bench, 1, 2)
-    await bench.until(lambda: bench.feeder.reports()[0].event_time == done)
+    await bench.until(lambda: bench.streamer.reports()[0].event_time == done)
     broker.acknowledges = False
     updates(bench, 2, 4)
     bench.ours = False
     updates(bench, 4, 5)
-    bench.feeder.cut_off()
+    bench.streamer.cut_off()
     assert broker.open == []
     updates(bench, 5, 6)
     await bench.until(lambda: bench.state() is ContractState.RELEASED)
-    (report,) = bench.feeder.reports()
+    (report,) = bench.streamer.reports()
     assert (report.event_time, report.seq) == (None, None)
     assert prices(broker) == ["70.01", "70.02", "70.03"]
     await bench.until(lambda: broker.connections == 2)
@@ -366,18 +366,18 @@ async def test_after_a_lost_account_only_a_higher_epoch_goes_on_and_says_what_is
     await bench.begin(entry())
     bench.subscribe()
     (done,) = updates(bench, 1, 2)
-    await bench.until(lambda: bench.feeder.reports()[0].event_time == done)
+    await bench.until(lambda: bench.streamer.reports()[0].event_time == done)
     broker.acknowledges = False
     updates(bench, 2, 4)
-    bench.feeder.cut_off()
+    bench.streamer.cut_off()
     broker.acknowledges = True
     await bench.until(lambda: bench.state() is ContractState.RELEASED and broker.connections == 2)
     await asyncio.sleep(0.05)  # a new session takes seconds, too
-    bench.feeder.obey((entry(),))  # what it knew when the account was lost
+    bench.streamer.obey((entry(),))  # what it knew when the account was lost
     updates(bench, 4, 5)
     assert prices(broker) == ["70.01", "70.02", "70.03"]
     broker.tail = Tail(mark(done))
-    bench.feeder.obey((entry(epoch=2),))
+    bench.streamer.obey((entry(epoch=2),))
     (*_, after) = updates(bench, 5, 6)
     await bench.until(lambda: broker.events("gap") and bench.state() is ContractState.PUBLISHING)
     assert prices(broker)[3:] == ["70.04", "70.05"]
@@ -396,11 +396,11 @@ def orphan(came: EntryState) -> tuple[Entry, ...]:
 async def test_without_a_mark_kafka_is_asked_and_nothing_is_published_before_it_answers(
     bench: Bench, broker: FakeBroker, came: EntryState
 ) -> None:
-    bench.feeder.obey(orphan(came))
+    bench.streamer.obey(orphan(came))
     bench.subscribe()
     times = updates(bench, 1, 5)
     broker.tail = Tail(mark(times[1]))
-    bench.feeder.obey(orphan(ACTIVE))
+    bench.streamer.obey(orphan(ACTIVE))
     assert bench.state() is ContractState.SUBSCRIBING
     assert broker.ticks() == []
     await bench.until(broker.ticks)
@@ -411,7 +411,7 @@ async def test_without_a_mark_kafka_is_asked_and_nothing_is_published_before_it_
 
 
 async def test_a_contract_that_was_never_published_has_no_gap(bench: Bench, broker: FakeBroker) -> None:
-    bench.feeder.obey(orphan(ACTIVE))
+    bench.streamer.obey(orphan(ACTIVE))
     bench.subscribe()
     updates(bench, 1, 3)
     await bench.until(broker.ticks)
@@ -422,7 +422,7 @@ async def test_a_contract_that_was_never_published_has_no_gap(bench: Bench, brok
 @pytest.mark.parametrize("early", [True, False], ids=["frames first", "answer first"])
 async def test_if_kafka_cannot_tell_the_gap_says_so(bench: Bench, broker: FakeBroker, early: bool) -> None:
     broker.unreadable = "kafka:9092: not authorized"
-    bench.feeder.obey(orphan(ACTIVE))
+    bench.streamer.obey(orphan(ACTIVE))
     bench.subscribe()
     if not early:
         await bench.until(lambda: broker.searches)
@@ -442,7 +442,7 @@ async def test_a_contract_that_nobody_had_before_has_no_gap_whatever_kafka_says(
 ) -> None:
     broker.unreadable = "kafka:9092: not authorized" if unreadable else ""
     broker.tail = Tail(None, "the partition's latest records hold none of the contract")
-    bench.feeder.obey((entry(epoch=9, fresh=True),))
+    bench.streamer.obey((entry(epoch=9, fresh=True),))
     bench.subscribe()
     updates(bench, 1, 3)
     await bench.until(broker.ticks)
@@ -452,7 +452,7 @@ async def test_a_contract_that_nobody_had_before_has_no_gap_whatever_kafka_says(
 
 async def test_a_contract_that_comes_back_to_the_feed_repeats_nothing(bench: Bench, broker: FakeBroker) -> None:
     """Of a root that was removed and added again the operator remembers nothing; Kafka does."""
-    bench.feeder.obey((entry(epoch=9, fresh=True),))
+    bench.streamer.obey((entry(epoch=9, fresh=True),))
     bench.subscribe()
     times = updates(bench, 1, 3)
     broker.tail = Tail(mark(times[0]))
@@ -463,57 +463,57 @@ async def test_a_contract_that_comes_back_to_the_feed_repeats_nothing(bench: Ben
 async def test_what_was_fresh_once_is_not_fresh_to_a_new_process(broker: FakeBroker) -> None:
     bench = Bench(broker)
     broker.unreadable = "kafka:9092: not authorized"
-    await bench.feeder.start()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
-    bench.feeder.obey((entry(epoch=9, fresh=True),))
+    await bench.streamer.start()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
+    bench.streamer.obey((entry(epoch=9, fresh=True),))
     bench.subscribe()
     updates(bench, 1, 3)
     await bench.until(broker.ticks)
     assert len(broker.events("gap")) == 1
-    await bench.feeder.close()
+    await bench.streamer.close()
 
 
 async def test_a_new_process_asks_kafka_although_there_is_a_mark(broker: FakeBroker) -> None:
     bench = Bench(broker)
     old, newer = bench.now - 5000, bench.now + 500
     broker.tail = Tail(mark(newer, epoch=4), epoch=4)
-    await bench.feeder.start()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
-    bench.feeder.obey((entry(epoch=5, mark=mark(old, epoch=4)),))
+    await bench.streamer.start()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
+    bench.streamer.obey((entry(epoch=5, mark=mark(old, epoch=4)),))
     bench.subscribe()
     updates(bench, 1, 4)
-    assert bench.feeder.reports()[0].event_time is None
+    assert bench.streamer.reports()[0].event_time is None
     await bench.until(broker.ticks)
     assert prices(broker) == ["70.02", "70.03"]
     assert broker.events("gap") == []
-    await bench.feeder.close()
+    await bench.streamer.close()
 
 
 async def test_a_new_process_that_has_to_retire_does_not_pass_an_old_mark_on(broker: FakeBroker) -> None:
     bench = Bench(broker)
-    bench.feeder.obey((entry(epoch=5, state=RETIRING, mark=mark(bench.now, epoch=4)),))
-    (report,) = bench.feeder.reports()
+    bench.streamer.obey((entry(epoch=5, state=RETIRING, mark=mark(bench.now, epoch=4)),))
+    (report,) = bench.streamer.reports()
     assert (report.state, report.epoch, report.event_time) == (ContractState.RELEASED, 5, None)
 
 
 async def test_a_new_process_publishes_nothing_under_the_epoch_of_an_earlier_one(broker: FakeBroker) -> None:
     now = int(time.time())
     bench = Bench(broker, left_behind={7: now - 60})
-    await bench.feeder.start()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
-    bench.feeder.obey((entry(epoch=now - 60),))
+    await bench.streamer.start()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
+    bench.streamer.obey((entry(epoch=now - 60),))
     bench.subscribe()
-    (report,) = bench.feeder.reports()
+    (report,) = bench.streamer.reports()
     assert (report.state, report.epoch, report.event_time) == (ContractState.RELEASED, now - 60, None)
     times = updates(bench, 1, 4)
     assert broker.ticks() == []
     broker.tail = Tail(mark(times[0], epoch=now - 60), epoch=now - 60)
-    bench.feeder.obey((entry(epoch=now),))
+    bench.streamer.obey((entry(epoch=now),))
     await bench.until(broker.ticks)
     assert prices(broker) == ["70.02", "70.03"]
     assert seqs(broker) == [seq_of(now, 1), seq_of(now, 2)]
     assert broker.events("gap") == []
-    await bench.feeder.close()
+    await bench.streamer.close()
 
 
 # Nobody vouches for an epoch.
@@ -523,47 +523,47 @@ async def test_an_epoch_that_kafka_has_is_not_published_under(bench: Bench, brok
     """A feed that was deleted and applied again by an operator whose clock was set back, or that lost its status."""
     at = bench.now
     broker.tail = Tail(mark(at, epoch=9), epoch=9)
-    bench.feeder.obey((entry(epoch=9, fresh=True),))
+    bench.streamer.obey((entry(epoch=9, fresh=True),))
     bench.subscribe()
     times = updates(bench, 1, 4)
-    await bench.until(lambda: bench.feeder.reports()[0].kafka_epoch)
-    (report,) = bench.feeder.reports()
+    await bench.until(lambda: bench.streamer.reports()[0].kafka_epoch)
+    (report,) = bench.streamer.reports()
     assert (report.state, report.kafka_epoch, report.event_time) == (ContractState.SUBSCRIBING, 9, None)
     assert broker.ticks() == []
-    bench.feeder.obey((entry(epoch=10, fresh=True),))
+    bench.streamer.obey((entry(epoch=10, fresh=True),))
     await bench.until(broker.ticks)
     assert broker.searches == 2
     assert [value["event_time"] for value in broker.ticks()] == times
     assert seqs(broker) == [seq_of(10, n) for n in (1, 2, 3)]
-    (report,) = bench.feeder.reports()
+    (report,) = bench.streamer.reports()
     assert (report.epoch, report.kafka_epoch) == (10, None)
 
 
 @pytest.mark.parametrize("epoch", [8, 9, 10])
 async def test_a_contract_goes_on_only_above_what_kafka_has(bench: Bench, broker: FakeBroker, epoch: int) -> None:
     broker.tail = Tail(mark(bench.now, epoch=9), epoch=9)
-    bench.feeder.obey((entry(epoch=epoch),))
+    bench.streamer.obey((entry(epoch=epoch),))
     bench.subscribe()
     updates(bench, 1, 3)
-    await bench.until(lambda: broker.searches and not bench.feeder._contracts[7].taking_over)
+    await bench.until(lambda: broker.searches and not bench.streamer._contracts[7].taking_over)
     assert bool(broker.ticks()) == (epoch > 9)
-    assert bench.feeder.reports()[0].kafka_epoch == (None if epoch > 9 else 9)
+    assert bench.streamer.reports()[0].kafka_epoch == (None if epoch > 9 else 9)
 
 
 async def test_a_contract_that_waits_for_an_epoch_is_let_go(bench: Bench, broker: FakeBroker) -> None:
     broker.tail = Tail(mark(bench.now, epoch=9), epoch=9)
-    bench.feeder.obey((entry(epoch=5),))
+    bench.streamer.obey((entry(epoch=5),))
     bench.subscribe()
     updates(bench, 1, 3)
-    await bench.until(lambda: bench.feeder.reports()[0].kafka_epoch)
-    bench.feeder.obey((entry(epoch=5, state=RETIRING),))
+    await bench.until(lambda: bench.streamer.reports()[0].kafka_epoch)
+    bench.streamer.obey((entry(epoch=5, state=RETIRING),))
     assert bench.state() is ContractState.RELEASED
-    (report,) = bench.feeder.reports()
+    (report,) = bench.streamer.reports()
     assert (report.event_time, report.seq) == (None, None)
 
 
 async def test_only_what_nobody_remembers_is_looked_for_everywhere(bench: Bench, broker: FakeBroker) -> None:
-    bench.feeder.obey((entry(7, epoch=9, fresh=True), entry(8, epoch=9)))
+    bench.streamer.obey((entry(7, epoch=9, fresh=True), entry(8, epoch=9)))
     await bench.until(lambda: broker.searches == 2)
     assert broker.questions == [[("8", False)], [("7", True)]]  # what somebody had is in a hurry
 
@@ -572,9 +572,9 @@ async def test_seq_grows_over_an_epoch_of_very_many_records(bench: Bench, broker
     """Under an operator whose clock stands still, or was set back: epochs grow by one."""
     await bench.begin(entry(epoch=5))
     bench.subscribe()
-    bench.feeder._contracts[7].count = 3 * 2**20
+    bench.streamer._contracts[7].count = 3 * 2**20
     updates(bench, 1, 3)
-    bench.feeder.obey((entry(epoch=6),))
+    bench.streamer.obey((entry(epoch=6),))
     updates(bench, 3, 5)
     assert seqs(broker) == [seq_of(5, 3 * 2**20 + n) for n in range(1, 5)]
 
@@ -583,7 +583,7 @@ async def test_seq_grows_over_anothers_epoch_of_very_many_records(bench: Bench, 
     warm(bench, epoch=6)
     (at,) = updates(bench, 1, 2)
     last = seq_of(5, 3 * 2**20)
-    bench.feeder.obey((entry(epoch=6, mark=Mark(event_time=at, seq=last)),))
+    bench.streamer.obey((entry(epoch=6, mark=Mark(event_time=at, seq=last)),))
     updates(bench, 2, 4)
     assert seqs(broker) == [last + 1, last + 2]
 
@@ -591,8 +591,8 @@ async def test_seq_grows_over_anothers_epoch_of_very_many_records(bench: Bench, 
 async def test_kafka_is_asked_once_it_is_there(broker: FakeBroker) -> None:
     broker.down = "kafka:9092: connection refused"
     bench = Bench(broker)
-    await bench.feeder.start()
-    bench.feeder.obey(orphan(ACTIVE))
+    await bench.streamer.start()
+    bench.streamer.obey(orphan(ACTIVE))
     bench.subscribe()
     times = updates(bench, 1, 5)
     broker.tail = Tail(mark(times[0]))
@@ -601,56 +601,56 @@ async def test_kafka_is_asked_once_it_is_there(broker: FakeBroker) -> None:
     broker.down = ""
     await bench.until(broker.ticks)
     assert prices(broker) == ["70.02", "70.03", "70.04"]
-    await bench.feeder.close()
+    await bench.streamer.close()
 
 
 async def test_a_contract_taken_away_while_kafka_is_asked_is_brought_up_to_date_first(
     bench: Bench, broker: FakeBroker
 ) -> None:
     """Nobody else need have what came since this worker subscribed."""
-    bench.feeder.obey(orphan(ACTIVE))
+    bench.streamer.obey(orphan(ACTIVE))
     bench.subscribe()
     times = updates(bench, 1, 4)
     broker.tail = Tail(mark(times[0]))
-    bench.feeder.obey((entry(epoch=2, state=RETIRING),))
+    bench.streamer.obey((entry(epoch=2, state=RETIRING),))
     assert bench.state() is ContractState.SUBSCRIBING
     await bench.until(lambda: bench.state() is ContractState.RELEASED)
     updates(bench, 4, 6)
     assert prices(broker) == ["70.02", "70.03"]
     assert broker.events("gap") == []
-    (report,) = bench.feeder.reports()
+    (report,) = bench.streamer.reports()
     assert (report.event_time, report.seq) == (times[2], seq_of(2, 2))
 
 
 async def test_a_contract_taken_away_while_kafka_is_asked_is_released_although_it_is_quiet(
     bench: Bench, broker: FakeBroker
 ) -> None:
-    bench.feeder.obey(orphan(ACTIVE))
-    bench.feeder.obey((entry(epoch=2, state=RETIRING),))
-    assert bench.feeder.owes
+    bench.streamer.obey(orphan(ACTIVE))
+    bench.streamer.obey((entry(epoch=2, state=RETIRING),))
+    assert bench.streamer.owes
     await bench.until(lambda: bench.state() is ContractState.RELEASED)
-    assert not bench.feeder.owes
-    assert bench.feeder.reports()[0].event_time is None
+    assert not bench.streamer.owes
+    assert bench.streamer.reports()[0].event_time is None
 
 
 async def test_who_gives_the_account_back_while_kafka_is_away_does_not_wait_for_it(broker: FakeBroker) -> None:
     broker.down = "kafka:9092: connection refused"
     bench = Bench(broker)
-    await bench.feeder.start()
-    bench.feeder.obey(orphan(ACTIVE))
+    await bench.streamer.start()
+    bench.streamer.obey(orphan(ACTIVE))
     bench.subscribe()
     updates(bench, 1, 3)
     async with asyncio.timeout(5):
-        await bench.feeder.release(0.2)
-    assert (bench.state(), bench.feeder.reports()[0].event_time) == (ContractState.RELEASED, None)
-    await bench.feeder.close()
+        await bench.streamer.release(0.2)
+    assert (bench.state(), bench.streamer.reports()[0].event_time) == (ContractState.RELEASED, None)
+    await bench.streamer.close()
 
 
 async def test_an_answer_for_an_epoch_that_is_over_publishes_nothing(bench: Bench, broker: FakeBroker) -> None:
-    bench.feeder.obey(orphan(ACTIVE))
+    bench.streamer.obey(orphan(ACTIVE))
     bench.subscribe()
     updates(bench, 1, 3)
-    bench.feeder.obey((entry(epoch=3),))
+    bench.streamer.obey((entry(epoch=3),))
     await bench.until(broker.ticks)
     assert prices(broker) == ["70.01", "70.02"]
     assert seqs(broker) == [seq_of(3, 1), seq_of(3, 2)]
@@ -658,5 +658,5 @@ async def test_an_answer_for_an_epoch_that_is_over_publishes_nothing(bench: Benc
 
 async def test_contracts_that_are_published_keep_their_lines(bench: Bench) -> None:
     near, far = entry(1, epoch=2, state=STANDBY), entry(2)
-    bench.feeder.obey((near, far))
-    assert bench.feeder.desired() == [2, 1]
+    bench.streamer.obey((near, far))
+    assert bench.streamer.desired() == [2, 1]

@@ -35,26 +35,26 @@ def alive(broker: FakeBroker) -> int:
 
 async def test_before_anything_was_tried_nothing_is_known(broker: FakeBroker) -> None:
     bench = Bench(broker)
-    assert bench.feeder.kafka_status().reachable is None
+    assert bench.streamer.kafka_status().reachable is None
     broker.acknowledges = False
-    await bench.feeder.start()
+    await bench.streamer.start()
     await asyncio.sleep(ANSWER_S / 2)
-    assert bench.feeder.kafka_status().reachable is None
-    await bench.feeder.close()
+    assert bench.streamer.kafka_status().reachable is None
+    await bench.streamer.close()
 
 
 async def test_metadata_alone_prove_nothing(broker: FakeBroker) -> None:
     broker.acknowledges = False
     bench = Bench(broker)
-    await bench.feeder.start()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable is not None)
-    status = bench.feeder.kafka_status()
+    await bench.streamer.start()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable is not None)
+    status = bench.streamer.kafka_status()
     assert (status.reachable, status.reason) == (False, "NotAcknowledged")
     assert "feed-events" in status.message
     broker.acknowledges = True
     broker.answer()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
-    await bench.feeder.close()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
+    await bench.streamer.close()
 
 
 async def test_a_worker_with_nothing_to_publish_proves_itself_once(bench: Bench, broker: FakeBroker) -> None:
@@ -69,7 +69,7 @@ async def test_without_acknowledgements_it_proves_itself_again(
 ) -> None:
     monkeypatch.setattr(publisher, "_PROBE_S", 0.1)
     await bench.until(lambda: alive(broker) > 2)
-    bench.feeder.obey((entry(),))
+    bench.streamer.obey((entry(),))
     bench.subscribe()
     await bench.until(lambda: not broker.open)
     before = alive(broker)
@@ -80,27 +80,27 @@ async def test_without_acknowledgements_it_proves_itself_again(
 
 
 async def test_a_record_that_waits_for_too_long_is_told(bench: Bench, broker: FakeBroker) -> None:
-    bench.feeder.obey((entry(7), entry(8)))
+    bench.streamer.obey((entry(7), entry(8)))
     bench.subscribe()
     bench.frame(FULL, conid=7)
     bench.frame(FULL, conid=8)
     await bench.until(lambda: bench.state(7) is PUBLISHING and bench.state(8) is PUBLISHING)
     broker.acknowledges = False
     bench.frame({"31": "72.00"}, conid=7)
-    await bench.until(lambda: bench.feeder.kafka_status().reachable is False)
-    status = bench.feeder.kafka_status()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable is False)
+    status = bench.streamer.kafka_status()
     assert status.reason == "NotAcknowledged"
     assert (bench.state(7), bench.state(8)) == (SUBSCRIBING, PUBLISHING)  # Kafka has all that there is of the other
-    assert bench.feeder.reports()[0].message == "Kafka does not acknowledge its records"
+    assert bench.streamer.reports()[0].message == "Kafka does not acknowledge its records"
     broker.acknowledges = True
     broker.answer()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
     assert (bench.state(7), bench.state(8)) == (PUBLISHING, PUBLISHING)
     assert broker.connections == 1  # nothing was given up
 
 
 async def test_while_kafka_tells_nothing_no_contract_is_publishing(bench: Bench, broker: FakeBroker) -> None:
-    bench.feeder.obey((entry(),))
+    bench.streamer.obey((entry(),))
     bench.subscribe()
     bench.frame(FULL)
     await bench.until(lambda: bench.state() is PUBLISHING)
@@ -111,7 +111,7 @@ async def test_while_kafka_tells_nothing_no_contract_is_publishing(bench: Bench,
 
 
 async def test_a_silent_broker_stops_only_what_it_leads(bench: Bench, broker: FakeBroker) -> None:
-    bench.feeder.obey((entry(7), entry(8)))
+    bench.streamer.obey((entry(7), entry(8)))
     bench.subscribe()
     for conid in (7, 8):
         bench.frame(FULL, conid=conid)
@@ -129,14 +129,14 @@ async def test_a_silent_broker_stops_only_what_it_leads(bench: Bench, broker: Fa
         )
 
     broker.survey = survey  # type: ignore[method-assign]
-    await bench.until(lambda: bench.feeder.kafka_status().reason == "AdvertisedAddressUnreachable")
-    assert "broker 2" in bench.feeder.kafka_status().message
+    await bench.until(lambda: bench.streamer.kafka_status().reason == "AdvertisedAddressUnreachable")
+    assert "broker 2" in bench.streamer.kafka_status().message
     assert (bench.state(7), bench.state(8)) == (SUBSCRIBING, PUBLISHING)
 
 
 async def test_what_goes_elsewhere_is_let_go_without_kafka(bench: Bench, broker: FakeBroker) -> None:
     """The heir looks into Kafka: how far this one came nobody here can say."""
-    bench.feeder.obey((entry(7), entry(8)))
+    bench.streamer.obey((entry(7), entry(8)))
     bench.subscribe()
     for conid in (7, 8):
         bench.frame(FULL, conid=conid)
@@ -144,19 +144,19 @@ async def test_what_goes_elsewhere_is_let_go_without_kafka(bench: Bench, broker:
     broker.acknowledges = False
     for conid in (7, 8):
         bench.frame({"31": "72.00"}, conid=conid)
-    await bench.until(lambda: bench.feeder.kafka_status().reachable is False)
+    await bench.until(lambda: bench.streamer.kafka_status().reachable is False)
     assert broker.abandoned == 0
     broker.tail = Tail(Mark(event_time=bench.now - 1500, seq=seq_of(1, 1)))
-    bench.feeder.obey((entry(7, state=RETIRING), entry(8)))
+    bench.streamer.obey((entry(7, state=RETIRING), entry(8)))
     await bench.until(lambda: bench.state(7) is RELEASED)
-    report = bench.feeder.reports()[0]
+    report = bench.streamer.reports()[0]
     assert (report.event_time, report.seq) == (None, None)
     assert broker.abandoned  # and once more when the next producer takes its place
     # What was on its way of the other contract goes on by the next producer.
     await bench.until(lambda: broker.connections == 2)
     broker.acknowledges = True
     broker.answer()
-    await bench.until(lambda: bench.state(8) is PUBLISHING and bench.feeder.kafka_status().reachable)
+    await bench.until(lambda: bench.state(8) is PUBLISHING and bench.streamer.kafka_status().reachable)
     sent = [(value["conid"], value["price"]) for value in broker.ticks()]
     assert sent.count((8, 72)) == 2 and sent.count((7, 72)) == 1
     assert bench.metric("ibfeed_kafka_given_up_total") == 1
@@ -164,7 +164,7 @@ async def test_what_goes_elsewhere_is_let_go_without_kafka(bench: Bench, broker:
 
 async def test_what_a_silent_broker_may_have_waits_until_it_answers(bench: Bench, broker: FakeBroker) -> None:
     """The producer is replaced while one of two brokers is away: what its partitions hold cannot be found out now."""
-    bench.feeder.obey((entry(7), entry(8)))
+    bench.streamer.obey((entry(7), entry(8)))
     bench.subscribe()
     first = [bench.frame(FULL, conid=conid) for conid in (7, 8)]
     await bench.until(lambda: bench.state(7) is PUBLISHING and bench.state(8) is PUBLISHING)
@@ -195,66 +195,66 @@ async def test_what_a_silent_broker_may_have_waits_until_it_answers(bench: Bench
 
 
 async def test_what_goes_elsewhere_in_time_is_flushed(bench: Bench, broker: FakeBroker) -> None:
-    bench.feeder.obey((entry(),))
+    bench.streamer.obey((entry(),))
     bench.subscribe()
     bench.frame(FULL)
     await bench.until(lambda: bench.state() is PUBLISHING)
     broker.acknowledges = False
     last = bench.frame({"31": "72.00"})
-    bench.feeder.obey((entry(state=RETIRING),))
+    bench.streamer.obey((entry(state=RETIRING),))
     await asyncio.sleep(ANSWER_S / 2)
     assert bench.state() is not RELEASED
     broker.acknowledges = True
     broker.answer()
     await bench.until(lambda: bench.state() is RELEASED)
-    assert bench.feeder.reports()[0].event_time == last
+    assert bench.streamer.reports()[0].event_time == last
     assert broker.abandoned == 0
 
 
 async def test_what_retires_before_kafka_falls_silent_is_let_go_too(bench: Bench, broker: FakeBroker) -> None:
-    bench.feeder.obey((entry(),))
+    bench.streamer.obey((entry(),))
     bench.subscribe()
     bench.frame(FULL)
     await bench.until(lambda: bench.state() is PUBLISHING)
     broker.acknowledges = False
     bench.frame({"31": "72.00"})
-    bench.feeder.obey((entry(state=RETIRING),))
+    bench.streamer.obey((entry(state=RETIRING),))
     await bench.until(lambda: bench.state() is RELEASED)
-    assert bench.feeder.reports()[0].event_time is None
+    assert bench.streamer.reports()[0].event_time is None
 
 
 async def test_a_contract_that_waits_for_kafkas_tail_is_let_go_too(broker: FakeBroker) -> None:
     broker.down = "kafka:9092: connection refused"
     bench = Bench(broker)
-    await bench.feeder.start()
-    bench.feeder.obey(())
-    bench.feeder.obey((entry(epoch=2),))
+    await bench.streamer.start()
+    bench.streamer.obey(())
+    bench.streamer.obey((entry(epoch=2),))
     bench.subscribe()
     bench.frame(FULL)
-    await bench.until(lambda: bench.feeder.kafka_status().reachable is False)
-    bench.feeder.obey((entry(epoch=2, state=RETIRING),))
+    await bench.until(lambda: bench.streamer.kafka_status().reachable is False)
+    bench.streamer.obey((entry(epoch=2, state=RETIRING),))
     await bench.until(lambda: bench.state() is RELEASED)
     assert broker.ticks() == []
-    await bench.feeder.close()
+    await bench.streamer.close()
 
 
 async def test_a_lost_lease_drops_what_was_kept_for_kafka(broker: FakeBroker) -> None:
     bench = Bench(broker)
-    await bench.feeder.start()
+    await bench.streamer.start()
     await bench.begin(entry())
     bench.subscribe()
     broker.down = "kafka:9092: connection refused"
     broker.fail("fatal: out of order")
-    await bench.until(lambda: bench.feeder.kafka_status().reachable is False)
+    await bench.until(lambda: bench.streamer.kafka_status().reachable is False)
     bench.frame(FULL)
     assert bench.metric("ibfeed_kafka_kept") == 1
     bench.ours = False
-    bench.feeder.cut_off()
+    bench.streamer.cut_off()
     assert (bench.metric("ibfeed_kafka_kept"), bench.state()) == (0, RELEASED)
     broker.down, bench.ours = "", True
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
     assert broker.ticks() == []
-    await bench.feeder.close()
+    await bench.streamer.close()
 
 
 @dataclass
@@ -295,42 +295,42 @@ async def test_a_new_password_is_read_when_the_old_is_refused(monkeypatch: pytes
     refuses(monkeypatch)
     broker, secrets = GuardedBroker(), Secrets()
     bench = Bench(broker, read_secrets=secrets.read)
-    await bench.feeder.start()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    await bench.streamer.start()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
     assert secrets.asked == 1
-    bench.feeder.obey(())
-    bench.feeder.obey((entry(),))
+    bench.streamer.obey(())
+    bench.streamer.obey((entry(),))
     bench.subscribe()
     first = bench.frame(FULL)
     await bench.until(lambda: bench.state() is PUBLISHING)
     broker.password, broker.acknowledges = "new", False
     bench.frame({"31": "72.00"})
-    await bench.until(lambda: bench.feeder.kafka_status().reason == "CredentialsRefused")
+    await bench.until(lambda: bench.streamer.kafka_status().reason == "CredentialsRefused")
     bench.frame({"31": "73.00"})
     broker.tail = Tail(Mark(event_time=first, seq=seq_of(1, 1)))
     secrets.password, broker.acknowledges = "new", True
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
     await bench.until(lambda: bench.metric("ibfeed_ticks_acknowledged_total") == 3)
     assert [who.password for who in broker.asked_as] == ["old", "new"]
     assert [value["price"] for value in broker.ticks()] == [71.9, 72, 73, 72, 73]
     assert broker.events("gap") == []
-    await bench.feeder.close()
+    await bench.streamer.close()
 
 
 async def test_a_secret_that_was_spoilt_is_named_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     refuses(monkeypatch)
     broker, secrets = GuardedBroker(), Secrets(problem="Secret kafka-user of kafka.secretRef has no password: add it")
     bench = Bench(broker, read_secrets=secrets.read)
-    await bench.feeder.start()
-    await bench.until(lambda: bench.feeder.kafka_status().reason == "KafkaSecretUnusable")
-    assert bench.feeder.kafka_status().message == secrets.problem
+    await bench.streamer.start()
+    await bench.until(lambda: bench.streamer.kafka_status().reason == "KafkaSecretUnusable")
+    assert bench.streamer.kafka_status().message == secrets.problem
     secrets.problem = ""
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
     broker.password, secrets.problem = "new", "Secret kafka-user of kafka.secretRef does not exist: create it"
-    await bench.until(lambda: bench.feeder.kafka_status().message == secrets.problem)
+    await bench.until(lambda: bench.streamer.kafka_status().message == secrets.problem)
     secrets.problem, secrets.password = "", "new"
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
-    await bench.feeder.close()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
+    await bench.streamer.close()
 
 
 async def test_whatever_fails_while_kafka_is_looked_at_is_said(bench: Bench, broker: FakeBroker) -> None:
@@ -340,10 +340,10 @@ async def test_whatever_fails_while_kafka_is_looked_at_is_said(bench: Bench, bro
         raise RuntimeError("nobody thought of this")
 
     broker.survey = broken  # type: ignore[method-assign]
-    await bench.until(lambda: bench.feeder.kafka_status().reason == "WorkerFailed")
-    assert "RuntimeError: nobody thought of this" in bench.feeder.kafka_status().message
+    await bench.until(lambda: bench.streamer.kafka_status().reason == "WorkerFailed")
+    assert "RuntimeError: nobody thought of this" in bench.streamer.kafka_status().message
     broker.survey = survey  # type: ignore[method-assign]
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
 
 
 async def test_a_search_that_fails_lets_no_contract_wait(bench: Bench, broker: FakeBroker) -> None:
@@ -351,7 +351,7 @@ async def test_a_search_that_fails_lets_no_contract_wait(bench: Bench, broker: F
         raise RuntimeError("nobody thought of this")
 
     broker.tails = broken  # type: ignore[method-assign, assignment]
-    bench.feeder.obey((entry(epoch=2),))
+    bench.streamer.obey((entry(epoch=2),))
     bench.subscribe()
     bench.frame(FULL)
     await bench.until(lambda: bench.state() is PUBLISHING)
@@ -361,8 +361,8 @@ async def test_a_search_that_fails_lets_no_contract_wait(bench: Bench, broker: F
 
 async def test_an_oversized_event_blocks_no_other(bench: Bench, broker: FakeBroker) -> None:
     broker.largest = 10
-    bench.feeder.obey((entry(7),))
+    bench.streamer.obey((entry(7),))
     broker.largest = 10**6
-    bench.feeder.obey((entry(7), entry(8)))
+    bench.streamer.obey((entry(7), entry(8)))
     await bench.until(lambda: [event["conid"] for event in broker.events("assigned")] == [8])
     assert bench.metric("ibfeed_events_lost_total") == 1

@@ -18,13 +18,13 @@ PATIENCE = Patience()
 def silent_from(watch: StalenessMonitor, bench: Bench, now: float) -> float:
     """When the connection that begins at ``now``, and brings nothing, is given up."""
     watch.begin_connection(now)
-    while not watch.look(bench.feeder._contracts, [7], now).silent:
+    while not watch.look(bench.streamer._contracts, [7], now).silent:
         now += PATIENCE.look
     return now
 
 
 def watched(bench: Bench) -> StalenessMonitor:
-    bench.feeder.obey((entry(),))
+    bench.streamer.obey((entry(),))
     bench.subscribe()
     return StalenessMonitor(PATIENCE, lambda _: DAY)
 
@@ -46,9 +46,9 @@ async def test_a_feed_that_was_silent_is_mute_until_it_speaks_however_many_conne
 async def test_nothing_is_expected_of_a_closed_market_and_something_again_when_it_opens(bench: Bench) -> None:
     watch = watched(bench)
     silent_from(watch, bench, NOW)
-    watch.look(bench.feeder._contracts, [7], NOW + 7201)
+    watch.look(bench.streamer._contracts, [7], NOW + 7201)
     assert not watch.mute
-    watch.look(bench.feeder._contracts, [7], NOW + 10_801)
+    watch.look(bench.streamer._contracts, [7], NOW + 10_801)
     assert watch.mute
 
 
@@ -64,12 +64,12 @@ async def test_nothing_is_expected_when_others_have_the_contracts_and_the_next_t
 
 async def test_the_first_frame_has_the_session_looked_at_anew(bench: Bench) -> None:
     told: list[tuple[SessionFacts, bool]] = []
-    feeder = bench.feeder
-    feeder._on_session = lambda facts: told.append((facts, feeder.mute))  # type: ignore[misc]
-    feeder._watch = watched(bench)  # type: ignore[misc]
-    silent_from(feeder._watch, bench, NOW)
+    streamer = bench.streamer
+    streamer._on_session = lambda facts: told.append((facts, streamer.mute))  # type: ignore[misc]
+    streamer._watch = watched(bench)  # type: ignore[misc]
+    silent_from(streamer._watch, bench, NOW)
     facts = SessionFacts(authenticated=True)
-    feeder.on_session(facts)
+    streamer.on_session(facts)
     assert told == [(facts, True)]
     bench.frame(FULL)
     assert told == [(facts, True), (facts, False)]

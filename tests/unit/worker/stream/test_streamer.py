@@ -23,14 +23,14 @@ async def test_a_contract_goes_from_subscribing_to_publishing_when_kafka_has_its
     bench: Bench, broker: FakeBroker
 ) -> None:
     broker.acknowledges = False
-    bench.feeder.obey((entry(epoch=4, mark=Mark(event_time=bench.now, seq=seq_of(3, 9))),))
+    bench.streamer.obey((entry(epoch=4, mark=Mark(event_time=bench.now, seq=seq_of(3, 9))),))
     bench.subscribe()
     assert bench.state() is ContractState.SUBSCRIBING
     at = bench.frame(FULL)
     assert bench.state() is ContractState.SUBSCRIBING
     broker.answer()
     await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
-    (report,) = bench.feeder.reports()
+    (report,) = bench.streamer.reports()
     assert (report.epoch, report.event_time, report.seq) == (4, at, seq_of(4, 1))
     record = next(record for record in broker.produced if record.topic == "ticklast")
     assert (record.key, record.partition) == ("7", (7 + 12) % 12)
@@ -41,12 +41,12 @@ async def test_a_contract_without_a_trade_counts_as_publishing_once_its_subscrip
     await bench.begin(entry())
     bench.subscribe()
     bench.frame({"84": "71.89", "6509": "RB"})
-    (report,) = bench.feeder.reports()
+    (report,) = bench.streamer.reports()
     assert (report.state, report.event_time) == (ContractState.PUBLISHING, None)
 
 
 async def test_sequence_is_dense_within_an_epoch(bench: Bench, broker: FakeBroker) -> None:
-    bench.feeder.obey((entry(epoch=2, mark=Mark(event_time=bench.now, seq=seq_of(1, 9))),))
+    bench.streamer.obey((entry(epoch=2, mark=Mark(event_time=bench.now, seq=seq_of(1, 9))),))
     bench.subscribe()
     for cents in range(5):
         bench.frame({**FULL, "31": f"71.{cents:02d}"})
@@ -61,29 +61,29 @@ async def test_retiring_stops_at_once_and_is_released_only_when_kafka_has_everyt
     broker.acknowledges = False
     bench.frame(FULL)
     last = bench.frame({"31": "71.95"})
-    bench.feeder.obey((entry(state=EntryState.RETIRING),))
+    bench.streamer.obey((entry(state=EntryState.RETIRING),))
     bench.frame({"31": "71.99"})
     assert bench.state() is not ContractState.RELEASED
-    assert bench.feeder.desired() == [7]
+    assert bench.streamer.desired() == [7]
     broker.answer()
     await bench.until(lambda: bench.state() is ContractState.RELEASED)
-    (report,) = bench.feeder.reports()
+    (report,) = bench.streamer.reports()
     assert (report.event_time, report.seq) == (last, seq_of(1, 2))
-    assert bench.feeder.desired() == [7]  # the move may turn back
+    assert bench.streamer.desired() == [7]  # the move may turn back
     assert len(broker.ticks()) == 2
-    bench.feeder.obey(())
-    assert bench.feeder.desired() == []
+    bench.streamer.obey(())
+    assert bench.streamer.desired() == []
 
 
 async def test_a_released_contract_comes_back_only_with_a_higher_epoch(bench: Bench, broker: FakeBroker) -> None:
     await bench.begin(entry())
     bench.subscribe()
     bench.frame(FULL)
-    bench.feeder.obey((entry(state=EntryState.RETIRING),))
+    bench.streamer.obey((entry(state=EntryState.RETIRING),))
     await bench.until(lambda: bench.state() is ContractState.RELEASED)
-    bench.feeder.obey((entry(),))
+    bench.streamer.obey((entry(),))
     assert bench.state() is ContractState.RELEASED
-    bench.feeder.obey((entry(epoch=2, mark=Mark(event_time=bench.now, seq=seq_of(1, 1))),))
+    bench.streamer.obey((entry(epoch=2, mark=Mark(event_time=bench.now, seq=seq_of(1, 1))),))
     assert bench.state() is ContractState.PUBLISHING  # it has been subscribed all the time
     bench.frame(FULL, after_ms=0)  # what we ourselves published last
     bench.frame({"31": "72.00"})
@@ -91,19 +91,19 @@ async def test_a_released_contract_comes_back_only_with_a_higher_epoch(bench: Be
 
 
 async def test_an_entry_of_an_epoch_that_is_over_is_ignored(bench: Bench) -> None:
-    bench.feeder.obey((entry(epoch=3),))
-    bench.feeder.obey((entry(epoch=2, state=EntryState.RETIRING),))
-    (report,) = bench.feeder.reports()
+    bench.streamer.obey((entry(epoch=3),))
+    bench.streamer.obey((entry(epoch=2, state=EntryState.RETIRING),))
+    (report,) = bench.streamer.reports()
     assert (report.epoch, report.state) == (3, ContractState.SUBSCRIBING)
-    bench.feeder.obey(())
-    bench.feeder.obey((entry(epoch=2),))
-    assert bench.feeder.reports() == ()
+    bench.streamer.obey(())
+    bench.streamer.obey((entry(epoch=2),))
+    assert bench.streamer.reports() == ()
 
 
 async def test_what_the_operator_takes_away_is_not_published_any_more(bench: Bench, broker: FakeBroker) -> None:
     await bench.begin(entry(7), entry(8))
     bench.subscribe()
-    bench.feeder.obey((entry(8),))
+    bench.streamer.obey((entry(8),))
     bench.frame(FULL, conid=7)
     bench.frame(FULL, conid=8)
     assert [value["conid"] for value in broker.ticks()] == [8]
@@ -111,11 +111,11 @@ async def test_what_the_operator_takes_away_is_not_published_any_more(bench: Ben
 
 async def test_a_mark_keeps_the_former_workers_last_record_from_coming_twice(bench: Bench, broker: FakeBroker) -> None:
     mark = Mark(event_time=bench.now, seq=seq_of(1, 40))
-    bench.feeder.obey((entry(epoch=2, mark=mark),))
+    bench.streamer.obey((entry(epoch=2, mark=mark),))
     bench.subscribe()
     bench.frame(FULL, after_ms=0)
     assert broker.ticks() == []
-    (report,) = bench.feeder.reports()
+    (report,) = bench.streamer.reports()
     assert (report.state, report.event_time, report.seq) == (ContractState.PUBLISHING, mark.event_time, mark.seq)
     assert broker.events("gap") == []
     bench.frame({"31": "72.00"})
@@ -158,7 +158,7 @@ async def test_what_is_new_after_the_renewal_of_a_quiet_line_may_be_more_than_on
     await bench.begin(entry())
     bench.subscribe()
     before = bench.frame(FULL, ago_s=40)
-    bench.feeder.on_renewed([7, 8])  # 8 was taken away in the meantime
+    bench.streamer.on_renewed([7, 8])  # 8 was taken away in the meantime
     after = bench.frame({**FULL, "31": "75.00"}, after_ms=30_000)
     (gap,) = broker.events("gap")
     assert (gap["from_ms"], gap["to_ms"]) == (before, after)
@@ -173,7 +173,7 @@ async def test_a_renewal_is_no_gap_if_nothing_was_new_or_the_line_had_just_spoke
     await bench.begin(entry())
     bench.subscribe()
     bench.frame(FULL, ago_s=ago_s)
-    bench.feeder.on_renewed([7])
+    bench.streamer.on_renewed([7])
     if repeats:
         bench.frame(FULL, after_ms=0)
     bench.frame({"31": "75.00"})
@@ -183,17 +183,17 @@ async def test_a_renewal_is_no_gap_if_nothing_was_new_or_the_line_had_just_spoke
 
 async def test_a_new_process_never_reuses_a_number_of_its_epoch(broker: FakeBroker) -> None:
     bench = Bench(broker)
-    await bench.feeder.start()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    await bench.streamer.start()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
     epoch = int(time.time()) - 60
-    bench.feeder.obey((entry(epoch=epoch),))  # the first that this process hears: an earlier one may have had it
+    bench.streamer.obey((entry(epoch=epoch),))  # the first that this process hears: an earlier one may have had it
     bench.subscribe()
     bench.frame(FULL)
     await bench.until(broker.ticks)
     (value,) = broker.ticks()
     assert epoch_of(value["seq"]) == epoch
     assert value["seq"] > seq_of(epoch, 60 * 7)
-    await bench.feeder.close()
+    await bench.streamer.close()
 
 
 async def test_while_kafka_does_not_keep_up_the_latest_wins_and_the_loss_is_told(
@@ -308,7 +308,7 @@ async def test_the_epoch_of_what_is_on_kafka_tells_whose_it_is(
     bench.subscribe()
     first = bench.frame(FULL)
     await bench.until(lambda: bench.state() is ContractState.PUBLISHING)
-    bench.feeder._contracts[7].begin_behind(seq_of(1, count))
+    bench.streamer._contracts[7].begin_behind(seq_of(1, count))
     broker.tail = Tail(Mark(event_time=first, seq=seq_of(1, count)), epoch=2, mark_epoch=mark_epoch)
     broker.acknowledges = False
     bench.frame({"31": "72.00"})
@@ -363,8 +363,8 @@ async def test_a_record_above_the_topics_limit_is_lost_alone(bench: Bench, broke
     (gap,) = broker.events("gap")
     assert (gap["from_ms"], gap["to_ms"]) == (first, last)
     assert gap["detail"] == "1 updates lost: larger than the topic takes"
-    await bench.until(lambda: bench.feeder.kafka_status().reason == "MessageTooLarge")
-    status = bench.feeder.kafka_status()
+    await bench.until(lambda: bench.streamer.kafka_status().reason == "MessageTooLarge")
+    status = bench.streamer.kafka_status()
     assert status.reachable
     assert "topic ticklast" in status.message and "max.message.bytes" in status.message
 
@@ -372,24 +372,24 @@ async def test_a_record_above_the_topics_limit_is_lost_alone(bench: Bench, broke
 async def test_the_topics_limit_counts_where_it_is_known(broker: FakeBroker) -> None:
     broker.known = {name: TopicLimits(largest_batch=20_000, least_in_sync=1) for name in broker.topics}
     bench = Bench(broker)
-    await bench.feeder.start()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    await bench.streamer.start()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
     assert broker.batch_sizes[-1] == 20_000
-    await bench.feeder.close()
+    await bench.streamer.close()
 
 
 async def test_a_record_that_is_known_to_be_too_large_is_not_sent(broker: FakeBroker) -> None:
     broker.known = {"ticklast": TopicLimits(largest_batch=300, least_in_sync=1)}
     bench = Bench(broker)
-    await bench.feeder.start()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
-    bench.feeder.obey((entry(),))
+    await bench.streamer.start()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
+    bench.streamer.obey((entry(),))
     bench.subscribe()
     bench.frame(FULL)
     await bench.until(lambda: bench.metric("ibfeed_ticks_failed_total") == 1)
     assert broker.ticks() == []
     assert bench.state() is ContractState.SUBSCRIBING
-    await bench.feeder.close()
+    await bench.streamer.close()
 
 
 async def test_a_record_that_the_client_refuses_blocks_no_other(bench: Bench, broker: FakeBroker) -> None:
@@ -406,19 +406,19 @@ async def test_a_record_that_the_client_refuses_blocks_no_other(bench: Bench, br
 async def test_frames_that_come_before_kafka_is_there_are_kept(broker: FakeBroker) -> None:
     broker.down = "kafka:9092: connection refused"
     bench = Bench(broker)
-    await bench.feeder.start()
-    bench.feeder.obey(())
-    bench.feeder.obey((entry(fresh=True),))
+    await bench.streamer.start()
+    bench.streamer.obey(())
+    bench.streamer.obey((entry(fresh=True),))
     bench.subscribe()
     times = [bench.frame(FULL), bench.frame({"31": "72.00"})]
-    await bench.until(lambda: "connection refused" in bench.feeder.kafka_status().message)
-    assert bench.feeder.kafka_status().reachable is False
+    await bench.until(lambda: "connection refused" in bench.streamer.kafka_status().message)
+    assert bench.streamer.kafka_status().reachable is False
     broker.down = ""
     await bench.until(lambda: bench.metric("ibfeed_ticks_acknowledged_total") == 2)
     assert [value["event_time"] for value in broker.ticks()] == times
     assert broker.events("gap") == []
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
-    await bench.feeder.close()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
+    await bench.streamer.close()
 
 
 async def test_more_than_is_kept_for_kafka_is_told_as_a_gap(
@@ -426,19 +426,19 @@ async def test_more_than_is_kept_for_kafka_is_told_as_a_gap(
 ) -> None:
     monkeypatch.setattr(edge, "QUEUE_RECORDS", 3)
     bench = Bench(broker)
-    await bench.feeder.start()
+    await bench.streamer.start()
     await bench.begin(entry())
     bench.subscribe()
     broker.down = "kafka:9092: connection refused"
     broker.fail("fatal: out of order")
-    await bench.until(lambda: bench.feeder.kafka_status().reachable is False)
+    await bench.until(lambda: bench.streamer.kafka_status().reachable is False)
     times = [bench.frame(FULL), *(bench.frame({"31": f"{price}.00"}) for price in range(72, 77))]
     broker.down = ""
     await bench.until(lambda: broker.events("gap"))
     assert [value["event_time"] for value in broker.ticks()] == [*times[:3], times[-1]]
     (gap,) = broker.events("gap")
     assert (gap["from_ms"], gap["to_ms"]) == (times[2], times[-1])
-    await bench.feeder.close()
+    await bench.streamer.close()
 
 
 @pytest.mark.parametrize(
@@ -458,7 +458,7 @@ async def test_topics_that_are_not_as_the_feed_says_are_refused_clearly(
     topics: dict[str, int], create: bool, may_create: bool, message: str
 ) -> None:
     broker = FakeBroker(topics=topics, may_create=may_create)
-    feeder = Streamer(
+    streamer = Streamer(
         worker="energy-0",
         feed="energy",
         kafka=Kafka(bootstrap_servers="kafka:9092", create_topics=create),
@@ -467,22 +467,22 @@ async def test_topics_that_are_not_as_the_feed_says_are_refused_clearly(
         may_write=lambda: True,
         connect=broker.connect,
     )
-    await feeder.start()
+    await streamer.start()
     async with asyncio.timeout(20):
-        while feeder.kafka_status().message.startswith("connecting"):  # noqa: ASYNC110 - as in Bench.until
+        while streamer.kafka_status().message.startswith("connecting"):  # noqa: ASYNC110 - as in Bench.until
             await asyncio.sleep(0.005)
-    assert message in feeder.kafka_status().message
-    assert not feeder.kafka_status().reachable
-    await feeder.close()
+    assert message in streamer.kafka_status().message
+    assert not streamer.kafka_status().reachable
+    await streamer.close()
 
 
 async def test_missing_topics_are_created(broker: FakeBroker) -> None:
     broker.topics = {}
     bench = Bench(broker)
-    await bench.feeder.start()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    await bench.streamer.start()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
     assert broker.created == ["ticklast", "l2-data", "feed-events"]
-    await bench.feeder.close()
+    await bench.streamer.close()
 
 
 async def test_a_client_beyond_repair_is_replaced(bench: Bench, broker: FakeBroker) -> None:
@@ -503,14 +503,14 @@ async def test_release_flushes_everything_and_says_so(bench: Bench, broker: Fake
     bench.subscribe()
     broker.acknowledges = False
     bench.frame(FULL)
-    releasing = asyncio.create_task(bench.feeder.release())
+    releasing = asyncio.create_task(bench.streamer.release())
     await asyncio.sleep(0.02)
     assert (bench.state(7), bench.state(8)) != (ContractState.RELEASED, ContractState.RELEASED)
     broker.acknowledges = True
     broker.answer()
     await releasing
-    assert [report.state for report in bench.feeder.reports()] == [ContractState.RELEASED] * 2
-    assert bench.feeder.lines_used == 0
+    assert [report.state for report in bench.streamer.reports()] == [ContractState.RELEASED] * 2
+    assert bench.streamer.lines_used == 0
     bench.frame({"31": "80"})
     assert len(broker.ticks()) == 1
 
@@ -521,19 +521,19 @@ async def test_release_ends_in_time_without_kafka(bench: Bench, broker: FakeBrok
     broker.acknowledges = False
     bench.frame(FULL)
     begin = time.monotonic()
-    await bench.feeder.release(0.2)
+    await bench.streamer.release(0.2)
     assert time.monotonic() - begin < 5
     assert bench.state() is not ContractState.RELEASED
 
 
 async def test_standby_subscribes_and_publishes_nothing(bench: Bench, broker: FakeBroker) -> None:
-    bench.feeder.obey((entry(epoch=2, state=EntryState.STANDBY),))
-    assert bench.feeder.desired() == [7]
+    bench.streamer.obey((entry(epoch=2, state=EntryState.STANDBY),))
+    assert bench.streamer.desired() == [7]
     bench.subscribe()
     at = bench.frame(FULL)
     await bench.warm()
     assert broker.ticks() == []
-    bench.feeder.obey((entry(epoch=2, mark=Mark(event_time=at, seq=seq_of(1, 3))),))
+    bench.streamer.obey((entry(epoch=2, mark=Mark(event_time=at, seq=seq_of(1, 3))),))
     bench.frame({"31": "72.00"})
     assert [value["price"] for value in broker.ticks()] == [72.0]
 
@@ -541,12 +541,12 @@ async def test_standby_subscribes_and_publishes_nothing(bench: Bench, broker: Fa
 async def test_delayed_data_is_not_live_and_the_change_is_told(bench: Bench, broker: FakeBroker) -> None:
     await bench.begin(entry())
     bench.subscribe()
-    assert bench.feeder.market_data_live is None
+    assert bench.streamer.market_data_live is None
     bench.frame(FULL)
-    assert bench.feeder.market_data_live is True
+    assert bench.streamer.market_data_live is True
     changes = bench.changes
     bench.frame({"31": "72.00", "6509": "D"})
-    assert bench.feeder.market_data_live is False
+    assert bench.streamer.market_data_live is False
     assert bench.changes > changes
     assert "delayed" in broker.ticks()[-1]["flags"]
     assert [event["detail"] for event in broker.events("market_data_type")] == ["RB to D"]
@@ -555,8 +555,8 @@ async def test_delayed_data_is_not_live_and_the_change_is_told(bench: Bench, bro
 async def test_nearer_months_come_first(bench: Bench) -> None:
     far = Entry(conid=1, symbol="CLG7", root="CL", contract_month="202702", slot=0, epoch=1, state=EntryState.ACTIVE)
     near = Entry(conid=2, symbol="CLZ6", root="CL", contract_month="202612", slot=9, epoch=1, state=EntryState.ACTIVE)
-    bench.feeder.obey((far, near))
-    assert bench.feeder.desired() == [2, 1]
+    bench.streamer.obey((far, near))
+    assert bench.streamer.desired() == [2, 1]
 
 
 async def test_ticks_do_not_call_for_a_status_each(bench: Bench) -> None:
@@ -579,7 +579,7 @@ async def test_metrics_say_what_was_withheld_and_why(bench: Bench) -> None:
     bench.frame(FULL, conid=99)
     samples = {
         (sample.name, sample.labels.get("reason")): sample.value
-        for family in bench.feeder.collector.collect()
+        for family in bench.streamer.collector.collect()
         for sample in family.samples
     }
     assert samples["ibfeed_ticks_withheld_total", "no_price"] == 1

@@ -54,7 +54,7 @@ def level(row: int, price: str, **sizes: str) -> dict[str, Any]:
 class Bench:
     def __init__(self, broker: FakeBroker) -> None:
         self.broker = broker
-        self.feeder = Streamer(
+        self.streamer = Streamer(
             worker="equity-0",
             feed="equity",
             kafka=Kafka(bootstrap_servers="kafka:9092"),
@@ -66,17 +66,17 @@ class Bench:
 
     def rows(self, *rows: dict[str, Any], conid: int = ES, received_ns: int | None = None, **more: Any) -> bool:
         text = json.dumps({"topic": f"sbd+DU123+{conid}+CME", "data": rows, **more})
-        return self.feeder.on_sbd(decode(text.encode()), received_ns or time.time_ns())
+        return self.streamer.on_sbd(decode(text.encode()), received_ns or time.time_ns())
 
     def quote(self, received_s: float, conid: int = ES) -> None:
         text = json.dumps({"topic": f"smd+{conid}", "conid": conid, "_updated": int(received_s * 1000), "88": "5"})
-        self.feeder.on_smd(decode(text.encode()), int(received_s * 1e9))
+        self.streamer.on_smd(decode(text.encode()), int(received_s * 1e9))
 
     def state(self, conid: int = ES) -> ContractState | None:
-        return next((report.state for report in self.feeder.reports() if report.conid == conid), None)
+        return next((report.state for report in self.streamer.reports() if report.conid == conid), None)
 
     def metric(self, name: str) -> float:
-        samples = (sample for family in self.feeder.collector.collect() for sample in family.samples)
+        samples = (sample for family in self.streamer.collector.collect() for sample in family.samples)
         return next(sample.value for sample in samples if sample.name == name)
 
     def produced(self) -> list[Produced]:
@@ -95,7 +95,7 @@ class Bench:
         return reader
 
     async def begin(self, *entries: Entry) -> None:
-        await begin(self.feeder, *entries)
+        await begin(self.streamer, *entries)
 
     async def until(self, ask: Callable[[], Any]) -> None:
         async with asyncio.timeout(20):
@@ -106,17 +106,17 @@ class Bench:
 @pytest.fixture
 async def bench(broker: FakeBroker) -> AsyncIterator[Bench]:
     bench = Bench(broker)
-    await bench.feeder.start()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
-    bench.feeder.obey(())
+    await bench.streamer.start()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
+    bench.streamer.obey(())
     yield bench
     broker.answer()
-    await bench.feeder.close()
+    await bench.streamer.close()
 
 
 async def test_a_book_goes_out_as_clear_snapshot_and_deltas(bench: Bench) -> None:
     await bench.begin(entry(epoch=4))
-    bench.feeder.on_ladder()
+    bench.streamer.on_ladder()
     assert bench.rows(*LADDER)
     bench.rows(level(1, "101.25", bid="11"))
     clear, snapshot, delta = bench.books()
@@ -141,13 +141,13 @@ async def test_time_is_the_frames_if_it_has_one_else_that_of_its_arrival(bench: 
 
 
 async def test_one_ladder_for_the_nearest_month_that_is_active(bench: Bench) -> None:
-    feeder = bench.feeder
-    feeder.obey((entry(ES, month="202703"), entry(NQ, month="202612"), entry(9, depth=False, month="202601")))
-    assert feeder.desired_ladder() == Target(NQ, "CME")
-    feeder.obey((entry(ES, month="202703"), entry(NQ, month="202612", state=EntryState.RETIRING)))
-    assert feeder.desired_ladder() == Target(ES, "CME")
-    feeder.obey((entry(ES, epoch=2, state=EntryState.STANDBY),))
-    assert feeder.desired_ladder() is None
+    streamer = bench.streamer
+    streamer.obey((entry(ES, month="202703"), entry(NQ, month="202612"), entry(9, depth=False, month="202601")))
+    assert streamer.desired_ladder() == Target(NQ, "CME")
+    streamer.obey((entry(ES, month="202703"), entry(NQ, month="202612", state=EntryState.RETIRING)))
+    assert streamer.desired_ladder() == Target(ES, "CME")
+    streamer.obey((entry(ES, epoch=2, state=EntryState.STANDBY),))
+    assert streamer.desired_ladder() is None
 
 
 async def test_a_contract_without_depth_has_no_book(bench: Bench) -> None:
@@ -159,8 +159,8 @@ async def test_a_contract_without_depth_has_no_book(bench: Bench) -> None:
 async def test_a_lost_connection_clears_the_book_and_the_next_one_begins_with_a_snapshot(bench: Bench) -> None:
     await bench.begin(entry())
     bench.rows(*LADDER)
-    bench.feeder.on_ladder()  # gone, and asked for again
-    bench.feeder.on_ladder()
+    bench.streamer.on_ladder()  # gone, and asked for again
+    bench.streamer.on_ladder()
     bench.rows(level(0, "102.00", ask="4"))
     assert bench.kinds() == ["clear", "snapshot", "clear", "snapshot"]
     reader = bench.reader()
@@ -171,11 +171,11 @@ async def test_a_lost_connection_clears_the_book_and_the_next_one_begins_with_a_
 async def test_depth_taken_away_clears_the_book_and_given_back_begins_anew(bench: Bench) -> None:
     await bench.begin(entry())
     bench.rows(*LADDER)
-    bench.feeder.obey((entry(depth=False),))
-    assert bench.feeder.desired_ladder() is None
+    bench.streamer.obey((entry(depth=False),))
+    assert bench.streamer.desired_ladder() is None
     bench.rows(level(1, "101.25", bid="10"))
     assert bench.kinds() == ["clear", "snapshot", "clear"]
-    bench.feeder.obey((entry(),))
+    bench.streamer.obey((entry(),))
     assert bench.kinds()[3:] == ["snapshot"]
     assert bench.books()[-1]["bids"] == [[101.25, 10]]
     bench.reader()
@@ -188,7 +188,7 @@ async def test_a_retiring_contract_is_released_only_when_kafka_has_the_end_of_it
     bench.rows(*LADDER)
     await bench.until(lambda: bench.metric("ibfeed_books_acknowledged_total") == 2)
     broker.acknowledges = False
-    bench.feeder.obey((entry(state=EntryState.RETIRING),))
+    bench.streamer.obey((entry(state=EntryState.RETIRING),))
     assert bench.kinds()[-1] == "clear"
     assert bench.state() is not ContractState.RELEASED
     broker.answer()
@@ -200,16 +200,16 @@ async def test_a_retiring_contract_is_released_only_when_kafka_has_the_end_of_it
 async def test_release_on_the_way_out_clears_the_book_first(bench: Bench) -> None:
     await bench.begin(entry())
     bench.rows(*LADDER)
-    await bench.feeder.release(2.0)
+    await bench.streamer.release(2.0)
     assert bench.kinds() == ["clear", "snapshot", "clear"]
     assert bench.state() is ContractState.RELEASED
-    assert bench.feeder.desired_ladder() is None
+    assert bench.streamer.desired_ladder() is None
 
 
 async def test_what_the_operator_takes_away_is_somebody_elses_to_clear(bench: Bench) -> None:
     await bench.begin(entry())
     bench.rows(*LADDER)
-    bench.feeder.obey(())
+    bench.streamer.obey(())
     bench.rows(*LADDER)
     assert bench.kinds() == ["clear", "snapshot"]
 
@@ -218,15 +218,15 @@ async def test_what_the_operator_takes_away_is_somebody_elses_to_clear(bench: Be
 async def test_a_dead_workers_book_is_cleared_by_its_heir_even_without_a_ladder(bench: Bench, warm: bool) -> None:
     await bench.begin(entry(NQ))
     if warm:
-        bench.feeder.obey((entry(NQ), entry(ES, epoch=3, state=EntryState.STANDBY, depth=False)))
+        bench.streamer.obey((entry(NQ), entry(ES, epoch=3, state=EntryState.STANDBY, depth=False)))
         assert bench.books() == []
-    bench.feeder.obey((entry(NQ), entry(ES, epoch=3, depth=False)))
+    bench.streamer.obey((entry(NQ), entry(ES, epoch=3, depth=False)))
     await bench.until(lambda: bench.books())
     (clear,) = bench.books()
     assert (clear["kind"], clear["flags"], epoch_of(clear["seq"])) == ("clear", [], 3)
-    bench.feeder.obey((entry(NQ), entry(ES, epoch=3, depth=False)))
+    bench.streamer.obey((entry(NQ), entry(ES, epoch=3, depth=False)))
     assert bench.kinds() == ["clear"]
-    bench.feeder.obey((entry(ES, epoch=3),))  # the ladder is free now
+    bench.streamer.obey((entry(ES, epoch=3),))  # the ladder is free now
     bench.rows(*LADDER)
     assert bench.kinds()[-1] == "snapshot"
     bench.reader()
@@ -234,8 +234,8 @@ async def test_a_dead_workers_book_is_cleared_by_its_heir_even_without_a_ladder(
 
 async def test_a_released_contracts_book_needs_no_second_end(bench: Bench) -> None:
     mark = Mark(event_time=1_790_000_000_000, seq=seq_of(2, 40))
-    bench.feeder.obey((msgspec.structs.replace(entry(ES, epoch=3, depth=False), mark=mark),))
-    bench.feeder.obey(
+    bench.streamer.obey((msgspec.structs.replace(entry(ES, epoch=3, depth=False), mark=mark),))
+    bench.streamer.obey(
         tuple(msgspec.structs.replace(entry(conid, epoch=2, depth=False), fresh=True) for conid in (NQ, 9))
     )
     await asyncio.sleep(0.1)
@@ -246,7 +246,7 @@ async def test_a_released_contracts_book_needs_no_second_end(bench: Bench) -> No
 async def test_a_new_epoch_at_the_same_worker_speaks_for_itself(bench: Bench, depth: bool, kind: str) -> None:
     await bench.begin(entry())
     bench.rows(*LADDER)
-    bench.feeder.obey((entry(epoch=2, depth=depth),))
+    bench.streamer.obey((entry(epoch=2, depth=depth),))
     assert bench.kinds()[-1] == kind
     assert epoch_of(bench.books()[-1]["seq"]) == 2
     bench.reader()
@@ -254,14 +254,14 @@ async def test_a_new_epoch_at_the_same_worker_speaks_for_itself(bench: Bench, de
 
 async def test_a_new_process_never_reuses_a_number_of_its_epoch(broker: FakeBroker) -> None:
     bench = Bench(broker)
-    await bench.feeder.start()
-    await bench.until(lambda: bench.feeder.kafka_status().reachable)
+    await bench.streamer.start()
+    await bench.until(lambda: bench.streamer.kafka_status().reachable)
     epoch = int(time.time()) - 60
-    bench.feeder.obey((entry(epoch=epoch),))
+    bench.streamer.obey((entry(epoch=epoch),))
     await bench.until(bench.books)
     assert epoch_of(bench.books()[0]["seq"]) == epoch
     assert bench.books()[0]["seq"] > seq_of(epoch, 60 * 15)
-    await bench.feeder.close()
+    await bench.streamer.close()
 
 
 async def test_while_kafka_does_not_keep_up_deltas_give_way_to_a_snapshot(bench: Bench, broker: FakeBroker) -> None:
@@ -287,17 +287,17 @@ async def test_while_kafka_does_not_keep_up_deltas_give_way_to_a_snapshot(bench:
 async def test_before_kafka_is_there_only_the_latest_book_waits(broker: FakeBroker) -> None:
     broker.down = "kafka:9092: connection refused"
     bench = Bench(broker)
-    await bench.feeder.start()
-    bench.feeder.obey(())
-    bench.feeder.obey((entry(),))
+    await bench.streamer.start()
+    bench.streamer.obey(())
+    bench.streamer.obey((entry(),))
     bench.rows(*LADDER)
     bench.rows(level(1, "101.25", bid="5"))
-    await bench.until(lambda: "connection refused" in bench.feeder.kafka_status().message)
+    await bench.until(lambda: "connection refused" in bench.streamer.kafka_status().message)
     broker.down = ""
     await bench.until(lambda: bench.books())
     assert bench.kinds() == ["snapshot"]
     assert bench.books()[0]["bids"] == [[101.25, 5]]
-    await bench.feeder.close()
+    await bench.streamer.close()
 
 
 async def test_after_a_refused_record_comes_a_snapshot(bench: Bench, broker: FakeBroker) -> None:
@@ -346,20 +346,20 @@ async def test_rows_of_no_contract_of_ours_are_counted(bench: Bench) -> None:
 
 async def test_no_book_goes_out_before_kafka_was_asked_for_the_contract(bench: Bench, broker: FakeBroker) -> None:
     broker.tail = Tail(None, epoch=9)
-    bench.feeder.obey((msgspec.structs.replace(entry(epoch=9), fresh=True),))
+    bench.streamer.obey((msgspec.structs.replace(entry(epoch=9), fresh=True),))
     bench.rows(*LADDER)
-    await bench.until(lambda: bench.feeder.reports()[0].kafka_epoch)
+    await bench.until(lambda: bench.streamer.reports()[0].kafka_epoch)
     assert bench.books() == []
-    bench.feeder.obey((msgspec.structs.replace(entry(epoch=10), fresh=True),))
+    bench.streamer.obey((msgspec.structs.replace(entry(epoch=10), fresh=True),))
     await bench.until(bench.books)
     assert [(value["kind"], epoch_of(value["seq"])) for value in bench.books()] == [("snapshot", 10)]
 
 
 async def test_a_books_seq_grows_over_an_epoch_of_very_many_records(bench: Bench) -> None:
     await bench.begin(entry(epoch=5))
-    bench.feeder._contracts[ES].depth._count = 3 * 2**20
+    bench.streamer._contracts[ES].depth._count = 3 * 2**20
     bench.rows(*LADDER)
-    bench.feeder.obey((entry(epoch=6),))
+    bench.streamer.obey((entry(epoch=6),))
     bench.rows(level(1, "101.25", bid="11"))
     numbers = [value["seq"] for value in bench.books()]
     assert numbers == sorted(set(numbers))
