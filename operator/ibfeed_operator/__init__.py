@@ -1,1 +1,1 @@
-"""The operator: it resolves contracts, gives them to workers, and tells how they do."""
+"""The operator: it resolves contracts, assigns them to workers and reports the state of each feed."""

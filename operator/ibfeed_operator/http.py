@@ -14,10 +14,10 @@ PORT: Final = 8080
 
 
 async def serve(manager: Manager, election: Election, *, port: int = PORT) -> web.AppRunner:
-    """Start serving; ``cleanup()`` of the result ends it.
+    """Start serving. ``cleanup()`` of the result ends it.
 
-    Unhealthy is an operator with a cycle that does not end. Ready is one that leads, or would take over: an update of
-    the Deployment waits for the new one to stand by before it ends the old one.
+    An operator is unhealthy when one of its cycles does not end. It is ready when it leads or would take over. So an
+    update of the Deployment ends the old operator only when the new one stands by.
     """
 
     async def healthz(_: web.Request) -> web.Response:

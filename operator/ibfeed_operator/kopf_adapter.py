@@ -1,8 +1,8 @@
-"""The watch of what people write: feeds and their StatefulSets.
+"""Watches feeds and their StatefulSets with kopf.
 
-Only low-level handlers of kopf are used, so it writes nothing to any object: no annotations, no finalizers. What
-hundreds of workers write by the second is followed as typed values by the informers, which take a tenth of the memory
-and of the time of the dictionaries of kopf.
+Only low-level handlers of kopf are used, so it writes nothing to any object: no annotations, no finalizers. The
+informers follow the objects that hundreds of workers write every second. Their typed values take a tenth of the memory
+and of the time of kopf's dictionaries.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ibfeed_operator.controller.dependencies import Settings
 from ibfeed_operator.controller.manager import Manager
 
 REQUEST_TIMEOUT_S: Final = 15.0
-WATCH_SERVER_S: Final = 300  # an integer: the API server takes no other
-# kopf holds objects as dictionaries, ten times their size: so none long after its last event.
+WATCH_SERVER_S: Final = 300  # an integer, since the API server accepts nothing else
+# kopf holds objects as dictionaries of ten times their size, so it keeps none for long after its last event.
 OBJECT_KEPT_S: Final = 0.2
 _FEED_LABEL: Final = {LABEL_FEED: kopf.PRESENT}
 
 
 class Watcher:
-    """kopf's memo: the running feeds, and what each object last said that matters."""
+    """kopf's memo: the manager of the feeds, and the relevant part of each object as it was last seen."""
 
     def __init__(self, manager: Manager) -> None:
         self.stop: Final = asyncio.Event()
@@ -36,16 +36,16 @@ class Watcher:
         self._last: dict[str, object] = {}
 
     def news(self, event: kopf.RawEvent, digest_of: Callable[[predicates.Body], object]) -> bool:
-        """Whether an event says anything that a cycle could decide upon."""
+        """Whether an event changes anything that a cycle decides upon."""
         body = event["object"]
         uid = body["metadata"]["uid"]
         if event["type"] == "DELETED":
             self._last.pop(uid, None)
             return True
-        said = digest_of(body)
-        if self._last.get(uid) == said:
+        digest = digest_of(body)
+        if self._last.get(uid) == digest:
             return False
-        self._last[uid] = said
+        self._last[uid] = digest
         return True
 
     def touch(self, event: kopf.RawEvent, feed: str) -> None:
@@ -53,7 +53,7 @@ class Watcher:
 
 
 class NoDiffs(kopf.DiffBaseStorage):
-    """Spares kopf a deep copy of each object in each event: it is for handlers of changes, and there are none."""
+    """A storage of nothing. It spares kopf a deep copy of each object per event, for change handlers that we lack."""
 
     def build(self, **_: object) -> kopf.BodyEssence:
         return {}
@@ -66,7 +66,7 @@ class NoDiffs(kopf.DiffBaseStorage):
 
 
 def registry() -> kopf.OperatorRegistry:
-    """All handlers."""
+    """Return a registry with all handlers."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=handlers)
@@ -83,7 +83,7 @@ def registry() -> kopf.OperatorRegistry:
 
     @kopf.on.startup(registry=handlers)
     async def hear_signals(memo: Any, **_: Any) -> None:
-        # Instead of kopf, which first ends its watching, for seconds: whoever is to act next need not wait for that.
+        # Instead of kopf, which needs seconds to end its watches first. The next leader need not wait for that.
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, memo.stop.set)
 

@@ -1,4 +1,4 @@
-"""The operator's process: its parts put together, run, and ended. Nothing is decided here."""
+"""The operator's process: puts its parts together, runs them and ends them. Nothing is decided here."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 def wake(manager: Manager, informers: Informers) -> None:
-    """Have each change of a shard, a pod or a Lease wake whom it concerns."""
+    """Make each change of a shard, a pod or a Lease wake the feeds that it concerns."""
 
     def shard_changed(change: Change[Shard]) -> None:
         if _differ(change, predicates.of_shard):
@@ -54,7 +54,7 @@ def _differ(change: Change[T], digest_of: Callable[[T], object]) -> bool:
 
 
 def settings_from_environment(environment: Mapping[str, str]) -> Settings:
-    """Raises KeyError with the variable's name if one is missing."""
+    """Read the settings. Raises KeyError with the variable's name if a required one is missing."""
     return Settings(
         worker_image=environment["IBFEED_WORKER_IMAGE"],
         operator_namespace=environment.get("POD_NAMESPACE", "ibfeed-system"),
@@ -65,9 +65,9 @@ def settings_from_environment(environment: Mapping[str, str]) -> Settings:
 async def operate(settings: Settings, *, me: str, port: int = PORT, clock: Callable[[], datetime] = utc_now) -> None:
     """Watch, and act while leading, until a signal comes or kopf gives up (then another process is started).
 
-    Raises LeadershipLost when another operator may act from now on.
+    Raises LeadershipLostError when another operator may act from now on.
     """
-    gc.freeze()  # what was imported stays, and need not be searched again and again: a fifth of a large feed's cycle
+    gc.freeze()  # imported modules stay, and to search them repeatedly would cost a fifth of a large feed's cycle
     async with (
         await KubeClient.connect() as own,
         aiohttp.ClientSession() as http,
@@ -111,7 +111,7 @@ async def _act(election: Election, manager: Manager) -> None:
 def main(*, port: int = PORT, clock: Callable[[], datetime] = utc_now) -> None:
     kopf.configure(log_format=kopf.LogFormat.JSON)
     logging.getLogger().setLevel(logging.INFO)
-    # One line per event would be hundreds a second; what a cycle does is logged where it is done.
+    # One line per event would be hundreds a second. A cycle logs its own actions.
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     try:
         asyncio.run(operate(settings_from_environment(os.environ), me=identity(os.environ), port=port, clock=clock))

@@ -1,4 +1,4 @@
-"""What the operator measures of itself, for Prometheus."""
+"""The operator's own metrics, for Prometheus."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WORKERS: Final = Gauge("ibfeed_feed_workers", "Workers of a feed: wanted, stream
 
 
 def forget(namespace: str, feed: str) -> None:
-    """Drop the series of a feed that is gone."""
+    """Drop the series of a feed that no longer exists."""
     for metric in (RECONCILE_ERRORS, MOVES):
         metric.remove_by_labels({"namespace": namespace, "feed": feed})
     for gauge in (CONTRACTS, WORKERS):

@@ -34,7 +34,7 @@ def assess(snapshot: Snapshot, memory: Memory, *, clock: datetime, now: float) -
     """``clock`` tells which contracts have expired; ``now`` is monotonic, in seconds. Brings ``memory`` up to date."""
     pods = {pod.worker: pod for pod in snapshot.pods}
     observations = _observations(snapshot, pods)
-    verdicts = memory.liveness.judge(observations, now)
+    verdicts = memory.liveness.assess(observations, now)
     for shard in snapshot.shards:
         memory.processes.observe(shard, silent=verdicts[shard.worker].silent)
     today = trading_day(clock)

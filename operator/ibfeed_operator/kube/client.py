@@ -3,11 +3,12 @@
 It uses the official client's asynchronous transport (authentication, kubeconfig, token renewal) and none of its models:
 answers go as bytes into the typed values of ``model/``. Its errors are in ``errors.py``.
 
-A leader that was stopped for a while (a paused process or machine) finds out only when it runs again, and then in the
-middle of whatever it was doing. So each write asks at the last moment whether this process still leads. What slips
-through between that question and the wire meets a resourceVersion: every write names the one that its decision rests
-on, but for creations (the API server lets one succeed), events, and the operator's key, of which each holder writes its
-own when it next needs it.
+A leader that was paused for a while (its process or machine) finds out only when it runs again, in the middle of its
+work. So each write asks at the last moment whether this process still leads. A write that slips through between
+that question and the wire meets a resourceVersion: every write names the one that its decision rests on.
+
+Three kinds of writes name none: creations (the API server lets one succeed), events, and the operator's key, of which
+each holder writes its own when it next needs it.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from ibfeed_api.kinds import FEED_PLURAL, OPERATOR_FIELD_MANAGER, SHARD_PLURAL
 from ibfeed_operator.kube.errors import ConflictError, KubeError, NotFoundError, NotLeadingError, UnreachableError
 
 TIMEOUT_S: Final = 10.0
-CONNECTIONS: Final = 16  # three of them for watches; each takes up to 0.4 MB, and a handshake when it was idle
-_TURNS: Final = 8  # enough to keep an API server busy; what is on its way is overtaken by others' writes
-_PAGE: Final = 100  # of shards a megabyte and more, which is in memory twice while it is read
+CONNECTIONS: Final = 16  # three of them for watches; each takes up to 0.4 MB, and a handshake after it was idle
+_TURNS: Final = 8  # concurrent writes: enough to keep an API server busy; one on its way may be overtaken by others'
+_PAGE: Final = 100  # items; of shards that is a megabyte and more, which is in memory twice while it is read
 
 JsonObject = dict[str, Any]
 Items = list[msgspec.Raw]  # each as its JSON text
@@ -47,14 +48,14 @@ class _ErrorStatus(msgspec.Struct):
 
 
 def collection(api_version: str, plural: str, namespace: str | None = None) -> str:
-    """Path of a collection, such as ``/apis/apps/v1/namespaces/default/statefulsets``."""
+    """Return the path of a collection, such as ``/apis/apps/v1/namespaces/default/statefulsets``."""
     base = "/api/v1" if api_version == "v1" else f"/apis/{api_version}"
     scope = f"/namespaces/{quote(namespace)}" if namespace is not None else ""
     return f"{base}{scope}/{plural}"
 
 
 def path_of(manifest: JsonObject) -> str:
-    """Path of the object that ``manifest`` describes."""
+    """Return the path of the object that ``manifest`` describes."""
     kind = manifest["kind"]
     plural = _PLURALS.get(kind, kind.lower() + "s")
     meta = manifest["metadata"]
@@ -62,9 +63,9 @@ def path_of(manifest: JsonObject) -> str:
 
 
 class KubeClient:
-    """One connection pool to one API server. Use as an asynchronous context manager.
+    """A connection pool to one API server, to be used as an asynchronous context manager.
 
-    ``may_write`` is asked before each write is sent.
+    ``may_write`` is called before each write is sent.
     """
 
     def __init__(self, client: ApiClient, may_write: Callable[[], bool] = lambda: True) -> None:
@@ -80,7 +81,7 @@ class KubeClient:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        configuration.retries = None  # the reconciler decides when to try again; False would mean for ever, at a 5xx
+        configuration.retries = None  # the reconciler retries; False would mean to retry a 5xx for ever
         configuration.connection_pool_maxsize = CONNECTIONS
         return cls(ApiClient(configuration), may_write)
 
@@ -92,9 +93,10 @@ class KubeClient:
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Who makes many writes at once takes one for each: it need then not wait for a connection when it is sent.
+        """Wait for a turn to write. A caller with many writes at once takes a turn for each.
 
-        So what it rests on, and whether this process leads, can be asked at the last moment. Raises Unreachable.
+        A write with a turn need not wait for a connection. So the state that it rests on, and whether this process
+        leads, can be checked at the last moment. Raises UnreachableError if no turn is free within ``TIMEOUT_S``.
         """
         with _reachable("a turn to write"):
             async with asyncio.timeout(TIMEOUT_S):
@@ -108,12 +110,12 @@ class KubeClient:
         return await self._request("GET", path)
 
     async def list(self, path: str, *, labels: str = "", fields: str = "") -> Items:
-        """All items of a collection, each as its JSON text. Read from the server's newest state, page by page."""
+        """Return all items of a collection, each as its JSON text, read page by page from the server's newest state."""
         items, _ = await self.list_at(path, labels=labels, fields=fields)
         return items
 
     async def list_at(self, path: str, *, labels: str = "", fields: str = "") -> tuple[Items, str]:
-        """As ``list``, with the resourceVersion from which a watch goes on."""
+        """Return the same as ``list``, with the resourceVersion from which a watch goes on."""
         items: Items = []
         query = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
         query |= {"fieldSelector": fields} if fields else {}
@@ -127,9 +129,10 @@ class KubeClient:
     async def watch(
         self, path: str, query: dict[str, str], *, labels: str = "", silence_s: float
     ) -> AsyncIterator[bytes]:
-        """The events of a collection, each as its JSON text, until the server ends them.
+        """Yield the events of a collection, each as its JSON text, until the server ends the watch.
 
-        Raises Unreachable if the connection breaks, or nothing comes for ``silence_s``; ClusterError if refused.
+        Raises UnreachableError if the connection breaks or no event comes for ``silence_s``, KubeError if the server
+        refuses the watch.
         """
         query = query | {"watch": "true", "allowWatchBookmarks": "true"} | ({"labelSelector": labels} if labels else {})
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT_S, sock_read=silence_s)
@@ -158,9 +161,9 @@ class KubeClient:
         return await self._request("POST", path_of(manifest).rsplit("/", 1)[0], query=query, body=manifest)
 
     async def apply(self, manifest: JsonObject, *, resource_version: str | None, subresource: str = "") -> bytes:
-        """Server-side apply. What we build is ours: a field that somebody else has taken is taken back.
+        """Apply an object on the server. A field of ours that another client has taken is taken back.
 
-        Only if the object is still at ``resource_version`` (else Conflict); None: there was no such object.
+        Raises ConflictError if the object is no longer at ``resource_version``. None: there was no such object.
         """
         if resource_version is not None:
             manifest = manifest | {"metadata": manifest["metadata"] | {"resourceVersion": resource_version}}
@@ -171,12 +174,15 @@ class KubeClient:
         )
 
     async def patch(self, path: str, body: JsonObject) -> bytes:
-        """Merge-patch. With ``metadata.resourceVersion`` in ``body``: only if nobody wrote since (else Conflict)."""
+        """Merge-patch an object.
+
+        Raises ConflictError if ``body`` has ``metadata.resourceVersion`` and the object was written since.
+        """
         query = {"fieldManager": OPERATOR_FIELD_MANAGER}
         return await self._request("PATCH", path, query=query, body=body, content_type="application/merge-patch+json")
 
     async def delete(self, path: str, *, resource_version: str | None = None, uid: str | None = None) -> None:
-        """Delete unless it changed meanwhile; an object that is gone already is success."""
+        """Delete an object unless it changed meanwhile. An object that is gone already is a success."""
         preconditions = {"resourceVersion": resource_version, "uid": uid}
         given = {key: value for key, value in preconditions.items() if value is not None}
         try:
@@ -214,7 +220,7 @@ class KubeClient:
         content_type: str = "application/json",
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
     ) -> Any:
-        # To compress an answer of megabytes takes the API server longer than sending it.
+        # Without compression, since compressing megabytes takes the API server longer than sending them.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": content_type}
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")

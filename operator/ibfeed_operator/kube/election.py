@@ -1,4 +1,4 @@
-"""Take the operator's Lease, keep it, give it back: the shell around ``leader.py``."""
+"""Takes the operator's Lease, renews it and releases it. ``leader_lease.py`` has the rules."""
 
 from __future__ import annotations
 
@@ -22,30 +22,34 @@ logger = logging.getLogger(__name__)
 
 LEASE_NAME: Final = "ibfeed-operator"
 LEASE_API: Final = "coordination.k8s.io/v1"
-POLL_S: Final = 0.25  # how often one that waits looks
+POLL_S: Final = 0.25  # how often an operator that waits looks at the Lease
 _CALL_S: Final = 2.0
 _AGAIN_S: Final = (0.2, 2.0)  # after a failure: first and longest wait, doubling in between
-_FRESH_S: Final = 10.0  # a look that is older is none
+_FRESH_S: Final = 10.0  # an older look at the Lease counts as none
 
 
 class LeadershipLostError(Exception):
-    """The Lease is not ours any more. The process ends: nothing that it still knows or does may reach the cluster."""
+    """The Lease is not ours any more. The process ends, since none of its work may reach the cluster."""
 
 
 def identity(environment: Mapping[str, str]) -> str:
-    """This pod's name on the Lease: its containers come one after the other. Outside of a pod, this process's own."""
+    """Return the name to put on the Lease: that of the pod, else one of this process alone.
+
+    A pod's name will do, since its containers run one after the other.
+    """
     return f"{environment.get('POD_NAME', 'operator')}_{environment.get('POD_UID') or uuid.uuid4().hex}"
 
 
 def now() -> float:
-    """Seconds since boot. It goes on while the machine sleeps, and nobody sets it."""
+    """Return the seconds since boot, by a clock that runs while the machine sleeps and that cannot be set."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Election:
-    """One operator's part in it. ``kube``: a connection of its own, or renewals would queue behind the feeds' calls.
+    """The part of one operator process in the election of the leader.
 
-    ``won`` is set once, when this process begins to act.
+    ``kube`` is a client of its own, or renewals would queue behind the feeds' calls. ``won`` is set once, when this
+    process begins to act.
     """
 
     def __init__(self, kube: KubeClient, namespace: str, me: str) -> None:
@@ -61,20 +65,20 @@ class Election:
         return self._candidate.acts(now())
 
     def trouble(self) -> str | None:
-        """Why this process neither leads nor would take over, if so."""
+        """Return why this process neither leads nor would take over, or None if it does."""
         if now() - self._looked < _FRESH_S:
             return None
         return f"Lease {self._namespace}/{LEASE_NAME} could not be read for {_FRESH_S:g} s"
 
     async def run(self) -> None:
-        """Wait for the Lease, then keep it. Ends only by LeadershipLost."""
+        """Wait for the Lease, then renew it. Raises LeadershipLostError and never returns."""
         failures = 0
         while True:
             try:
                 async with asyncio.timeout(_CALL_S):
                     await self._once()
                 failures = 0
-            except ConflictError:  # somebody wrote first: look again
+            except ConflictError:  # another operator wrote first: look again
                 failures += 1
             except (KubeError, TimeoutError) as error:
                 failures += 1
@@ -86,7 +90,7 @@ class Election:
             await asyncio.sleep(min(first * 2.0 ** min(failures - 1, 10), longest) if failures else calm)
 
     async def release(self) -> None:
-        """Let the next one act at once. For when nothing of this process acts any more."""
+        """Release the Lease, so that the next operator acts at once. To be called when this process acts no more."""
         led, self._candidate = self.acts(), Candidate(me=self._candidate.me)
         metrics.LEADER.set(0)
         if not led:

@@ -1,10 +1,10 @@
-"""What the Kubernetes API refuses, as one tree.
+"""The errors of the Kubernetes API, as one tree.
 
-ClusterError
-├── Unreachable   the API server does not answer in time
-├── NotFound      404
-├── Conflict      409: somebody else wrote first; look again
-└── NotLeading    a write that was not sent, since another operator may be acting
+KubeError
+├── UnreachableError   the API server does not answer in time
+├── NotFoundError      404
+├── ConflictError      409: another client wrote first; read again
+└── NotLeadingError    a write that was not sent, since another operator may be acting
 """
 
 from __future__ import annotations

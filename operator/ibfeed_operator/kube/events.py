@@ -1,4 +1,4 @@
-"""Events for people (``kubectl describe ibf``): a complement to the status, never its replacement."""
+"""Kubernetes events for people (``kubectl describe ibf``). They complement the status and never replace it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ibfeed_operator.model.types import Feed
 
 logger = logging.getLogger(__name__)
 
-_QUIET_S: Final = 60.0  # the same reason and subject again within this time says nothing new
+_QUIET_S: Final = 60.0  # an event with the same reason and subject within this time is not posted again
 _MAX_MESSAGE: Final = 1000  # the API's limit is 1024
 
 
 class EventRecorder:
-    """Posts events of one feed; at most one of each reason and subject a minute."""
+    """The poster of one feed's events, at most one of each reason and subject a minute."""
 
     def __init__(self, kube: KubeClient) -> None:
         self._kube = kube
@@ -29,7 +29,7 @@ class EventRecorder:
     async def post(
         self, feed: Feed, kind: Literal["Normal", "Warning"], reason: str, subject: str, message: str
     ) -> None:
-        """``subject``: what it is about, such as a worker's name. A failure to post is logged and forgotten."""
+        """Post an event about ``subject``, such as a worker's name. A failure to post is only logged."""
         now = time.monotonic()
         self._last = {key: at for key, at in self._last.items() if now - at < _QUIET_S}
         if (reason, subject) in self._last:

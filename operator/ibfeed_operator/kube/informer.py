@@ -1,14 +1,14 @@
 """Follow one collection of the cluster by list and watch, into a ``Store`` of typed values.
 
-A cycle reads the mirror instead of listing megabytes. Four rules make that as safe as a list:
+A cycle reads the store instead of listing megabytes. Four rules make that as safe as a list:
 
-- A watch always begins with a list, and whatever ends it (the server's time limit, a cut connection, an ERROR such as
-  410, silence longer than that between two bookmarks) leads to the next list: there is no second way to go on.
-- Before a cycle reads, ``fresh`` lists anew unless the watch has said anything within the last moment. Hundreds of
-  workers are heard all the time; where a few are quiet, a list is small. So a watch that hangs or loses events costs a
-  list for each cycle, and nothing else.
-- What this process writes is in the mirror at once. If the outcome of a write is not known, or it was refused, as if
-  another operator acted before this one, the next cycle begins with a list.
+- A watch always begins with a list. Any end of a watch leads to the next list: the server's time limit, a cut
+  connection, an ERROR such as 410, or a silence longer than that between two bookmarks. There is no second way on.
+- Before a cycle reads, ``fresh`` lists again unless the watch has had an event within the last ``fresh_s``. Hundreds of
+  workers send events all the time, and where a few are quiet, a list is small. So a watch that hangs or loses events
+  costs a list for each cycle, and nothing else.
+- A write of this process is in the store at once. If the outcome of a write is not known, the next cycle begins with a
+  list. So it does after a refused write, since another operator may have acted before this one.
 - Every write still names the resourceVersion that it rests on.
 """
 
@@ -29,9 +29,9 @@ from ibfeed_operator.kube.store import Change, Key, Store
 
 logger = logging.getLogger(__name__)
 
-WATCH_S: Final = 300  # how long the server lets a watch run: no list is ever older
+WATCH_S: Final = 300  # how long the server lets a watch run, so no list is ever older
 SILENCE_S: Final = 75.0  # the server sends a bookmark each minute
-_AGAIN_S: Final = (1.0, 30.0)  # between two lists for watches: at least, and at most after failures
+_AGAIN_S: Final = (1.0, 30.0)  # pause before the next list of a watch: shortest, and longest after failures
 
 T = TypeVar("T")
 
@@ -52,9 +52,13 @@ class _WatchEvent(msgspec.Struct):
 
 
 class Informer(Generic[T]):
-    """``read`` makes a value of an object's JSON, or None if it is not one to know of.
+    """The objects of one collection as typed values, kept up to date by list and watch.
 
-    ``fresh_s``: how long ago the watch must have been heard for a cycle to rely on it.
+    Args:
+        read: makes a value of an object's JSON; None if the object is not to be stored.
+        labels: label selector of the objects.
+        fresh_s: a cycle relies on the watch if its last event is at most so old, in seconds.
+        silence_s: a watch without an event for so long is ended, in seconds.
     """
 
     def __init__(
@@ -70,23 +74,23 @@ class Informer(Generic[T]):
         self._kube, self._path, self._labels = kube, path, labels
         self._read, self._fresh_s, self._silence_s = read, fresh_s, silence_s
         self._listeners: Final[list[Callable[[Change[T]], None]]] = []
-        self._mirror: Final[Store[T]] = Store()
+        self._store: Final[Store[T]] = Store()
         self._listing: Final = asyncio.Lock()
-        self._doubts = 0  # how often there was reason for a list, and how many of these the latest list has settled
-        self._settled = 0
-        self.heard_at = float("-inf")  # monotonic: everything until then is known
+        self._doubts = 0  # how often there was reason for a list
+        self._settled = 0  # how many of these reasons the latest list has settled
+        self.heard_at = float("-inf")  # monotonic, in seconds: every change until then is known
 
     def listen(self, tell: Callable[[Change[T]], None]) -> None:
-        """``tell`` hears of each change from now on."""
+        """Call ``tell`` with each change from now on."""
         self._listeners.append(tell)
 
     async def run(self) -> None:
-        """For ever. What goes wrong is tried again with growing patience."""
+        """List and watch for ever. After failures the pause grows up to 30 s."""
         first, longest = _AGAIN_S
         failures = 0
         while True:
             try:
-                await self._list(self._mirror.begin)
+                await self._list(self._store.replace)
                 failures = 0
                 await self._watch()
             except KubeError as error:
@@ -95,25 +99,25 @@ class Informer(Generic[T]):
             await asyncio.sleep(min(first * 2.0 ** min(max(failures - 1, 0), 10), longest))
 
     async def fresh(self) -> None:
-        """Return once what ``values`` says is the server's newest, but for a moment. Raises ClusterError."""
+        """Return once ``values`` is as new as the server's state, but for ``fresh_s``. Raises KubeError."""
         if self._is_fresh():
             return
-        await self._list(self._mirror.refresh, unless=self._is_fresh)
+        await self._list(self._store.refresh, unless=self._is_fresh)
 
     def value(self, key: Key) -> T | None:
-        """The newest that is known of one object; it may be newer than what a cycle began with."""
-        return self._mirror.value(key)
+        """Return the newest known value of one object. It may be newer than the one that a cycle began with."""
+        return self._store.value(key)
 
     def values(self, namespace: str | None = None) -> Iterator[tuple[Key, T]]:
-        return self._mirror.values(namespace)
+        return self._store.values(namespace)
 
     def doubt(self) -> None:
-        """What is known may not be all: the next who asks for it waits for a list."""
+        """Make the next call of ``fresh`` wait for a list, since changes may be missing here."""
         self._doubts += 1
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Around a write to one of the objects: if it fails, who knows what became of it, or what was not known."""
+        """Wrap a write to one of the objects. If it fails, its outcome or the object's state is not known."""
         try:
             yield
         except BaseException:
@@ -121,9 +125,9 @@ class Informer(Generic[T]):
             raise
 
     def wrote(self, raw: bytes, value: T) -> None:
-        """``raw``: what the server answered to a write, ``value``: what was read of it."""
+        """Store a write of this process. ``raw`` is the server's answer to it, ``value`` what was read from that."""
         meta = msgspec.json.decode(raw, type=_WatchedObject).metadata
-        self._mirror.wrote((meta.namespace, meta.name), value, int(meta.resource_version))
+        self._store.wrote((meta.namespace, meta.name), value, int(meta.resource_version))
 
     def _tell(self, change: Change[T]) -> None:
         for tell in self._listeners:
@@ -132,7 +136,7 @@ class Informer(Generic[T]):
     def _value(self, raw: msgspec.Raw) -> T | None:
         try:
             return self._read(raw)
-        except msgspec.ValidationError as error:  # one object of another version must not hide all the others
+        except msgspec.ValidationError as error:  # one object of another version may not hide the others
             logger.warning("an object of %s cannot be read: %s", self._path, error)
             return None
 
@@ -141,11 +145,11 @@ class Informer(Generic[T]):
 
     async def _list(
         self,
-        take: Callable[[Mapping[Key, T], int], list[Change[T]]],
+        into_store: Callable[[Mapping[Key, T], int], list[Change[T]]],
         unless: Callable[[], bool] = lambda: False,
     ) -> None:
         async with self._listing:
-            if unless():  # somebody has just listed
+            if unless():  # another caller has just listed
                 return
             begun, doubts = time.monotonic(), self._doubts
             items, version = await self._kube.list_at(self._path, labels=self._labels)
@@ -156,11 +160,11 @@ class Informer(Generic[T]):
                 if (value := self._value(raw)) is not None:
                     found[meta.namespace, meta.name] = value
             self.heard_at = max(self.heard_at, begun)
-            for change in take(found, int(version)):
+            for change in into_store(found, int(version)):
                 self._tell(change)
 
     async def _watch(self) -> None:
-        query = {"resourceVersion": str(self._mirror.position), "timeoutSeconds": str(WATCH_S)}
+        query = {"resourceVersion": str(self._store.position), "timeoutSeconds": str(WATCH_S)}
         async for line in self._kube.watch(self._path, query, labels=self._labels, silence_s=self._silence_s):
             event = msgspec.json.decode(line, type=_WatchEvent)
             if event.type == "ERROR":
@@ -170,9 +174,9 @@ class Informer(Generic[T]):
             version = int(meta.resource_version)
             self.heard_at = time.monotonic()
             if event.type == "BOOKMARK":
-                self._mirror.bookmark(version)
+                self._store.bookmark(version)
                 continue
             value = None if event.type == "DELETED" else self._value(event.object)
-            change = self._mirror.event((meta.namespace, meta.name), value, version)
+            change = self._store.event((meta.namespace, meta.name), value, version)
             if change is not None:
                 self._tell(change)

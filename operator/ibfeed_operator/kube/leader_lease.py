@@ -1,18 +1,20 @@
-"""Which of several operators acts: the rules of the Lease by which they agree. Pure; times in seconds of our own clock.
+"""The rules of the Lease by which several operators agree on one that acts. Pure; times in seconds of our own clock.
 
-Two never act at once, whatever is done to the Lease:
+Two operators never act at once, whatever is done to the Lease:
 
-- who acts has renewed within the last 8 s, counted from the moment of *sending* the renewal; the first look that finds
-  anything but our name on the Lease, or no Lease, ends it, and for good: the process ends and another one begins anew;
-- another takes it when it has seen the Lease unchanged for 10 s, or at once if it was let go in order.
+- The leader acts only within 8 s after *sending* its last renewal. It ends for good at the first look that does not
+  find its name on the Lease. Then its process ends, and the next process starts from the beginning.
+- Another operator takes the Lease when it has seen it unchanged for 10 s, or at once after an orderly release.
 
-A Lease that is missing may have been deleted under an acting leader, and one without a holder cleared by a person. So
-neither may be taken at once: it is created without a holder, and only the mark of an orderly release (a duration of one
-second, as client-go leaves it) shortens the wait. Nor do all wait for ever: what nobody renews is free after 10 s, and
-of several takers the API server lets one succeed, since each names the resourceVersion that it saw.
+A missing Lease may have been deleted under an acting leader. One without a holder may have been cleared by a person. So
+neither may be taken at once: a missing Lease is created without a holder. Only the mark of an orderly release (a
+duration of one second, as client-go leaves it) shortens the wait.
 
-What counts as a change is what is in ``spec``: a program that only annotates the Lease keeps it for nobody. The
-holder's timestamps are never compared with a clock.
+No operator waits for ever, since a Lease without renewals is free after 10 s. If several try to take it, the API server
+lets one succeed, since each names the resourceVersion that it saw.
+
+Only a change of ``spec`` counts as a change: a program that only annotates the Lease does not keep it. The holder's
+timestamps are never compared with a clock.
 """
 
 from __future__ import annotations
@@ -24,18 +26,20 @@ from enum import Enum
 from typing import Any, Final
 
 RENEW_EVERY_S: Final = 2.0
-LOST_AFTER_S: Final = 8.0  # no renewal for so long: the leader no longer acts …
-TAKE_AFTER_S: Final = 10.0  # … before anyone who saw no change for so long may take over
+LOST_AFTER_S: Final = 8.0  # a leader without a renewal for so long no longer acts …
+TAKE_AFTER_S: Final = 10.0  # … before an operator that saw no change for so long may take over
 _DURATION_S: Final = 10
 _RELEASED_S: Final = 1
 
 
 class Move(Enum):
+    """The next thing to do about the Lease."""
+
     CREATE = "create"
     TAKE = "take"
     RENEW = "renew"
     WAIT = "wait"
-    END = "end"  # it was ours, and is no more
+    END = "end"  # the Lease was ours and no longer is
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What one operator process knows. ``since``: since when the Lease has looked as it did at the last look.
+    """One operator process and its knowledge of the Lease.
 
-    ``renewed``: when the last of our writes that succeeded was sent; None: it isn't ours.
+    ``since``: since when the Lease has looked as it did at the last look. ``renewed``: when the last of our successful
+    writes was sent; None: the Lease isn't ours.
     """
 
     me: str
@@ -73,14 +78,14 @@ class Candidate:
         return self.renewed is not None and now - self.renewed < LOST_AFTER_S
 
     def too_late(self, now: float) -> bool:
-        """Whether it led, and no longer does."""
+        """Whether it led and no longer does."""
         return self.renewed is not None and not self.acts(now)
 
 
 def next_move(candidate: Candidate, lease: Lease | None, now: float) -> tuple[Candidate, Move]:
-    """What is known after a look at the Lease (None: there is none), and what to do about it."""
+    """Return the candidate after a look at the Lease (None: there is none), and what to do about it."""
     before = candidate.seen
-    # One that was made anew may look like the old one did, before somebody held that.
+    # A Lease that was created again may look as the old one did before it was held.
     same = lease is not None and before is not None and (lease.uid, lease.spec) == (before.uid, before.spec)
     first = not candidate.looked
     after = replace(candidate, looked=True, seen=lease, since=candidate.since if same else now)
@@ -93,25 +98,25 @@ def _move(candidate: Candidate, lease: Lease | None, now: float, *, first: bool)
         return Move.RENEW if mine and candidate.acts(now) else Move.END
     if lease is None:
         return Move.CREATE
-    # At our very first look it was written by the process before us in this container, which is dead. Later, somebody
-    # put our name there, or the answer to our own write was lost.
+    # Our name at the very first look was written by the process before us in this container, which is dead. Later it
+    # means that another client put it there, or that the answer to our own write was lost.
     if lease.released or (mine and first) or now - candidate.since >= TAKE_AFTER_S:
         return Move.TAKE
     return Move.WAIT
 
 
 def wrote(candidate: Candidate, lease: Lease, sent: float) -> Candidate:
-    """After TAKE or RENEW has succeeded; ``sent``: when the request was made. ``lease``: the answer."""
+    """Return the candidate after a TAKE or RENEW that succeeded. ``sent``: when it was sent. ``lease``: the answer."""
     return replace(candidate, seen=lease, since=sent, renewed=sent)
 
 
 def unheld() -> dict[str, Any]:
-    """Spec of a Lease that nobody may take for 10 s."""
+    """Return the spec of a Lease that no operator may take for 10 s."""
     return {"leaseDurationSeconds": _DURATION_S}
 
 
 def taken(lease: Lease, me: str, now: datetime) -> dict[str, Any]:
-    """Merge-patch that makes ``me`` the holder if the Lease is still as seen."""
+    """Return the merge-patch that makes ``me`` the holder if the Lease is still as seen."""
     stamp = _micro(now)
     transitions = lease.spec.get("leaseTransitions") or 0
     spec = {
@@ -125,12 +130,12 @@ def taken(lease: Lease, me: str, now: datetime) -> dict[str, Any]:
 
 
 def renewed(lease: Lease, now: datetime) -> dict[str, Any]:
-    # The duration, too: were it left at one second, clearing the holder would look like a release.
+    # With the duration, since with one of one second a cleared holder would look like a release.
     return _guarded(lease, {"leaseDurationSeconds": _DURATION_S, "renewTime": _micro(now)})
 
 
 def released(lease: Lease, now: datetime) -> dict[str, Any]:
-    """For who has stopped acting, and only then."""
+    """Return the merge-patch of an orderly release. Only an operator that has stopped acting may send it."""
     spec = {"holderIdentity": "", "leaseDurationSeconds": _RELEASED_S, "renewTime": _micro(now)}
     return _guarded(lease, spec)
 

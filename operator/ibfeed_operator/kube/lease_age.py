@@ -1,16 +1,16 @@
-"""How long each Lease has been seen unchanged."""
+"""Measures for how long each Lease has been seen unchanged."""
 
 from __future__ import annotations
 
 
 class LeaseObserver:
-    """Remembers when each Lease was last seen to change. Holders' timestamps are never compared with our clock."""
+    """The moments at which Leases were last seen to change. Holders' timestamps are never compared with our clock."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], tuple[str, float]] = {}
 
     def age(self, namespace: str, name: str, resource_version: str, now: float) -> float:
-        """Seconds since the Lease was last seen to change; 0.0 at first sight."""
+        """Return the seconds since the Lease was last seen to change; 0.0 at first sight."""
         key = (namespace, name)
         version, since = self._seen.get(key, ("", now))
         if version != resource_version:

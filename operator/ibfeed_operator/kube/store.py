@@ -1,10 +1,11 @@
-"""A copy of one collection of the cluster: what lists and a watch have told, and what this process wrote itself. Pure.
+"""A copy of one collection of the cluster, from lists, a watch and this process's own writes. Pure.
 
-A watch tells of the objects of one kind in the order of their resourceVersions, which are numbers that grow over all of
-them. So the copy is exact as of its ``position``; whatever comes late and is not above that (an event that a later list
-has anticipated, the answer to a write whose event came first) says nothing new. Of what is above it only this process's
-own writes are known. They lie on top until the position has passed them: who decides must not forget what he has just
-written, or a contract would be given away twice.
+A watch sends the events of one kind in the order of their resourceVersions, which are numbers that grow over all its
+objects. So the copy is exact as of its ``position``. A late message that is not above the position says nothing new: an
+event that a later list has anticipated, or the answer to a write whose event came first.
+
+Above the position only this process's own writes are known. They lie on top until the position has passed them. A cycle
+that forgot a write of the one before could give a contract away twice.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Key = tuple[str, str]  # namespace and name
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
-    """``before`` or ``after`` is None where there was, or is, no object."""
+    """One object before and after a change. ``before`` or ``after`` is None where there was, or is, no object."""
 
     key: Key
     before: T | None
@@ -28,7 +29,7 @@ class Change(Generic[T]):
 
     @property
     def either(self) -> T:
-        """What is there, else what was."""
+        """The object as it is, else as it was."""
         if self.after is not None:
             return self.after
         if self.before is None:
@@ -37,26 +38,29 @@ class Change(Generic[T]):
 
 
 class Store(Generic[T]):
-    """Values by namespace and name. Versions are resourceVersions as numbers."""
+    """The values of one collection by namespace and name. Versions are resourceVersions as numbers."""
 
     def __init__(self) -> None:
         self.position = 0
         self._seen: dict[Key, T] = {}
         self._ahead: Final[dict[Key, tuple[int, T]]] = {}
 
-    def begin(self, items: Mapping[Key, T], position: int) -> list[Change[T]]:
-        """Take over a list from which a watch goes on. Its position may be lower: the server's data was restored."""
+    def replace(self, items: Mapping[Key, T], position: int) -> list[Change[T]]:
+        """Replace all values by a list from which a watch goes on, and return what that changes.
+
+        The list's position may be lower than the present one, after the server's data was restored.
+        """
         before, self._seen = self._seen, dict(items)
         self._pass(position)
         changes = [Change(key, before.get(key), value) for key, value in items.items() if before.get(key) != value]
         return changes + [Change(key, value, None) for key, value in before.items() if key not in items]
 
     def refresh(self, items: Mapping[Key, T], position: int) -> list[Change[T]]:
-        """Take over a list that was asked for while a watch goes on; the watch may be further."""
-        return self.begin(items, position) if position >= self.position else []
+        """Replace all values by a list that was requested while a watch goes on, unless the watch is further."""
+        return self.replace(items, position) if position >= self.position else []
 
     def event(self, key: Key, value: T | None, version: int) -> Change[T] | None:
-        """An object was made or changed, or deleted (None), at ``version``."""
+        """Take in an event: an object was created or changed, or deleted (None), at ``version``."""
         if version <= self.position:
             return None
         self._pass(version)
@@ -66,23 +70,23 @@ class Store(Generic[T]):
         return Change(key, before, value) if before != value else None
 
     def bookmark(self, version: int) -> None:
-        """All up to ``version`` has been told."""
+        """Take in that every event up to ``version`` has been sent."""
         if version > self.position:
             self._pass(version)
 
     def wrote(self, key: Key, value: T, version: int) -> None:
-        """This process made or changed an object, which became ``version`` by that."""
+        """Take in that this process created or changed an object, which thereby became ``version``."""
         known, _ = self._ahead.get(key, (self.position, None))
         if version > known:
             self._ahead[key] = (version, value)
 
     def value(self, key: Key) -> T | None:
-        """The newest that is known of one object."""
+        """Return the newest known value of one object."""
         own = self._ahead.get(key)
         return own[1] if own is not None else self._seen.get(key)
 
     def values(self, namespace: str | None = None) -> Iterator[tuple[Key, T]]:
-        """What there is, in ``namespace`` or everywhere, in no order."""
+        """Yield all keys and values, in ``namespace`` or everywhere, in no order."""
         own = {key: value for key, (_, value) in self._ahead.items()}
         for key, value in (self._seen | own if own else self._seen).items():
             if namespace is None or key[0] == namespace:

@@ -1,1 +1,1 @@
-"""Which workers live, and what they can do. No I/O."""
+"""Finds out which workers are alive and what each of them can do. No I/O."""

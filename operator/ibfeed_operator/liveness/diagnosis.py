@@ -1,4 +1,4 @@
-"""What shard, pod and Lease say of a worker at this moment, without memory. ``tracker.py`` remembers."""
+"""Diagnoses one worker from its shard, pod and Lease at this moment. It has no memory; ``tracker.py`` has."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Session
 from ibfeed_operator.model.types import AccountLease, Pod, Shard
 
-# Who backs off for one of these is back after a login at the earliest, ten seconds or ten minutes later: no grace is
-# long enough. A worker that takes its session back from somebody else (accounts.compete) needs a second.
+# A worker that backs off for one of these returns after a login at the earliest, ten seconds or ten minutes later. No
+# grace is long enough for that. One that takes its session back from another user (accounts.compete) needs a second.
 _FAR_FROM_BACK: Final = frozenset({Reason.COMPETING, Reason.GATEWAY_DIED, Reason.GATEWAY_SICK})
-# Who says these has found nothing else than that its feed is silent. In the penalty box it may not even ask.
+# A worker with one of these reasons has found nothing wrong but that its feed is silent. In the penalty box it may not
+# even ask.
 _NOTHING_NEW: Final = frozenset({"", Reason.FEED_SILENT, Reason.PENALTY_BOX})
-# A session in these is being repaired; in any other that is not Streaming, nothing of IB's making is going on.
+# A session in one of these states is being repaired. In any other state but Streaming the cause is not IB.
 _REPAIRING: Final = frozenset(
     {
         Session.STARTING,
@@ -31,7 +32,7 @@ _REPAIRING: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What the cluster says of one worker. ``lease`` is that of the account which its shard names."""
+    """One worker as the cluster shows it. ``lease`` is that of the account that its shard names."""
 
     index: int
     shard: Shard | None = None
@@ -45,17 +46,19 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
+    """The state of one worker as its shard, pod and Lease show it at one moment."""
+
     streaming: bool = False
-    leaving: bool = False  # streaming for as long as its contracts are being handed over
+    leaving: bool = False  # it streams until its contracts are handed over
     silent: bool = False
     dead: bool = False
-    process: str = ""  # start of the process that has reported last
+    process: str = ""  # when the process that reported last was started
     repairing: bool = False
-    far_from_back: bool = False  # as it says: what it does about its session takes longer than the grace
-    mute: bool = False  # as it says: it would stream if IB sent anything
-    troubled: bool = False  # it says that something else is wrong
-    relogin_due: bool = False  # streaming, and would log in anew if it were relieved
-    logging_in_anew: bool = False  # it has been
+    far_from_back: bool = False  # it reports a repair of its session that takes longer than the grace
+    feed_silent: bool = False  # it reports that it would stream if IB sent anything
+    troubled: bool = False  # it reports that something other than its feed is wrong
+    relogin_due: bool = False  # it streams, and would log in again if it were relieved
+    relogging_in: bool = False  # it has been relieved and logs in again
     parked: bool = False
     reason: str = ""
 
@@ -65,7 +68,7 @@ class Diagnosis:
 
 
 def diagnose(observation: Observation) -> Diagnosis:
-    """What this moment's facts say, without memory."""
+    """Return the state of one worker, judged by this moment alone."""
     pod, shard, lease = observation.pod, observation.shard, observation.lease
     if pod is None:
         return Diagnosis(silent=True, dead=True, reason="it has no pod")
@@ -78,7 +81,8 @@ def diagnose(observation: Observation) -> Diagnosis:
     if _older(status.started_at, pod.container_started_at):
         return Diagnosis(silent=True, dead=True, reason="its container was started again")
     mine = lease is not None and lease.holder == holder_of(pod.name, pod.uid)
-    # Who has not renewed for 10 s has stopped by itself; who has not held it for as long, has not been logged in.
+    # A holder that has not renewed for 10 s has stopped by itself. A worker that has not held it for 10 s is not logged
+    # in.
     expired = lease is not None and lease.renew_seen_age_s >= TAKEOVER_S
     if lease is not None and mine and expired:
         return Diagnosis(silent=True, process=process, reason=f"it no longer renews Lease {lease.name}")
@@ -95,9 +99,9 @@ def diagnose(observation: Observation) -> Diagnosis:
             process=process,
             repairing=repairing,
             far_from_back=status.session is Session.BACKING_OFF and status.reason in _FAR_FROM_BACK,
-            mute=repairing and status.reason == Reason.FEED_SILENT,
+            feed_silent=repairing and status.reason == Reason.FEED_SILENT,
             troubled=not repairing or status.reason not in _NOTHING_NEW,
-            logging_in_anew=repairing and status.reason == Reason.RELOGIN_DUE,
+            relogging_in=repairing and status.reason == Reason.RELOGIN_DUE,
             parked=parked,
             reason=reason,
         )
@@ -108,9 +112,9 @@ def diagnose(observation: Observation) -> Diagnosis:
 
 
 def is_leaving(observation: Observation) -> bool:
-    """Whether a worker is about to stop: its pod is being deleted, or it says itself that it was told to.
+    """Whether a worker is about to stop: its pod is being deleted, or it reports that it was told to stop.
 
-    A node that shuts down, or a failed liveness probe, ends a process without anybody deleting its pod.
+    A node that shuts down, or a failed liveness probe, ends a process although its pod is not deleted.
     """
     pod, status = observation.pod, observation.shard.status if observation.shard is not None else None
     told = status is not None and status.reason in (Reason.LEAVING, Reason.STOPPED)
@@ -123,5 +127,5 @@ def _older(process_start: str, container_start: datetime | None) -> bool:
         return False
     try:
         return datetime.fromisoformat(process_start) < container_start
-    except (ValueError, TypeError):  # no such date, or one without a zone: not a reason to lose a worker
+    except (ValueError, TypeError):  # not a date, or one without a zone: no reason to lose a worker
         return False

@@ -1,7 +1,7 @@
-"""Who hears anything of IB: it tells one account's dead feed from a silence of IB's own. Pure.
+"""Tells the dead feed of one account from a silence of IB's own. Pure.
 
-Goes by ``IbShard.status.lastTickTime``: not by the time that stands in it, which is of the worker's clock, but by when
-it was seen to change.
+It goes by ``IbShard.status.lastTickTime``. The time in that field is of the worker's clock. So only the moment counts
+at which the operator saw it change.
 """
 
 from __future__ import annotations
@@ -10,42 +10,46 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-REPORT_S: Final = 10.0  # how old a worker's word may be; who finds its feed silent has heard nothing for longer
-DOUBT_S: Final = 600.0
-DOUBT: Final = f"without data before its session came back: it is given contracts {DOUBT_S:g} s after that"
+# How old a worker's report may be. A worker reports its feed silent only after a longer silence.
+REPORT_S: Final = 10.0
+UNPROVEN_S: Final = 600.0
+UNPROVEN: Final = f"without data before its session came back: it is given contracts {UNPROVEN_S:g} s after that"
 
 
 @dataclass(slots=True)
 class _LastTick:
-    said: str | None
-    heard: float | None = None  # when it was seen to hear something; what it said at first sight may be old
-    doubted: float | None = None  # when it came back from a silence without having heard anything
+    reported: str | None
+    changed_at: float | None = None  # when a new tick was seen; None at first sight, since the first report may be old
+    unproven_since: float | None = None  # when it came back from a silence without a tick
 
 
 class FeedSilenceTracker:
-    """Of the workers of one feed. ``now`` is monotonic, in seconds."""
+    """The latest ticks of the workers of one feed. ``now`` is monotonic, in seconds."""
 
     def __init__(self) -> None:
-        self._ears: dict[int, _LastTick] = {}
+        self._ticks: dict[int, _LastTick] = {}
 
-    def see(self, said: Mapping[int, str | None], now: float) -> None:
-        """What each worker says of its latest tick; who is not named is forgotten."""
-        self._ears = {worker: self._ears.get(worker, _LastTick(text)) for worker, text in said.items()}
-        for worker, text in said.items():
-            ear = self._ears[worker]
-            if text is not None and text != ear.said:
-                ear.said, ear.heard, ear.doubted = text, now, None
+    def observe(self, reports: Mapping[int, str | None], now: float) -> None:
+        """Take in what each worker reports of its latest tick. A worker that is not named is forgotten."""
+        self._ticks = {worker: self._ticks.get(worker, _LastTick(text)) for worker, text in reports.items()}
+        for worker, text in reports.items():
+            tick = self._ticks[worker]
+            if text is not None and text != tick.reported:
+                tick.reported, tick.changed_at, tick.unproven_since = text, now, None
 
-    def hears(self, worker: int, since: float) -> bool:
-        """Whether it has heard something since then, or so shortly before that it is as good."""
-        heard = self._ears[worker].heard
-        return heard is not None and heard >= since - REPORT_S
+    def has_ticked_since(self, worker: int, since: float) -> bool:
+        """Whether a new tick was seen since then, or at most ``REPORT_S`` before."""
+        changed_at = self._ticks[worker].changed_at
+        return changed_at is not None and changed_at >= since - REPORT_S
 
-    def doubt(self, worker: int, now: float) -> None:
-        """Its feed was silent, and it has a session again: that proves nothing if it has heard nothing since."""
-        self._ears[worker].doubted = now
+    def mark_unproven(self, worker: int, now: float) -> None:
+        """Note that a worker has a session again after a silence. Until its next tick, that proves nothing."""
+        self._ticks[worker].unproven_since = now
 
-    def doubted(self, worker: int, now: float) -> bool:
-        """Whether it may be as deaf as it was; not for ever, for who has no contracts has nothing to hear."""
-        since = self._ears[worker].doubted
-        return since is not None and now - since < DOUBT_S
+    def is_unproven(self, worker: int, now: float) -> bool:
+        """Whether its feed may be as silent as before.
+
+        It ends after ``UNPROVEN_S``, since a worker without contracts has nothing to receive.
+        """
+        since = self._ticks[worker].unproven_since
+        return since is not None and now - since < UNPROVEN_S

@@ -1,11 +1,11 @@
-"""How long a worker must stream before it is given contracts, after it was lost again and again. Pure.
+"""How long a worker that was lost repeatedly must stream before it is given contracts. Pure.
 
-The first loss costs nothing: who returns has its contracts back at once. From the second on, within ``FORGET_S``, it
-must stream without a break for a time that doubles with each loss. So a worker that bounces moves contracts a few
-times, not at each bounce.
+The first loss costs nothing: a worker that returns has its contracts back at once. From the second loss within
+``FORGET_S`` on, it must stream without a break for a time that doubles with each loss. So a worker that bounces moves
+contracts a few times, not at each bounce.
 
-Losses are kept in memory, and a new operator begins with what the cluster shows of them: a container that was started
-again and again, and a worker that has no contracts yet.
+Losses are kept in memory. A new operator begins with what the cluster shows of them: a container that was restarted
+repeatedly, and a worker that has no contracts yet.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ FREE_LOSSES: Final = 1
 FIRST_S: Final = 30.0
 MOST_S: Final = 900.0
 FORGET_S: Final = 3600.0
-_MOST_SEEN: Final = 3  # restarts at first sight count for no more: they may be old
+_MOST_SEEN: Final = 3  # restarts that count at first sight, at most, since they may be old
 
 
 def probation_s(losses: int) -> float:
-    """Seconds of streaming without a break that ``losses`` within ``FORGET_S`` ask for."""
+    """Return the seconds of unbroken streaming that ``losses`` within ``FORGET_S`` require."""
     return min(MOST_S, FIRST_S * 2.0 ** (losses - FREE_LOSSES - 1)) if losses > FREE_LOSSES else 0.0
 
 
 @dataclass(slots=True)
 class Probation:
-    """What is remembered of one pod's worker. ``now`` is monotonic, in seconds."""
+    """The recent losses of one pod's worker. ``now`` is monotonic, in seconds."""
 
-    pod: str  # its uid: a new pod starts anew
+    pod: str  # its uid: a new pod starts with a clean record
     losses: list[float] = field(default_factory=list)
     streams_since: float | None = None
     lost: bool = False
 
     @classmethod
     def begun(cls, pod: str, *, restarts: int, trusted: bool, now: float) -> Probation:
-        """At first sight; ``trusted``: it streams and has contracts."""
+        """Return the record of a pod at first sight. ``trusted``: it streams and has contracts."""
         return cls(pod, [now] * min(restarts, _MOST_SEEN) if restarts > FREE_LOSSES and not trusted else [])
 
-    def see(self, *, streams: bool, lost: bool, now: float) -> None:
-        """``lost``: its contracts go to others, by its own fault."""
+    def observe(self, *, streams: bool, lost: bool, now: float) -> None:
+        """Take in the worker's present state. ``lost``: its contracts go to others, by its own fault."""
         self.losses = [at for at in self.losses if now - at < FORGET_S]
         if lost and not self.lost:
             self.losses.append(now)
@@ -51,7 +51,7 @@ class Probation:
             self.streams_since = now
 
     def left_s(self, now: float) -> float:
-        """Seconds that it still has to stream."""
+        """Return the seconds that it still has to stream without a break."""
         since = self.streams_since if self.streams_since is not None else now
         return max(0.0, probation_s(len(self.losses)) - (now - since))
 

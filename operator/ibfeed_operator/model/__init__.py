@@ -1,1 +1,1 @@
-"""What the operator knows: frozen values, and how they are read from JSON. No I/O."""
+"""The operator's model of the cluster: frozen values, and how they are read from JSON. No I/O."""

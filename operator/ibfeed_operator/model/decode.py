@@ -1,4 +1,4 @@
-"""From the API server's JSON to the frozen values of ``facts.py``. Pure."""
+"""Reads the API server's JSON into the frozen values of ``types.py``. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 _REVISION: Final = "controller-revision-hash"
 _FIRST_STATUS: Final = timedelta(seconds=2)
-# Of a container that waits until the init containers are through: one of those may be what cannot start.
+# Reasons of a container that waits for the init containers. It may be one of those that cannot start.
 _WAITS_FOR_ANOTHER: Final = ("", "PodInitializing")
 
 
@@ -55,7 +55,7 @@ class _Meta(_DecodedStruct, frozen=True):
 
 
 class Named(_DecodedStruct, frozen=True):
-    """Any object: its metadata, and the rest as it came."""
+    """Any object: its metadata as values, the rest as raw JSON."""
 
     metadata: _Meta
     spec: msgspec.Raw = msgspec.Raw(b"{}")
@@ -104,7 +104,7 @@ class _PodStatus(_DecodedStruct, frozen=True):
     start_time: datetime | None = None
     pod_ip: str = msgspec.field(name="podIP", default="")
     container_statuses: list[_ContainerStatus] | None = None
-    init_container_statuses: list[_ContainerStatus] | None = None  # of what a webhook adds; we have none
+    init_container_statuses: list[_ContainerStatus] | None = None  # those that a webhook adds; we have none
     conditions: list[_PodCondition] | None = None
 
 
@@ -147,6 +147,7 @@ class InvalidFeed:
 
 
 def read_feed(raw: bytes | msgspec.Raw) -> Feed | InvalidFeed:
+    """Read an IbFeed. A status that cannot be read counts as empty."""
     item = msgspec.json.decode(raw, type=Named)
     meta = item.metadata
     try:
@@ -180,7 +181,7 @@ def read_feed(raw: bytes | msgspec.Raw) -> Feed | InvalidFeed:
 
 
 def read_shard(raw: bytes | msgspec.Raw) -> Shard | None:
-    """None for a shard whose spec cannot be read: no shard of one feed may stop the others."""
+    """Read an IbShard. None if its spec cannot be read, since a shard of one feed may not stop the other feeds."""
     item = msgspec.json.decode(raw, type=Named)
     meta = item.metadata
     try:
@@ -191,7 +192,7 @@ def read_shard(raw: bytes | msgspec.Raw) -> Shard | None:
     try:
         status = msgspec.json.decode(item.status, type=ShardStatus | None)
     except msgspec.ValidationError as error:
-        # One worker of another version must not stop the whole feed: it counts as one that has not reported.
+        # A worker of another version may not stop the whole feed. It counts as one that has not reported.
         logger.warning("status of IbShard %s/%s cannot be read: %s", meta.namespace, meta.name, error)
         status = None
     return Shard(
@@ -208,7 +209,7 @@ def read_shard(raw: bytes | msgspec.Raw) -> Shard | None:
 
 
 def read_pod(raw: bytes | msgspec.Raw) -> Pod | None:
-    """None for a pod that carries the feed's label but is not one of its numbered workers."""
+    """Read a worker's pod. None for a pod that has the feed's label but is not one of its numbered workers."""
     item = msgspec.json.decode(raw, type=_Pod)
     _, _, ordinal = item.metadata.name.rpartition("-")
     if not ordinal.isdigit():
@@ -236,7 +237,7 @@ def read_pod(raw: bytes | msgspec.Raw) -> Pod | None:
         waiting_reason=waiting.reason or unscheduled.reason,
         waiting_message=waiting.message or unscheduled.message,
         died_of=_death(container),
-        # What the runtime calls it may be another name of the same image.
+        # From the spec, since the runtime may report another name of the same image.
         image=next((c.image for c in item.spec.containers if c.name == WORKER_CONTAINER), ""),
         ip=status.pod_ip,
         node=item.spec.node_name,
@@ -250,7 +251,7 @@ def resource_version_of(raw: bytes | msgspec.Raw) -> str:
 
 
 def read_lease(raw: bytes | msgspec.Raw) -> AccountLease:
-    """Without its age, which is the observer's to tell."""
+    """Read a Lease. Its age is not in it: ``LeaseObserver`` measures that."""
     item = msgspec.json.decode(raw, type=_Lease)
     meta = item.metadata
     _, _, index = meta.name.rpartition("-")
@@ -272,7 +273,10 @@ def read_lease(raw: bytes | msgspec.Raw) -> AccountLease:
 
 
 def _never_ready(status: _PodStatus) -> bool:
-    """Whether condition Ready is what it was when a kubelet took the pod; no worker streams within two seconds."""
+    """Whether the pod was never ready: its condition Ready last changed at most two seconds after the kubelet took it.
+
+    No worker streams within two seconds.
+    """
     ready = next((condition for condition in status.conditions or () if condition.type == "Ready"), _PodCondition())
     if ready.status == "True":
         return False

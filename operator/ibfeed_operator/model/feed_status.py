@@ -1,7 +1,7 @@
-"""``IbFeed.status`` as typed values; ``crds/ibfeeds.yaml`` is the authority on bounds, and must agree.
+"""``IbFeed.status`` as typed values. ``crds/ibfeeds.yaml`` is the authority on the bounds, and both must agree.
 
-The operator alone writes it, and reads back two things: when each condition last changed, and, after its own restart,
-which contracts, slots and epochs there were (together with the entries of the IbShards, which come first).
+Only the operator writes it. It reads two things back: when each condition last changed, and, after its own restart, the
+former contracts, slots and epochs. For the latter the entries of the IbShards take precedence.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ibfeed_api.instrument import Instrument
 MAX_CONTRACTS: Final = 1000
 MAX_UNASSIGNED: Final = 200
 MAX_WORKERS: Final = 200
-MAX_SYMBOLS: Final = 50  # of one shard; more are counted in ``contracts``
-MAX_MESSAGE: Final = 1024  # of a condition; a person reads no more
+MAX_SYMBOLS: Final = 50  # of one shard; ``contracts`` counts all of them
+MAX_MESSAGE: Final = 1024  # characters of a condition; a person reads no more
 MAX_SHARD_MESSAGE: Final = 512
 MAX_SUMMARY: Final = 8192
 
@@ -37,21 +37,21 @@ class ConditionStatus(_StatusStruct, frozen=True, kw_only=True):
 
 
 class WorkerStatus(_StatusStruct, frozen=True, kw_only=True):
-    """A line of ``status.shards``: one worker with its account and its load."""
+    """An item of ``status.shards``: one worker with its account and its load."""
 
     worker: str  # energy-0, the name of its IbShard and of its pod
     session: str = ""
     account: int | None = None
     contracts: int
     publishing: int
-    image: str = ""  # what its pod runs, while that is not FeedStatus.image
+    image: str = ""  # the image of its pod, while that is not FeedStatus.image
     symbols: tuple[str, ...] = ()
     reason: str = ""
     message: str = ""
 
 
 class ContractStatus(Instrument, frozen=True, kw_only=True):
-    """A line of ``status.contracts``. ``worker`` is the name of its worker, None while it has none."""
+    """An item of ``status.contracts``. ``worker`` is the name of its worker, None while it has none."""
 
     slot: int
     epoch: int = 0
@@ -61,6 +61,8 @@ class ContractStatus(Instrument, frozen=True, kw_only=True):
 
 
 class UnassignedStatus(_StatusStruct, frozen=True, kw_only=True):
+    """An item of ``status.unassigned``: a contract without a worker, and why."""
+
     conid: int
     symbol: str
     reason: str
@@ -68,9 +70,9 @@ class UnassignedStatus(_StatusStruct, frozen=True, kw_only=True):
 
 
 class FeedStatus(_StatusStruct, frozen=True, kw_only=True, omit_defaults=False):
-    """Zeros are written, too: they are columns of ``kubectl get``.
+    """The status of an IbFeed. Zeros are written, too, since they are columns of ``kubectl get``.
 
-    ``truncated``: ``contracts`` or ``unassigned`` hold only the first of more; the counts are always of all.
+    ``truncated``: ``contracts`` or ``unassigned`` hold only the first items. The counts are always of all.
     """
 
     observed_generation: int = 0
@@ -79,14 +81,14 @@ class FeedStatus(_StatusStruct, frozen=True, kw_only=True, omit_defaults=False):
     assigned_count: int = 0
     publishing_count: int = 0
     unassigned_count: int = 0
-    highest_epoch: int = 0  # of all contracts, present and past: one that comes back goes on above it
+    highest_epoch: int = 0  # of all contracts, present and past; a contract that comes back continues above it
     replicas: int = 0  # pods that exist, for the scale subresource
-    workers: int = 0  # that are streaming
-    balanced_workers: int = 0  # spec.workers when loads were last made even; rebalance: OnScale goes by it
+    workers: int = 0  # workers that are streaming
+    balanced_workers: int = 0  # spec.workers when loads were last made even, for rebalance: OnScale
     workers_summary: str = ""  # "3/3", for the printer column
     shards_summary: str = ""  # "energy-0→1:6 energy-1→2:6": worker→account:contracts
     selector: str = ""
-    image: str = ""  # that the workers should run
+    image: str = ""  # the image that the workers should run
     shards: tuple[WorkerStatus, ...] = ()
     contracts: tuple[ContractStatus, ...] = ()
     unassigned: tuple[UnassignedStatus, ...] = ()

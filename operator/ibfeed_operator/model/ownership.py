@@ -1,7 +1,7 @@
-"""Whose an object is that bears a name of this feed's objects: its own, an earlier feed's, or somebody else's.
+"""Finds the owner of an object with a name of this feed's objects: this feed, an earlier one or another client. Pure.
 
-`kubectl delete --cascade=orphan` takes the owner away and leaves the objects, and a restored backup brings them with
-the owner of their former life. Both leave pods that stream, which the feed of that name takes over. Pure.
+`kubectl delete --cascade=orphan` takes the owner away and leaves the objects. A restored backup brings objects whose
+owner no longer exists. Both leave pods that stream, and the feed of that name takes them over.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from ibfeed_operator.model.types import Feed, Owner
 
 
 class Ownership(StrEnum):
+    """The owner of an object."""
+
     OWN = "own"
-    ORPHANED = "orphaned"  # of an IbFeed of this name that is gone: to be adopted
+    ORPHANED = "orphaned"  # of an IbFeed of this name that no longer exists: to be adopted
     FOREIGN = "foreign"
 
 
 def ownership_of(feed: Feed, labels: Mapping[str, str], owners: Iterable[Owner]) -> Ownership:
-    """Judge an object by its labels and ownerReferences.
+    """Decide by an object's labels and ownerReferences.
 
-    Two IbFeeds of one name cannot be there at a time. So an owner of this feed's kind and name with another uid is
-    gone, without asking.
+    Two IbFeeds of one name cannot exist at the same time. So an owner of this feed's kind and name with another uid no
+    longer exists, and need not be looked up.
     """
     others = tuple(owners)
     if any(owner.uid == feed.uid for owner in others):

@@ -1,4 +1,4 @@
-"""Pieces of sentences for people."""
+"""Builds pieces of sentences for people."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 
 def clip(text: str, limit: int) -> str:
-    """``text`` in at most ``limit`` characters."""
+    """Return ``text`` in at most ``limit`` characters."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def listed(items: Iterable[str], *, most: int = 6) -> str:
-    """``a, b, c and 12 more``."""
+    """Join the first ``most`` items and count the others: ``a, b, c and 12 more``."""
     every = list(items)
     shown = ", ".join(every[:most])
     return shown if len(every) <= most else f"{shown} and {len(every) - most} more"

@@ -1,8 +1,8 @@
-"""What the operator knows when it decides: frozen values, read from the cluster once per cycle.
+"""The values on which the operator decides. They are frozen, and read from the cluster once per cycle.
 
-Everything that decides (planner, hand-over, liveness, accounts, status) takes these and returns values; only the
-observer makes them, only the reconciler acts on what follows. No clock and no I/O in here: ages are measured by the
-observer with its own monotonic clock.
+All code that decides (planner, hand-over, liveness, accounts, status) takes these values and returns values. Only the
+snapshot makes them, and only the controller acts on the results. There is no clock and no I/O in here: the snapshot
+measures ages with its own monotonic clock.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ibfeed_operator.model.feed_status import FeedStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
-    """An IbFeed. ``status`` is what the operator wrote last (empty at the first visit, or if it cannot be read)."""
+    """An IbFeed. ``status`` is as the operator last wrote it (empty in the first cycle, or if it cannot be read)."""
 
     namespace: str
     name: str
@@ -32,30 +32,32 @@ class Feed:
     spec: FeedSpec
     resource_version: str = ""
     deleting: bool = False
-    pin: str = ""  # annotation names.ANNOTATION_PIN, as it was written
+    pin: str = ""  # annotation labels.ANNOTATION_PIN, as it was written
     status: FeedStatus = field(default_factory=FeedStatus)
 
 
 class Contract(Instrument, frozen=True, kw_only=True, gc=False):
     """One contract of the universe."""
 
-    slot: int  # for life
+    slot: int  # for the contract's life
     depth: bool = False
 
 
 class RootProblemKind(StrEnum):
     """Why a root is not, or not freshly, resolved."""
 
-    UNKNOWN = "unknown"  # IB does not know it, or lists no product of it that is asked for
-    AMBIGUOUS = "ambiguous"  # IB lists several products of it; only what is streamed already goes on
+    UNKNOWN = "unknown"  # IB does not know it, or lists no product of it that the spec asks for
+    AMBIGUOUS = "ambiguous"  # IB lists several products of it; only contracts that are streamed already go on
     SHRANK = "shrank"  # the answer lost contracts that have not expired; the last good answer is kept
-    FAILED = "failed"  # could not be asked, or the answer makes no sense
-    UNUSABLE = "unusable"  # one of its front months cannot be told; the others are streamed
+    FAILED = "failed"  # IB could not be asked, or the answer makes no sense
+    UNUSABLE = "unusable"  # the month of a front contract is not known; the others are streamed
     WAITING = "waiting"  # no streaming worker to ask yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootProblem:
+    """A root that is not, or not freshly, resolved, and why."""
+
     root: str  # ``Root.label``
     trouble: RootProblemKind
     message: str = ""  # one sentence for a person; empty: the default text of ``trouble``
@@ -63,7 +65,7 @@ class RootProblem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Universe:
-    """All contracts that the feed should stream, ``problems`` at most one per root.
+    """All contracts that the feed should stream. ``problems`` has at most one per root.
 
     ``resolved`` is False until each root of the spec either has contracts or has been refused as unknown or ambiguous.
     """
@@ -93,7 +95,7 @@ class Shard:
     spec: ShardSpec
     status: ShardStatus | None = None
     deleting: bool = False
-    drain: str = ""  # annotation names.ANNOTATION_DRAIN, as it was written
+    drain: str = ""  # annotation labels.ANNOTATION_DRAIN, as it was written
     owners: tuple[Owner, ...] = ()
 
 
@@ -112,17 +114,17 @@ class Pod:
     ready: bool = False
     waiting_reason: str = ""
     waiting_message: str = ""
-    died_of: str = ""  # the reason of its container's last death, such as OOMKilled
+    died_of: str = ""  # why its container last died, such as OOMKilled
     image: str = ""
     ip: str = ""
     node: str = ""
-    revision: str = ""  # of the StatefulSet's template that it was made from
+    revision: str = ""  # revision of the StatefulSet's template that it was created from
     never_ready: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountLease:
-    """The Lease of one account, or (``index`` -1) of the source's logins.
+    """The Lease of one account, or (``index`` -1) the one that orders the source's logins.
 
     ``renew_seen_age_s``: seconds since the operator itself last saw the Lease change (its own monotonic clock, never
     the holder's timestamps); 0.0 when it is seen for the first time.
@@ -131,21 +133,21 @@ class AccountLease:
     name: str
     source: str
     index: int
-    holder: str = ""  # "<pod name>_<pod uid>", empty: nobody
+    holder: str = ""  # "<pod name>_<pod uid>"; empty: none
     renew_seen_age_s: float = 0.0
     failed: int = 0
     last_failure: str = ""
     parked: str = ""  # the reason, empty: not parked
     next_login: datetime | None = None
     history: History = field(default_factory=History)
-    user: str = ""  # digest of the user name; empty: no worker has told
+    user: str = ""  # digest of the user name; empty: no worker has written it yet
     user_since: datetime | None = None
-    troubles: tuple[PageTrouble, ...] = ()  # of the Lease of the source's logins
+    troubles: tuple[PageTrouble, ...] = ()  # only in the Lease of the source's logins
     resource_version: str = ""
 
 
 class Health(StrEnum):
-    """What the operator makes of a worker; see "Who is alive" in docs/architecture.md."""
+    """The operator's view of a worker. docs/architecture.md has the rules of liveness."""
 
     ABSENT = "absent"  # no pod (yet): scaled down, suspended or not created
     STARTING = "starting"  # on its way to its first session
@@ -159,17 +161,19 @@ class KafkaAccess(StrEnum):
     """Whether a worker that has a session can publish what it is given."""
 
     PROVEN = "proven"
-    UNPROVEN = "unproven"  # it has not shown that it can, or no worker can: it is given nothing, and keeps what it has
-    CUT_OFF = "cut off"  # it cannot, and others can: what it has goes to them
+    UNPROVEN = "unproven"  # it has not shown that it can, or no worker can: it gets no contracts, and keeps its own
+    CUT_OFF = "cut off"  # it cannot, and others can: its contracts go to them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerHealth:
+    """The state of one worker, and its limits while it streams."""
+
     state: Health
     reason: str = ""  # one sentence for a person, when not streaming
     kafka: KafkaAccess = KafkaAccess.PROVEN
-    settling: str = ""  # what it was, so that it is not given contracts yet although it streams
-    renewing: bool = False  # its scheduled login is under way, or what is its own is on the way back from it
+    probation: str = ""  # past event for which it gets no contracts yet although it streams; completes "was …"
+    renewing: bool = False  # its scheduled login is under way, or its own contracts are on their way back after it
 
     @property
     def streaming(self) -> bool:
@@ -177,15 +181,15 @@ class WorkerHealth:
 
     @property
     def proven(self) -> bool:
-        """Whether Kafka acknowledges what it publishes, or it has no session anyway."""
+        """Whether Kafka acknowledges its records, or it has no session anyway."""
         return self.kafka is KafkaAccess.PROVEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """Everything known of one worker; ``lease`` is that of the account its shard names.
+    """One worker with all its objects. ``lease`` is that of the account that its shard names.
 
-    ``obstacle``: why its pod is not created or does not start, where only events say so.
+    ``obstacle``: why its pod is not created or does not start, if only events say so.
     """
 
     index: int
@@ -199,9 +203,9 @@ class Worker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """What people ask for by annotations: ``pins`` (conid to worker), ``drained`` workers.
+    """The wishes that people express by annotations: ``pins`` (conid to worker) and ``drained`` workers.
 
-    ``invalid``: a sentence for each thing that makes no sense; it is as if that had not been asked.
+    ``invalid``: a sentence for each wish that makes no sense. Such a wish has no effect.
     """
 
     pins: Mapping[int, int] = field(default_factory=dict)
@@ -214,7 +218,7 @@ class PinProblem(StrEnum):
 
     DRAINED = "drained"
     NOT_STREAMING = "not streaming"
-    SETTLING = "settling"  # the worker was lost too often of late
+    SETTLING = "settling"  # the worker was lost too often lately
     CANNOT_PUBLISH = "cannot publish"  # as far as is known
     NO_ROOM = "no room"  # the worker's lines do not suffice for all its pins
     REFUSED = "refused"  # IB refuses the contract to the worker's account
@@ -223,11 +227,11 @@ class PinProblem(StrEnum):
 class UnassignedReason(StrEnum):
     """Why a contract has no worker. Spelt as in ``IbFeed.status.unassigned[].reason``."""
 
-    CAPACITY = "Capacity"  # every worker's lines are used up
+    CAPACITY = "Capacity"  # all workers' lines are used up
     NO_ACCOUNT = "TooFewAccounts"  # a worker that could have it has no account
     WORKER_MISSING = "WorkerMissing"  # a worker that could have it does not stream
     DRAINED = "Drained"  # only a drained worker has a line left
-    KAFKA = "KafkaNotProven"  # only a worker has a line left that has not shown that it can publish
+    KAFKA = "KafkaNotProven"  # the only workers with a line left have not shown that they can publish
     DEPTH_CAPACITY = "DepthCapacity"  # ticks are streamed, but no worker has a free order book
     NO_WORKERS = "NoWorkers"  # no worker is streaming
     MOVING = "Moving"  # its old worker has not let go yet
@@ -235,6 +239,8 @@ class UnassignedReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unassigned:
+    """A contract without a worker, and why."""
+
     conid: int
     symbol: str
     reason: UnassignedReason
@@ -242,23 +248,23 @@ class Unassigned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusInput:
-    """A feed after one cycle of decisions: what its status is made of.
+    """A feed after one cycle of decisions, from which its status is made.
 
-    ``workers`` holds each index of the spec and each that still has a shard, ascending; ``shards`` in it carry the
-    specs as just written. ``leases`` are all Leases of the feed's account source in its namespace.
+    ``workers`` holds each index of the spec and each that still has a shard, ascending. Their shards have the specs as
+    just written. ``leases`` are all Leases of the feed's account source in its namespace.
     """
 
     feed: Feed
     universe: Universe
-    image: str = ""  # that the workers should run
+    image: str = ""  # the image that the workers should run
     workers: tuple[Worker, ...] = ()
     leases: tuple[AccountLease, ...] = ()
-    elsewhere: Mapping[int, str] = field(default_factory=dict)  # index -> why another namespace keeps it from us
+    elsewhere: Mapping[int, str] = field(default_factory=dict)  # account -> why another namespace keeps it from us
     unassigned: tuple[Unassigned, ...] = ()
     placement: Placement = field(default_factory=Placement)
     unmet: Mapping[int, PinProblem] = field(default_factory=dict)  # conid -> why it is not where it is pinned to
-    stranded: frozenset[int] = frozenset()  # conids that stay at a drained worker, since nobody else has a line
-    handing_s: Mapping[int, float] = field(default_factory=dict)  # conid -> how long it has been seen in a hand-over
-    balanced: bool = False  # all workers share, as even as can be, and no contract is on the move
-    on_hold: bool = False  # most workers lost their sessions or feeds together: IB's doing, so nothing is moved
+    stranded: frozenset[int] = frozenset()  # conids that stay at a drained worker, since no other worker has a line
+    handing_s: Mapping[int, float] = field(default_factory=dict)  # conid -> seconds that it is seen in a hand-over
+    balanced: bool = False  # loads are as even as can be over all workers, and no contract is on the move
+    on_hold: bool = False  # most workers lost their sessions or feeds together, by IB's fault: nothing is moved
     trouble: str = ""  # why reconciling itself fails (API errors), when it has lasted

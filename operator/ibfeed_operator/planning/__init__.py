@@ -1,1 +1,1 @@
-"""Which worker gets which account and which contract. No I/O."""
+"""Decides which worker gets which account and which contracts. No I/O."""

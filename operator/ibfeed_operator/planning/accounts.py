@@ -1,8 +1,13 @@
-"""Which paper account each worker gets. Pure.
+"""Chooses the paper account of each worker. Pure.
 
-A worker keeps its account over restarts. A new one gets the lowest index that is free: not parked or just refused, not
-given to another worker of any feed on the same source, not held by anybody else's Lease, and with a user that no other
-worker uses. A worker whose account turns out not to be so gets another one, or waits with it if there is none.
+A worker keeps its account over restarts. A new worker gets the lowest index that is free. An account is free if
+
+- it is not parked and was not just refused;
+- it is not given to another worker of any feed on the same source;
+- its Lease is not held by another worker;
+- no other worker uses its user.
+
+A worker whose account is no longer free gets another one, or waits with its account if there is none.
 """
 
 from __future__ import annotations
@@ -26,22 +31,25 @@ from ibfeed_api.logins import COMMON_FROM, PageTrouble, written
 from ibfeed_operator.model.types import AccountLease
 from ibfeed_operator.planning.claims import AccountClaim, Claims
 
-# A refused account whose next try is further away than this is left for another one, if there is a better one.
+# A refused account whose next try is further away than this is exchanged for a better one, if there is any.
 WORTH_WAITING: Final = timedelta(minutes=1)
-_HELD_AGAINST_IT: Final = (
+_FAILURE_ANNOTATIONS: Final = (
     ANNOTATION_PARKED,
     ANNOTATION_FAILED_LOGINS,
     ANNOTATION_LAST_FAILURE,
     ANNOTATION_NEXT_LOGIN,
 )
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
-_CLOCKS: Final = timedelta(minutes=1)  # by which those of two workers may differ
+_CLOCK_SKEW: Final = timedelta(minutes=1)  # by which the clocks of two workers may differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """``index`` is None when no account is left. ``parked``: the index that this worker had to give up for what is
-    held against it, if any. ``used_by``: the worker that uses the account's user, so that this one must wait."""
+    """The account chosen for a worker. ``index`` is None when no account is left.
+
+    ``parked``: the index that the worker had to give up because it is parked or refused, if any. ``used_by``: the
+    worker that uses the account's user, so that this one must wait.
+    """
 
     index: int | None
     parked: int | None = None
@@ -50,7 +58,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """All that counts besides the Leases of the source in its namespace."""
+    """The conditions of a choice, besides the Leases of the source in its namespace."""
 
     namespace: str = ""
     vault: str = ""  # the source, if it is a vault
@@ -70,25 +78,25 @@ def choose(
     ``elsewhere``: indices that other feeds' workers have on this source in this namespace. Earlier entries of
     ``workers`` choose first, but no worker takes what another one keeps.
     """
-    market = _Market({lease.index: lease for lease in leases}, rules or Rules())
+    pool = _AccountPool({lease.index: lease for lease in leases}, rules or Rules())
     taken = set(elsewhere)
     choices: dict[str, Choice] = {}
     wanting: list[str] = []
     for name, index in workers.items():
-        if index is not None and index in indices and index not in taken and market.keeps(name, index):
+        if index is not None and index in indices and index not in taken and pool.keeps(name, index):
             taken.add(index)
             choices[name] = Choice(index=index)
         else:
             wanting.append(name)
     for name in wanting:
         present = workers[name]
-        parked = present if present is not None and market.is_blamed(present) else None
-        free = next((i for i in indices if i not in taken and market.offers(name, i)), None)
+        parked = present if present is not None and pool.is_refused(present) else None
+        free = next((i for i in indices if i not in taken and pool.offers(name, i)), None)
         if free is None:
-            # Nothing better: it waits until what it has is freed, due again, or another user's.
+            # There is no better account. It waits until its own is released, is due again, or has another user.
             order = [*(i for i in indices if i == present), *(i for i in indices if i != present)]
-            again = next((i for i in order if i not in taken and market.is_worth(name, i, present)), None)
-            choice = Choice(index=again, used_by=market.used_by(name, again) if again is not None else "")
+            again = next((i for i in order if i not in taken and pool.is_worth_waiting_for(name, i, present)), None)
+            choice = Choice(index=again, used_by=pool.used_by(name, again) if again is not None else "")
         else:
             choice = Choice(index=free, parked=parked)
         if choice.index is not None:
@@ -98,7 +106,7 @@ def choose(
 
 
 def wrongly_parked(leases: Iterable[AccountLease]) -> list[AccountLease]:
-    """Accounts that were parked for what the login page did to several alike, before that was known."""
+    """Return the accounts that were parked for a failure of the login page, before it was known to meet several."""
     known = list(leases)
     troubles = [trouble for lease in known for trouble in lease.troubles if len(trouble.accounts) >= COMMON_FROM]
     return [
@@ -109,44 +117,44 @@ def wrongly_parked(leases: Iterable[AccountLease]) -> list[AccountLease]:
 
 
 def taken_back(lease: AccountLease) -> dict[str, str | None]:
-    """Annotations for a Lease that was wrongly parked; how often the account was tried stays."""
+    """Return the annotations for a Lease that was wrongly parked. The tries of the account stay on record."""
     history = msgspec.structs.replace(lease.history, parked_since=None, try_again_at=None)
-    return {**dict.fromkeys(_HELD_AGAINST_IT), ANNOTATION_HISTORY: written(history) or None}
+    return {**dict.fromkeys(_FAILURE_ANNOTATIONS), ANNOTATION_HISTORY: written(history) or None}
 
 
 def _is_meant(trouble: PageTrouble, lease: AccountLease) -> bool:
     since = lease.history.parked_since
-    if lease.index not in trouble.accounts or since is None or since < trouble.since - _CLOCKS:
+    if lease.index not in trouble.accounts or since is None or since < trouble.since - _CLOCK_SKEW:
         return False
     return trouble.ended is None or since <= trouble.ended
 
 
 @dataclass(frozen=True, slots=True)
-class _Market:
-    """The accounts of a source, as one worker or another may have them."""
+class _AccountPool:
+    """The accounts of one source, with the rules by which a worker may have them."""
 
     leases: Mapping[int, AccountLease]
     rules: Rules
 
     def keeps(self, name: str, index: int) -> bool:
-        """Whether a worker stays with the account that it has."""
-        return self._is_free(name, index) and not self.is_blamed(index) and not self.used_by(name, index)
+        """Whether a worker keeps its present account."""
+        return self._is_free(name, index) and not self.is_refused(index) and not self.used_by(name, index)
 
     def offers(self, name: str, index: int) -> bool:
-        """Whether a worker that wants one may have it."""
-        if not self._is_free(name, index) or self.is_blamed(index) or self.rules.claims.parked_in(index):
+        """Whether a worker that needs an account may have this one."""
+        if not self._is_free(name, index) or self.is_refused(index) or self.rules.claims.parked_in(index):
             return False
         return self.rules.claims.against(self._claim(name, index)) is None
 
-    def is_worth(self, name: str, index: int, present: int | None) -> bool:
-        """Whether an account is worth waiting with: what speaks against it may pass, or the user may change."""
+    def is_worth_waiting_for(self, name: str, index: int, present: int | None) -> bool:
+        """Whether a worker may wait with this account, since the obstacle may pass or the user may change."""
         rival = self._rival(name, index)
         if rival is not None and rival.vault and (rival.vault, rival.index) == (self.rules.vault, index):
             return False
         return index == present or (self._is_free(name, index) and not self.rules.claims.parked_in(index))
 
-    def is_blamed(self, index: int) -> bool:
-        """Whether something is held against an account that another try soon would not help."""
+    def is_refused(self, index: int) -> bool:
+        """Whether an account is parked or refused, and is not due for another try soon."""
         lease = self.leases.get(index)
         if lease is None:
             return False
@@ -156,7 +164,7 @@ class _Market:
         return bool(lease.failed) and lease.next_login is not None and lease.next_login - self.rules.now > WORTH_WAITING
 
     def used_by(self, name: str, index: int) -> str:
-        """The worker that uses the account's user by an older claim; empty: none."""
+        """Return the worker that uses the account's user by an older claim; empty: none."""
         rival = self._rival(name, index)
         return rival.worker if rival is not None else ""
 

@@ -161,7 +161,7 @@ def _crew(
     unproven = frozenset(worker for worker, access in kafka.items() if access is KafkaAccess.UNPROVEN)
     drained = placement.drained | relieved | cut_off
     able = streaming - unproven
-    settling = frozenset(worker for worker in able - drained if verdicts[worker].health.settling)
+    settling = frozenset(worker for worker in able - drained if verdicts[worker].health.probation)
     if len(able - drained - settling) * feed.spec.accounts.lines_per_account < wanted_lines:
         settling = frozenset()
     returning = frozenset(worker for worker in wanted if verdicts[worker].health.state is Health.RETURNING)

@@ -1,8 +1,10 @@
-"""The one of several workers, of any namespaces, that may use an account. Pure.
+"""Decides which of several workers, of any namespaces, may use an account. Pure.
 
-A worker claims the account that its shard names. Two claims are for one account if it is the same index of one vault,
-which is the same in every namespace, or if their Leases tell of one user: workers write a digest of the user name there
-before they log in, as a Secret can be copied and a user be given twice. Of several claims the oldest stays.
+A worker claims the account that its shard names. Two claims are for one account in two cases: they name the same index
+of one vault, which is the same in every namespace, or their Leases name one user. Workers write a digest of the user
+name to the Lease before they log in. For a Secret can be copied, and one user can be given twice.
+
+Of several claims the oldest stays.
 """
 
 from __future__ import annotations
@@ -17,14 +19,17 @@ _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountClaim:
-    """``worker`` and ``lease`` with their namespace. ``denied``: the worker has been told not to log in."""
+    """A worker's claim to an account. ``worker`` and ``lease`` are with their namespace.
+
+    ``denied``: the worker has been told not to log in.
+    """
 
     worker: str
     lease: str
     index: int
     vault: str = ""  # the source, if it is a vault
     user: str = ""  # digest of the user name; empty: not known yet
-    since: datetime | None = None  # the user has been claimed for
+    since: datetime | None = None  # since when the user has been claimed
     denied: bool = False
 
     def is_for_the_account_of(self, other: AccountClaim) -> bool:
@@ -33,20 +38,22 @@ class AccountClaim:
 
     @property
     def seniority(self) -> tuple[bool, datetime, str]:
-        """A worker that was denied stays behind, or a restart of the other one would turn things round."""
+        """The sort key: oldest claim first. A denied worker stays behind, or a restart of its rival would swap them."""
         return (self.denied, self.since or _LATEST, self.lease)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """``all``: every claim that may matter to a feed. ``parked``: index of its source to the namespace in which the
-    same account is parked."""
+    """The claims that may matter to a feed.
+
+    ``parked``: index of the feed's source to the namespace in which the same account is parked.
+    """
 
     all: tuple[AccountClaim, ...] = ()
     parked: Mapping[int, str] | None = None
 
     def before(self, mine: AccountClaim) -> AccountClaim | None:
-        """The claim that ``mine`` has to give way to."""
+        """Return the oldest claim that ``mine`` has to give way to, if any."""
         return min(
             (one for one in self._rivals(mine) if one.seniority < mine.seniority),
             key=lambda one: one.seniority,
@@ -54,14 +61,14 @@ class Claims:
         )
 
     def against(self, wanted: AccountClaim) -> AccountClaim | None:
-        """Any claim that makes an account none to begin with."""
+        """Return the oldest claim that keeps a worker from beginning with an account, if any."""
         return min(self._rivals(wanted), key=lambda one: one.seniority, default=None)
 
     def of(self, worker: str, lease: str) -> AccountClaim | None:
         return next((one for one in self.all if (one.worker, one.lease) == (worker, lease)), None)
 
     def parked_in(self, index: int) -> str:
-        """The other namespace in which the account is parked; empty: none."""
+        """Return the other namespace in which the account is parked; empty: none."""
         return (self.parked or {}).get(index, "")
 
     def _rivals(self, mine: AccountClaim) -> Iterable[AccountClaim]:

@@ -1,5 +1,6 @@
-"""What people ask of the placement by annotations: workers to drain, contracts to pin. Pure; nothing of it is refused
-by the API server, so whatever makes no sense is said and left out, and the rest counts.
+"""Reads the annotations by which people ask to drain workers and to pin contracts. Pure.
+
+The API server refuses none of them. So an annotation that makes no sense is reported and left out. The others count.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from ibfeed_operator.model.text import clip, listed
 from ibfeed_operator.model.types import Contract, Feed, Placement, Shard, Universe
 
 _PIN: Final = re.compile(r"([^=]+)=([0-9]{1,6})", re.ASCII)
-_SHOWN: Final = 40  # characters of what somebody wrote
+_SHOWN: Final = 40  # characters of an annotation in a message
 
 
 def placement(feed: Feed, universe: Universe, shards: Iterable[Shard]) -> Placement:
-    """Read the annotations. A pin's symbol is unknown only once the universe is resolved: until then it may come."""
+    """Read the annotations.
+
+    A pin's symbol counts as unknown only once the universe is resolved. Until then its contract may still appear.
+    """
     pins, invalid = _pins(feed, universe)
     drained = set()
     for shard in shards:
@@ -60,7 +64,10 @@ def _pins(feed: Feed, universe: Universe) -> tuple[dict[int, int], list[str]]:
 
 
 def _by_symbol(universe: Universe) -> dict[str, list[Contract]]:
-    """Whom a symbol may mean: the contract that has it, else those whose root and month it names, such as DAXZ6."""
+    """Return the contracts that a symbol may mean.
+
+    That is the contract with this symbol, else those whose root and month it names, such as DAXZ6.
+    """
     found: dict[str, list[Contract]] = {}
     for contract in universe.contracts:
         found.setdefault(contract.symbol, []).append(contract)

@@ -1,9 +1,9 @@
-"""Which pods are to be replaced because they cannot come to stream, and a better template is there. Pure.
+"""Decides which pods are to be replaced because they cannot stream and a newer template exists. Pure.
 
-A pod that never becomes ready can hold a rolling update up for ever: the StatefulSet controller waits for it before it
-touches another pod, and by some versions also before it replaces that very pod (kubernetes#67250; `Parallel` on the
-first patches of Kubernetes 1.35). So a mended template would never arrive. Deleting such a pod costs nothing: it has no
-session and no contract.
+A pod that never becomes ready can hold up a rolling update for ever: the StatefulSet controller waits for it before it
+touches another pod. Some versions also wait before they replace that very pod (kubernetes#67250; `Parallel` on the
+first patches of Kubernetes 1.35). So a corrected template would never reach it. Deleting such a pod costs nothing: it
+has no session and no contract.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import msgspec
 
 from ibfeed_operator.model.types import Health, Pod, WorkerHealth
 
-# How long a pod must have been seen so, in seconds. Kubernetes itself replaces most of them sooner.
+# How long a pod must have been seen in a state before it counts as broken. Kubernetes itself replaces most pods sooner.
 DEAD_S: Final = 5.0  # its container cannot run, and never streamed
 DIED_S: Final = 60.0  # its container cannot run, but did stream once: it may be restarted meanwhile
-STUCK_S: Final = 30.0  # on its way, or running, and never ready: it may be about to log in
+STUCK_S: Final = 30.0  # its container starts or runs, and was never ready: it may be about to log in
 
 _MAY_STREAM: Final = (Health.STREAMING, Health.LEAVING, Health.RETURNING)
 _ON_ITS_WAY: Final = ("", "ContainerCreating", "PodInitializing")
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
-    """What a StatefulSet says of its templates. ``settled``: ``revision`` is that of the template as it stands."""
+    """The template of a StatefulSet. ``settled``: ``revision`` is the one of the present template."""
 
     revision: str
     settled: bool
@@ -53,7 +53,7 @@ def read_rollout(raw: bytes) -> Rollout:
 
 
 def patience_s(pod: Pod, health: WorkerHealth) -> float | None:
-    """For how many seconds this pod may stay as it is before it counts as broken; None: it is not broken."""
+    """Return for how many seconds a pod may stay in its state before it counts as broken; None: it is not broken."""
     if pod.deleting or pod.ready or health.state in _MAY_STREAM:
         return None
     if pod.container_running or (pod.waiting_reason in _ON_ITS_WAY and not pod.died_of):
@@ -62,5 +62,5 @@ def patience_s(pod: Pod, health: WorkerHealth) -> float | None:
 
 
 def is_outdated(pod: Pod, rollout: Rollout) -> bool:
-    """Whether a pod that is made anew would come from another template."""
+    """Whether a new pod in this one's place would come from another template."""
     return bool(rollout.settled and pod.revision and rollout.revision) and pod.revision != rollout.revision

@@ -1,12 +1,13 @@
-"""Symbols that are unique in a feed. Pure.
+"""Gives the contracts of a feed unique symbols. Pure.
 
-A symbol is made of the trading class, the month code and the last digit of the year (``ibfeed_api.symbology``), so it
-follows from the contract alone, and stays as it is when other products join the feed. What is left are the rare cases
-in which two contracts of a feed would be called the same. The one that is there already keeps its symbol for life, and:
+A symbol is made of the trading class, the month code and the last digit of the year (``ibfeed_api.symbology``). So it
+follows from the contract alone and stays as it is when other products join the feed.
 
-- contracts of one product in one month (weeklies without a class of their own) have the day added: ``VXZ6-09``;
-- the further one of two that are ten years apart has two digits of the year: ``SR3Z36``;
-- of two products with one trading class, the one that came later has added what tells it apart: ``EADZ6.ICEUS``.
+In rare cases two contracts of a feed would have the same symbol. Then the older contract keeps its symbol for life, and
+
+- contracts of one product in one month (weeklies without a class of their own) get the day added: ``VXZ6-09``;
+- the further one of two that are ten years apart gets two digits of the year: ``SR3Z36``;
+- of two products with one trading class, the later one gets a distinguishing word added: ``EADZ6.ICEUS``.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _DIFFERENCES: Final = (0, 2, 3)  # places in Product: exchange, multiplier, curr
 
 
 def named(contracts: Sequence[Contract], known: Mapping[int, Contract]) -> list[Contract]:
-    """The contracts, in the order of the spec, with unique symbols. ``known``: by conid, as the feed knows them."""
+    """Return the contracts with unique symbols, in the spec's order. ``known``: the feed's former ones, by conid."""
     kept = _kept(contracts, known)
     taken = set(kept.values())
     added = _additions(contracts, known)
@@ -44,10 +45,10 @@ def named(contracts: Sequence[Contract], known: Mapping[int, Contract]) -> list[
 
 
 def _kept(contracts: Iterable[Contract], known: Mapping[int, Contract]) -> dict[int, str]:
-    """Symbols for life, by conid.
+    """Return the symbols that contracts keep for life, by conid.
 
-    A feed of before products were told apart may have given one to two contracts. Then it stays with the one whose it
-    is, once that is known; until then nothing is renamed.
+    Before products were told apart, a feed may have given one symbol to two contracts. It stays with the contract whose
+    own symbol it is, once that is known. Until then no contract is renamed.
     """
     remembered = {contract.conid: known[contract.conid].symbol for contract in contracts if contract.conid in known}
     count = Counter(remembered.values())
@@ -60,8 +61,8 @@ def _kept(contracts: Iterable[Contract], known: Mapping[int, Contract]) -> dict[
 
 
 def _additions(contracts: Sequence[Contract], known: Mapping[int, Contract]) -> dict[_Key, str]:
-    """What is added to the symbols of each product; nothing to those of the first with its trading class."""
-    first = sorted(contracts, key=lambda contract: contract.conid not in known)  # what is there keeps its names
+    """Return the suffix of each product's symbols. It is empty for the first product with its trading class."""
+    first = sorted(contracts, key=lambda contract: contract.conid not in known)  # known contracts keep their symbols
     added: dict[_Key, str] = {}
     alike: dict[str, list[_Key]] = {}
     for root, product in dict.fromkeys((contract.root, contract.product) for contract in first):
@@ -72,7 +73,7 @@ def _additions(contracts: Sequence[Contract], known: Mapping[int, Contract]) -> 
 
 
 def _difference(root: str, product: Product, others: Sequence[_Key]) -> str:
-    """The first word that none of the others has; all words if there is none."""
+    """Return the first word that none of the others has, or all words if there is none."""
     for place in _DIFFERENCES:
         if product[place] and all(other[place] != product[place] for _, other in others):
             return product[place]

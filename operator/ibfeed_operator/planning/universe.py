@@ -1,14 +1,14 @@
-"""The universe: which contracts a feed should stream. Pure.
+"""Decides which contracts a feed should stream: its universe. Pure.
 
-IB is asked root by root (``resolver.py``). What is known already is in the cluster: the entries of the IbShards and
-``IbFeed.status.contracts``; so a restarted operator asks nothing that could move a contract. A contract that has
-expired leaves; an answer that forgets one which has not is not believed.
+IB is asked root by root (``controller/universe_resolver.py``). The contracts known so far are in the cluster: in the
+entries of the IbShards and in ``IbFeed.status.contracts``. So a restarted operator asks nothing that could move a
+contract. An expired contract leaves. An answer that lacks an unexpired contract is not believed.
 
-Front months count for each product. A root with several is refused, unless one was streamed before the others came:
-that goes on.
+Front months count for each product. A root with several products is refused. A product that was streamed before the
+others appeared goes on.
 
-IB is asked for one contract more than is streamed, so the successor of one that expires is known beforehand: both
-change places in one cycle, and nobody's load changes.
+IB is asked for one contract more than is streamed. So the successor of an expiring contract is known beforehand, both
+change places in one cycle, and no worker's load changes.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ from ibfeed_operator.model.types import Contract, Feed, RootProblem, RootProblem
 from ibfeed_operator.planning.balancer import slots
 from ibfeed_operator.planning.symbols import named
 
-# Globex ends its day at 16:00 in Chicago, 21:00 or 22:00 UTC, and opens the next an hour later; by then Asia's and
-# Europe's exchanges have ended theirs. On its last day a contract ends hours earlier (CL 14:30, ES 9:30 in New York).
+# Globex ends its day at 16:00 in Chicago (21:00 or 22:00 UTC) and opens the next an hour later. By then the exchanges
+# of Asia and Europe have ended theirs. On its last day a contract ends hours earlier (CL 14:30, ES 9:30 in New York).
 _DAY_ENDS_BEFORE_MIDNIGHT: Final = timedelta(hours=2)
 _NEVER: Final = "99999999"
-_SHOWN: Final = 4  # products, or contracts, of a message
-_TELLING: Final = (1, 2, 0, 3)  # places in Product, by how well they tell one: class, multiplier, exchange, currency
+_SHOWN: Final = 4  # products, or contracts, in a message
+_TELLING: Final = (1, 2, 0, 3)  # places in Product, the most distinctive first: class, multiplier, exchange, currency
 
 
 def trading_day(now: datetime) -> str:
-    """The day (YYYYMMDD) whose contracts trade at ``now`` (timezone-aware), or will when the exchanges open again.
+    """Return the day (YYYYMMDD) whose contracts trade at ``now`` (timezone-aware), or will at the next opening.
 
-    IB's last trading days are days of the exchange. This one ends everywhere at once, at 22:00 UTC, when no contract of
-    that last day trades any more and the next day's evening session begins.
+    IB's last trading days are days of the exchange. The day of this function ends everywhere at once, at 22:00 UTC. By
+    then no contract with that last trading day trades any more, and the next day's evening session begins.
     """
     return (now.astimezone(UTC) + _DAY_ENDS_BEFORE_MIDNIGHT).strftime("%Y%m%d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What IB said of a root when asked for its ``months`` nearest contracts: contracts, or ``trouble``.
+    """IB's answer for a root when asked for its ``months`` nearest contracts: contracts, or ``trouble``.
 
-    ``root`` is ``Root.label``; the others as in ``ResolvedRoot``.
+    ``root`` is ``Root.label``. The other fields are as in ``ResolvedRoot``.
     """
 
     root: str
@@ -67,7 +67,7 @@ class Answer:
 
 
 def remembered(feed: Feed, shards: Iterable[Shard]) -> dict[int, Contract]:
-    """All contracts that the cluster knows of this feed, by conid. Entries of shards count before the status."""
+    """Return all contracts of this feed in the cluster, by conid. Entries of shards override the status."""
     known = {contract.conid: _remembered(contract) for contract in feed.status.contracts}
     for shard in shards:
         for entry in shard.spec.contracts:
@@ -92,7 +92,7 @@ def _remembered(contract: Entry | ContractStatus) -> Contract:
 
 
 def merge(spec: FeedSpec, known: Mapping[int, Contract], answers: Mapping[str, Answer], *, today: str) -> Universe:
-    """Return the feed's universe from what is ``known`` and the latest ``answers`` (by ``Root.label``).
+    """Return the feed's universe from the ``known`` contracts and the latest ``answers`` (by ``Root.label``).
 
     ``today``: the trading day. A contract is streamed on its last trading day and has expired on the next.
     """
@@ -104,14 +104,14 @@ def merge(spec: FeedSpec, known: Mapping[int, Contract], answers: Mapping[str, A
         contracts, problem = _of_root(
             root, spec.front_months_of(root), alive[root.label], answers.get(root.label), today
         )
-        for contract in contracts:  # two filters may find one product: it is streamed once
+        for contract in contracts:  # two filters may match one product, which is streamed once
             there = chosen.get(contract.conid)
             chosen[contract.conid] = _with_depth(contract, contract.depth or (there is not None and there.depth))
         if problem is not None:
             problems.append(problem)
         refused = problem is not None and problem.trouble in (RootProblemKind.UNKNOWN, RootProblemKind.AMBIGUOUS)
         resolved &= bool(contracts) or refused
-    # Only who stays keeps a slot: a successor gets that of the one whose place it takes, even in the same cycle.
+    # Only a contract that stays keeps its slot. A successor gets that of its predecessor, even in the same cycle.
     slot_of = slots(chosen, {conid: contract.slot for conid, contract in known.items() if conid in chosen})
     return Universe(
         contracts=tuple(
@@ -123,9 +123,9 @@ def merge(spec: FeedSpec, known: Mapping[int, Contract], answers: Mapping[str, A
 
 
 def alive_by_root(roots: Iterable[Root], known: Mapping[int, Contract], *, today: str) -> dict[str, list[Contract]]:
-    """The known contracts of each root of the spec that have not expired, nearest first, by ``Root.label``.
+    """Return the unexpired known contracts of each root of the spec, nearest first, by ``Root.label``.
 
-    Of two roots of the spec that a contract may be of, it is of the one that asks for more.
+    A contract that two roots of the spec may include belongs to the one with more filters.
     """
     roots = tuple(roots)
     by_symbol: dict[str, list[Root]] = {}
@@ -157,7 +157,7 @@ def _of_root(
     else:
         told = (_contract(root, contract) for contract in answer.contracts if root.product.includes(contract.product))
         new = _nearest(told, today)
-        # What is remembered from before products were told apart may be of one that is not asked for.
+        # A contract from before products were told apart may be of a product that the spec does not ask for.
         lost = _lost([one for one in kept if root.product.includes(one.product)], new, answer.months)
         if lost:
             problem = _shrank(root, lost)
@@ -173,7 +173,7 @@ def _of_root(
 def _of_one_product(
     root: Root, old: Iterable[Contract], new: list[Contract], answer: Answer
 ) -> tuple[list[Contract], RootProblem | None]:
-    """What of an answer is streamed: one product, or those that are known already."""
+    """Return the contracts of an answer that are streamed: of its one product, or of the products known already."""
     products = {contract.product for contract in new}
     if len(products) == 1:
         if not answer.unusable:
@@ -202,7 +202,7 @@ def _ambiguous_text(root: Root, answer: Answer, present: Sequence[Contract]) -> 
 
 
 def _no_such_product(root: Root, answer: Answer) -> RootProblem:
-    if answer.contracts:  # of which it says no more than their exchange
+    if answer.contracts:  # the answer has no product of theirs but the exchange
         message = (
             f"the worker that was asked for {root.label} is of a version that tells no products; it is asked again"
         )
@@ -220,7 +220,7 @@ def _described(products: Sequence[ResolvedProduct]) -> str:
 
 
 def _lines(root: Root, products: Sequence[ResolvedProduct]) -> str:
-    """An item of ``spec.roots`` for each product. It is quoted, for N and 1E5 are no words in YAML."""
+    """Return an item of ``spec.roots`` for each product. Values are quoted, since N and 1E5 are no strings in YAML."""
     lines = []
     for product in products[:_SHOWN]:
         asked = telling(product.product, [one.product for one in products])
@@ -230,7 +230,10 @@ def _lines(root: Root, products: Sequence[ResolvedProduct]) -> str:
 
 
 def telling(product: Product, others: Iterable[Product]) -> Product:
-    """The fewest words of ``product`` that no other has: its class if that will do, since its symbols have it, too."""
+    """Return the fewest words of ``product`` that no other has.
+
+    Its trading class alone, if that is enough, since its symbols have it, too.
+    """
     rest = [other for other in others if other != product]
     for count in range(1, len(product) + 1):
         for places in combinations(_TELLING, count):
@@ -251,7 +254,10 @@ def _shrank(root: Root, lost: Iterable[Contract]) -> RootProblem:
 
 
 def _lost(old: Sequence[Contract], new: Sequence[Contract], months: int) -> list[Contract]:
-    """Contracts that the answer should have had: unexpired, and not merely later than the last of a full answer."""
+    """Return the unexpired contracts that the answer should have had.
+
+    A contract that is only later than the last one of a full answer is not among them.
+    """
     present = {contract.conid for contract in new}
     days: dict[Product, list[str]] = {}
     for contract in new:
@@ -266,7 +272,7 @@ def _lost(old: Sequence[Contract], new: Sequence[Contract], months: int) -> list
 
 
 def _front(contracts: Iterable[Contract], months: int) -> list[Contract]:
-    """Of contracts that are sorted, the nearest months of each product."""
+    """Return the nearest ``months`` of each product. ``contracts`` are sorted."""
     count = Counter[Product]()
     result = []
     for contract in contracts:

@@ -1,4 +1,4 @@
-"""Pure builders of everything that the operator creates: typed values in, manifests out."""
+"""Pure builders of all objects that the operator creates, from typed values to manifests."""
 
 from __future__ import annotations
 
@@ -36,10 +36,14 @@ def children(
     shards: Iterable[str],
     asked_again: int | None = None,
 ) -> tuple[Manifest, ...]:
-    """The objects to apply for a feed, in this order: who the workers are and what they may do comes before they start.
+    """Return the objects to apply for a feed, in this order: the workers' identity and rights before the workers.
 
-    ``replicas``: how many pods there should be (0 while suspended); ``shards``: names of the IbShards that exist or are
-    about to. ``asked_again``: see ``stateful_set``.
+    Args:
+        image: the operator's image, for a feed that names none of its own.
+        operator_namespace: the namespace from which the operator calls the workers.
+        replicas: how many pods there should be (0 while suspended).
+        shards: names of the IbShards that exist or are about to.
+        asked_again: see ``stateful_set``.
     """
     return (
         service_account(feed),

@@ -1,4 +1,4 @@
-"""The Lease of an account, as it is before anybody holds it, and the one in which workers take turns to log in."""
+"""Builds the Lease of an account, not yet held, and the Lease by which workers take turns to log in."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ def account_labels(source: str) -> dict[str, str]:
 
 
 def account_lease(namespace: str, accounts: Accounts, index: int) -> Manifest:
-    """An unheld Lease, to be created, never applied: from then on it belongs to whoever holds the account.
+    """Return an unheld Lease, to be created and never applied: from then on it belongs to the account's holder.
 
-    No owner: the failed logins that it counts must outlive every feed that uses the account.
+    It has no owner, since the failed logins that it counts must outlive every feed that uses the account.
     """
     return _lease(namespace, accounts, accounts.lease_name(index))
 
 
 def logins_lease(namespace: str, accounts: Accounts) -> Manifest:
-    """One for all of the source, to be created, never applied. It goes when the source's last Lease may."""
+    """Return the one Lease of a source's logins, to be created and never applied.
+
+    It is deleted when the source's last account Lease may be.
+    """
     return _lease(namespace, accounts, accounts.logins_lease_name)
 
 

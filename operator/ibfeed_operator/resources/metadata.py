@@ -1,4 +1,4 @@
-"""Names, labels and ownership that the objects of a feed have in common."""
+"""Builds the names, labels and owner references that the objects of a feed have in common."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ Manifest = dict[str, Any]
 
 
 def selector(feed: str) -> dict[str, str]:
-    """Labels that pick the worker pods of one feed in its namespace. A StatefulSet's never change, so these may not."""
+    """Return the labels that select the worker pods of one feed in its namespace.
+
+    They may never change, since the selector of a StatefulSet cannot.
+    """
     return {LABEL_FEED: feed, LABEL_COMPONENT: COMPONENT_WORKER}
 
 
@@ -25,12 +28,15 @@ def labels(feed: str) -> dict[str, str]:
 
 
 def worker_account_name(feed: str) -> str:
-    """Name of the ServiceAccount, Role and RoleBinding that the workers of a feed share."""
+    """Return the name of the ServiceAccount, Role and RoleBinding that the workers of a feed share."""
     return f"{feed}-worker"
 
 
 def owner_reference(feed: Feed) -> Manifest:
-    """Makes deletion the garbage collector's work, without ``blockOwnerDeletion``: nothing may delay it."""
+    """Return the reference by which the garbage collector deletes an object with its feed.
+
+    It is without ``blockOwnerDeletion``, since no object may delay the deletion of the feed.
+    """
     return {
         "apiVersion": API_VERSION,
         "kind": FEED_KIND,
@@ -41,7 +47,7 @@ def owner_reference(feed: Feed) -> Manifest:
 
 
 def owned(feed: Feed, name: str, *, extra_labels: dict[str, str] | None = None) -> Manifest:
-    """``metadata`` of an object that lives and dies with the feed."""
+    """Return the ``metadata`` of an object that is deleted with the feed."""
     return {
         "name": name,
         "namespace": feed.namespace,

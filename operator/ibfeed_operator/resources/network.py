@@ -1,4 +1,4 @@
-"""Who may talk to the workers of a feed."""
+"""Builds the NetworkPolicy of a feed's workers."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Final
 from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.metadata import Manifest, owned, selector
 
-# A namespace that carries this label may read the workers' metrics: that of Prometheus.
+# A namespace with this label, such as that of Prometheus, may read the workers' metrics.
 LABEL_METRICS: Final = "ibfeed.dev/metrics"
 METRICS_ALLOWED: Final = "allowed"
 
 
 def network_policy(feed: Feed, *, operator_namespace: str) -> Manifest:
-    """Ingress from the operator and from scrapers only; kubelet's probes are always let through.
+    """Return a policy that allows ingress from the operator and from scrapers only. Kubelet's probes always pass.
 
-    Egress is not restricted: the API server and the metadata service for managed identities have addresses that differ
-    between clusters, IB and Azure stand behind content networks, and Kafka may be anywhere. A policy that named them
-    wrongly would stop a feed, and one that named them loosely would protect nothing.
+    Egress is not restricted. The addresses of the API server and of the metadata service for managed identities differ
+    between clusters. IB and Azure use content networks, and Kafka may be anywhere. A policy with wrong addresses would
+    stop a feed, and one with loose addresses would protect nothing.
     """
     return {
         "apiVersion": "networking.k8s.io/v1",

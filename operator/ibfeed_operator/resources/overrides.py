@@ -1,8 +1,8 @@
-"""What an installation sets of the workers' pods (``spec.worker``), merged into the operator's template.
+"""Merges an installation's settings of the workers' pods (``spec.worker``) into the operator's template.
 
-Named fields, and not a piece of a pod that is laid over ours: so each can be checked when it is written, and what would
-break a worker cannot be said at all. Not to be changed are, among others, the container's name and command, probes,
-volumes, security context, ServiceAccount and grace period; docs/architecture.md tells why.
+The settings are named fields, not a fragment of a pod that is laid over ours. So the API server can check each field,
+and a setting that would break a worker cannot be written at all. Among others, the container's name and command, its
+probes, volumes, security context, ServiceAccount and grace period cannot be set. docs/architecture.md tells why.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _UNPRIVILEGED_PORTS: Final = {"name": "net.ipv4.ip_unprivileged_port_start", "va
 
 
 def overridden(template: Manifest, feed: Feed) -> Manifest:
-    """``template`` with the feed's ``spec.worker`` merged in. What that does not set is as it was."""
+    """Return ``template`` with the feed's ``spec.worker`` merged in. Fields that it does not set stay as they are."""
     worker = feed.spec.worker
     metadata, spec = template["metadata"], template["spec"]
     (container,) = spec["containers"]
     return {
         "metadata": metadata
         | {
-            # What the operator and Kubernetes find pods by counts more.
+            # The labels and annotations by which the operator and Kubernetes find pods take precedence.
             "labels": worker.labels | metadata["labels"],
             "annotations": worker.annotations | metadata["annotations"],
         },

@@ -1,4 +1,4 @@
-"""Who the workers of a feed are and what they may do: ServiceAccount, Role, RoleBinding."""
+"""Builds the workers' identity and rights: ServiceAccount, Role, RoleBinding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RBAC = "rbac.authorization.k8s.io"
 
 
 def service_account(feed: Feed) -> Manifest:
-    """The workers' identity; its annotations bind it to an Azure one (workload identity) where there is a vault."""
+    """Return the workers' identity. With a vault, its annotations bind it to an Azure one (workload identity)."""
     metadata = owned(feed, worker_account_name(feed.name))
     vault = feed.spec.accounts.key_vault
     annotations = {}
@@ -27,15 +27,16 @@ def service_account(feed: Feed) -> Manifest:
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": metadata,
-        "automountServiceAccountToken": False,  # the worker's pod asks for it itself
+        "automountServiceAccountToken": False,  # the worker's pod requests it itself
     }
 
 
 def role(feed: Feed, *, shards: Iterable[str]) -> Manifest:
-    """Names every object that a worker may touch; ``shards`` are those of all workers that exist or are wanted.
+    """Return a role that names every object that a worker may read or write.
 
-    ``list`` and ``watch`` of a named object work with a ``metadata.name`` field selector only. Leases are those of the
-    whole range, so that a worker can be given another account without first widening its rights.
+    ``shards`` are those of all workers that exist or are wanted. ``list`` and ``watch`` of a named object work with a
+    ``metadata.name`` field selector only. The Leases are those of the whole range of accounts. So a worker can be given
+    another account without first widening its rights.
     """
     shard_names = sorted(shards)
     accounts = feed.spec.accounts
@@ -51,7 +52,7 @@ def role(feed: Feed, *, shards: Iterable[str]) -> Manifest:
         "apiVersion": f"{_RBAC}/v1",
         "kind": "Role",
         "metadata": owned(feed, worker_account_name(feed.name)),
-        # A rule without names would mean every object, so without shards there is no rule at all.
+        # A rule without names would allow every object, so without shards there is no rule at all.
         "rules": rules if shard_names else [],
     }
 

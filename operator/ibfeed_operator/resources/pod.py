@@ -1,4 +1,4 @@
-"""The worker's pod, as docs/architecture.md has it."""
+"""Builds the pod template of the workers, as described in docs/architecture.md."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from ibfeed_operator.resources.overrides import overridden
 _UID = 10001
 _CA_PATH = "/etc/ibfeed/ca"
 _WORKLOAD_IDENTITY_LABEL = "azure.workload.identity/use"
-# Not the webhook's own volume name and path, so that both can be there: it leaves a variable that is set alone.
+# Not the volume name and path of Azure's webhook, so that both can be there. The webhook leaves a set variable alone.
 _FEDERATED_TOKEN_PATH = "/var/run/secrets/ibfeed/azure"
 _FEDERATED_TOKEN_AUDIENCE = "api://AzureADTokenExchange"
 
 
 def pod_template(feed: Feed, image: str) -> Manifest:
-    """Pod template of a feed's workers; a change of it restarts them, so only what a worker needs at start goes in.
+    """Return the pod template of a feed's workers.
 
-    ``image``: the operator's, for a feed that names none of its own.
+    A change of it restarts them, so it holds only the settings that a worker needs at its start. ``image``: the
+    operator's image, for a feed that names none of its own.
     """
     return overridden(_template(feed, feed.spec.worker.image or image), feed)
 
@@ -60,7 +61,7 @@ def _template(feed: Feed, image: str) -> Manifest:
             ],
             "containers": [_container(feed, image)],
             "volumes": [
-                {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},  # gateway's folder and logs, Chromium's profile
+                {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},  # the gateway's folder and logs, Chromium's profile
                 *_ca_volume(spec.extra_ca),
                 *([_federated_token_volume()] if _federated(spec) else []),
             ],
@@ -75,9 +76,9 @@ def _container(feed: Feed, image: str) -> Manifest:
         "imagePullPolicy": "IfNotPresent",
         "ports": [{"name": "http", "containerPort": WORKER_PORT, "protocol": "TCP"}],
         "env": _environment(feed.name, feed.spec),
-        # Python, its imports and a cold page cache: generous, since until then liveness does not count.
+        # Time for Python, its imports and a cold page cache. It is generous, since liveness counts only after it.
         "startupProbe": _probe("/healthz", period=1, timeout=3, failures=90),
-        # A busy node must not look like a hung process: 50 s.
+        # 50 s, so that a busy node does not look like a hung process.
         "livenessProbe": _probe("/healthz", period=10, timeout=5, failures=5),
         "readinessProbe": _probe("/readyz", period=2, timeout=2, failures=2),
         "resources": {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}},
@@ -121,12 +122,15 @@ def _environment(feed: str, spec: FeedSpec) -> list[Manifest]:
 
 
 def _from_field(name: str, path: str) -> Manifest:
-    # apiVersion is the API server's default, spelt out so that applying again changes nothing.
+    # apiVersion is the API server's default. It is written out so that a second apply changes nothing.
     return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
 
 
 def _literal(text: str) -> str:
-    """Kubernetes expands ``$(NAME)`` in values and turns ``$$`` into ``$``; a CSS selector may hold either."""
+    """Return ``text`` escaped for the value of a variable.
+
+    Kubernetes expands ``$(NAME)`` in values and turns ``$$`` into ``$``. A CSS selector may have either.
+    """
     return text.replace("$", "$$")
 
 
@@ -146,7 +150,7 @@ def _ca_volume(ca: ConfigMapKey | None) -> list[Manifest]:
 
 
 def _federated(spec: FeedSpec) -> bool:
-    """Tenant and client are told, so workload identity needs no webhook: the kubelet makes the token itself."""
+    """Whether tenant and client are given. Then workload identity needs no webhook: the kubelet makes the token."""
     vault = spec.accounts.key_vault
     return vault is not None and bool(vault.tenant_id and vault.client_id)
 

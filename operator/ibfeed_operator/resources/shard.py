@@ -1,4 +1,4 @@
-"""A worker's IbShard."""
+"""Builds the IbShard of a worker."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ def shard(feed: Feed, spec: ShardSpec) -> Manifest:
 
 
 def shard_spec(spec: ShardSpec) -> dict[str, Any]:
-    """``spec`` of an IbShard. ``contracts`` is always there: an empty list takes entries away, none may not."""
+    """Return the ``spec`` of an IbShard.
+
+    ``contracts`` is always there: an empty list removes entries, a missing one may not.
+    """
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(spec))
     return {"contracts": [], **plain}

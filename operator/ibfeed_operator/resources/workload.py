@@ -1,4 +1,4 @@
-"""What runs the workers of a feed: StatefulSet, headless Service, PodDisruptionBudget."""
+"""Builds the objects that run the workers of a feed: StatefulSet, headless Service, PodDisruptionBudget."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from ibfeed_operator.resources.pod import pod_template
 
 
 def stateful_set(feed: Feed, *, image: str, replicas: int, asked_again: int | None = None) -> Manifest:
-    """A StatefulSet, since an account bears one session: there is never more than one pod of a name.
+    """Return the StatefulSet of a feed's workers.
 
+    It is a StatefulSet since an account allows one session, and of a name there is never more than one pod.
     ``Parallel``: workers do not wait for one another, and a template that cannot start gives way to a good one.
-    ``minReadySeconds``: an update takes the next pod only when the one before has streamed for so long, which is enough
-    to be handed its contracts.
+    ``minReadySeconds``: an update takes the next pod only after the previous one has streamed for so long, which is
+    enough to hand its contracts to it.
+
     ``asked_again``: a number that grows while a pod is refused. After refusals the StatefulSet controller waits up to
     17 minutes before it tries again, but a change of the object makes it try at once.
     """
@@ -39,7 +41,10 @@ def stateful_set(feed: Feed, *, image: str, replicas: int, asked_again: int | No
 
 
 def headless_service(feed: Feed) -> Manifest:
-    """Gives the pods names. Also of pods that are not ready: the operator asks a worker, not the service."""
+    """Return the Service that gives the pods their DNS names.
+
+    Pods that are not ready have one, too, since the operator calls a certain worker and not the service.
+    """
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -54,7 +59,10 @@ def headless_service(feed: Feed) -> Manifest:
 
 
 def disruption_budget(feed: Feed) -> Manifest:
-    """One worker at a time leaves a drained node; one that does not stream anyway never holds a drain up."""
+    """Return a budget by which one worker at a time leaves a drained node.
+
+    A worker that does not stream never holds up a drain.
+    """
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",

@@ -1,1 +1,1 @@
-"""What people are told: conditions, and the rest of the status. No I/O."""
+"""Builds the status of a feed for people: conditions and all other fields. No I/O."""

@@ -1,4 +1,4 @@
-"""Conditions: what was found becomes ``status.conditions``, with times that move only when a status flips."""
+"""Turns check results into ``status.conditions``, whose times change only when a status flips."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNKNOWN: Final = "Unknown"
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One condition as it is found now. ``message`` is for a person: what is, and what to do."""
+    """One condition as it was just checked. ``message`` tells a person the state and what to do."""
 
     condition: Condition
     truth: Truth
@@ -32,27 +32,27 @@ class CheckResult:
 
 
 def set_conditions(
-    previous: Iterable[ConditionStatus], check_conditions: Iterable[CheckResult], *, generation: int, now: datetime
+    previous: Iterable[ConditionStatus], results: Iterable[CheckResult], *, generation: int, now: datetime
 ) -> tuple[ConditionStatus, ...]:
-    """Return the findings as conditions, in their order. ``now`` is timezone-aware.
+    """Return the results as conditions, in their order. ``now`` is timezone-aware.
 
-    ``lastTransitionTime`` stays what it was unless the status flips. A condition that is no longer found goes.
+    ``lastTransitionTime`` stays as it was unless the status flips. A previous condition without a result is dropped.
     """
     before = {condition.type: condition for condition in previous}
     stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def since(finding: CheckResult) -> str:
-        old = before.get(finding.condition)
-        return old.last_transition_time if old is not None and old.status == finding.truth else stamp
+    def since(result: CheckResult) -> str:
+        old = before.get(result.condition)
+        return old.last_transition_time if old is not None and old.status == result.truth else stamp
 
     return tuple(
         ConditionStatus(
-            type=str(finding.condition),
-            status=finding.truth,
-            reason=str(finding.reason),
-            message=clip(finding.message, MAX_MESSAGE),
-            last_transition_time=since(finding),
+            type=str(result.condition),
+            status=result.truth,
+            reason=str(result.reason),
+            message=clip(result.message, MAX_MESSAGE),
+            last_transition_time=since(result),
             observed_generation=generation,
         )
-        for finding in check_conditions
+        for result in results
     )

@@ -1,9 +1,9 @@
-"""Who has each contract, and who publishes it: read from the shards, for the status.
+"""Finds the worker that has each contract and the one that publishes it, from the shards, for the status.
 
-In the middle of a planned move nobody publishes for a moment: the old worker has released, the new one has yet to say
-that Kafka has acknowledged. Nothing is lost by that, since both hold what comes in, so such a contract counts as
-covered; but only while both are there and hold it, and for ``HAND_OVER_S`` at most: longer than that is an heir who
-does not get it published.
+In the middle of a planned move no worker publishes for a moment: the old one has released the contract, and the new one
+has yet to report that Kafka has acknowledged a record. No data is lost, since both buffer incoming updates. So such a
+contract counts as covered while both workers are there and buffer it, but for at most ``HAND_OVER_S``. If it takes
+longer, the new worker fails to publish it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ HAND_OVER_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """By conid: ``owners`` (worker whose entry is Active, else Retiring), highest ``epochs``, and ``publishers``.
+    """The coverage of a feed's contracts.
 
-    ``moving``: conids with an entry on its way (Standby or Retiring). ``between``: those being handed over, not for too
-    long.
+    By conid: ``owners`` (the worker whose entry is Active, else Retiring), the highest ``epochs``, and ``publishers``.
+    ``moving``: conids with an entry that is Standby or Retiring. ``between``: conids that have been in the middle of a
+    hand-over for less than ``HAND_OVER_S``.
     """
 
     owners: Mapping[int, int]
@@ -40,9 +41,10 @@ class Coverage:
 
 
 def coverage(workers: Iterable[Worker], handing_s: Mapping[int, float]) -> Coverage:
-    """A report counts only with its entry's epoch, and from a worker that streams: a dead one's is history.
+    """Return the coverage of the contracts in the workers' shards.
 
-    ``handing_s``: for how long each of ``handed_over`` has been seen so, in seconds.
+    A report counts only if its epoch is that of its entry and its worker has a session: the report of a dead worker is
+    out of date. ``handing_s``: for how long each conid of ``handed_over`` has been seen so, in seconds.
     """
     claims: dict[int, tuple[bool, int, int]] = {}
     epochs: dict[int, int] = {}
@@ -68,9 +70,12 @@ def coverage(workers: Iterable[Worker], handing_s: Mapping[int, float]) -> Cover
 
 
 def handed_over(workers: Iterable[Worker]) -> frozenset[int]:
-    """The conids that one worker has released, and holds, for another that is warm and has yet to publish them."""
+    """Return the conids in the middle of a hand-over.
+
+    One worker has released and still buffers them, for another that is warm and has yet to publish them.
+    """
     released: dict[int, int] = {}
-    heirs: dict[int, int] = {}
+    successors: dict[int, int] = {}
     published: set[int] = set()
     for worker in workers:
         published.update(published_by(worker))
@@ -78,13 +83,13 @@ def handed_over(workers: Iterable[Worker]) -> frozenset[int]:
             if entry.state is EntryState.RETIRING and state is ContractState.RELEASED:
                 released[entry.conid] = max(entry.epoch, released.get(entry.conid, 0))
             elif entry.state is EntryState.ACTIVE or state is ContractState.WARM:
-                heirs[entry.conid] = max(entry.epoch, heirs.get(entry.conid, 0))
-    conids = {conid for conid, epoch in released.items() if heirs.get(conid, 0) > epoch}
+                successors[entry.conid] = max(entry.epoch, successors.get(entry.conid, 0))
+    conids = {conid for conid, epoch in released.items() if successors.get(conid, 0) > epoch}
     return frozenset(conids - published)
 
 
 def published_by(worker: Worker) -> tuple[int, ...]:
-    """The conids that a worker publishes at present."""
+    """Return the conids that a worker publishes at present."""
     return tuple(
         entry.conid
         for entry, state in _reported(worker)
@@ -93,7 +98,7 @@ def published_by(worker: Worker) -> tuple[int, ...]:
 
 
 def why_not(workers: Iterable[Worker]) -> dict[int, Report]:
-    """By conid what the worker that has a contract says of it, where it says why it is not published, or its book."""
+    """Return, by conid, the reports that say why a contract, or its order book, is not published."""
     return {
         entry.conid: report
         for worker in workers
@@ -107,7 +112,7 @@ def _reported(worker: Worker) -> Iterator[tuple[Entry, ContractState]]:
 
 
 def _reports(worker: Worker) -> Iterator[tuple[Entry, Report]]:
-    """The entries of a worker that streams, each with what it reports of this very assignment."""
+    """Return the entries of a worker that has a session, each with its report on this very assignment."""
     streams = worker.health.streaming or worker.health.state is Health.LEAVING
     if not streams or worker.shard is None or worker.shard.status is None:
         return

@@ -1,4 +1,4 @@
-"""``IbFeed.status``: pure, from the situation after a cycle and the status before it."""
+"""Builds ``IbFeed.status`` from the state of a feed after a cycle and its status before. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ from ibfeed_operator.model.feed_status import (
 from ibfeed_operator.model.text import clip, plural
 from ibfeed_operator.model.types import StatusInput, Unassigned, UnassignedReason, Worker
 from ibfeed_operator.resources.metadata import selector
-from ibfeed_operator.status.checks import NO_LINE_TEXTS, capacity_advice, check_conditions, streaming_count
+from ibfeed_operator.status.checks import check_conditions
+from ibfeed_operator.status.checks.common import streaming_count
+from ibfeed_operator.status.checks.coverage import NO_LINE_TEXTS, capacity_advice
 from ibfeed_operator.status.conditions import FALSE, UNKNOWN, CheckResult, set_conditions
 from ibfeed_operator.status.coverage import Coverage, coverage, published_by
 from ibfeed_operator.status.worker_problems import REASONS, problem_of
@@ -35,7 +37,7 @@ from ibfeed_operator.status.worker_problems import REASONS, problem_of
 def status_of(status_input: StatusInput, *, now: datetime) -> FeedStatus:
     """Return the whole new status. ``now`` (timezone-aware) goes only into conditions that flip.
 
-    Each of its keys is always there, and all that is nested is in lists, so a merge patch writes it whole.
+    Each key is always there and all nested values are in lists. So a merge patch replaces the whole status.
     """
     feed = status_input.feed
     contracts = status_input.universe.contracts
@@ -68,7 +70,7 @@ def status_of(status_input: StatusInput, *, now: datetime) -> FeedStatus:
 
 
 def status_of_invalid(previous: FeedStatus, *, generation: int, message: str, now: datetime) -> FeedStatus:
-    """The status of a feed whose spec cannot be read (written for another version): the rest stays as it was."""
+    """Return the status of a feed whose spec cannot be read (written for another version). The rest stays as it was."""
     ready = CheckResult(
         Condition.READY, FALSE, Reason.INVALID_SPEC, f"the spec cannot be read: {message}; workers go on as they are"
     )
@@ -82,7 +84,7 @@ def status_of_invalid(previous: FeedStatus, *, generation: int, message: str, no
 
 
 def manifest(status: FeedStatus) -> dict[str, Any]:
-    """The status as plain JSON values."""
+    """Return the status as plain JSON values."""
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(status))
     return plain
 
@@ -92,8 +94,8 @@ def _worker_status(worker: Worker, status_input: StatusInput) -> WorkerStatus:
     shard = worker.shard
     assert shard is not None  # noqa: S101 - the caller has filtered
     mine = [entry for entry in shard.spec.contracts if entry.state is not EntryState.STANDBY]
-    trouble = problem_of(worker, feed)
-    reason, message = (trouble.reason, trouble.text) if trouble is not None else _remark(worker, drained, len(mine))
+    problem = problem_of(worker, feed)
+    reason, message = (problem.reason, problem.text) if problem is not None else _remark(worker, drained, len(mine))
     return WorkerStatus(
         worker=shard.name,
         session=str(_session(worker)),
@@ -108,7 +110,7 @@ def _worker_status(worker: Worker, status_input: StatusInput) -> WorkerStatus:
 
 
 def _remark(worker: Worker, drained: Collection[int], contracts: int) -> tuple[str | None, str]:
-    """What there is to say of a worker that streams: by us, or by itself."""
+    """Return a reason and a remark on a worker that streams: the operator's own, or else the worker's."""
     if worker.index in drained and contracts:
         return Reason.DRAINING, f"is being drained: {plural(contracts, 'contract')} to go"
     if worker.index in drained:
@@ -116,14 +118,14 @@ def _remark(worker: Worker, drained: Collection[int], contracts: int) -> tuple[s
     status = worker.shard.status if worker.shard is not None else None
     if status is not None and status.kafka is not None and status.kafka.reachable is False:
         return REASONS.get(status.kafka.reason, Reason.KAFKA_UNREACHABLE), f"cannot publish: {status.kafka.message}"
-    if worker.health.settling:
-        return Reason.SETTLING, f"was {worker.health.settling}"
+    if worker.health.probation:
+        return Reason.SETTLING, f"was {worker.health.probation}"
     status = worker.shard.status if worker.shard is not None else None
     return (status.reason, status.message) if status is not None and status.reason else (None, "")
 
 
 def _session(worker: Worker) -> Session:
-    """What the worker said last, unless the process that said so is gone."""
+    """Return the session that the worker last reported, or Stopped if that process has ended."""
     if worker.pod is None or not worker.pod.container_running:
         return Session.STOPPED
     status = worker.shard.status if worker.shard is not None else None
@@ -150,7 +152,7 @@ def _contract_status(status_input: StatusInput, cover: Coverage) -> list[Contrac
             contract_month=contract.contract_month,
             last_trading_day=contract.last_trading_day,
             slot=contract.slot,
-            # While nobody has it, the last epoch is remembered here and nowhere else.
+            # While no worker has the contract, its last epoch is stored here and nowhere else.
             epoch=max(cover.epochs.get(contract.conid, 0), remembered.get(contract.conid, 0)),
             worker=names.get(cover.owners.get(contract.conid)),
             publishing=cover.publishing(contract.conid),

@@ -1,8 +1,7 @@
-"""What events say of a pod that is wanted and not there, or that is there and does not start. Pure.
+"""Finds in events why a wanted pod is not created, or does not start. Pure.
 
-Some obstacles stand nowhere but in an event. The StatefulSet controller tells of a pod that the API server refuses (a
-quota, a policy, a webhook) by an event on the StatefulSet; a kubelet tells of a volume that it cannot mount by one on
-the pod.
+Some obstacles are reported only by an event. If the API server refuses a pod (a quota, a policy, a webhook), the
+StatefulSet controller posts an event on the StatefulSet. If a kubelet cannot mount a volume, it posts one on the pod.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import msgspec
 REFUSED: Final = "FailedCreate"
 CREATED: Final = "SuccessfulCreate"
 
-# Of the StatefulSet controller; its client joins events that differ only in the pod once there are many.
+# A message of the StatefulSet controller. Its client combines events that differ only in the pod once there are many.
 _OF_A_POD: Final = re.compile(
     r"(?:\(combined from similar events\): )?\w+ Pod (\S+) in StatefulSet \S+ (?:successful|failed error: (.*))",
     re.DOTALL,
@@ -26,7 +25,7 @@ _OF_A_POD: Final = re.compile(
 _FORBIDDEN: Final = re.compile(r'^pods "[^"]*" is forbidden: ')
 _LONGEST: Final = 400
 
-# What a person can do about it, by a phrase of the API server's text. The first that fits.
+# Advice for a person, by a phrase in the API server's text. The first match counts.
 _ADVICE: Final = (
     ("exceeded quota", "raise the ResourceQuota, or ask for less in spec.worker.resources"),
     ("failed quota", "set what the ResourceQuota demands in spec.worker.resources"),
@@ -45,7 +44,7 @@ _ELSE: Final = "mend what it names"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """``at``: when it was seen last, by the clock of who told it."""
+    """A Kubernetes event. ``at``: when it was seen last, by the clock of its reporter."""
 
     reason: str
     message: str
@@ -72,7 +71,7 @@ class _KubeEvent(msgspec.Struct, rename="camel"):
 
 
 def read_event(raw: bytes | msgspec.Raw) -> Event:
-    """Raises msgspec.ValidationError."""
+    """Read an event. Raises msgspec.ValidationError if it cannot be read."""
     item = msgspec.json.decode(raw, type=_KubeEvent)
     latest = item.series.last_observed_time if item.series is not None else None
     at = latest or item.last_timestamp or item.event_time or item.metadata.creation_timestamp
@@ -85,10 +84,10 @@ def read_event(raw: bytes | msgspec.Raw) -> Event:
 
 
 def refusal(events: Iterable[Event], pod: str) -> str:
-    """Why ``pod`` is not created, from the events of its StatefulSet; empty if they do not say so.
+    """Return why ``pod`` is not created, from the events of its StatefulSet; empty if they do not say so.
 
-    A refusal counts that is newer than the pod's latest creation. Where many pods are refused, the events name only
-    some of them; the latest of those stands for the others.
+    A refusal counts if it is newer than the pod's latest creation. If many pods are refused, the events name only some
+    of them. Then the latest of these stands for the others.
     """
     refused: Event | None = None
     others: Event | None = None
@@ -115,12 +114,12 @@ def refusal(events: Iterable[Event], pod: str) -> str:
 
 
 def advice(error: str) -> str:
-    """What a person can do about the API server's refusal of a pod."""
+    """Return advice on the API server's refusal of a pod."""
     return next((what for phrase, what in _ADVICE if phrase in error), _ELSE)
 
 
 def obstruction(events: Iterable[Event]) -> str:
-    """Why a pod does not start, from its own events; empty if they do not say so."""
+    """Return why a pod does not start, from its own events; empty if they do not say so."""
     warnings = [event for event in events if event.warning]
     if not warnings:
         return ""

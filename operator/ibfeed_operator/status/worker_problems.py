@@ -1,4 +1,4 @@
-"""What keeps a worker from streaming, as a reason and a sentence that a person can act on."""
+"""Finds out what keeps a worker from streaming: a reason, and a sentence on which a person can act."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ibfeed_api.shard import Session
 from ibfeed_operator.model.text import listed
 from ibfeed_operator.model.types import AccountLease, Feed, Health, Pod, Worker
 
-# Reasons of a session that speak of its account: they belong to AccountsAvailable, too.
+# Reasons of a session that concern its account. They belong to AccountsAvailable, too.
 ACCOUNT_REASONS: Final = frozenset(
     {
         Reason.LOGIN_FAILED,
@@ -46,15 +46,15 @@ ACCOUNT_REASONS: Final = frozenset(
 
 _SEVERE: Final = ACCOUNT_REASONS | {Reason.WORKER_FAILED}
 
-# A pod on its way shows these for a moment; they are troubles only for what they may hide.
+# A pod that is being started has these reasons for a moment. They are a problem only if they last.
 _ON_ITS_WAY: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
 
-# A container that hangs has been started again by its liveness probe before: its node is gone, or cut off.
+# A hanging container would have been restarted by its liveness probe before. So its node is gone, or cut off.
 NODE_SILENT_S: Final = 120.0
 
 _CRASHING: Final = "CrashLoopBackOff"
 
-# What a person can do about a container that waits, by the reason that Kubernetes gives.
+# Advice for a person on a container that waits, by the reason that Kubernetes gives.
 _CHECK_IMAGE: Final = "check spec.worker.image and spec.worker.imagePullSecrets, or the operator's IBFEED_WORKER_IMAGE"
 _ADVICE: Final = {
     "ErrImagePull": _CHECK_IMAGE,
@@ -81,7 +81,10 @@ _PROGRESS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class WorkerProblem:
-    """``severe``: somebody should look; otherwise it is a step on the way."""
+    """The reason for which a worker does not stream.
+
+    ``severe``: a person should look at it. Otherwise it is a normal step of the worker's start or end.
+    """
 
     reason: Reason
     text: str
@@ -89,7 +92,7 @@ class WorkerProblem:
 
 
 def problem_of(worker: Worker, feed: Feed) -> WorkerProblem | None:
-    """Why this worker does not stream, None if it does. The text does not name the worker."""
+    """Return why this worker does not stream, None if it does. The text does not name the worker."""
     if worker.health.streaming:
         return None
     pod, shard = worker.pod, worker.shard
@@ -126,7 +129,7 @@ def problem_of(worker: Worker, feed: Feed) -> WorkerProblem | None:
 
 
 def _silent_node(worker: Worker) -> bool:
-    """Whether a pod that says to run has not renewed its Lease for so long that nobody can be running it."""
+    """Whether a pod that is reported as running has not renewed its Lease for ``NODE_SILENT_S``."""
     pod, lease = worker.pod, worker.lease
     if pod is None or lease is None or not pod.container_running:
         return False
@@ -134,12 +137,12 @@ def _silent_node(worker: Worker) -> bool:
 
 
 def is_on_its_way(pod: Pod) -> bool:
-    """Whether a pod whose container does not run says of itself nothing but that it is about to."""
+    """Whether a pod's container does not run yet, and nothing is reported but that it is about to."""
     return not pod.container_running and not pod.died_of and pod.waiting_reason in _ON_ITS_WAY
 
 
 def _last_words(worker: Worker) -> str:
-    """Why its last process ended itself, if that is what it did."""
+    """Return why the worker's last process ended itself; empty if it did not."""
     status = worker.shard.status if worker.shard is not None else None
     return status.message if status is not None and status.reason == Reason.WORKER_FAILED else ""
 
@@ -164,25 +167,25 @@ def _of_pod(pod: Pod, feed: Feed, obstacle: str, last_words: str) -> WorkerProbl
     return WorkerProblem(Reason.POD_NOT_RUNNING, f"its pod is being started{hint}", severe=False)
 
 
-def grouped(troubles: Iterable[tuple[str, WorkerProblem]]) -> list[str]:
-    """One sentence for all workers (by name) that have the same trouble, in the order of the first of each."""
-    return [f"{names}: {text}" for names, text in _with_names((name, trouble.text) for name, trouble in troubles)]
+def grouped(problems: Iterable[tuple[str, WorkerProblem]]) -> list[str]:
+    """Return one sentence for all workers (by name) with the same problem, in the order of the first of each."""
+    return [f"{names}: {text}" for names, text in _with_names((name, problem.text) for name, problem in problems)]
 
 
-def by_text(said: Iterable[tuple[str, str]]) -> list[str]:
-    """One sentence for all workers (by name) of whom the same is to be said."""
-    return [f"{names} {text}" for names, text in _with_names(said)]
+def by_text(texts: Iterable[tuple[str, str]]) -> list[str]:
+    """Return one sentence for all workers (by name) with the same text."""
+    return [f"{names} {text}" for names, text in _with_names(texts)]
 
 
-def _with_names(said: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def _with_names(texts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     workers: dict[str, list[str]] = {}
-    for name, text in said:
+    for name, text in texts:
         workers.setdefault(text, []).append(name)
     return [(listed(affected), text) for text, affected in workers.items()]
 
 
 def credentials_place(accounts: Accounts, index: int) -> str:
-    """Where account ``index``'s user name and password are, for a message."""
+    """Return where the user name and password of account ``index`` are, for a message."""
     if accounts.key_vault is not None:
         vault = accounts.key_vault
         return f"{vault.username_prefix}{index} and {vault.password_prefix}{index} in {vault.url}"
@@ -190,7 +193,7 @@ def credentials_place(accounts: Accounts, index: int) -> str:
 
 
 def page_problem_text(trouble: PageTrouble, accounts: Accounts, namespace: str) -> str:
-    """Advice about a login page that fails for several accounts alike."""
+    """Return advice on a login page that fails for several accounts alike."""
     when = f"; the next try is at {_moment(trouble.next_probe)}" if trouble.next_probe else ""
     return (
         f"IB's login page fails for accounts {', '.join(map(str, sorted(trouble.accounts)))} alike since"
@@ -202,12 +205,12 @@ def page_problem_text(trouble: PageTrouble, accounts: Accounts, namespace: str) 
 
 
 def refused_text(lease: AccountLease) -> str:
-    """Of an account that was refused, is not parked, and that no worker has now."""
+    """Return the text on an account that was refused, is not parked and is not in use by a worker."""
     return f'account {lease.index} was refused ("{lease.last_failure}") and is tried again when a worker needs it'
 
 
 def parked_text(lease: AccountLease, accounts: Accounts, namespace: str) -> str:
-    """What to do about a parked account."""
+    """Return advice on a parked account."""
     history = lease.history
     texts = ", ".join(f'"{one.text}"' for one in history.said) or lease.last_failure
     why = f"{lease.parked}: {texts}" if texts else lease.parked

@@ -54,7 +54,7 @@ class _Answer:
     ``before`` is the event time of the contract's record before it.
     """
 
-    __slots__ = ("before", "channel", "event_time", "send_queue", "refusals", "seq")
+    __slots__ = ("before", "channel", "event_time", "refusals", "send_queue", "seq")
 
     def __init__(
         self, send_queue: SendQueue, channel: PartitionWriter, event_time: int, seq: int, before: int | None

@@ -29,7 +29,7 @@ _MOST_STEPS: Final = 8  # retire, activate, drop, and room for what becomes free
 def plan_contracts(context: Context) -> Decision:
     """Who shall stream what, and what cannot be had."""
     refusals = context.memory.refusals
-    refusals.see(context.holdings(), time.monotonic())
+    refusals.observe(context.holdings(), time.monotonic())
     return decide(
         context.feed,
         context.assessment.universe,

@@ -13,7 +13,7 @@ from ibfeed_operator.controller.snapshot import write_status
 from ibfeed_operator.model.feed_status import FeedStatus
 from ibfeed_operator.model.types import Health, RootProblemKind, StatusInput, Worker, WorkerHealth
 from ibfeed_operator.planning.assignment import Decision, balanced, unassigned
-from ibfeed_operator.status.checks import ROOT_REASONS, root_text
+from ibfeed_operator.status.checks.universe import ROOT_REASONS, root_text
 from ibfeed_operator.status.coverage import handed_over
 from ibfeed_operator.status.feed import status_of
 

@@ -88,7 +88,7 @@ def test_it_is_the_servers_state_at_its_position_under_our_own_writes(steps: lis
                 asked = None
             case "watch begins", _:
                 server.told = len(server.history)
-                hear(mirror.begin(server.at(server.told), server.told))
+                hear(mirror.replace(server.at(server.told), server.told))
         assert mirror.position >= before
         expected = server.at(mirror.position)
         assert heard == expected
@@ -100,7 +100,7 @@ def test_it_is_the_servers_state_at_its_position_under_our_own_writes(steps: lis
 
 def test_a_shard_that_was_deleted_and_made_again() -> None:
     mirror = Store[str]()
-    mirror.begin({("n", "a"): "old"}, 10)
+    mirror.replace({("n", "a"): "old"}, 10)
     mirror.wrote(("n", "a"), "new", 13)  # the answer overtakes the events
     assert mirror.event(("n", "a"), None, 12) == Change(("n", "a"), "old", None)
     assert dict(mirror.values()) == {("n", "a"): "new"}
@@ -111,7 +111,7 @@ def test_a_shard_that_was_deleted_and_made_again() -> None:
 
 def test_an_answer_that_comes_after_the_deletion_brings_nothing_back() -> None:
     mirror = Store[str]()
-    mirror.begin({}, 10)
+    mirror.replace({}, 10)
     mirror.event(("n", "a"), "mine", 11)
     mirror.event(("n", "a"), None, 12)
     mirror.wrote(("n", "a"), "mine", 11)
@@ -120,13 +120,13 @@ def test_an_answer_that_comes_after_the_deletion_brings_nothing_back() -> None:
 
 def test_a_server_that_was_restored_from_an_older_copy_is_believed() -> None:
     mirror = Store[str]()
-    mirror.begin({("n", "a"): "late", ("n", "b"): "kept"}, 100)
+    mirror.replace({("n", "a"): "late", ("n", "b"): "kept"}, 100)
     assert mirror.refresh({}, 60) == []  # an answer that took long: the watch is further
-    assert mirror.begin({("n", "b"): "kept"}, 60) == [Change(("n", "a"), "late", None)]
+    assert mirror.replace({("n", "b"): "kept"}, 60) == [Change(("n", "a"), "late", None)]
     assert mirror.event(("n", "c"), "new", 61) is not None
 
 
 def test_by_namespace() -> None:
     mirror = Store[str]()
-    mirror.begin({("n", "a"): "1", ("m", "a"): "2"}, 1)
+    mirror.replace({("n", "a"): "1", ("m", "a"): "2"}, 1)
     assert list(mirror.values("m")) == [(("m", "a"), "2")]

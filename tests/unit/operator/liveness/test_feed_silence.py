@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ibfeed_api.shard import Session
 from ibfeed_operator.liveness.diagnosis import Observation
-from ibfeed_operator.liveness.feed_silence import DOUBT_S, REPORT_S
+from ibfeed_operator.liveness.feed_silence import REPORT_S, UNPROVEN_S
 from ibfeed_operator.liveness.tracker import HOLD_S, SESSION_GRACE_S, TOGETHER_S, LivenessTracker
 from ibfeed_operator.model.types import Health, Universe
 from ibfeed_operator.planning.assignment import decide
@@ -31,7 +31,7 @@ class Judged:
         self.liveness = LivenessTracker()
 
     def state(self, worker: int, *observations: Observation, now: float) -> Health:
-        verdicts = self.liveness.judge({observation.index: observation for observation in observations}, now)
+        verdicts = self.liveness.assess({observation.index: observation for observation in observations}, now)
         return verdicts[worker].health.state
 
 
@@ -86,24 +86,24 @@ def test_a_worker_without_contracts_may_try_once_and_not_again_soon() -> None:
     assert judged.state(0, seen(0, 1, **SILENT), seen(1), now=0.0) is Health.RETURNING
     assert judged.state(0, seen(0, 1, **SILENT), seen(1), now=SESSION_GRACE_S) is Health.LOST
     there = [seen(0), seen(1, 1, **SILENT)]  # it has none now, and counts as streaming; the other one is as deaf
-    for now in (60.0, 60.0 + DOUBT_S - 1):
+    for now in (60.0, 60.0 + UNPROVEN_S - 1):
         assert judged.state(1, *there, now=now) is Health.RETURNING
-    assert judged.state(1, *there, now=60.0 + DOUBT_S) is Health.LOST
+    assert judged.state(1, *there, now=60.0 + UNPROVEN_S) is Health.LOST
 
 
 def test_who_came_back_without_a_word_is_given_nothing_for_a_while() -> None:
     liveness, others = LivenessTracker(), {1: seen(1, 2), 2: seen(2, 3)}
 
-    def settling(observation: Observation, now: float) -> bool:
-        return bool(liveness.judge({0: observation, **others}, now)[0].health.settling)
+    def on_probation(observation: Observation, now: float) -> bool:
+        return bool(liveness.assess({0: observation, **others}, now)[0].health.probation)
 
-    assert not settling(seen(0, 1, tick="a"), 0.0)
-    assert not settling(seen(0, 1, tick="a", **SILENT), 1.0)
-    assert settling(seen(0, tick="a"), 60.0)
-    assert settling(seen(0, tick="a"), 60.0 + DOUBT_S - 1)
-    assert not settling(seen(0, tick="a"), 60.0 + DOUBT_S)
-    assert not settling(seen(0, tick="a", **SILENT), 1000.0)
-    assert not settling(seen(0, tick="b"), 1060.0)
+    assert not on_probation(seen(0, 1, tick="a"), 0.0)
+    assert not on_probation(seen(0, 1, tick="a", **SILENT), 1.0)
+    assert on_probation(seen(0, tick="a"), 60.0)
+    assert on_probation(seen(0, tick="a"), 60.0 + UNPROVEN_S - 1)
+    assert not on_probation(seen(0, tick="a"), 60.0 + UNPROVEN_S)
+    assert not on_probation(seen(0, tick="a", **SILENT), 1000.0)
+    assert not on_probation(seen(0, tick="b"), 1060.0)
 
 
 def test_who_spoke_again_may_be_tried_at_once() -> None:
@@ -179,7 +179,7 @@ class World:
         end = self.now + seconds
         while self.now < end:
             self.now += STEP_S
-            verdicts = self.liveness.judge({worker: self.observation(worker) for worker in range(WORKERS)}, self.now)
+            verdicts = self.liveness.assess({worker: self.observation(worker) for worker in range(WORKERS)}, self.now)
             entries = {worker: tuple(entry(conid) for conid in self.held(worker)) for worker in range(WORKERS)}
             holdings = [Holding(worker=worker, entries=entries[worker]) for worker in range(WORKERS)]
             owners = decide(feed(workers=WORKERS), UNIVERSE, holdings, verdicts).targets.owners

@@ -52,7 +52,7 @@ class World:
 
     def look(self, seconds: float = 0.0) -> None:
         self.now += seconds
-        self.verdicts = self.liveness.judge({w: self.observation(w) for w in range(self.workers)}, self.now)
+        self.verdicts = self.liveness.assess({w: self.observation(w) for w in range(self.workers)}, self.now)
         holdings = [
             Holding(worker=worker, entries=tuple(entry(conid) for conid in self.held(worker)))
             for worker in range(self.workers)
@@ -91,13 +91,13 @@ def test_the_second_crash_within_the_hour_costs_half_a_minute_and_each_further_o
         world.look(60)
         world.crash(1)
         assert world.loads()[1] == 0
-        assert f"once it has streamed for {wait:g} s" in world.verdicts[1].health.settling
+        assert f"once it has streamed for {wait:g} s" in world.verdicts[1].health.probation
         assert world.verdicts[1].health.streaming
         world.look(wait - 1)
         assert world.loads()[1] == 0
         world.look(1)
         assert world.loads() == [4, 4, 4]
-        assert not world.verdicts[1].health.settling
+        assert not world.verdicts[1].health.probation
 
 
 def test_losses_are_forgotten() -> None:
@@ -128,7 +128,7 @@ def test_a_brief_reconnection_makes_nobody_lose_what_it_has() -> None:
     world.look(SESSION_GRACE_S / 2)
     del world.down[1]
     world.look()
-    assert world.verdicts[1].health.settling
+    assert world.verdicts[1].health.probation
     assert world.owners == before
 
 
@@ -136,7 +136,7 @@ def test_where_nobody_else_is_left_it_has_to_do() -> None:
     world = World()
     for _ in range(3):
         world.crash(1)
-    assert world.verdicts[1].health.settling
+    assert world.verdicts[1].health.probation
     world.down |= {0: "crash", 2: "crash"}
     world.look()
     assert world.loads() == [0, 12, 0]
@@ -148,18 +148,18 @@ def test_a_pod_that_is_told_to_go_is_not_at_fault_and_a_new_one_starts_anew() ->
 
     def look(now: float, **changes: object) -> Verdict:
         seen = Observation(index=0, shard=shard(0, entry(0)), pod=pod(0, **changes), lease=lease(0))
-        return liveness.judge({0: seen} | others, now)[0]
+        return liveness.assess({0: seen} | others, now)[0]
 
     for now in range(0, 100, 10):
         assert look(now, deleting=True).health.state is Health.LEAVING
         assert look(now + 2, deleting=True, container_running=False).health.state is Health.LOST
-        assert not look(now + 5).health.settling
+        assert not look(now + 5).health.probation
     for now in range(100, 130, 10):
         look(now, container_running=False)
         verdict = look(now + 5)
-    assert verdict.health.settling
+    assert verdict.health.probation
     fresh = Observation(index=0, shard=shard(0), pod=pod(0, uid="new"), lease=lease(0, holder="energy-0_new"))
-    assert not liveness.judge({0: fresh} | others, 140)[0].health.settling
+    assert not liveness.assess({0: fresh} | others, 140)[0].health.probation
 
 
 def test_a_new_operator_sees_in_the_cluster_whom_the_old_one_did_not_trust() -> None:
@@ -168,7 +168,7 @@ def test_a_new_operator_sees_in_the_cluster_whom_the_old_one_did_not_trust() -> 
     world.look(2 * FIRST_S)
     assert world.loads() == [4, 4, 4]
     settled = World(restarts={1: 4}, owners={conid: conid % 3 for conid in range(CONTRACTS)})
-    assert not any(verdict.health.settling for verdict in settled.verdicts.values())
+    assert not any(verdict.health.probation for verdict in settled.verdicts.values())
 
 
 STEPS = st.lists(
@@ -212,4 +212,4 @@ def test_verdict_of_a_settling_worker_says_so_and_nothing_else() -> None:
     for _ in range(2):
         world.crash(1)
     verdict = world.verdicts[1]
-    assert replace(verdict, health=replace(verdict.health, settling="")) == world.verdicts[0]
+    assert replace(verdict, health=replace(verdict.health, probation="")) == world.verdicts[0]

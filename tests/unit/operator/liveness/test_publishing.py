@@ -45,7 +45,7 @@ class TestWhose:
     def access(self, *said: tuple[float, dict[int, bool]], of: int = 0) -> KafkaAccess:
         publishing = Publishing()
         for now, word in said:
-            publishing.see(word, now)
+            publishing.observe(word, now)
         return publishing.access(of, said[-1][0])
 
     def test_alone_for_long_enough_it_is_cut_off(self) -> None:
@@ -89,25 +89,25 @@ def seen(worker: int, *conids: int, kafka: KafkaStatus | None = None, **status: 
 
 
 class TestLiveness:
-    def judge(self, liveness: LivenessTracker, *observations: Observation, now: float) -> dict[int, WorkerHealth]:
-        verdicts = liveness.judge({observation.index: observation for observation in observations}, now)
+    def assess(self, liveness: LivenessTracker, *observations: Observation, now: float) -> dict[int, WorkerHealth]:
+        verdicts = liveness.assess({observation.index: observation for observation in observations}, now)
         return {index: verdict.health for index, verdict in verdicts.items()}
 
     @pytest.mark.parametrize("kafka", [DOWN, KafkaStatus()], ids=["cannot", "has not tried"])
     def test_a_worker_proves_kafka_before_it_counts(self, kafka: KafkaStatus) -> None:
-        health = self.judge(LivenessTracker(), seen(0, 1), seen(1, kafka=kafka), now=0.0)
+        health = self.assess(LivenessTracker(), seen(0, 1), seen(1, kafka=kafka), now=0.0)
         assert (health[1].streaming, health[1].kafka, health[0].kafka) == (True, UNPROVEN, PROVEN)
 
     def test_who_is_cut_off_still_streams(self) -> None:
         liveness = LivenessTracker()
-        self.judge(liveness, seen(0, 1, kafka=DOWN), seen(1, 2), now=0.0)
-        health = self.judge(liveness, seen(0, 1, kafka=DOWN), seen(1, 2), now=GRACE_S)
+        self.assess(liveness, seen(0, 1, kafka=DOWN), seen(1, 2), now=0.0)
+        health = self.assess(liveness, seen(0, 1, kafka=DOWN), seen(1, 2), now=GRACE_S)
         assert (health[0].state, health[0].kafka) == (Health.STREAMING, CUT_OFF)
 
     def test_a_look_is_due_when_the_grace_ends(self) -> None:
         liveness = LivenessTracker()
         there = {0: seen(0, 1, kafka=DOWN), 1: seen(1, 2)}
-        liveness.judge(there, 100.0)
+        liveness.assess(there, 100.0)
         assert liveness.next_change_s(there, 100.0) == GRACE_S
 
     def test_being_cut_off_counts_as_a_loss(self) -> None:
@@ -115,18 +115,20 @@ class TestLiveness:
         liveness, now = LivenessTracker(), 0.0
         for _ in range(2):
             for kafka in (KafkaStatus(reachable=True), DOWN, DOWN, KafkaStatus(reachable=True)):
-                health = self.judge(liveness, seen(0, 1, kafka=kafka), seen(1, 2), now=now)
+                health = self.assess(liveness, seen(0, 1, kafka=kafka), seen(1, 2), now=now)
                 now += GRACE_S
-        assert (health[0].kafka, bool(health[0].settling)) == (PROVEN, True)
+        assert (health[0].kafka, bool(health[0].probation)) == (PROVEN, True)
 
     def test_nobody_is_relieved_to_log_in_while_kafka_is_away(self) -> None:
         due = {"reason": "ReloginDue"}
-        assert self.judge(LivenessTracker(), seen(0, 1, **due), seen(1, 2), now=0.0)[0].state is Health.LEAVING
-        away = self.judge(LivenessTracker(), seen(0, 1, kafka=DOWN, **due), seen(1, 2, kafka=DOWN), now=0.0)
+        assert self.assess(LivenessTracker(), seen(0, 1, **due), seen(1, 2), now=0.0)[0].state is Health.LEAVING
+        away = self.assess(LivenessTracker(), seen(0, 1, kafka=DOWN, **due), seen(1, 2, kafka=DOWN), now=0.0)
         assert away[0].state is Health.STREAMING
 
     def test_a_worker_without_session_is_judged_by_that(self) -> None:
-        health = self.judge(LivenessTracker(), seen(0, 1, kafka=DOWN, session=Session.LOGGING_IN), seen(1, 2), now=99.0)
+        health = self.assess(
+            LivenessTracker(), seen(0, 1, kafka=DOWN, session=Session.LOGGING_IN), seen(1, 2), now=99.0
+        )
         assert health[0].kafka is PROVEN
 
 

@@ -28,12 +28,12 @@ def without_session(worker: int, session: Session = Session.RECONNECTING) -> Obs
 
 
 class TestOneWorker:
-    def judge(self, observation: Observation, now: float = 0.0) -> Any:
+    def assess(self, observation: Observation, now: float = 0.0) -> Any:
         others = {9: well(9), 8: well(8), 7: well(7)}  # so that the loss of one is no mass loss
-        return LivenessTracker().judge(others | {observation.index: observation}, now)[observation.index]
+        return LivenessTracker().assess(others | {observation.index: observation}, now)[observation.index]
 
     def test_streams(self) -> None:
-        verdict = self.judge(well(0))
+        verdict = self.assess(well(0))
         assert (verdict.health.state, verdict.silent) == (Health.STREAMING, False)
 
     @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ class TestOneWorker:
         ],
     )
     def test_is_lost_at_once_and_silent(self, observation: Observation, because: str) -> None:
-        verdict = self.judge(observation)
+        verdict = self.assess(observation)
         assert (verdict.health.state, verdict.silent) == (Health.LOST, True)
         assert because in verdict.health.reason
 
@@ -65,7 +65,7 @@ class TestOneWorker:
         ],
     )
     def test_is_lost_but_must_be_asked_to_let_go(self, observation: Observation) -> None:
-        verdict = self.judge(observation)
+        verdict = self.assess(observation)
         assert (verdict.health.state, verdict.silent) == (Health.LOST, False)
 
     @pytest.mark.parametrize(
@@ -76,109 +76,109 @@ class TestOneWorker:
         ],
     )
     def test_that_is_told_to_stop_streams_until_it_is_relieved(self, observation: Observation, because: str) -> None:
-        verdict = self.judge(observation)
+        verdict = self.assess(observation)
         assert (verdict.health.state, verdict.silent) == (Health.LEAVING, False)
         assert because in verdict.health.reason
 
     def test_that_is_told_to_stop_and_dies_is_lost(self) -> None:
-        verdict = self.judge(well(0, pod=pod(0, deleting=True, container_running=False)))
+        verdict = self.assess(well(0, pod=pod(0, deleting=True, container_running=False)))
         assert (verdict.health.state, verdict.silent) == (Health.LOST, True)
 
     def test_process_of_the_same_second_as_its_container_is_the_present_one(self) -> None:
         fresh = shard(0, entry(0), started_at="2026-11-21T12:00:00.250000Z")
-        assert self.judge(well(0, shard=fresh)).health.state is Health.STREAMING
+        assert self.assess(well(0, shard=fresh)).health.state is Health.STREAMING
 
     def test_without_contracts_it_is_on_its_way(self) -> None:
         idle = Observation(index=0, shard=shard(0, session=Session.LOGGING_IN), pod=pod(0), lease=lease(0))
-        assert self.judge(idle).health.state is Health.STARTING
+        assert self.assess(idle).health.state is Health.STARTING
 
     def test_without_pod_and_contracts_it_is_absent(self) -> None:
-        assert self.judge(Observation(index=0, shard=shard(0, session=None))).health.state is Health.ABSENT
+        assert self.assess(Observation(index=0, shard=shard(0, session=None))).health.state is Health.ABSENT
 
 
 class TestLostSession:
     def test_has_a_grace(self) -> None:
         liveness = LivenessTracker()
         observations = {0: without_session(0), 1: well(1), 2: well(2)}
-        assert liveness.judge(observations, 100.0)[0].health.state is Health.RETURNING
-        assert liveness.judge(observations, 100.0 + SESSION_GRACE_S - 0.1)[0].health.state is Health.RETURNING
-        verdict = liveness.judge(observations, 100.0 + SESSION_GRACE_S)[0]
+        assert liveness.assess(observations, 100.0)[0].health.state is Health.RETURNING
+        assert liveness.assess(observations, 100.0 + SESSION_GRACE_S - 0.1)[0].health.state is Health.RETURNING
+        verdict = liveness.assess(observations, 100.0 + SESSION_GRACE_S)[0]
         assert (verdict.health.state, verdict.silent) == (Health.LOST, False)
 
     def test_each_loss_has_its_own_grace(self) -> None:
         liveness = LivenessTracker()
         others = {1: well(1), 2: well(2)}
-        liveness.judge({0: without_session(0)} | others, 0.0)
-        liveness.judge({0: well(0)} | others, 3.0)
-        assert liveness.judge({0: without_session(0)} | others, 6.0)[0].health.state is Health.RETURNING
+        liveness.assess({0: without_session(0)} | others, 0.0)
+        liveness.assess({0: well(0)} | others, 3.0)
+        assert liveness.assess({0: without_session(0)} | others, 6.0)[0].health.state is Health.RETURNING
 
     def test_of_a_process_that_ended_has_none_however_soon_the_next_one_reports(self) -> None:
         liveness = LivenessTracker()
         others = {1: well(1), 2: well(2)}
-        liveness.judge({0: well(0)} | others, 0.0)
+        liveness.assess({0: well(0)} | others, 0.0)
         successor = shard(0, entry(0), session=Session.LOGGING_IN, started_at="2026-11-21T12:30:00Z")
-        verdict = liveness.judge({0: well(0, shard=successor)} | others, 2.0)[0]
+        verdict = liveness.assess({0: well(0, shard=successor)} | others, 2.0)[0]
         assert (verdict.health.state, verdict.silent) == (Health.LOST, False)
 
     def test_of_a_container_seen_dead_has_none_when_it_runs_again(self) -> None:
         liveness = LivenessTracker()
         others = {1: well(1), 2: well(2)}
-        liveness.judge({0: well(0, pod=pod(0, container_running=False))} | others, 0.0)
-        assert liveness.judge({0: without_session(0, Session.LOGGING_IN)} | others, 2.0)[0].health.state is Health.LOST
+        liveness.assess({0: well(0, pod=pod(0, container_running=False))} | others, 0.0)
+        assert liveness.assess({0: without_session(0, Session.LOGGING_IN)} | others, 2.0)[0].health.state is Health.LOST
 
     @pytest.mark.parametrize("reason", [Reason.COMPETING, Reason.GATEWAY_DIED, Reason.GATEWAY_SICK])
     def test_that_takes_longer_than_the_grace_to_mend_has_none(self, reason: Reason) -> None:
         liveness = LivenessTracker()
         others = {1: well(1), 2: well(2)}
         gone = shard(0, entry(0), session=Session.BACKING_OFF, reason=reason)
-        assert liveness.judge({0: well(0, shard=gone)} | others, 0.0)[0].health.state is Health.LOST
+        assert liveness.assess({0: well(0, shard=gone)} | others, 0.0)[0].health.state is Health.LOST
         logging_in = without_session(0, Session.LOGGING_IN)
-        assert liveness.judge({0: logging_in} | others, 1.0)[0].health.state is Health.LOST
-        liveness.judge({0: well(0)} | others, 10.0)
-        assert liveness.judge({0: without_session(0)} | others, 11.0)[0].health.state is Health.RETURNING
+        assert liveness.assess({0: logging_in} | others, 1.0)[0].health.state is Health.LOST
+        liveness.assess({0: well(0)} | others, 10.0)
+        assert liveness.assess({0: without_session(0)} | others, 11.0)[0].health.state is Health.RETURNING
 
     def test_a_session_that_is_being_taken_back_keeps_its_contracts(self) -> None:
         liveness = LivenessTracker()
         contested = shard(0, entry(0), session=Session.RECONNECTING, reason=Reason.COMPETING)
-        found = liveness.judge({0: well(0, shard=contested), 1: well(1), 2: well(2)}, 0.0)
+        found = liveness.assess({0: well(0, shard=contested), 1: well(1), 2: well(2)}, 0.0)
         assert found[0].health.state is Health.RETURNING
 
     def test_of_most_is_held_and_stays_held_until_each_returns(self) -> None:
         liveness = LivenessTracker()
         down = {0: without_session(0), 1: without_session(1), 2: well(2)}
-        liveness.judge(down, 0.0)
-        assert all(liveness.judge(down, 60.0)[worker].held for worker in (0, 1))
-        one = liveness.judge({0: well(0), 1: without_session(1), 2: well(2)}, 61.0)
+        liveness.assess(down, 0.0)
+        assert all(liveness.assess(down, 60.0)[worker].held for worker in (0, 1))
+        one = liveness.assess({0: well(0), 1: without_session(1), 2: well(2)}, 61.0)
         assert one[0].health.state is Health.STREAMING
         assert one[1].health.state is Health.RETURNING
-        late = liveness.judge({0: well(0), 1: without_session(1), 2: well(2)}, 61.0 + TOGETHER_S)
+        late = liveness.assess({0: well(0), 1: without_session(1), 2: well(2)}, 61.0 + TOGETHER_S)
         assert late[1].health.state is Health.LOST
 
     def test_of_most_is_held_for_ten_minutes_if_nobody_returns(self) -> None:
         liveness = LivenessTracker()
         down = {0: without_session(0), 1: without_session(1), 2: well(2)}
-        liveness.judge(down, 0.0)
-        assert liveness.judge(down, HOLD_S - 1)[0].held
-        assert liveness.judge(down, HOLD_S)[0].health.state is Health.LOST
+        liveness.assess(down, 0.0)
+        assert liveness.assess(down, HOLD_S - 1)[0].held
+        assert liveness.assess(down, HOLD_S)[0].health.state is Health.LOST
 
     def test_many_that_return_one_after_the_other_are_waited_for_until_the_last(self) -> None:
         liveness = LivenessTracker()
         observations = {worker: without_session(worker) for worker in range(100)}
-        liveness.judge(observations, 0.0)
+        liveness.assess(observations, 0.0)
         for worker in range(99):
             observations[worker] = well(worker)
-            verdicts = liveness.judge(observations, 100.0 + 2 * worker)
+            verdicts = liveness.assess(observations, 100.0 + 2 * worker)
             assert all(verdicts[other].held for other in range(worker + 1, 100))
-        assert liveness.judge(observations, 296.0 + TOGETHER_S - 1)[99].held
-        assert liveness.judge(observations, 296.0 + TOGETHER_S)[99].health.state is Health.LOST
+        assert liveness.assess(observations, 296.0 + TOGETHER_S - 1)[99].held
+        assert liveness.assess(observations, 296.0 + TOGETHER_S)[99].health.state is Health.LOST
 
     def test_of_the_only_worker_is_held(self) -> None:
         liveness = LivenessTracker()
-        liveness.judge({0: without_session(0)}, 0.0)
-        assert liveness.judge({0: without_session(0)}, 60.0)[0].health.state is Health.RETURNING
+        liveness.assess({0: without_session(0)}, 0.0)
+        assert liveness.assess({0: without_session(0)}, 60.0)[0].health.state is Health.RETURNING
 
     def test_a_parked_one_is_never_held(self) -> None:
-        verdicts = LivenessTracker().judge({0: without_session(0, Session.PARKED), 1: without_session(1)}, 0.0)
+        verdicts = LivenessTracker().assess({0: without_session(0, Session.PARKED), 1: without_session(1)}, 0.0)
         assert verdicts[0].health.state is Health.LOST
         assert verdicts[1].health.state is Health.RETURNING
 
@@ -187,43 +187,43 @@ class TestLostSession:
         starting = {worker: Observation(index=worker, shard=idle.shard, pod=idle.pod) for worker in (3, 4, 5)}
         liveness = LivenessTracker()
         observations = {0: without_session(0), 1: well(1)} | starting
-        liveness.judge(observations, 0.0)
-        assert liveness.judge(observations, 10.0)[0].health.state is Health.LOST
+        liveness.assess(observations, 0.0)
+        assert liveness.assess(observations, 10.0)[0].health.state is Health.LOST
 
 
 class TestAllDown:
     def test_the_first_one_back_leaves_the_others_their_contracts_for_a_minute(self) -> None:
         liveness = LivenessTracker()
         dead = {worker: well(worker, pod=pod(worker, container_running=False)) for worker in (0, 1, 2)}
-        verdicts = liveness.judge(dead, 0.0)
+        verdicts = liveness.assess(dead, 0.0)
         assert {verdict.health.state for verdict in verdicts.values()} == {Health.LOST}
         first = dead | {0: well(0), 1: without_session(1, Session.LOGGING_IN)}
         for now in (100.0, 100.0 + TOGETHER_S - 1):
-            verdicts = liveness.judge(first, now)
+            verdicts = liveness.assess(first, now)
             assert verdicts[0].health.state is Health.STREAMING
             assert all(verdicts[worker].health.state is Health.RETURNING for worker in (1, 2))
             assert verdicts[2].silent
-        verdicts = liveness.judge(first, 100.0 + TOGETHER_S)
+        verdicts = liveness.assess(first, 100.0 + TOGETHER_S)
         assert verdicts[2].health.state is Health.LOST
 
     def test_two_of_three_that_die_are_lost_at_once(self) -> None:
         liveness = LivenessTracker()
-        liveness.judge({worker: well(worker) for worker in (0, 1, 2)}, 0.0)
+        liveness.assess({worker: well(worker) for worker in (0, 1, 2)}, 0.0)
         dead = {worker: well(worker, pod=None) for worker in (1, 2)}
-        verdicts = liveness.judge({0: well(0)} | dead, 1.0)
+        verdicts = liveness.assess({0: well(0)} | dead, 1.0)
         assert all(verdicts[worker].health.state is Health.LOST for worker in (1, 2))
 
     def test_a_parked_one_is_not_waited_for(self) -> None:
         liveness = LivenessTracker()
         down = {0: without_session(0), 1: without_session(1, Session.PARKED), 2: without_session(2)}
-        liveness.judge(down, 0.0)
-        assert liveness.judge(down | {0: well(0)}, 1.0)[1].health.state is Health.LOST
+        liveness.assess(down, 0.0)
+        assert liveness.assess(down | {0: well(0)}, 1.0)[1].health.state is Health.LOST
 
 
 def test_next_change_is_when_a_verdict_may_turn_by_itself() -> None:
     liveness = LivenessTracker()
     observations = {0: without_session(0), 1: well(1, lease=lease(1, age=9.0)), 2: well(2)}
-    liveness.judge(observations, 50.0)
+    liveness.assess(observations, 50.0)
     assert liveness.next_change_s(observations, 50.0) == pytest.approx(1.0)
 
 
@@ -254,7 +254,7 @@ def logging_in_anew(worker: int) -> Observation:
 
 class TestScheduledLogins:
     def relieved(self, *observations: Observation) -> list[int]:
-        verdicts = LivenessTracker().judge({observation.index: observation for observation in observations}, 0.0)
+        verdicts = LivenessTracker().assess({observation.index: observation for observation in observations}, 0.0)
         assert all((verdict.health.state is Health.LEAVING) == verdict.relieved for verdict in verdicts.values())
         return [index for index, verdict in verdicts.items() if verdict.relieved]
 
@@ -271,15 +271,15 @@ class TestScheduledLogins:
 
     def test_what_could_not_be_lent_stays_while_it_logs_in_and_costs_no_trust(self) -> None:
         liveness, others = LivenessTracker(), {1: well(1), 2: well(2)}
-        assert liveness.judge(others | {0: logging_in_anew(0)}, 0.0)[0].health.state is Health.RETURNING
+        assert liveness.assess(others | {0: logging_in_anew(0)}, 0.0)[0].health.state is Health.RETURNING
         late = RELOGIN_GRACE_S - 0.1
-        assert liveness.judge(others | {0: logging_in_anew(0)}, late)[0].health.state is Health.RETURNING
+        assert liveness.assess(others | {0: logging_in_anew(0)}, late)[0].health.state is Health.RETURNING
         assert liveness.next_change_s(others, late) < 1.0
-        assert liveness.judge(others | {0: logging_in_anew(0)}, RELOGIN_GRACE_S)[0].health.state is Health.LOST
+        assert liveness.assess(others | {0: logging_in_anew(0)}, RELOGIN_GRACE_S)[0].health.state is Health.LOST
 
     def test_it_is_renewing_until_everything_is_back_and_no_longer_than_a_login_may_take(self) -> None:
         def renews(observation: Observation, at: float, liveness: LivenessTracker) -> bool:
-            return liveness.judge({0: observation, 1: well(1), 2: well(2)}, at)[0].health.renewing
+            return liveness.assess({0: observation, 1: well(1), 2: well(2)}, at)[0].health.renewing
 
         liveness = LivenessTracker()
         away = logging_in_anew(0)
@@ -294,5 +294,5 @@ class TestScheduledLogins:
 
     def test_one_of_two_is_no_mass_loss(self) -> None:
         liveness = LivenessTracker()
-        verdicts = liveness.judge({0: logging_in_anew(0), 1: without_session(1, Session.PARKED)}, 0.0)
+        verdicts = liveness.assess({0: logging_in_anew(0), 1: without_session(1, Session.PARKED)}, 0.0)
         assert not any(verdict.held for verdict in verdicts.values())

@@ -510,7 +510,7 @@ class TestWorkers:
         assert said(situation(runs(0, "new"), runs(1, "new")))[0] == "True"
 
     def test_a_worker_that_is_not_trusted_yet(self) -> None:
-        health = WorkerHealth(state=Health.STREAMING, settling="lost 2 times")
+        health = WorkerHealth(state=Health.STREAMING, probation="lost 2 times")
         of = situation(worker(0, CONTRACTS), worker(1, health=health))
         assert said(of, Condition.REBALANCING) == ("False", "Settling", "energy-1 was lost 2 times")
         assert said(of)[:2] == ("True", "Streaming")
