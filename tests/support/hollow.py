@@ -1,7 +1,7 @@
 """Hollow workers: what a kubelet and our worker do to the API, without pods, gateways or data.
 
 A ``Crew`` adopts each pod of the control plane, runs its container on paper, and behaves towards Lease and IbShard as
-docs/architecture.md says, so that the operator cannot tell. It notes who published what under which epoch.
+docs/architecture/ says, so that the operator cannot tell. It notes who published what under which epoch.
 
 Their market: each beat of the crew is an update of every contract, with the beat's number for its time; who is
 subscribed gets it. ``Crew.records`` is what came out, so a number that is missing or comes twice is a fault.

@@ -1,4 +1,4 @@
-"""The worker's configuration, read from the pod's environment; see docs/architecture.md, "The worker pod"."""
+"""The worker's configuration, read from the pod's environment; see docs/architecture/worker-pod.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The health of a feed's workers over time. docs/architecture.md has the rules of liveness.
+"""The health of a feed's workers over time. docs/architecture/liveness.md has the rules.
 
 Five states are told apart, since they allow different actions:
 

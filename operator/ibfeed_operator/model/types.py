@@ -147,7 +147,7 @@ class AccountLease:
 
 
 class Health(StrEnum):
-    """The operator's view of a worker. docs/architecture.md has the rules of liveness."""
+    """The operator's view of a worker. docs/architecture/liveness.md has the rules."""
 
     ABSENT = "absent"  # no pod (yet): scaled down, suspended or not created
     STARTING = "starting"  # on its way to its first session

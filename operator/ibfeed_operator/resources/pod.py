@@ -1,4 +1,4 @@
-"""Builds the pod template of the workers, as described in docs/architecture.md."""
+"""Builds the pod template of the workers, as described in docs/architecture/worker-pod.md."""
 
 from __future__ import annotations
 

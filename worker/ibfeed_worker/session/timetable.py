@@ -22,7 +22,7 @@ _log: Final = Log(__name__)
 _LOOK_S: Final = 5.0
 _FIRST_PAUSE_S: Final = 60.0
 _LONGEST_PAUSE_S: Final = 1800.0
-_DAY_ENDS_S: Final = 22 * 3600  # UTC: by then the day's sessions are over (docs/architecture.md)
+_DAY_ENDS_S: Final = 22 * 3600  # UTC: by then the day's sessions are over (docs/architecture/universe.md)
 
 Key = tuple[str, Product]
 
