@@ -1,4 +1,4 @@
-"""``compile.py FOLDER``: compile, beside their sources, the modules that every tick passes (decision 25).
+"""``compile.py FOLDER``: compile, beside their sources, the modules that every tick passes (ADR 25).
 
 FOLDER holds ``ibfeed_api`` and ``ibfeed_worker``. Run it by an interpreter with mypy and the worker's requirements.
 """

@@ -2,7 +2,8 @@
 
 The settings are named fields, not a fragment of a pod that is laid over ours. So the API server can check each field,
 and a setting that would break a worker cannot be written at all. Among others, the container's name and command, its
-probes, volumes, security context, ServiceAccount and grace period cannot be set. docs/architecture/pod-settings.md tells why.
+probes, volumes, security context, ServiceAccount and grace period cannot be set: see
+docs/architecture/pod-settings.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The queue of records for Kafka: waiting for room, handed over, on their way, answered for.
 
-Each record of the stream passes here twice, so this is one of the compiled modules: no coroutines (decision 25).
+Each record of the stream passes here twice, so this is one of the compiled modules: no coroutines (ADR 25).
 """
 
 from __future__ import annotations

@@ -53,9 +53,9 @@ def producer_settings(kafka: Kafka, client: Settings, batch_size: int) -> Settin
         "enable.idempotence": True,
         "acks": "all",
         # With more requests, a partition that is just coming up can refuse the first record and take the second. It
-        # then acknowledges the first as one that it has (decision 23).
+        # then acknowledges the first as one that it has (ADR 23).
         "max.in.flight.requests.per.connection": 1,
-        # A new producer sends refused records again: no later record may overtake them (decision 32).
+        # A new producer sends refused records again: no later record may overtake them (ADR 32).
         "enable.gapless.guarantee": True,
         "linger.ms": kafka.linger_ms,
         "batch.size": batch_size,

@@ -1,6 +1,6 @@
 """The dispatcher of the websocket's messages: each is decoded, and passed to its handler.
 
-Each frame passes here, so this is one of the compiled modules: no coroutines (decision 25).
+Each frame passes here, so this is one of the compiled modules: no coroutines (ADR 25).
 """
 
 from __future__ import annotations

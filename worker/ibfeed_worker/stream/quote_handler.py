@@ -1,6 +1,6 @@
 """The handler of quotes: from a frame to a tick that is handed over, or held, or withheld.
 
-Each frame passes here, so this is one of the compiled modules: no coroutines (decision 25).
+Each frame passes here, so this is one of the compiled modules: no coroutines (ADR 25).
 """
 
 from __future__ import annotations

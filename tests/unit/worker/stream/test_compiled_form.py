@@ -1,4 +1,4 @@
-"""The data path's tests run on the sources, and again on what the worker's image has of them (decision 25)."""
+"""The data path's tests run on the sources, and again on what the worker's image has of them (ADR 25)."""
 
 from __future__ import annotations
 
