@@ -42,7 +42,7 @@ _LOGOUT_S: Final = 2.5  # part of the way out: see worker.py
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionParts:
-    """What an account is used with; all of it lives as long as the process.
+    """The parts by which an account is used; all of them live as long as the process.
 
     Args:
         entries: contracts whose trading hours and reference data matter now.

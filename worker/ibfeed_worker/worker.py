@@ -356,7 +356,7 @@ class Worker:
     def _entries_to_ask(self) -> tuple[Entry, ...]:
         return self._shard.spec.contracts if self._shard is not None and self.is_streaming() else ()
 
-    # What the HTTP server asks.
+    # Asked by the HTTP server.
 
     def health(self) -> str:
         return "" if self._watcher.alive else "the shard is not followed any more"

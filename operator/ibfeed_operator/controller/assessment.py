@@ -1,4 +1,4 @@
-"""What a snapshot means: who lives, what is known of the contracts, and what people ask of the placement. No I/O."""
+"""The meaning of a snapshot: live workers, known contracts, and placements that people ask for. Does no I/O itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the steps of one cycle share: what was seen, what it means, and the shards as they are by now."""
+"""The context of one reconcile cycle, shared by its steps: snapshot, assessment, and the shards as they are by now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all feeds of one operator process have in common."""
+"""The dependencies that all feeds of one operator process share."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class FeedTask:
         self._woken.set()
 
     async def run(self) -> None:
-        """Until the feed is gone. What goes wrong is this feed's alone, and is tried again with growing patience."""
+        """Until the feed is gone. A failure is this feed's alone, and is tried again after growing pauses."""
         try:
             while True:
                 self._woken.clear()

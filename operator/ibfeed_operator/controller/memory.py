@@ -1,4 +1,4 @@
-"""What outlives a cycle of one feed, within this process: nothing that a new operator would miss."""
+"""The memory of one feed between cycles. A new operator process starts without it and misses nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of an object a cycle could decide upon: an event that changes none of it wakes no feed. Pure.
+"""The parts of an object that a decision can rest on. An event that changes none of them wakes no feed. Pure.
 
 Workers write ``lastTickTime`` every ten seconds and renew Leases every three; the regular look sees these soon enough.
 Of a pod no more is read than matters, so any two that differ do. Feeds and StatefulSets come as kopf's dictionaries.
@@ -41,7 +41,7 @@ def of_lease(lease: AccountLease) -> object:
 
 
 def decision_inputs(shard: Shard) -> object:
-    """What of a shard a decision can rest upon; how far a worker has published does so once it has let go."""
+    """The inputs that a shard gives to a decision. The mark of a contract is one once its worker has let go."""
     status = shard.status
     told = status and (status.started_at, status.session, status.account, _can_publish(status))
     reports = status.contracts if status else ()

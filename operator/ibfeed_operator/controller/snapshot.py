@@ -65,7 +65,7 @@ def leases_path(namespace: str | None) -> str:
 
 
 class Informers:
-    """What is followed, in ``namespace`` or (empty) everywhere: shards, the pods of workers, the Leases of accounts.
+    """The informers of shards, workers' pods and accounts' Leases, in ``namespace`` or (empty) everywhere.
 
     ``ages``: how long each Lease has been seen unchanged; up to when the watch was last heard, so that a silent watch
     makes nobody look dead.

@@ -31,7 +31,7 @@ class ProcessTracker:
     def observe(self, shard: Shard, *, silent: bool) -> None:
         """Notice whether the process that reports is another one than before. ``silent``: none can be publishing.
 
-        What a process that streams was given counts, too: it tells of that a moment later, and may die before.
+        Contracts that a streaming process was given count, too: it reports them a moment later, and may die before.
         """
         status = shard.status
         if status is None:

@@ -66,8 +66,8 @@ def decide(
     ``epoch_floor``: no new epoch is below it (``records.epoch_at``).
 
     A drained worker is given nothing, and keeps what nobody else has a line for; so does one that alone cannot publish.
-    A pin holds while its worker streams and is not drained. Who is relieved to log in anew is drained for that long,
-    and then has its contracts back, however loads are evened.
+    A pin holds while its worker streams and is not drained. A relieved worker is drained until its scheduled
+    login is over, and then has its contracts back, however loads are evened.
 
     ``refused``: conid to the workers whose accounts IB refuses it: it goes to another one with a line to spare, and
     stays there. ``full``: workers that are given no more than they have, while the others have lines enough.
@@ -225,8 +225,7 @@ def _homes(
     drained: Collection[int],
     known: Collection[int],
 ) -> dict[int, tuple[int, ...]]:
-    """What is lent, where that changes: all that a relieved worker has, until its move back is over or it goes
-    elsewhere.
+    """The loans that change: all contracts of a relieved worker are lent until they are back, or go elsewhere.
 
     It is written before the first of it leaves, and in the cluster: the night's logins must not shift contracts for
     good under a policy that evens no loads, whatever becomes of this operator meanwhile.

@@ -7,8 +7,8 @@ Each worker keeps as many of its contracts as its quota allows; only the excess 
 - a worker leaves: only its contracts move;
 - a contract comes: none moves; a contract goes: at most one does.
 
-A worker keeps its *nearest* months first: what moves then are the quietest contracts. What may not be moved is
-*anchored*: a pinned contract where it is pinned to, and, when loads are not to be evened, every contract where it is.
+A worker keeps its *nearest* months first: what moves then are the quietest contracts. A contract that may not be
+moved is *anchored*: a pinned one where it is pinned to, and, when loads are not to be evened, every one where it is.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ Where A does not stream, its contract is Retiring at once, and Active at B once 
 line to spare the move waits for one; only if that line in turn waits for this move, as when two full accounts exchange
 contracts, is it made the same way. Of the contracts on their way to B only ``WARMING_AT_ONCE`` are warmed at a time.
 
-What a worker that is about to stop could hand to nobody retires last, when the rest has been handed over: so it need
-not wait for what will not come. It stays Retiring, and is Active there again, under a new epoch, when the next process
-has taken its place.
+A contract that a stopping worker can hand to no other retires last, when the rest has been handed over. So the worker
+need not wait for what will not come. It stays Retiring, and is Active there again, under a new epoch, when the
+next process has taken its place.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from ibfeed_operator.planning.handover_state import HandoverState, Holding, Phas
 # New subscriptions that planned moves ask of one account at a time. IB documents no limit for the websocket; 25 in a
 # burst were seen not to be throttled, and throttled is the address, with all workers behind it.
 WARMING_AT_ONCE: Final = 25
-# What has come of asking IB for a contract that stands by: no answer is to be waited for any more.
+# States of a Standby contract for which IB has answered: there is nothing more to wait for.
 _SETTLED: Final = frozenset({ContractState.WARM, ContractState.REFUSED})
 
 
@@ -74,14 +74,14 @@ class Rewrite:
 
 
 def owners(holdings: Iterable[Holding]) -> dict[int, int]:
-    """Who has each contract now: where it is Active, else where it is Retiring still."""
+    """By conid the worker of each contract now: where it is Active, else where it still retires."""
     return _best(holdings, {EntryState.ACTIVE: 2, EntryState.RETIRING: 1}, ())
 
 
 def current_assignment(
     holdings: Iterable[Holding], *, among: Collection[int], ready: Collection[int]
 ) -> dict[int, int]:
-    """Who of ``among`` each contract is with, or is on its way to: the planner's ``previous``.
+    """By conid the worker, one of ``among``, that has a contract or is to get it: the planner's ``previous``.
 
     A move that is under way counts as made, or the planner would think of it anew, as long as its goal is one of
     ``ready``, the workers that stream; else it counts as not begun.
@@ -114,7 +114,7 @@ class _Step:
         self._state = state = HandoverState(holdings)
         self._holdings, self._placed = state.holdings, state.placed
         self._next = {holding.worker: {entry.conid: entry for entry in holding.entries} for holding in holdings}
-        # What retires keeps its line until its entry goes; only a dead process has none.
+        # A retiring contract keeps its line until its entry goes; only a dead process has none.
         self._used = {
             holding.worker: sum(
                 not (holding.silent and entry.state is EntryState.RETIRING) for entry in holding.entries
@@ -235,8 +235,8 @@ class _Step:
             case Phase.MOVING_ON:
                 return self._moves_on(worker, entry, target)
             case _:
-                # What the old worker has buffered, from before this entry, it publishes when it obeys it: no other
-                # worker has that. So a target that is warm early waits.
+                # The old worker buffered updates from before this entry, and publishes them when it obeys it: no other
+                # worker has them. So a target that is warm early waits.
                 return phase is Phase.WARM
 
     def _begin(self, worker: int, entry: Entry, target: int) -> bool:
@@ -273,7 +273,7 @@ class _Step:
             heir = worker
         else:
             heir = target
-        # Who turns back releases first, too, if it can: then it knows for certain how far it has published.
+        # A worker that gets it back releases first, too, if it can: then it knows how far it has published.
         if not all(
             self._state.let_go(old, item) or (old == heir and not self._state.lives(old)) for old, item in retiring
         ):
@@ -298,7 +298,7 @@ class _Step:
             mark = _mark(report) if report is not None else None
             kept = _entry(contract, epoch=self._fresh(entry.conid), depth=entry.depth, mark=mark)
         elif self._state.waits_for_an_epoch(worker, entry):
-            # Whoever holds the contract's mark does not know of those records: Kafka is asked once more.
+            # The contract's mark does not cover those records: Kafka is asked once more.
             kept = _entry(contract, epoch=self._fresh(entry.conid), depth=entry.depth, fresh=entry.fresh)
         self._next[worker][entry.conid] = kept
 

@@ -1,4 +1,4 @@
-"""What a hand-over can see: shards, reports, and the phase in which each contract is. Pure, and free of effects."""
+"""The state of all hand-overs of a feed: shards, reports, and the phase of each contract. Pure, and free of effects."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class HandoverState:
         return report is not None and report.state is state
 
     def report(self, worker: int, entry: Entry) -> Report | None:
-        """What the worker says of this very assignment; a report with another epoch speaks of one that is over."""
+        """The worker's report of this very assignment; one with another epoch speaks of an assignment that is over."""
         report = self._reports.get((worker, entry.conid))
         return report if report is not None and report.epoch == entry.epoch else None
 

@@ -1,4 +1,4 @@
-"""What the worker says in its IbShard's status, put together from its parts."""
+"""The worker's report in its IbShard's status, put together from its parts."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class Timing:
 
 
 class Sink(Protocol):
-    """Who wants the frames."""
+    """The receiver of frames."""
 
     def on_smd(self, frame: SmdFrame, received_ns: int) -> None: ...
 
@@ -113,7 +113,7 @@ class Sink(Protocol):
         """The ladder was asked for, or ended: rows that came before are void."""
 
     def desired_ladder(self) -> Target | None:
-        """Whose order book to subscribe."""
+        """The contract whose order book to subscribe."""
 
     def assess_staleness(self, subscribed: Collection[int]) -> StalenessVerdict:
         """Which subscriptions are silent for too long."""
@@ -301,7 +301,7 @@ class Connection(WSListener):
             self._end = StreamEnd(reason, text)
         self._wake.set()
 
-    # What picows calls.
+    # Callbacks of picows.
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
@@ -385,7 +385,7 @@ class Connection(WSListener):
 
 
 def _describe(error: BaseException) -> str:
-    """What went wrong, without the request's headers: they hold the session."""
+    """The error's text without the request's headers, which hold the session."""
     response = getattr(error, "response", None)
     if response is not None:
         return f"the gateway answered {int(response.status)}"

@@ -84,7 +84,7 @@ class LinePaces:
 
 
 class Sight(NamedTuple):
-    """What is seen of a contract now."""
+    """The view of a contract now."""
 
     heard: float | None  # its latest frame
     open_since: float | None  # its session's opening; None: closed or not known, so its silence says nothing

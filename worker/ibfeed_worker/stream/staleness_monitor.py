@@ -45,12 +45,12 @@ class StalenessMonitor:
         self.silent_in_a_row = 0
 
     def begin_connection(self, now: float) -> None:
-        """A connection: every contract is asked for anew. What is known of their pace stays."""
+        """A connection: every contract is subscribed again. Their known pace stays."""
         asked = {conid: line.begun(now) for conid, line in self._feed.lines.items()}
         self._feed = LinePaces(asked)
 
     def look(self, contracts: Mapping[int, Contract], subscribed: Collection[int], now: float) -> StalenessVerdict:
-        """What to ask and what to subscribe again; contracts are told of it, so that what is missing becomes a gap."""
+        """Find lines to ask for and to subscribe again. Contracts are told, so that missing updates become a gap."""
         watched = {conid: contracts[conid] for conid in subscribed if conid in contracts}
         sights = {
             conid: Sight(contract.last_frame_s, self._hours(contract.entry).open_since(now), contract.broke_s)

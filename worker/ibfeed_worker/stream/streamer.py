@@ -114,7 +114,7 @@ class Streamer:
         self.collector: Final = metrics.StreamCollector(self._reading)
         self.kafka_collector: Final = self._publisher.collector
 
-    # What the worker's shell calls.
+    # Called by the worker.
 
     async def start(self) -> None:
         """Begin to connect to Kafka. Does not wait for it."""
@@ -166,7 +166,8 @@ class Streamer:
     async def release(self, limit: float = _FLUSH_S) -> None:
         """Stop publishing, wait at most ``limit`` seconds for Kafka, report ``released``, unsubscribe.
 
-        A contract that Kafka has not answered for stays unreleased. What is released goes on only with a higher epoch.
+        A contract that Kafka has not answered for stays unreleased. A released contract goes on only with a
+        higher epoch.
         """
         for contract in self._contracts.values():
             contract.retiring = True
@@ -204,7 +205,7 @@ class Streamer:
         return tuple(contract.report(now_s) for _, contract in sorted(self._contracts.items()))
 
     def remark(self) -> tuple[Reason, str] | None:
-        """What is wrong with single contracts while the session is well."""
+        """The worst trouble of single contracts while the session is well."""
         now_s = time.time()
         told = {ContractState.REFUSED: Reason.SUBSCRIPTION_REFUSED, ContractState.SILENT: Reason.CONTRACT_SILENT}
         found = [contract for contract in self._contracts.values() if contract.state in told]
@@ -219,7 +220,7 @@ class Streamer:
 
     @property
     def published(self) -> Published:
-        """What was given to Kafka so far, and what became of it."""
+        """Counters of records given to Kafka, and of their fates."""
         return self._send_queue.counters
 
     @property
@@ -257,14 +258,14 @@ class Streamer:
         said = [live for c in self._contracts.values() if c.confirmed and (live := c.normaliser.live) is not None]
         return all(said) if said else None
 
-    # What the connection calls.
+    # Called by the connection.
 
     @property
     def lines(self) -> int:
         return self._lines
 
     def desired(self) -> Sequence[int]:
-        """What is published first, then nearer months: they keep their lines if there are too few.
+        """Contracts to publish first, then nearer months: they keep their lines if there are too few.
 
         A released contract stays: while its entry is there, the move may yet turn back.
         """
@@ -379,7 +380,7 @@ class Streamer:
         self._publish_book(depth, depth.apply(found, _event_time(frame, received_ns)))
         return bool(found.rows)
 
-    # What the publisher calls.
+    # Called by the publisher.
 
     def _on_progress(self, channel: PartitionWriter) -> None:
         contract = self._contracts.get(channel.conid)
@@ -554,7 +555,7 @@ class Streamer:
             self._tell("released", contract, "taken away by the operator")
 
     def _abandon(self, contract: Contract) -> None:
-        """Its epoch is over. What was not given to Kafka is held, in case that we go on."""
+        """Its epoch is over. Ticks that were not given to Kafka are held, in case that we go on."""
         if isinstance(contract.channel.waiting, Tick):
             contract.held.put_back(contract.channel.waiting)
         self._send_queue.abandon(contract.channel)
@@ -575,7 +576,7 @@ class Streamer:
     # Order books.
 
     def _settle_books(self) -> None:
-        """Begin the book that is wanted now, stop the others. What is told of a contract comes before its release."""
+        """Begin the book that is wanted now, stop the others. Records of a contract come before its release."""
         wanted = self.desired_ladder()
         now_ms = _now_ms()
         for conid, contract in self._contracts.items():

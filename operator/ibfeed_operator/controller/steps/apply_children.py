@@ -61,8 +61,9 @@ async def remove_departed(context: Context) -> None:
 async def _version_to_apply_to(context: Context, path: str, child: JsonObject) -> str | None:
     """The object's resourceVersion, None if it isn't there. Raises ClusterError if it is there and not this feed's.
 
-    Applying takes every field over: a feed named ``kafka`` would make the Service ``kafka`` its own. What an earlier
-    IbFeed of this name has left is adopted first: its owner is replaced, for an object bears only one controller.
+    Applying takes every field over: a feed named ``kafka`` would make the Service ``kafka`` its own. An object that an
+    earlier IbFeed of this name has left is adopted first: its owner is replaced, for an object has only one
+    controller.
     """
     kube = context.dependencies.kube
     try:

@@ -93,7 +93,7 @@ def _settled(context: Context, choices: Mapping[str, Choice]) -> bool:
 
 
 def _settings(shard: ShardSpec) -> tuple[int, LogLevel]:
-    """What a shard passes on of its feed's settings, which a worker obeys without a restart."""
+    """The feed's settings that a shard passes on: a worker obeys them without a restart."""
     return shard.lines, shard.log_level
 
 

@@ -19,7 +19,8 @@ from ibfeed_operator.model.types import Health, KafkaAccess, WorkerHealth
 from ibfeed_operator.planning.assignment import Decision, decide
 from ibfeed_operator.planning.handover import owners, step
 
-# A new feed's workers come to stream one after the other within seconds. Who waits for them moves nothing afterwards.
+# A new feed's workers come to stream one after the other within seconds. An operator that waits for them moves
+# nothing afterwards.
 GATHER_S: Final = 5.0  # and their logins are spread
 _LONGEST_GATHERING_S: Final = 15.0
 _CUT_OFF: Final = "cannot publish while others can"
@@ -27,7 +28,7 @@ _MOST_STEPS: Final = 8  # retire, activate, drop, and room for what becomes free
 
 
 def plan_contracts(context: Context) -> Decision:
-    """Who shall stream what, and what cannot be had."""
+    """Give each contract a worker, or a reason why it has none."""
     refusals = context.memory.refusals
     refusals.observe(context.holdings(), time.monotonic())
     return decide(
