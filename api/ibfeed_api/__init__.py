@@ -1,1 +1,1 @@
-"""What operator, worker and simulator must agree on: names, resource types, symbology, records, the signed call."""
+"""The agreement between operator and worker: names, resource types, symbology, records, the signed call."""

@@ -1,8 +1,8 @@
 """The operator's signed calls to a worker.
 
-The operator holds an Ed25519 key for its life time and publishes the public half in ``IbShard.spec.operatorKey``,
-which only it may write. So no shared secret has to be created, mounted or rotated, and a worker believes a caller for
-the very reason for which it believes its shard.
+The operator holds an Ed25519 key for its life time. It publishes the public half in ``IbShard.spec.operatorKey``,
+which only the operator may write. So no shared secret has to be created, mounted or rotated. A worker believes a
+caller for the same reason for which it believes its shard.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ibfeed_api.instrument import Instrument, Product
 
 _ALGORITHM: Final = "EdDSA"
 _LIFETIME_S: Final = 30
-_LEEWAY_S: Final = 10  # clocks of two nodes
+_LEEWAY_S: Final = 10  # the clocks of two nodes differ
 
 
 class CallRefusedError(Exception):
@@ -36,14 +36,14 @@ class Signer:
         self.public_key: Final = base64.b64encode(self._key.public_key().public_bytes_raw()).decode()
 
     def token(self, *, shard: str, path: str) -> str:
-        """Bearer token for one path of one shard's worker, good for 30 s. ``shard`` is ``namespace/name``."""
+        """Return a bearer token for one path of one shard's worker, good for 30 s. ``shard`` is ``namespace/name``."""
         now = int(time.time())
         claims = {"aud": shard, "sub": path, "iat": now, "exp": now + _LIFETIME_S}
         return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
 
 
 def verify(token: str, *, public_key: str | None, shard: str, path: str) -> None:
-    """Raise CallRefused unless ``token`` was signed by ``public_key``'s owner for this shard and path."""
+    """Check that the owner of ``public_key`` signed ``token`` for this shard and path. Raises CallRefusedError."""
     if not public_key:
         raise CallRefusedError("this worker's IbShard names no operator key yet")
     try:
@@ -81,13 +81,15 @@ class ResolvedProduct(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ResolvedRoot(msgspec.Struct, frozen=True, rename="camel"):
-    """Answer of ``GET /v1/universe/{root}?months=N&since=YYYYMMDD``: of the contracts that trade on that day or later
-    the N nearest of each product by expiry, nearest first. The day is the asker's, so that both agree on what has
-    expired. ``exchange``, ``tradingClass``, ``multiplier`` and ``currency`` in the query leave other products out.
+    """The answer to ``GET /v1/universe/{root}?months=N&since=YYYYMMDD``.
 
-    ``products``: all that IB lists of the root, asked for or not. ``unusable``: a sentence for each contract that would
-    be among the nearest if IB told its month. ``unread``: contracts that IB was not asked about yet; another product
-    may be among them.
+    ``contracts`` are those that trade on that day or later: of each product the N nearest by expiry, nearest first.
+    The day is the caller's, so that both agree on what has expired. ``exchange``, ``tradingClass``, ``multiplier`` and
+    ``currency`` in the query leave other products out.
+
+    ``products`` are all that IB lists of the root, asked for or not. ``unusable`` has a sentence for each contract that
+    would be among the nearest if IB told its month. ``unread`` counts contracts that IB was not asked about yet;
+    another product may be among them.
 
     404 with ``{"error": …}``: IB does not know the root. 503: this worker can't ask now. 502: IB's answer makes no
     sense. 401: the call's signature is refused.

@@ -1,4 +1,4 @@
-"""IbFeed as typed values; ``crds/ibfeeds.yaml`` is the authority on bounds and defaults, and must agree."""
+"""IbFeed as typed values. ``crds/ibfeeds.yaml`` is the authority on bounds and defaults, and a test compares them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ibfeed_api.worker_pod import WorkerPod
 
 
 class Rebalance(StrEnum):
-    """``IbFeed.spec.rebalance``: when contracts that have a worker move only so that loads are even."""
+    """``IbFeed.spec.rebalance``: when contracts may change workers for even loads and no other reason."""
 
     ALWAYS = "Always"
     ON_SCALE = "OnScale"  # once after each change of spec.workers
@@ -24,7 +24,7 @@ class Rebalance(StrEnum):
 
 
 class Region(StrEnum):
-    """``IbFeed.spec.accounts.region``: by whose midnight IB resets the accounts' sessions."""
+    """``IbFeed.spec.accounts.region``: the region at whose midnight IB resets the accounts' sessions."""
 
     AMERICA = "America"
     EUROPE = "Europe"
@@ -45,12 +45,12 @@ DEFAULT_LINES: Final = 100  # KB 3292: the default and the minimum of an account
 DEFAULT_FRONT_MONTHS: Final = 6
 _VAULT: Final = "kv-"
 _SECRET: Final = "secret-"
-_PUBLIC_CLOUD: Final = ".vault.azure.net"  # a vault's name is its own in the whole of a cloud
-_LONGEST_LABEL: Final = 40  # of a source's readable part: with the rest it is a label's value, of 63 characters at most
-FILTERS: Final = ("exchange", "tradingClass", "multiplier", "currency")  # of a root, in the order of Product
+_PUBLIC_CLOUD: Final = ".vault.azure.net"  # a vault's name is unique in a cloud
+_LONGEST_LABEL: Final = 40  # of a source's readable part; the whole is a label's value, at most 63 characters
+FILTERS: Final = ("exchange", "tradingClass", "multiplier", "currency")  # fields of a root, in the order of Product
 
 
-# Properties that ``kafka.config`` may not set: what another field says, and what would lose, double or reorder records.
+# Properties that ``kafka.config`` may not set. Another field sets them, or they would lose, double or reorder records.
 DENIED_CONFIG: Final = (
     "^(bootstrap[.]servers|metadata[.]broker[.]list|client[.]id|security[.]protocol|sasl[.](mechanisms?|username|password)"
     "|sasl[.]oauthbearer[.](method|config|scope|client[.].+|token[.]endpoint[.]url)"
@@ -71,7 +71,7 @@ class Depth(_SpecStruct, frozen=True, kw_only=True):
 
 
 class Root(_SpecStruct, frozen=True, kw_only=True):
-    """One product of a root. What IB lists several of under ``symbol`` is told apart by the next four."""
+    """One product of a root. The four fields after ``symbol`` tell apart the products that IB lists under it."""
 
     symbol: str
     exchange: str | None = None
@@ -83,13 +83,13 @@ class Root(_SpecStruct, frozen=True, kw_only=True):
 
     @property
     def product(self) -> Product:
-        """What is asked for; empty: any."""
+        """The product that is asked for. An empty field stands for any value."""
         multiplier = "" if self.multiplier is None else multiplier_text(self.multiplier)
         return Product(self.exchange or "", self.trading_class or "", multiplier, self.currency or "")
 
     @property
     def label(self) -> str:
-        """``SI``, or with what it is told apart by: ``SI (tradingClass SIL)``. No two of a feed are alike."""
+        """The root for a person: ``SI``, or ``SI (tradingClass SIL)``. It is unique in a feed."""
         asked = zip(FILTERS, self.product, strict=True)
         words = ", ".join(f"{name} {value}" for name, value in asked if value)
         return f"{self.symbol} ({words})" if words else self.symbol
@@ -101,7 +101,7 @@ class KeyVault(_SpecStruct, frozen=True, kw_only=True):
     url: str
     username_prefix: str = "ib-username-"
     password_prefix: str = "ib-password-"
-    authority_host: str | None = None  # sovereign clouds; default is the public cloud's
+    authority_host: str | None = None  # of a sovereign cloud; None: the public cloud's
     tenant_id: str | None = None
     client_id: str | None = None  # user-assigned identity
 
@@ -127,10 +127,11 @@ class Accounts(_SpecStruct, frozen=True, kw_only=True):
 
     @property
     def source(self) -> str:
-        """Name of the credential source: two feeds with the same source share its account indices.
+        """The name of the credential source. Two feeds with the same source share its account indices.
 
-        A vault is one for all namespaces, a Secret is its namespace's. The short names are those of vaults in the
-        public cloud with the usual prefix, and of Secrets that look like no other; the rest carry a digest.
+        A vault is the same in all namespaces; a Secret belongs to its namespace. A vault of the public cloud with the
+        usual prefix has a short name, and so has a Secret whose name cannot be taken for another source. All others
+        carry a digest.
         """
         if self.key_vault is not None:
             return _vault_source(self.key_vault)
@@ -205,7 +206,7 @@ class Kafka(_SpecStruct, frozen=True, kw_only=True):
     bootstrap_servers: str
     security_protocol: str = "PLAINTEXT"
     sasl_mechanism: str | None = None
-    secret_ref: SecretRef | None = None  # who the workers are at Kafka; for its keys see the CRD
+    secret_ref: SecretRef | None = None  # the workers' credentials for Kafka; the CRD lists its keys
     ca_secret_ref: CaSecret | None = None
     oauth: OAuth | None = None
     topics: Topics = msgspec.field(default_factory=Topics)
@@ -244,7 +245,7 @@ class ConfigMapKey(_SpecStruct, frozen=True, kw_only=True):
 
 
 class WorkerSpec(_SpecStruct, frozen=True, kw_only=True):
-    """What a worker needs of its feed's spec at start: a change of this restarts workers, of the rest never."""
+    """The part of a feed's spec that a worker needs at start. A change of it restarts workers; no other change does."""
 
     accounts: Accounts
     kafka: Kafka
@@ -253,7 +254,7 @@ class WorkerSpec(_SpecStruct, frozen=True, kw_only=True):
 
     @property
     def login_settings(self) -> str:
-        """A digest of the login's settings: a login that fails with other settings says nothing of ours."""
+        """A digest of the login's settings. A login that failed with other settings proves nothing about these."""
         all_of_it = (self.gateway.upstream, self.gateway.login, self.accounts.allow_live)
         return f"{zlib.crc32(msgspec.json.encode(all_of_it)):08x}"
 

@@ -1,8 +1,8 @@
-"""What a futures contract is an instance of: IB lists several products under one root.
+"""Futures contracts and their products. IB lists several products under one root.
 
 Silver as SI is a contract of 5,000 and one of 1,000 ounces, the DAX has three multipliers, VIX weeklies stand beside
-the monthly ones, and some currencies trade at two exchanges. A contract is told from all others by its root, its
-product and its last trading day.
+the monthly ones, and some currencies trade at two exchanges. Root, product and last trading day together identify a
+contract.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-# Bounds of ``crds/ibshards.yaml``: what is longer would have the API server refuse a whole shard.
+# Bounds of ``crds/ibshards.yaml``. The API server would refuse a whole shard for one text that is longer.
 LONGEST_EXCHANGE: Final = 16
 LONGEST_TRADING_CLASS: Final = 12
 LONGEST_MULTIPLIER: Final = 16
@@ -23,7 +23,7 @@ _WORD: Final = re.compile(r"[A-Z0-9][A-Z0-9.&_-]*", re.ASCII)
 
 
 class Product(NamedTuple):
-    """Empty strings: IB did not say, or nobody remembers; as a filter: any."""
+    """One product of a root. An empty field: IB did not say, or it is not remembered. In a filter it stands for any."""
 
     exchange: str = ""
     trading_class: str = ""
@@ -35,22 +35,22 @@ class Product(NamedTuple):
         return any(self)
 
     def includes(self, other: Product) -> bool:
-        """Whether ``other`` has all that is asked for here."""
+        """Whether ``other`` has every value that this filter asks for."""
         return all(mine in ("", theirs) for mine, theirs in zip(self, other, strict=True))
 
     def may_include(self, other: Product) -> bool:
-        """The same of one of which not all is known."""
+        """Whether ``other``, of which not all is known, contradicts no value of this filter."""
         return all("" in (mine, theirs) or mine == theirs for mine, theirs in zip(self, other, strict=True))
 
     def __str__(self) -> str:
-        """For a person: ``COMEX SIL 1000 USD``."""
+        """The product for a person: ``COMEX SIL 1000 USD``."""
         return " ".join(word for word in self if word) or "a product that IB does not describe"
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
-    """One contract, as every part names it. Empty strings: IB did not say, or it is not remembered.
+    """One contract, as every part names it. An empty string: IB did not say, or it is not remembered.
 
-    Not a dataclass: tens of thousands are made in each cycle of a large feed, and these take a tenth of the time.
+    It is a msgspec Struct. A cycle of a large feed makes tens of thousands, and a dataclass takes ten times as long.
     """
 
     conid: int
@@ -69,19 +69,19 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
 
 
 def partition_of(slot: int, partitions: int) -> int:
-    """The partition of a topic with ``partitions`` of them; a contract has one slot for life."""
+    """The partition of a contract on a topic with ``partitions`` of them. A contract keeps its slot for life."""
     return slot % partitions
 
 
 def is_word(text: str) -> bool:
-    """Whether it can be a root or a trading class: capitals and digits, and dots, hyphens, & and _ between them."""
+    """Whether a text can be a root or trading class: capitals and digits, between them also dots, hyphens, & and _."""
     return _WORD.fullmatch(text) is not None
 
 
 def multiplier_text(value: object) -> str:
-    """A multiplier as IB, or a person, may write it (``5000``, ``"5000.0"``, ``0.10``), in one form: ``5000``, ``0.1``.
+    """Return a multiplier in one form, such as ``5000`` or ``0.1``. IB and people write ``"5000.0"`` and ``0.10``, too.
 
-    What is no positive number is empty.
+    Anything but a positive number gives an empty text.
     """
     try:
         number = Decimal(str(value).strip().replace(",", ""))

@@ -1,4 +1,4 @@
-"""The API group and its kinds; who writes which field."""
+"""The API group, its kinds, and the field managers of server-side apply."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ FEED_KIND: Final = "IbFeed"
 FEED_PLURAL: Final = "ibfeeds"
 SHARD_KIND: Final = "IbShard"
 SHARD_PLURAL: Final = "ibshards"
-# Who writes what: server-side apply keeps one owner for each field.
+# Server-side apply keeps one owner for each field.
 OPERATOR_FIELD_MANAGER: Final = "ibfeed-operator"
 WORKER_FIELD_MANAGER: Final = "ibfeed-worker"
 
 
 def shard_name(feed: str, worker: int) -> str:
-    """Name of worker ``worker``'s IbShard, which is also the name of its pod."""
+    """The name of an IbShard, and of its worker's pod."""
     return f"{feed}-{worker}"

@@ -1,4 +1,4 @@
-"""Labels and annotations: which object bears which, and what stands in it."""
+"""Labels and annotations: their names, the objects that bear them, and their values."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ NAME: Final = "ibfeed"
 COMPONENT_WORKER: Final = "worker"
 COMPONENT_ACCOUNT: Final = "account"
 
-# On an account's Lease. They outlive the pod: IB locks a user out after a few wrong passwords, whoever typed them.
+# On an account's Lease. They outlive the pod: IB counts wrong passwords by user, and locks the user out after a few.
 ANNOTATION_FAILED_LOGINS: Final = f"{GROUP}/failed-logins"
 ANNOTATION_LAST_FAILURE: Final = f"{GROUP}/last-failure"
 ANNOTATION_NEXT_LOGIN: Final = f"{GROUP}/next-login"
 ANNOTATION_LOST_TO_OTHERS: Final = f"{GROUP}/lost-to-others"
 ANNOTATION_PARKED: Final = f"{GROUP}/parked"
-ANNOTATION_SESSION_OPEN: Final = f"{GROUP}/session-open"  # since when; taken away by the logout
+ANNOTATION_SESSION_OPEN: Final = f"{GROUP}/session-open"  # since when; the logout removes it
 ANNOTATION_HISTORY: Final = f"{GROUP}/history"  # logins.History
-# A digest of the account's user name, which one user name gives wherever it stands: no two workers may use one user.
+# A digest of the account's user name. It is the same wherever that name stands: no two workers may use one user.
 ANNOTATION_USER: Final = f"{GROUP}/user"
-ANNOTATION_USER_SINCE: Final = f"{GROUP}/user-since"  # since when the account has been this user's
+ANNOTATION_USER_SINCE: Final = f"{GROUP}/user-since"  # since when this account has had this user
 
-# On the Lease of the source's logins. JSON: address to the moment until which it is to be silent; logins.PageTrouble.
+# On the Lease of the source's logins, as JSON. The first maps an address to the end of its penalty, until which its
+# workers ask nothing. The second is a list of logins.PageTrouble.
 ANNOTATION_PENALTIES: Final = f"{GROUP}/penalties"
 ANNOTATION_PAGE_TROUBLE: Final = f"{GROUP}/page-trouble"
 
-# What people ask of the placement. On an IbShard: "true" moves its contracts away and gives it no others. On an IbFeed:
-# "CLZ6=1,NGF7=0", each a contract's symbol and the number of the worker that shall have it.
+# Wishes of people for the placement. Drain, on an IbShard: "true" moves its contracts away and gives it no others.
+# Pin, on an IbFeed: "CLZ6=1,NGF7=0", each a contract's symbol and the number of the worker that shall have it.
 ANNOTATION_DRAIN: Final = f"{GROUP}/drain"
 ANNOTATION_PIN: Final = f"{GROUP}/pin"
 

@@ -1,8 +1,8 @@
 """The Lease of an account, by which operators and workers agree on its holder.
 
-A holder renews every 3 s. After 8 s without a renewal it stops by itself; after 10 s without a change of the Lease,
-counted by the observer's own clock, another worker may take it. The 2 s between are for clocks that run unevenly and
-for a request that is on its way.
+A holder renews every 3 s. After 8 s without a renewal it fences itself. After 10 s without a change of the Lease,
+counted by the observer's own clock, another worker may take it over. The 2 s between are for clocks that run
+unevenly and for a request that is on its way.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ TAKEOVER_S: Final = 10.0
 
 
 def holder_of(pod: str, uid: str) -> str:
-    """``spec.holderIdentity`` of a worker: a pod of the same name that is made again is another holder."""
+    """Return a worker's ``spec.holderIdentity``. A pod that is made again under its name is another holder."""
     return f"{pod}_{uid}"
 
 
 def pod_of(holder: str) -> str:
-    """The name of the holder's pod; a holder of another form is returned as it is."""
+    """Return the name of the holder's pod. A holder of another form is returned as it is."""
     return holder.rsplit("_", 1)[0]

@@ -1,7 +1,7 @@
-"""The JSON in which Leases remember logins, beside the plain annotations; operator and workers both read it.
+"""The JSON in which Leases remember logins, beside the plain annotations. Operator and workers both read it.
 
-An account's Lease has a ``History``, that of a source's logins a list of ``PageTrouble``. Text that
-makes no sense counts as absent: people edit annotations.
+An account's Lease has a ``History``. The Lease of a source's logins has a list of ``PageTrouble``. A text that makes
+no sense counts as absent, because people edit annotations.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import msgspec
 
 LOGIN_SPACING_S: Final = 2.0  # between the logins of workers that are lost, or started, together
 
-COMMON_FROM: Final = 2  # accounts that fail with one reason, with no login in between that passed: it is the page
+# So many accounts that fail with one reason, with no passed login between them, prove that the page is at fault.
+COMMON_FROM: Final = 2
 
 
 class _AnnotationStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -28,9 +29,9 @@ class Said(_AnnotationStruct, frozen=True, kw_only=True):
 
 
 class History(_AnnotationStruct, frozen=True, kw_only=True):
-    """An account's logins so far. All times are the workers' own, with their zone.
+    """An account's logins so far. All times come from the workers' clocks and have a time zone.
 
-    It is about one user: another user name at the same index begins a new one.
+    A history is about one user. Another user name at the same index begins a new one.
     """
 
     reason: str = ""  # a Reason: of the latest failure
@@ -38,22 +39,23 @@ class History(_AnnotationStruct, frozen=True, kw_only=True):
     counted_at: datetime | None = None  # when the latest piece of evidence against the account began
     said: tuple[Said, ...] = ()  # the latest texts that differ
     parked_since: datetime | None = None
-    try_again_at: datetime | None = None  # of a parked account; None: only a person, or other credentials, can help
+    try_again_at: datetime | None = None  # of a parked account; None: only a person or other credentials can help
     tries: tuple[datetime, ...] = ()  # forms sent within a day that led to no stream
-    submit_wait_s: float = 0.0  # that was needed, or is to be tried, between typing and sending; 0: the usual one
+    submit_wait_s: float = 0.0  # between typing and sending: the wait that worked, or the next to try; 0: the default
 
 
 class PageTrouble(_AnnotationStruct, frozen=True, kw_only=True):
-    """The login page failed with the same reason, and no login of the source has passed since.
+    """Failures of the login page with one reason, since which no login of the source has passed.
 
-    Of one account it is a suspicion. ``settings``: of the login, as the workers had them that met it; a worker with
-    others is not meant. ``ended``: a login passed; what was held against the accounts until then is void.
+    One account alone is a suspicion. ``settings`` are the login settings of the workers that met it; it does not
+    concern a worker with other settings. ``ended``: a login passed, and evidence against the accounts until then is
+    void.
     """
 
     reason: str
     text: str
     since: datetime
-    accounts: dict[int, datetime]  # index: when it failed last
+    accounts: dict[int, datetime]  # index -> time of its last failure
     settings: str = ""
     probes: int = 0
     next_probe: datetime | None = None  # None: none is made until a person ends the trouble
@@ -61,7 +63,7 @@ class PageTrouble(_AnnotationStruct, frozen=True, kw_only=True):
 
     @property
     def common(self) -> bool:
-        """Whether it is the page's, and still goes on."""
+        """Whether the page itself is at fault, and still is."""
         return len(self.accounts) >= COMMON_FROM and self.ended is None
 
 
@@ -83,7 +85,7 @@ def parse_troubles(text: str) -> tuple[PageTrouble, ...]:
 
 
 def written(value: History | tuple[PageTrouble, ...]) -> str:
-    """As an annotation; empty: there is nothing to write."""
+    """Return the text of the annotation. It is empty if there is nothing to write."""
     return "" if value in (History(), ()) else msgspec.json.encode(value).decode()
 
 

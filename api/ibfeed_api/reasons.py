@@ -1,4 +1,4 @@
-"""Condition types and reasons; a person or a script may match on them."""
+"""Condition types and reasons. People and scripts match on them, so they do not change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Condition(StrEnum):
-    """Condition types in ``IbFeed.status.conditions``; each is there from the first visit on."""
+    """Condition types in ``IbFeed.status.conditions``. All of them are there from the first reconcile on."""
 
     READY = "Ready"
     UNIVERSE_RESOLVED = "UniverseResolved"
@@ -20,7 +20,7 @@ class Condition(StrEnum):
 
 
 class Reason(StrEnum):
-    """Reasons of conditions and of ``IbShard.status.reason``; a person or a script may match on them."""
+    """Reasons of conditions and of ``IbShard.status.reason``."""
 
     # Of conditions.
     STREAMING = "Streaming"
@@ -55,8 +55,8 @@ class Reason(StrEnum):
     CAPACITY = "Capacity"
     KAFKA_OK = "Reachable"
     KAFKA_UNREACHABLE = "Unreachable"
-    # Why a worker cannot publish: of IbShard.status.kafka, and of KafkaReachable.
-    KAFKA_ADVERTISED = "AdvertisedAddressUnreachable"  # bootstrap answers; where a broker says it is does not
+    # Why a worker cannot publish, in IbShard.status.kafka and in KafkaReachable.
+    KAFKA_ADVERTISED = "AdvertisedAddressUnreachable"  # bootstrap answers; the advertised address does not
     KAFKA_BOOTSTRAP = "BootstrapUnreachable"
     KAFKA_CONFIG = "KafkaConfigRefused"
     KAFKA_CREDENTIALS = "CredentialsRefused"
@@ -67,14 +67,14 @@ class Reason(StrEnum):
     KAFKA_SECRET = "KafkaSecretUnusable"
     KAFKA_TLS = "TlsFailed"
     KAFKA_TOO_LARGE = "MessageTooLarge"
-    KAFKA_TOPIC = "TopicMismatch"  # missing, or of another number of partitions
-    KAFKA_UNANSWERED = "NotAcknowledged"  # the brokers answer, and records wait too long all the same
+    KAFKA_TOPIC = "TopicMismatch"  # missing, or with another number of partitions
+    KAFKA_UNANSWERED = "NotAcknowledged"  # the brokers answer, but records wait too long for their acknowledgement
     LIVE = "Live"
     DELAYED = "NotLive"
     INVALID_SPEC = "InvalidSpec"
     RECONCILE_FAILED = "ReconcileFailed"
     POD_NOT_RUNNING = "PodNotRunning"
-    POD_REFUSED = "PodRefused"  # the API server does not let it be created: a quota, a policy, a webhook
+    POD_REFUSED = "PodRefused"  # the API server refuses to create it: a quota, a policy, a webhook
     NODE_UNREACHABLE = "NodeUnreachable"
     SETTLING = "Settling"
     UNKNOWN = "Unknown"
@@ -88,7 +88,7 @@ class Reason(StrEnum):
     SECOND_FACTOR = "SecondFactorAsked"
     LOGIN_PAGE_CHANGED = "LoginPageChanged"
     LOGIN_PAGE_UNKNOWN = "LoginPageUnknown"  # a page between password and login that only its owner may answer
-    LOGIN_PAGE_TROUBLE = "LoginPageTrouble"  # the page fails for several accounts alike: it is not one account
+    LOGIN_PAGE_TROUBLE = "LoginPageTrouble"  # the page fails for several accounts alike: no account is at fault
     LOGIN_TIMEOUT = "LoginTimeout"
     BROWSER_FAILED = "BrowserFailed"
     NOT_PAPER = "NotPaper"
@@ -101,17 +101,17 @@ class Reason(StrEnum):
     GATEWAY_SILENT = "GatewaySilent"
     GATEWAY_SICK = "GatewaySick"  # its log says that only a new process helps
     GATEWAY_PORT_TAKEN = "GatewayPortTaken"
-    NONSENSE_ANSWER = "NonsenseAnswer"  # HTML, or no JSON, or JSON that no source describes
+    NONSENSE_ANSWER = "NonsenseAnswer"  # HTML, no JSON, or JSON that no source describes
     UPSTREAM_UNREACHABLE = "UpstreamUnreachable"
     SESSION_LOST = "SessionLost"
-    SESSION_DENIED = "SessionDenied"  # IB says that it knows no session, of one that streams
+    SESSION_DENIED = "SessionDenied"  # IB denies a session that streams
     FEED_SILENT = "FeedSilent"  # heartbeats go on, market data does not although it should
-    CONTRACT_SILENT = "ContractSilent"  # the same of some of the contracts
+    CONTRACT_SILENT = "ContractSilent"  # the same for some of the contracts
     SUBSCRIPTION_REFUSED = "SubscriptionRefused"  # IB answered a subscription with an error
     LEASE_LOST = "LeaseLost"
     PENALTY_BOX = "PenaltyBox"
     DAILY_RESET = "DailyReset"  # lost, or not to be had, within IB's daily reset
-    RELOGIN_DUE = "ReloginDue"  # streaming until relieved, to log in anew on schedule; then logging in
+    RELOGIN_DUE = "ReloginDue"  # its scheduled login is due: it streams until relieved, then logs in
     LEAVING = "Leaving"  # told to stop, and streaming until its contracts are handed over
-    WORKER_FAILED = "WorkerFailed"  # a part of the worker ended that should not have: a fault of ours
+    WORKER_FAILED = "WorkerFailed"  # a part of the worker ended that should not have: our own fault
     STOPPED = "Stopped"

@@ -1,6 +1,6 @@
-"""The records on Kafka; ``schemas/`` holds their JSON Schemas, and the tests hold the two together.
+"""The records on Kafka. ``schemas/`` holds their JSON Schemas, and tests compare the two.
 
-Prices and sizes carry IB's decimals exactly: ``Number`` holds the digits as IB wrote them and goes to JSON as a number
+Prices and sizes carry IB's decimals exactly. ``Number`` holds the digits as IB wrote them, and becomes a JSON number
 without passing through a binary float.
 """
 
@@ -28,10 +28,10 @@ Number = msgspec.Raw
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):
-    """Value of ``ticklast``: the first seven keys are fixed, later ones may be added.
+    """The value of a record on ``ticklast``. The first seven keys are fixed; others may be added after the last.
 
-    ``event_time`` is IB's ``_updated`` in ms (500 ms conflation), ``received_ns`` the worker's clock when the frame
-    arrived, ``seq`` grows strictly per contract over all workers (see ``seq_of``).
+    ``event_time`` is IB's ``_updated`` in ms (500 ms conflation). ``received_ns`` is the worker's clock when the frame
+    arrived. ``seq`` grows strictly per contract, over all workers (see ``seq_of``).
     """
 
     symbol: str
@@ -52,7 +52,7 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
 
 
 class DepthRecord(msgspec.Struct, frozen=True):
-    """Value of ``l2-data``."""
+    """The value of a record on ``l2-data``."""
 
     symbol: str
     conid: int
@@ -65,7 +65,7 @@ class DepthRecord(msgspec.Struct, frozen=True):
 
 
 class FeedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Value of ``feed-events``: what a consumer must know to tell a quiet market from a dead feed."""
+    """The value of a record on ``feed-events``. By these a consumer tells a quiet market from a dead feed."""
 
     kind: Literal["assigned", "released", "gap", "session", "market_data_type", "alive"]
     feed: str
@@ -74,16 +74,16 @@ class FeedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     conid: int | None = None
     symbol: str | None = None
     epoch: int | None = None
-    # Of a gap: what was published last before it and first after it (event times in ms; None: not known).
+    # Of a gap: the event times, in ms, of the last record before it and of the first after it. None: not known.
     from_ms: int | None = None
     to_ms: int | None = None
     detail: str = ""
 
 
 class ContractRecord(msgspec.Struct, frozen=True, gc=False):
-    """Value of ``contracts``: what is known of one contract. None, or empty: not known.
+    """The value of a record on ``contracts``: all that is known of one contract. None, or empty: not known.
 
-    Where Databento's ``definition`` has the same, it has the same name.
+    A field that Databento's ``definition`` has, too, has the same name.
     """
 
     conid: int
@@ -100,37 +100,37 @@ class ContractRecord(msgspec.Struct, frozen=True, gc=False):
     trading_hours: list[tuple[int, int]] | None  # opening and closing in ms since 1970 (UTC), in order
     slot: int
     feed: str
-    market_data_type: str | None  # 6509, raw
+    market_data_type: str | None  # IB's field 6509 as it came
     timeliness: str | None  # the same in words
     market_data_marks: list[str]
     at_ms: int  # the worker's clock when it was written
 
 
 COUNT_BITS: Final = 20
-# Below 2**33 by so much that epochs have room to grow from there: one assignment a second for half a year.
+# So far below 2**33 that epochs can grow from there: by one assignment a second for half a year.
 LATEST_EPOCH: Final = 2**33 - 2**24
 
 
 def seq_of(epoch: int, count: int) -> int:
-    """``seq`` of the ``count``-th record of an epoch: a later epoch's is higher, without a look at Kafka.
+    """Return ``seq`` of the ``count``-th record of an epoch. A later epoch's is higher, without a look at Kafka.
 
-    It is a sum. A count beyond 2**20 (six days of a contract at IB's fastest pace) therefore goes on growing, into the
-    numbers of the epochs that follow. Those are a second apart, and no contract has a million records in a second.
+    It is a sum. So a count beyond 2**20 (six days of a contract at IB's fastest pace) goes on growing, into the numbers
+    of the epochs that follow. Epochs are a second apart, and no contract has a million records in a second.
     ``seq`` stays below 2**53, exact in every JSON reader, up to epoch 2**33: the year 2242.
     """
     return (epoch << COUNT_BITS) + count
 
 
 def epoch_of(seq: int) -> int:
-    """The epoch whose numbers begin at or before ``seq``. It is above the record's own after 2**20 records of it."""
+    """Return the epoch whose numbers begin at or before ``seq``. After 2**20 records of an epoch it is a later one."""
     return seq >> COUNT_BITS
 
 
 def epoch_at(now_s: float) -> int:
-    """The least epoch that may be given at a moment (seconds since 1970): that second's number.
+    """Return the least epoch that may be given at a moment (seconds since 1970): the number of that second.
 
-    So a contract that nothing is remembered of, since its resource was deleted, begins above all that was given
-    before. Epochs that only counted assignments, each with 2**32 numbers of its own, are below: their ``seq`` as long
-    as they are below 400,000, and the epochs themselves in any case.
+    A deleted resource leaves no memory of its contracts' epochs. This way a contract still begins above all that was
+    given before. Earlier epochs counted assignments, with 2**32 numbers each. They are lower in any case, and their
+    ``seq`` is lower as long as they are below 400,000.
     """
     return max(0, min(int(now_s), LATEST_EPOCH))

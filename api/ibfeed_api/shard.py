@@ -1,7 +1,7 @@
 """IbShard: the protocol between the operator and one worker.
 
-``spec`` is written by the operator only, ``status`` by the shard's worker only. A report in ``status`` counts only
-while its epoch equals the entry's: an older one speaks of an assignment that is over.
+Only the operator writes ``spec``, and only the shard's worker writes ``status``. A report in ``status`` counts only
+while its epoch equals the entry's. A report of an older epoch is about an assignment that is over.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import msgspec
 from ibfeed_api.instrument import Instrument
 from ibfeed_api.worker_pod import LogLevel
 
-KAFKA_ANSWER_S: Final = 3.0  # a worker whose record has waited for so long says that it cannot publish
-KAFKA_LOOK_S: Final = 4.5  # within so much one that has nothing to publish finds out that it could not
-KAFKA_PAUSE_S: Final = 15.0  # a worker that cannot publish tries again after so much at the latest
+KAFKA_ANSWER_S: Final = 3.0  # after a record has waited so long, a worker reports that it cannot publish
+KAFKA_LOOK_S: Final = 4.5  # a worker with nothing to publish finds out within this time that it could not
+KAFKA_PAUSE_S: Final = 15.0  # a worker that cannot publish tries again after this time at the latest
 
 
 class Session(StrEnum):
     """``IbShard.status.session``: where the worker's session with IB stands."""
 
-    STARTING = "Starting"  # process is up, nothing known yet
-    WAITING_FOR_ACCOUNT = "WaitingForAccount"  # no account given, or its Lease is held by somebody else
+    STARTING = "Starting"  # the process is up, and knows nothing yet
+    WAITING_FOR_ACCOUNT = "WaitingForAccount"  # it has no account, or another worker holds the account's Lease
     STARTING_GATEWAY = "StartingGateway"
     LOGGING_IN = "LoggingIn"
     CONNECTING = "Connecting"  # logged in; websocket not yet usable
     STREAMING = "Streaming"
-    RECONNECTING = "Reconnecting"  # was streaming; websocket or brokerage session is being repaired
+    RECONNECTING = "Reconnecting"  # it was streaming, and repairs its websocket or brokerage session
     BACKING_OFF = "BackingOff"  # something failed; the message says what, and when the next try is
     PARKED = "Parked"  # only a person can help (wrong password, second factor, locked)
     STOPPING = "Stopping"
@@ -36,7 +36,7 @@ class Session(StrEnum):
 
 
 class EntryState(StrEnum):
-    """``IbShard.spec.contracts[].state``: what the operator wants the worker to do with a contract."""
+    """``IbShard.spec.contracts[].state``: the operator's order to the worker for one contract."""
 
     STANDBY = "Standby"  # subscribe and buffer, publish nothing
     ACTIVE = "Active"  # subscribe and publish
@@ -44,12 +44,12 @@ class EntryState(StrEnum):
 
 
 class ContractState(StrEnum):
-    """``IbShard.status.contracts[].state``: what the worker reports, always with the entry's epoch."""
+    """``IbShard.status.contracts[].state``: the worker's report of one contract, always with the entry's epoch."""
 
     SUBSCRIBING = "subscribing"
     WARM = "warm"
     PUBLISHING = "publishing"
-    SILENT = "silent"  # nothing comes although it trades, and a question has not been answered
+    SILENT = "silent"  # nothing comes although it trades, and IB did not answer when it was asked again
     REFUSED = "refused"  # IB answered the subscription with an error
     RELEASED = "released"
 
@@ -68,12 +68,12 @@ class Mark(_ShardStruct, frozen=True, kw_only=True, gc=False):
 class Entry(Instrument, frozen=True, kw_only=True, gc=False):
     """One contract of a shard."""
 
-    slot: int  # for life; its partition is partition_of(slot, partitions)
+    slot: int  # kept for life; the partition is partition_of(slot, partitions)
     epoch: int  # grows with every assignment of this contract
     state: EntryState
     depth: bool = False
-    fresh: bool = False  # nobody had it before: what Kafka's tail does not hold was never published
-    mark: Mark | None = None  # of the worker that published last; None: not known, the worker looks into Kafka
+    fresh: bool = False  # no worker had it before: a record that Kafka's tail does not hold was never published
+    mark: Mark | None = None  # of the worker that published last; None: not known, so the worker reads Kafka's tail
 
 
 class Account(_ShardStruct, frozen=True, kw_only=True):
@@ -89,7 +89,7 @@ class ShardSpec(_ShardStruct, frozen=True, kw_only=True):
     account: Account | None = None  # None: no account is free; the worker waits
     lines: int = 100
     contracts: tuple[Entry, ...] = ()
-    home: tuple[int, ...] = ()  # conids lent to other workers while this one logs in anew: it is given them back
+    home: tuple[int, ...] = ()  # conids lent to other workers while this one logs in again; it gets them back
     log_level: LogLevel = LogLevel.INFO
     operator_key: str | None = None  # public key (see calls.py) of the operator that may ask this worker
 
@@ -102,14 +102,17 @@ class Report(_ShardStruct, frozen=True, kw_only=True, gc=False):
     seq: int | None = None
     last_tick_time: str | None = None
     message: str = ""  # why it does not publish, or has no order book: for a person, 256 characters at most
-    # Kafka has records of the contract up to this epoch, which is not below the entry's: nothing is published under
-    # that, and the worker waits for a higher one.
+    # Kafka has records of the contract up to this epoch, which is not below the entry's. The worker publishes nothing
+    # under the entry's epoch, and waits for a higher one.
     kafka_epoch: int | None = None
 
 
 class KafkaStatus(_ShardStruct, frozen=True, kw_only=True):
-    """Whether records are acknowledged. ``reachable`` is None until something was tried; ``reason`` is one of
-    ``names.Reason``, empty if nothing is wrong; ``message`` says cause, address and what to do."""
+    """Whether Kafka acknowledges records.
+
+    ``reachable`` is None until something was tried. ``reason`` is a ``reasons.Reason``, or empty if nothing is wrong.
+    ``message`` says cause, address and what to do.
+    """
 
     reachable: bool | None = None
     reason: str = ""
@@ -117,8 +120,11 @@ class KafkaStatus(_ShardStruct, frozen=True, kw_only=True):
 
 
 class ShardStatus(_ShardStruct, frozen=True, kw_only=True):
-    """``started_at`` is the worker process's start (RFC 3339, UTC): a status older than the pod's running container
-    was written by a process that is gone."""
+    """The worker's report.
+
+    ``started_at`` is the start of the worker's process (RFC 3339, UTC). A status older than the pod's running
+    container was written by a process that is gone.
+    """
 
     observed_generation: int = 0
     started_at: str = ""
@@ -128,13 +134,13 @@ class ShardStatus(_ShardStruct, frozen=True, kw_only=True):
     account: int | None = None
     market_data_live: bool | None = None
     kafka: KafkaStatus | None = None
-    reference: str = ""  # what keeps it from writing records of its contracts; ticks go on all the same
+    reference: str = ""  # why it writes no records to the topic contracts; ticks go on
     contract_count: int = 0
     lines: str = ""  # "6/100", for the printer column
     last_tick_time: str | None = None
     contracts: tuple[Report, ...] = ()
 
 
-# msgspec learns a type when it first meets it, and the process dies if two threads then do so at the same moment. So it
-# meets them here: in a worker, the thread that follows the shard is not the one that reads its status.
+# msgspec learns a type at its first use, and the process dies if two threads do so at the same moment. So it learns
+# them here: in a worker, one thread watches the shard and another reads its status.
 _LEARNT = (msgspec.json.Decoder(ShardSpec), msgspec.json.Decoder(ShardStatus))

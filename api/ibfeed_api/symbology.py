@@ -1,7 +1,7 @@
 """Futures symbols: trading class + month code + last digit of the year, such as CLZ6.
 
-The trading class is the exchange's own name of the product, and for most roots it is the root. Where it is not, it
-tells the root's products apart: SILZ6 is silver of 1,000 ounces and SIZ6 that of 5,000, FDXMZ6 the DAX of 5 euros.
+The trading class is the exchange's own name of the product. For most roots it is the root. Elsewhere it tells the
+root's products apart: SILZ6 is silver of 1,000 ounces and SIZ6 that of 5,000, FDXMZ6 the DAX of 5 euros.
 
 The month code comes from the *contract month*, never from the expiry date: CL and NG stop trading in the month before
 delivery, so a code built from the expiry of CLZ6 (20 November 2026) would name the wrong contract.
@@ -37,14 +37,14 @@ def contract_month(text: str) -> str:
 
 
 def is_month(text: str) -> bool:
-    """Whether it is a contract month as ``contract_month`` writes it."""
+    """Whether a text is a contract month as ``contract_month`` returns it."""
     return _YYYYMM.match(text) is not None
 
 
 def symbol(prefix: str, month: str, *, digits: int = 1) -> str:
     """Return the symbol of a product's contract of ``month`` (``YYYYMM``): ``symbol("CL", "202612") == "CLZ6"``.
 
-    ``digits``: of the year. Raises ValueError for what is no month.
+    ``digits`` is the number of the year's digits. Raises ValueError for a text that is no month.
     """
     match = _YYYYMM.match(month)
     if match is None:
@@ -53,5 +53,5 @@ def symbol(prefix: str, month: str, *, digits: int = 1) -> str:
 
 
 def prefix(root: str, trading_class: str) -> str:
-    """What a product's symbols begin with: its trading class, or the root where IB tells none that can be used."""
+    """Return the beginning of a product's symbols: its trading class, or the root if IB tells no usable class."""
     return trading_class if is_word(trading_class) and len(trading_class) <= LONGEST_TRADING_CLASS else root

@@ -1,7 +1,7 @@
-"""``IbFeed.spec.worker`` as typed values: what an installation sets of its workers' pods.
+"""``IbFeed.spec.worker`` as typed values: the settings of an installation for its workers' pods.
 
-What the operator only passes on to Kubernetes (affinity, tolerations, spread constraints) stays a plain mapping:
-``crds/ibfeeds.yaml`` bounds it, and no part of the product reads it.
+Affinity, tolerations and spread constraints stay plain mappings. The operator only passes them on to Kubernetes,
+``crds/ibfeeds.yaml`` bounds them, and no part of the product reads them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ GATEWAY_PORT: Final = 5000
 
 
 class LogLevel(StrEnum):
-    """``IbFeed.spec.worker.logLevel``, and of each of its shards."""
+    """``IbFeed.spec.worker.logLevel``, and ``logLevel`` of each of its shards."""
 
     DEBUG = "Debug"
     INFO = "Info"
@@ -34,7 +34,7 @@ class PullPolicy(StrEnum):
 
 
 Quantity = int | str
-Passed = dict[str, Any]  # JSON of Kubernetes' own
+Passed = dict[str, Any]  # JSON that only Kubernetes reads
 
 
 class _PodStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -54,7 +54,7 @@ class Quantities(_PodStruct, frozen=True, kw_only=True):
 
 
 class Resources(_PodStruct, frozen=True, kw_only=True):
-    """Merged key by key into the operator's own."""
+    """Requests and limits, merged key by key into the operator's own."""
 
     requests: Quantities = msgspec.field(default_factory=Quantities)
     limits: Quantities = msgspec.field(default_factory=Quantities)
@@ -69,7 +69,7 @@ class KeyReference(_PodStruct, frozen=True, kw_only=True):
 
 
 class EnvSource(_PodStruct, frozen=True, kw_only=True):
-    """Exactly one is set."""
+    """The source of a variable's value. Exactly one field is set."""
 
     secret_key_ref: KeyReference | None = None
     config_map_key_ref: KeyReference | None = None
@@ -82,9 +82,12 @@ class EnvVar(_PodStruct, frozen=True, kw_only=True):
 
 
 class WorkerPod(_PodStruct, frozen=True, kw_only=True):
-    """Each is absent or empty where an installation sets nothing. A change restarts workers, but for ``log_level``."""
+    """``IbFeed.spec.worker``. A field that an installation does not set is absent or empty.
 
-    image: str | None = None  # the operator's IBFEED_WORKER_IMAGE, if None
+    A change restarts workers, except of ``log_level``.
+    """
+
+    image: str | None = None  # None: the operator's IBFEED_WORKER_IMAGE
     image_pull_policy: PullPolicy = PullPolicy.IF_NOT_PRESENT
     image_pull_secrets: tuple[ObjectName, ...] = ()
     resources: Resources = msgspec.field(default_factory=Resources)

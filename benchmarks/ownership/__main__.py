@@ -60,7 +60,7 @@ def measure(phases: tuple[str, ...], sizes: Sizes, progress: Progress) -> dict[s
         try:
             yield
         except (AssertionError, ExceptionGroup) as error:  # mostly what did not become true in time
-            progress.say(f"FAILED {title}: {''.join(traceback.format_exception(error))}")
+            progress.report(f"FAILED {title}: {''.join(traceback.format_exception(error))}")
             results.setdefault("failed", []).append(f"{title}: {error}"[:500])
         report.write(results, report.RESULTS / PARTIAL)  # of a run that is cut short something is left
 
@@ -86,7 +86,7 @@ def measure(phases: tuple[str, ...], sizes: Sizes, progress: Progress) -> dict[s
             results |= planned.phased(sizes, progress)
     if "scale" in phases:
         with phase("200 workers, 10,000 contracts"):
-            results |= scale.measure(progress.say)
+            results |= scale.measure(progress.report)
     return results
 
 

@@ -14,7 +14,7 @@ _AROUND_MS = 1500
 
 def show(found: Delivery, evidence: Evidence, progress: Progress) -> None:
     """Print the counts, and of each kind of fault the first few with the records around them."""
-    progress.say(
+    progress.report(
         f"{found.expected} updates sent: {len(found.lost)} not on Kafka, {len(found.duplicated)} twice,"
         f" {len(found.disordered)} out of order, {len(found.unknown)} never sent"
     )
@@ -25,7 +25,7 @@ def show(found: Delivery, evidence: Evidence, progress: Progress) -> None:
         ("never sent", found.unknown),
     ):
         for line in around(what, faults, evidence):
-            progress.say(line)
+            progress.report(line)
 
 
 def around(what: str, faults: Collection[Update | Written], evidence: Evidence) -> Iterator[str]:

@@ -21,7 +21,7 @@ def common(on: Stage, sizes: Sizes, progress: Progress) -> dict[str, Any]:
     show(found, evidence, progress)
     lost = Counter(step.kind for update in found.lost for step in carried if step.window.holds(update.event_time))
     for kind, count in lost.items():
-        progress.say(f"  {count} were lost during: {kind}")
+        progress.report(f"  {count} were lost during: {kind}")
     seconds = (evidence.window.end_ms - evidence.window.begin_ms) / 1000
     return {
         "planned_moves": sum(step.moved for step in carried),
@@ -41,11 +41,11 @@ def phased(sizes: Sizes, progress: Progress) -> dict[str, Any]:
         evidence, carried = _moved(on, sizes, progress)
     arrivals = {conid: [record.at_ms for record in evidence.written.get(conid, ())] for conid in on.conids}
     silence, conid = longest_silence_s(arrivals, evidence.window)
-    progress.say(f"longest silence: {silence:.2f} s, contract {conid}")
+    progress.report(f"longest silence: {silence:.2f} s, contract {conid}")
     for step in carried:
         longest, whose = longest_silence_s(arrivals, step.window)
         venue, _ = longest_silence_s(evidence.heard, step.window)
-        progress.say(f"  {step.kind}: {longest:.2f} s, contract {whose}; the venue's own: {venue:.2f} s")
+        progress.report(f"  {step.kind}: {longest:.2f} s, contract {whose}; the venue's own: {venue:.2f} s")
     return {
         "phased_max_silence_s": round(silence, 3),
         "phased_moves": sum(step.moved for step in carried),

@@ -70,13 +70,13 @@ class Aftermath:
         self.gaps += len(evidence.gaps)
         self.inexact_gaps += len(inexact(evidence.gaps, evidence.written))
         self.zombies += len(late)
-        progress.say(
+        progress.report(
             f"{found.expected} updates sent: {len(found.lost)} not on Kafka, {len(hidden)} of them in no gap record;"
             f" {len(found.duplicated)} twice; {len(late)} of an epoch that was over"
         )
         for what, which in (("in no gap", hidden), ("twice", found.duplicated), ("zombie", late)):
             for line in around(what, which, evidence):
-                progress.say(line)
+                progress.report(line)
 
     def results(self) -> dict[str, Any]:
         return {

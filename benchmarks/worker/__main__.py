@@ -43,7 +43,7 @@ def main() -> int:
         print(f"PHASES: {', '.join(sorted(unknown))} is none of {', '.join(PHASES)}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, _interrupt)  # what was set up is taken down again
-    results = measure(phases, Progress().say)
+    results = measure(phases, Progress().report)
     path = RESULTS / (WHOLE if set(phases) == set(PHASES) else PARTIAL)
     report.write(results, path)
     headline(f"worker: {path.relative_to(ROOT)}")

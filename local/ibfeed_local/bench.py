@@ -12,7 +12,7 @@ _IMPORTS = ("benchmarks", "tests", "simulator", "api", "operator", "worker", "lo
 
 
 def run(state: State, name: str) -> int:
-    """The package ``benchmarks/<name>``; its exit code."""
+    """Run the package ``benchmarks/<name>``; return its exit code."""
     imports = os.pathsep.join(str(SOURCE / folder) for folder in _IMPORTS)
     environment = {**surroundings(state), "PYTHONPATH": imports, "PYTHONUNBUFFERED": "1"}
     return attached([state.python, "-m", name], environment=environment, folder=SOURCE)

@@ -1,4 +1,4 @@
-"""Everything that is downloaded or built before the cluster can start."""
+"""The downloads and builds that the cluster needs before it can start."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ibfeed_local.state import State
 
 
 def everything(state: State, progress: Progress) -> None:
-    """Bring all of it up to date. Kubernetes, the longest of the builds, is compiled beside the other steps."""
+    """Bring all of it up to date. Kubernetes is the longest build, and is compiled beside the other steps."""
     preflight.room(state)
     with progress.step("packages of the distribution") as step:
         installed = packages.install(state, packages.CLUSTER)

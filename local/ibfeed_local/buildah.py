@@ -1,7 +1,7 @@
 """Building images without a daemon and without a registry, and handing them to containerd.
 
-Layers go over uncompressed and one by one: containerd gets only those that it lacks, so that a change of our sources
-costs seconds though the worker's image has more than a gigabyte.
+Layers go over uncompressed and one by one. containerd gets only those that it lacks. So a change of our sources costs
+seconds, although the worker's image has more than a gigabyte.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def hand_over(state: State, tag: str, log: Path) -> None:
         layout = Path(folder)
         contents = layout / "blobs" / "sha256"
         contents.mkdir(parents=True)
-        for digest in present:  # what lies there already is not written again
+        for digest in present:  # a link, so that it is not written again
             (layout / _path(digest)).hardlink_to(containers.blob(state, digest))
         source = f"containers-storage:[overlay@{state.images / 'storage'}+{state.images / 'run'}]{tag}"
         run(
@@ -72,7 +72,7 @@ def remove(state: State, tag: str) -> None:
 
 
 def tags(state: State, repository: str) -> set[str]:
-    """The tags of all built images of a repository, such as docker.io/ibfeed/worker."""
+    """Return the tags of all built images of a repository, such as docker.io/ibfeed/worker."""
     listing = output([*_buildah(state), "images", "--format", "{{.Name}}:{{.Tag}}"])
     return {line for line in listing.split() if line.rpartition(":")[0] == repository}
 
@@ -84,7 +84,7 @@ def remove_storage(state: State) -> None:
 
 
 def _import(layout: Path, tag: str, present: set[str]) -> None:
-    """Stream an archive of what containerd lacks into it."""
+    """Stream an archive of the contents that containerd lacks into it."""
     [manifest] = json.loads((layout / "index.json").read_text())["manifests"]
     index = {
         "schemaVersion": 2,
@@ -107,20 +107,20 @@ def _import(layout: Path, tag: str, present: set[str]) -> None:
                 if digest not in present:
                     archive.add(layout / _path(digest), _path(digest))
     except BrokenPipeError:
-        pass  # it has given up; its exit code and its words follow
+        pass  # ctr has given up; its exit code and message follow
     said = importing.stdout.read().decode(errors="replace")
     if importing.wait() != 0:
         raise Problem(f"containerd did not take the image {tag}: {said.strip()[-2000:]}")
 
 
 def _needed(layout: Path, manifest_digest: str) -> list[str]:
-    """The digests of an image: layers and configuration first, so that the manifest never stands without them."""
+    """Return the digests of an image. Layers and configuration come first, so no manifest is there without them."""
     manifest = json.loads((layout / _path(manifest_digest)).read_text())
     return [*(layer["digest"] for layer in manifest["layers"]), manifest["config"]["digest"], manifest_digest]
 
 
 def _path(digest: str) -> str:
-    """Where an OCI layout has the content of a digest such as sha256:ab12..."""
+    """Return the place in an OCI layout of the content with a digest such as sha256:ab12..."""
     return f"blobs/{digest.replace(':', '/')}"
 
 
@@ -136,7 +136,7 @@ def _buildah(state: State) -> list[str | Path]:
 
 
 def _policy(state: State) -> Path:
-    """A policy that asks for no signatures: all images are made here. Not every distribution installs one."""
+    """Write a policy that asks for no signatures: all images are made here, and not every distribution installs one."""
     policy = state.images / "policy.json"
     if not policy.exists():
         write(policy, json.dumps({"default": [{"type": "insecureAcceptAnything"}]}))

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import shutil
 
-from ibfeed_local import containers, control_plane, daemons, kafka, layout, network, node, pki, preflight
+from ibfeed_local import containers, control_plane, daemons, kafka, layout, network, node, pki, preflight, processes
 from ibfeed_local.command import output
 from ibfeed_local.progress import Progress
 from ibfeed_local.state import SOURCE, State
 
-# In the order of stopping: first what would start pods again, last what is needed to end them.
+# In the order of stopping. The first ones would start pods again; the last ones are needed to end pods.
 DAEMONS = (*node.NAMES[::-1], *control_plane.NAMES, "kafka", "containerd")
 ESSENTIAL = SOURCE / "local" / "manifests" / "cluster.yaml"
 
 
 def up(state: State, progress: Progress) -> None:
-    """Start what does not run of the cluster and of Kafka. Everything must be built."""
+    """Start each part of the cluster and of Kafka that does not run. Everything must be built."""
     alive = [name for name in DAEMONS if daemons.running(state, name)]
     if is_up(state):
-        progress.say("cluster and Kafka: already up")
+        progress.report("cluster and Kafka: already up")
         return
     if not alive:
-        down(state, progress)  # what a crash or a reboot has left
+        down(state, progress)  # a crash or a reboot may have left something
         state.prepare()
         preflight.unclaimed()
     with progress.step("starting Kafka") as step:
@@ -40,18 +40,18 @@ def up(state: State, progress: Progress) -> None:
 
 
 def down(state: State, progress: Progress) -> None:
-    """Stop all of it and leave nothing behind but caches and images. Does nothing if nothing is there."""
+    """Stop all of it, and leave nothing behind but caches and images. Nothing happens if nothing is there."""
     if not any(state.run.iterdir()):
-        daemons.end(daemons.marked(state), patience=3)  # of tests that were cut short
+        processes.end(daemons.marked(state), patience=3)  # left by tests that were cut short
         return
     with progress.step("stopping the cluster and Kafka"):
         daemons.stop(state, "kubelet", patience=5)
         if daemons.running(state, "containerd"):
             containers.end_all()
-        daemons.end(containers.processes_in_pods(), patience=0)
+        processes.end(containers.processes_in_pods(), patience=0)
         stopping = [process for name in DAEMONS if (process := daemons.known(state, name)) is not None]
-        daemons.end(stopping, patience=3)  # their data go with them, so there is nothing to wait for
-        daemons.end(daemons.marked(state), patience=3)  # containerd's shims; a daemon whose pid file was not written
+        processes.end(stopping, patience=3)  # their data are deleted, so nothing is waited for
+        processes.end(daemons.marked(state), patience=3)  # containerd's shims; a daemon whose pid file was not written
         containers.sweep(state)
         network.down(state)
         shutil.rmtree(state.root / "kubelet", ignore_errors=True)
@@ -61,10 +61,10 @@ def down(state: State, progress: Progress) -> None:
 
 
 def is_up(state: State) -> bool:
-    """Whether everything of the cluster runs."""
+    """Whether every part of the cluster runs."""
     return all(daemons.running(state, name) for name in DAEMONS) and control_plane.ready(state)
 
 
 def kubectl(state: State, *arguments: str, given: str = "") -> str:
-    """What kubectl prints, speaking to the local cluster as its administrator."""
+    """Return the output of kubectl, run on the local cluster as its administrator."""
     return output([state.kubectl, f"--kubeconfig={state.kubeconfig}", *arguments], given=given)

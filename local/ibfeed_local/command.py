@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ibfeed_local import processes
 from ibfeed_local.problem import Problem
 
 Arguments = Sequence[str | Path]
 LAST_LINES = 25
+RUN = "IBFEED_LOCAL_RUN"  # each attached program gets a value of its own, and its children inherit it
+PATIENCE_S = 30.0  # how long an interrupted program may take to undo what it set up
 
 _children: set[subprocess.Popen[bytes]] = set()
 _children_lock = threading.Lock()
@@ -28,7 +34,10 @@ def run(
     remedy: str = "",
     within: float = 1800,
 ) -> None:
-    """Run a program with its output appended to a log file; on failure the log's last lines are part of the problem."""
+    """Run a program with its output appended to a log file.
+
+    Raises Problem with the log's last lines if it fails, or if it does not end ``within`` seconds.
+    """
     with log.open("ab") as out:
         out.write(f"$ {_shown(arguments)}\n".encode())
         out.flush()
@@ -41,7 +50,7 @@ def run(
                 stderr=subprocess.STDOUT,
                 cwd=folder,
                 env={**os.environ, **(environment or {})},
-                start_new_session=True,  # so that it can be ended together with all it started
+                start_new_session=True,  # so that it can be ended together with all that it started
             )
         except FileNotFoundError:
             raise Problem(f"there is no program {arguments[0]}", remedy) from None
@@ -52,6 +61,9 @@ def run(
         except subprocess.TimeoutExpired:
             _end(child)
             raise Problem(f"{_shown(arguments)} did not end within {within:.0f} s; its log is {log}", remedy) from None
+        except BaseException:
+            _end(child)
+            raise
         finally:
             with _children_lock:
                 _children.discard(child)
@@ -68,7 +80,10 @@ def output(
     remedy: str = "",
     within: float = 120,
 ) -> str:
-    """What a program writes to its standard output; a problem with what it wrote to the other one if it fails."""
+    """Return the standard output of a program.
+
+    Raises Problem with its error output if it fails, or if it does not end ``within`` seconds.
+    """
     try:
         done = subprocess.run(
             [str(argument) for argument in arguments],
@@ -100,17 +115,31 @@ def succeeds(arguments: Arguments, *, environment: Mapping[str, str] | None = No
 
 
 def attached(arguments: Arguments, *, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> int:
-    """Run a program on this terminal and return its exit code."""
-    return subprocess.run(
-        [str(argument) for argument in arguments],
-        cwd=folder,
-        env={**os.environ, **(environment or {})},
-        check=False,
-    ).returncode
+    """Run a program with its output on this terminal; return its exit code. Nothing that it starts outlives it.
+
+    The program has a session of its own. So a signal reaches this process alone, whether it comes from Ctrl-C, from
+    ``timeout`` or from ``kill``, and is passed on in one way: SIGINT, and PATIENCE_S to undo what the program set up.
+    """
+    run = f"{os.getpid()}-{time.time_ns()}"
+    try:
+        child = subprocess.Popen(
+            [str(argument) for argument in arguments],
+            stdin=subprocess.DEVNULL,
+            cwd=folder,
+            env={**os.environ, **(environment or {}), RUN: run},
+            start_new_session=True,
+        )
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            _interrupt(child)
+            raise
+    finally:
+        _end_run(run)
 
 
 def end_children() -> None:
-    """End every program that `run` still has under way (another thread's, when this one gives up)."""
+    """End every program that ``run`` still has under way: those of other threads, when this one gives up."""
     with _children_lock:
         children = list(_children)
     for child in children:
@@ -118,7 +147,7 @@ def end_children() -> None:
 
 
 def tail(log: Path, start: int = 0) -> str:
-    """The last lines of a log, for a message."""
+    """Return the last lines of a log, for a message."""
     if not log.is_file():
         return f"it wrote no log at {log}"
     with log.open("rb") as file:
@@ -128,15 +157,38 @@ def tail(log: Path, start: int = 0) -> str:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    for sign, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
-        try:
+    """End a child that leads its own process group, and the whole group with it."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, sign)
-            child.wait(timeout=patience)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
+        # A second Ctrl-C cuts the wait short.
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            child.wait(timeout=5)
+
+
+def _interrupt(child: subprocess.Popen[bytes]) -> None:
+    """Tell an attached program to end, and wait for it: PATIENCE_S, or until the next signal comes."""
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(f"\nending it; that may take {PATIENCE_S:.0f} s (once more: at once)", file=sys.stderr, flush=True)
+    child.send_signal(signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+        child.wait(timeout=PATIENCE_S)
         return
+    child.kill()
+    child.wait()
+
+
+def _end_run(run: str) -> None:
+    """End all that carries the mark of a run. One that is told to end may start another, so look again."""
+    patience = 5.0
+    for _ in range(3):
+        left = processes.carrying(RUN, run)
+        if not left:
+            return
+        try:
+            processes.end(left, patience)
+        except KeyboardInterrupt:
+            patience = 0.0
 
 
 def _shown(arguments: Arguments) -> str:

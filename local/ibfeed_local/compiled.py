@@ -1,4 +1,4 @@
-"""The worker's package with what its image compiles, for benchmarks and tests on this machine."""
+"""The worker's package, compiled as in its image, for benchmarks and tests on this machine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _PACKAGES = (SOURCE / "api" / "ibfeed_api", SOURCE / "worker" / "ibfeed_worker")
 
 
 def folder(state: State) -> Path:
-    """Comes before the sources in a path of imports."""
+    """The folder of the compiled package. It must come before the sources in the path of imports."""
     return state.root / "compiled"
 
 
 def build(state: State) -> str:
-    """As `Dockerfile.worker` does; say what was done."""
+    """Compile the package as `Dockerfile.worker` does; return a word on what was done."""
     wanted = digest(*_PACKAGES, _COMPILE, SOURCE / "requirements" / "dev.txt", sys.version)
     home = folder(state)
     if state.finished("compiled", wanted) and home.exists():

@@ -11,6 +11,7 @@ from pathlib import Path
 from ibfeed_local import daemons, layout, network, packages
 from ibfeed_local.command import output, succeeds
 from ibfeed_local.problem import Problem
+from ibfeed_local.processes import Process
 from ibfeed_local.state import RUNTIME, State, write
 
 CTR = ("ctr", "--address", str(layout.CONTAINERD_SOCKET), "-n", "k8s.io")
@@ -29,7 +30,7 @@ def start(state: State) -> None:
     cni = network.write_cni(state)
     unused = ", ".join(f'"{plugin}"' for plugin in UNUSED)
     configuration = state.run / "containerd.toml"
-    # restrict_oom_score_adj: without CAP_SYS_RESOURCE (many sandboxes) runc dies at "can't get final child's PID".
+    # restrict_oom_score_adj: many sandboxes lack CAP_SYS_RESOURCE, and runc dies there: "can't get final child's PID".
     # netns_mounts_under_state_dir: the pods' network namespaces go when our state folder is unmounted.
     write(
         configuration,
@@ -58,28 +59,28 @@ disabled_plugins = [{unused}]
 
 
 def image_names() -> set[str]:
-    """The images that pods can use."""
+    """Return the names of the images that pods can use."""
     return set(output([*CTR, "images", "list", "-q"]).split())
 
 
 def blobs() -> set[str]:
-    """The digests of all stored contents, such as sha256:ab12..."""
+    """Return the digests of all stored contents, such as sha256:ab12..."""
     return set(output([*CTR, "content", "list", "-q"]).split())
 
 
 def blob(state: State, digest: str) -> Path:
-    """The file of a stored content. It may be linked to, never written."""
+    """Return the file of a stored content. It may be linked to, but never written."""
     return state.root / "containerd" / "io.containerd.content.v1.content" / "blobs" / digest.replace(":", "/")
 
 
 def remove_images(names: list[str]) -> None:
-    """Forget images; their contents are collected by containerd."""
+    """Forget images. containerd collects their contents."""
     if names:
         output([*CTR, "images", "remove", *names])
 
 
 def end_all() -> None:
-    """End every container and forget it. Images stay. Needs containerd to be running, and no kubelet."""
+    """End every container and forget it. Images stay. containerd must run, and the kubelet must not."""
     tasks = output([*CTR, "tasks", "list", "-q"]).split()
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(lambda task: succeeds([*CTR, "tasks", "remove", "-f", task]), tasks))
@@ -88,7 +89,7 @@ def end_all() -> None:
 
 
 def sweep(state: State) -> None:
-    """Unmount and delete what a stopped containerd leaves behind: mounts, network namespaces, cgroups, link files."""
+    """Clean up after a stopped containerd: mounts, network namespaces, cgroups, link files."""
     unmount(RUNTIME)
     unmount(state.root / "kubelet")
     unmount(state.root / "containerd")
@@ -106,22 +107,22 @@ def sweep(state: State) -> None:
             if link.is_symlink() and link.readlink().is_relative_to(state.root):
                 link.unlink()
         _remove_empty(logs)
-    plugins = Path("/var/lib/kubelet/device-plugins")  # and for device plugins, of which we have none
+    plugins = Path("/var/lib/kubelet/device-plugins")  # its fixed place for device plugins; we have none
     for name in ("kubelet.sock", "kubelet_internal_checkpoint", "DEPRECATION"):
         (plugins / name).unlink(missing_ok=True)
     for folder in (plugins, plugins.parent):
         _remove_empty(folder)
 
 
-def processes_in_pods() -> list[daemons.Process]:
-    """Whatever still runs in a pod's cgroup."""
+def processes_in_pods() -> list[Process]:
+    """Return every process that still runs in a pod's cgroup."""
     pids = {
         int(line)
         for top in _pod_cgroups()
         for listing in top.rglob("cgroup.procs")
         for line in listing.read_text().split()
     }
-    return [process for pid in pids if (process := daemons.Process.of(pid)) is not None]
+    return [process for pid in pids if (process := Process.of(pid)) is not None]
 
 
 def unmount(folder: Path) -> None:
@@ -139,5 +140,5 @@ def _pod_cgroups() -> list[Path]:
 
 
 def _remove_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # somebody else's content in it, or nothing there
+    with contextlib.suppress(OSError):  # it is not there, or holds files of another program
         folder.rmdir()

@@ -16,7 +16,7 @@ NAMES = ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd") 
 
 
 def start(state: State) -> None:
-    """Start what does not run, and wait until the API server is ready."""
+    """Start each component that does not run, and wait until the API server is ready."""
     keys = pki.folder(state)
     etcd, peers = "http://127.0.0.1:2379", "http://127.0.0.1:2380"
     _component(
@@ -28,7 +28,7 @@ def start(state: State) -> None:
         f"--listen-peer-urls={peers}",
         f"--initial-advertise-peer-urls={peers}",
         f"--initial-cluster=default={peers}",
-        "--unsafe-no-fsync",  # the cluster is made anew after every stop; nothing in it has to outlive a power cut
+        "--unsafe-no-fsync",  # a stopped cluster is made again from nothing, so no data has to outlive a power cut
     )
     _component(
         state,

@@ -3,55 +3,27 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from ibfeed_local.command import Arguments, tail
+from ibfeed_local.command import RUN, Arguments, tail
 from ibfeed_local.problem import Problem
+from ibfeed_local.processes import Process, carrying, end
 from ibfeed_local.state import State, write
 
-MARK = "IBFEED_LOCAL_STATE"  # in the environment of all that we start, inherited by what that starts
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process that no other can be mistaken for."""
-
-    pid: int
-    started: int  # clock ticks after boot: field 22 of /proc/PID/stat
-
-    @classmethod
-    def of(cls, pid: int) -> Process | None:
-        """The live process of this id; none if there is none, or if it only waits to be reaped."""
-        try:
-            status = Path(f"/proc/{pid}/stat").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        fields = status[status.rindex(")") + 2 :].split()  # the name before it may hold blanks and brackets
-        return None if fields[0] in "ZX" else cls(pid, int(fields[19]))
-
-    def alive(self) -> bool:
-        return Process.of(self.pid) == self
-
-    def kill(self, sign: signal.Signals) -> None:
-        if self.alive():
-            try:
-                os.kill(self.pid, sign)
-            except ProcessLookupError:
-                return
+MARK = "IBFEED_LOCAL_STATE"  # in the environment of each process that we start; its children inherit it
 
 
 def start(
     state: State, name: str, arguments: Arguments, *, folder: Path, environment: Mapping[str, str] | None = None
 ) -> None:
-    """Start a process that outlives this one, unless it runs. Its output goes to log/NAME.log."""
+    """Start a process that outlives this one. Do nothing if it runs already. Its output goes to log/NAME.log."""
     if running(state, name):
         return
     log = state.log / f"{name}.log"
+    # A test may start a daemon of the cluster again. It must outlive that run, so it may not carry the run's mark.
+    inherited = {variable: value for variable, value in os.environ.items() if variable != RUN}
     with log.open("wb") as out:
         child = subprocess.Popen(
             [str(argument) for argument in arguments],
@@ -59,7 +31,7 @@ def start(
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env={**os.environ, **(environment or {}), MARK: str(state.root)},
+            env={**inherited, **(environment or {}), MARK: str(state.root)},
             start_new_session=True,
         )
     process = Process.of(child.pid)
@@ -75,7 +47,7 @@ def running(state: State, name: str) -> bool:
 
 
 def require(state: State, *names: str) -> None:
-    """Raise a problem with the end of its log if one of these has died."""
+    """Raise Problem with the end of its log if one of these has died."""
     for name in names:
         if not running(state, name):
             raise Problem(f"{name} has ended by itself; {tail(state.log / f'{name}.log')}")
@@ -89,18 +61,8 @@ def stop(state: State, name: str, patience: float) -> None:
     _file(state, name).unlink(missing_ok=True)
 
 
-def end(processes: list[Process], patience: float) -> None:
-    """End processes, together: politely, then, after so many seconds, by force."""
-    for sign, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 5.0)):
-        for process in processes:
-            process.kill(sign)
-        deadline = time.monotonic() + seconds
-        while any(process.alive() for process in processes) and time.monotonic() < deadline:
-            time.sleep(0.05)
-
-
 def known(state: State, name: str) -> Process | None:
-    """The process that we started by this name; it may have ended since."""
+    """Return the process that we started by this name. It may have ended since."""
     try:
         pid, started = _file(state, name).read_text().split()
     except FileNotFoundError:
@@ -109,20 +71,8 @@ def known(state: State, name: str) -> Process | None:
 
 
 def marked(state: State) -> list[Process]:
-    """Every live process that carries our mark: what we started, and what that started in turn (containerd's shims)."""
-    mark = f"{MARK}={state.root}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            ours = mark in (entry / "environ").read_bytes().split(b"\0")
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-        process = Process.of(int(entry.name)) if ours else None
-        if process is not None:
-            found.append(process)
-    return found
+    """Return every live process that carries our mark: ours and their children, such as containerd's shims."""
+    return carrying(MARK, str(state.root))
 
 
 def _file(state: State, name: str) -> Path:

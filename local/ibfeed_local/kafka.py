@@ -19,7 +19,7 @@ COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies
 
 
 def fetch(state: State) -> str:
-    """Bring the broker's jars from Maven; say what was done."""
+    """Bring the broker's jars from Maven; return a word on what was done."""
     wanted = digest(POM)
     jars = _jars(state)
     if state.finished("kafka", wanted) and jars.is_dir():
@@ -114,7 +114,7 @@ def _answers() -> bool:
 
 
 def _cluster_id() -> str:
-    """Sixteen bytes as Kafka writes an id. The first keeps the text from beginning with a dash, as options do."""
+    """Return sixteen bytes as Kafka writes an id. The first byte keeps a dash away, as options begin with one."""
     return base64.urlsafe_b64encode(b"k" + os.urandom(15)).decode().rstrip("=")
 
 

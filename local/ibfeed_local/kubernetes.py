@@ -14,7 +14,7 @@ REMEDY = "Can this machine reach the Go module proxy (GOPROXY)? Is there enough 
 
 
 def build(state: State) -> str:
-    """Build kube (etcd, Kubernetes, kubectl, CoreDNS) and the pods' pause; say what was done."""
+    """Build kube (etcd, Kubernetes, kubectl, CoreDNS) and the pods' pause; return a word on what was done."""
     wanted = digest(MODULE)
     if state.finished("kubernetes", wanted) and state.kube.exists():
         return "up to date"
@@ -40,7 +40,7 @@ def build(state: State) -> str:
 
 
 def kubernetes_version() -> str:
-    """The version that go.mod asks for, such as v1.34.4."""
+    """Return the version that go.mod asks for, such as v1.34.4."""
     match = re.search(r"^\s*k8s\.io/kubernetes (v\S+)$", (MODULE / "go.mod").read_text(), re.MULTILINE)
     if match is None:
         raise AssertionError("go.mod requires k8s.io/kubernetes")

@@ -6,7 +6,7 @@ from ibfeed_local.state import RUNTIME
 
 NODE = "node0"
 BRIDGE = "br-ibfeed"
-NODE_ADDRESS = "10.244.0.1"  # the bridge's own: pods and host both reach it, nothing outside this machine does
+NODE_ADDRESS = "10.244.0.1"  # of the bridge: pods and host reach it, no other machine does
 POD_RANGE = "10.244.0.0/24"
 FIRST_POD = "10.244.0.10"
 SERVICE_RANGE = "10.96.0.0/16"

@@ -19,7 +19,7 @@ EXTRAS = {
 
 
 def write_all(state: State) -> None:
-    """Resolve the extras of pyproject.toml again, each image's and the developers', and other people's clients."""
+    """Resolve the requirements of each image, of developers, and of other people's clients again."""
     log = state.log / "lock.log"
     home = state.cache / "uv"
     if not (home / "bin" / "uv").exists():

@@ -1,4 +1,4 @@
-"""The bridge that pods hang on, the kernel settings that Kubernetes changes, and taking back no more than is ours."""
+"""The pods' bridge and the kernel settings that Kubernetes changes. Only our own changes are taken back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ibfeed_local.command import output, succeeds
 from ibfeed_local.problem import Problem
 from ibfeed_local.state import State, write
 
-# What we and the kubelet set, to be put back as it was.
+# Settings that we and the kubelet change. `down` puts them back as they were.
 SETTINGS = (
     "net/ipv4/ip_forward",
     "net/bridge/bridge-nf-call-iptables",
@@ -28,7 +28,7 @@ SETTINGS = (
 FAMILIES = ("iptables", "ip6tables")
 TABLES = ("filter", "nat", "mangle", "raw")
 COMMENT = "ibfeed-local"
-# A machine that drops what it does not know (Docker's FORWARD, a firewall's INPUT) must let the bridge through.
+# Some machines drop unknown packets (Docker's FORWARD, a firewall's INPUT). They must let the bridge through.
 ADMISSIONS = (
     ("INPUT", "-i"),
     ("FORWARD", "-i"),
@@ -37,8 +37,8 @@ ADMISSIONS = (
 
 
 def up(state: State) -> None:
-    """Make the bridge, once, and note the kernel's settings before the first change."""
-    for module in ("overlay", "br_netfilter"):  # built in, or loaded here; what is truly missing shows at its first use
+    """Make the bridge if there is none. Note the kernel's settings before the first change."""
+    for module in ("overlay", "br_netfilter"):  # built in, or loaded here; one that is missing shows at its first use
         if shutil.which("modprobe"):
             succeeds(["modprobe", module])
     before = _noted(state)
@@ -51,7 +51,7 @@ def up(state: State) -> None:
     output(["ip", "link", "set", layout.BRIDGE, "up"])
     _setting("net/ipv4/ip_forward").write_text("1")
     if _setting("net/bridge/bridge-nf-call-iptables").exists():
-        # Without it the answer of a Service's pod to a pod on the same bridge is never translated back.
+        # Without it, answers of a Service's pod to a pod on the same bridge are never translated back.
         _setting("net/bridge/bridge-nf-call-iptables").write_text("1")
     for rule in _admissions():
         if not succeeds(["iptables", "-w", "-C", *rule]):
@@ -59,7 +59,7 @@ def up(state: State) -> None:
 
 
 def down(state: State) -> None:
-    """Take back the bridge, the rules of ours and of our Kubernetes, and the settings, if there are any."""
+    """Take back the bridge, our rules, those of our Kubernetes, and the settings, if there are any."""
     before = _noted(state)
     if not before.exists():
         return
@@ -81,7 +81,7 @@ def down(state: State) -> None:
 
 
 def kubernetes_chains() -> list[str]:
-    """The iptables chains that a kubelet or a kube-proxy has made on this machine."""
+    """Return the iptables chains that a kubelet or a kube-proxy has made on this machine."""
     return sorted(
         {chain for family in FAMILIES for table in TABLES for chain in chains_of_kubernetes(_saved(family, table))}
     )
@@ -108,11 +108,11 @@ def write_cni(state: State) -> Path:
 
 
 def forget_cni_results() -> None:
-    """Delete what the CNI library keeps of our pods at its one fixed place."""
+    """Delete the records of our pods that the CNI library keeps at its one fixed place."""
     for result in Path("/var/lib/cni/results").glob("ibfeed-*"):
         result.unlink()
     for folder in (Path("/var/lib/cni/results"), Path("/var/lib/cni")):
-        with contextlib.suppress(OSError):  # somebody else's results in it, or nothing there
+        with contextlib.suppress(OSError):  # it is not there, or holds results of another network
             folder.rmdir()
 
 
@@ -124,12 +124,12 @@ def _admissions() -> list[list[str]]:
 
 
 def chains_of_kubernetes(saved: str) -> list[str]:
-    """The chains of kubelet and kube-proxy in a table as iptables-save prints it."""
+    """Return the chains of kubelet and kube-proxy in a table as iptables-save prints it."""
     return re.findall(r"^:(KUBE-\S+)", saved, re.MULTILINE)
 
 
 def removal(table: str, saved: str) -> str:
-    """What iptables-restore is to be told to delete these chains and the rules that lead to them, and nothing else."""
+    """Return an iptables-restore script that deletes these chains and the rules that lead to them, and no others."""
     chains = chains_of_kubernetes(saved)
     if not chains:
         return ""
@@ -142,7 +142,7 @@ def removal(table: str, saved: str) -> str:
 
 
 def _drop_kubernetes_rules() -> None:
-    """One transaction a table. The chains can only be ours: we do not start on a machine that has any."""
+    """Delete the chains, in one transaction a table. They are ours, because we start on no machine that has any."""
     for family in FAMILIES:
         for table in TABLES:
             if script := removal(table, _saved(family, table)):
@@ -150,7 +150,7 @@ def _drop_kubernetes_rules() -> None:
 
 
 def _saved(family: str, table: str) -> str:
-    """A table's rules; nothing where the kernel lacks the family or the table."""
+    """Return a table's rules. The text is empty where the kernel lacks the family or the table."""
     if shutil.which(f"{family}-save") is None or not succeeds([f"{family}-save", "-t", table]):
         return ""
     return output([f"{family}-save", "-t", table])

@@ -15,7 +15,10 @@ NAMES = ("coredns", "kube-proxy", "kubelet")  # in the order of stopping
 
 
 def start(state: State) -> None:
-    """Start what does not run. The API server must be ready, and the rights of `manifests/cluster.yaml` be granted."""
+    """Start each component that does not run.
+
+    The API server must be ready, and the rights of `local/manifests/cluster.yaml` must be granted.
+    """
     _start_kubelet(state)
     _start_proxy(state)
     _start_names(state)
@@ -39,7 +42,7 @@ def wait_until_ready(state: State) -> None:
 
 def _start_kubelet(state: State) -> None:
     keys = pki.folder(state)
-    resolver = state.run / "resolv.conf"  # what a pod inherits: nothing of the machine's own names and search domains
+    resolver = state.run / "resolv.conf"  # pods inherit it, and so none of the machine's own names and search domains
     write(resolver, f"nameserver {layout.NODE_ADDRESS}\n")
     configuration = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -65,7 +68,7 @@ def _start_kubelet(state: State) -> None:
         "podLogsDir": str(state.log / "pods"),
         "containerLogMaxSize": "5Mi",
         "containerLogMaxFiles": 2,
-        # Images come from no registry: one that is collected would be gone.
+        # Images come from no registry, so one that is collected could not be had again.
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
@@ -95,7 +98,7 @@ def _start_proxy(state: State) -> None:
         "hostnameOverride": layout.NODE,
         "clusterCIDR": layout.POD_RANGE,
         "mode": "iptables",
-        # What it would otherwise change on the machine for everybody.
+        # Otherwise it would change these for the whole machine.
         "iptables": {"localhostNodePorts": False},
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }
@@ -105,7 +108,7 @@ def _start_proxy(state: State) -> None:
 
 
 def _start_names(state: State) -> None:
-    """CoreDNS for the pods. It knows the cluster's names and says of all others that they do not exist."""
+    """Start CoreDNS for the pods. It knows the cluster's names, and says of all others that they do not exist."""
     file = state.run / "Corefile"
     write(
         file,

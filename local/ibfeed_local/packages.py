@@ -1,4 +1,4 @@
-"""What comes from the distribution: only what is missing, and nothing of it is left running."""
+"""Packages of the distribution. Only missing ones are installed, and no service of theirs is left running."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ibfeed_local.state import State
 
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 
-# package -> the program whose presence makes it superfluous
+# package -> its program; where that is present, the package is not needed
 CLUSTER = {
     "ca-certificates": "update-ca-certificates",
     "iproute2": "ip",
@@ -61,7 +61,7 @@ def install(state: State, wanted: dict[str, str]) -> list[str]:
 
 
 def cni_folder() -> Path:
-    """Where the CNI plugins are."""
+    """Return the folder of the CNI plugins."""
     for folder in CNI_FOLDERS:
         if (folder / "bridge").exists():
             return folder
@@ -69,5 +69,5 @@ def cni_folder() -> Path:
 
 
 def _program(name: str) -> str | None:
-    """A program's path. Administrators' folders count, though a user's PATH may lack them."""
+    """Return a program's path. Administrators' folders count, although a user's PATH may lack them."""
     return shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")

@@ -1,4 +1,4 @@
-"""Virtual environments for other people's clients, each of its own: no part of the product."""
+"""Virtual environments for other people's clients, one for each. They are no part of the product."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ibfeed_local.command import run
 from ibfeed_local.state import SOURCE, State, digest
 from ibfeed_local.venv import REMEDY
 
-BENCHMARK = "peers"  # what `make bench-worker` compares the worker with
-# What `make test` runs against the simulator. ibeam and ibind have no version of requests in common.
+BENCHMARK = "peers"  # `make bench-worker` compares the worker with these
+# `make test` runs these against the simulator. There are two, as no version of requests suits both ibeam and ibind.
 CLIENTS = ("clients", "login-client")
 ALL = (BENCHMARK, *CLIENTS)
 
 
 def python(state: State, name: str = BENCHMARK) -> Path:
-    """The interpreter of an environment."""
+    """Return the interpreter of an environment."""
     return state.root / name / "bin" / "python"
 
 
 def build(state: State, name: str = BENCHMARK) -> str:
-    """Install exactly what ``requirements/<name>.txt`` pins; say what was done."""
+    """Install exactly what ``requirements/<name>.txt`` pins; return a word on what was done."""
     pinned = SOURCE / "requirements" / f"{name}.txt"
     wanted = digest(pinned, sys.version)
     home = state.root / name

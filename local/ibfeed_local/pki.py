@@ -1,4 +1,4 @@
-"""The cluster's certificates, made anew at every start: no expiry to watch, nothing old to trust."""
+"""The cluster's certificates. Each start makes new ones, so none expires and no old one is trusted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DAYS = "365"
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a certificate speaks for: subject as openssl writes it, and the names it serves under, if it serves."""
+    """The owner of a certificate: its subject as openssl writes it, and the names of a server."""
 
     name: str
     subject: str
@@ -46,12 +46,12 @@ CLIENTS = (KUBELET, CONTROLLERS, SCHEDULER, PROXY, DNS)
 
 
 def folder(state: State) -> Path:
-    """Where keys and certificates are."""
+    """Return the folder of the keys and certificates."""
     return state.run / "pki"
 
 
 def kubeconfig(state: State, identity: Identity) -> Path:
-    """The client configuration of a component."""
+    """Return the path of a component's client configuration."""
     return folder(state) / f"{identity.name}.conf"
 
 
@@ -94,7 +94,7 @@ def create(state: State) -> None:
 
 
 def _client(target: Path, identity: Identity) -> str:
-    """A kubeconfig with everything inside. JSON is YAML."""
+    """Return a kubeconfig with certificates and keys inside. It is JSON, which is YAML, too."""
 
     def embedded(name: str) -> str:
         return base64.b64encode((target / name).read_bytes()).decode()

@@ -1,4 +1,4 @@
-"""Which process listens where, from /proc/net/tcp and tcp6."""
+"""Listening sockets and their processes, from /proc/net/tcp and tcp6."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Listener:
     inode: int
 
     def clashes(self, address: str, port: int) -> bool:
-        """Whether nobody else can listen at this address and port because of it."""
+        """Whether it keeps other programs from listening at this address and port."""
         return self.port == port and (self.address in (address, "0.0.0.0", "::"))
 
     def holder(self) -> str:
-        """Its process, for a message."""
+        """Return a description of its process, for a message."""
         wanted = f"socket:[{self.inode}]"
         for process in Path("/proc").iterdir():
             if not process.name.isdigit():
@@ -37,7 +37,7 @@ class Listener:
 
 
 def listeners() -> list[Listener]:
-    """Every listening TCP socket of this network namespace."""
+    """Return every listening TCP socket of this network namespace."""
     found = []
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         if not Path(table).exists():
@@ -51,7 +51,7 @@ def listeners() -> list[Listener]:
 
 
 def _address(text: str) -> str:
-    """An address as the kernel prints it: hexadecimal words of 32 bits, each in the machine's byte order."""
+    """Read an address as the kernel prints it: hexadecimal words of 32 bits, each in the machine's byte order."""
     words = [bytes.fromhex(text[i : i + 8])[::-1] for i in range(0, len(text), 8)]
     address = ipaddress.ip_address(b"".join(words))
     mapped = getattr(address, "ipv4_mapped", None)

@@ -1,4 +1,4 @@
-"""Whether this machine can carry the local environment, asked before anything on it is changed."""
+"""Checks of this machine, before anything on it is changed: can it carry the local environment?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEMORY = 4  # GB available: control plane 0.9, Kafka 0.5, workers 0.2 each and 0
 
 
 def machine() -> None:
-    """Raise a problem unless this is a Linux machine with apt, and we are root."""
+    """Raise Problem unless this is a Linux machine with apt, and we are root."""
     if not sys.platform.startswith("linux"):
         raise Problem(f"the local cluster needs Linux; this is {sys.platform}", "Use a Debian 12 virtual machine.")
     if shutil.which("apt-get") is None:
@@ -32,7 +32,7 @@ def machine() -> None:
 
 
 def room(state: State) -> None:
-    """Raise a problem if the disk is too full or memory is short."""
+    """Raise Problem if the disk is too full or memory is short."""
     built = (state.root / "steps" / "kubernetes").exists() and (state.root / "steps" / "base-image").exists()
     needed = DISK_FOR_RUNNING if built else DISK_FOR_BUILDS
     free = shutil.disk_usage(state.root).free / 1e9
@@ -48,7 +48,7 @@ def room(state: State) -> None:
 
 
 def unclaimed() -> None:
-    """Raise a problem if somebody else's program, network or Kubernetes is in the way. Ask only while ours is down."""
+    """Raise Problem if another program, network or Kubernetes is in the way. Ask only while our cluster is down."""
     taken = [
         f"port {port} ({component}) is taken by {listener.holder()}"
         for (address, port), component in layout.PORTS.items()
@@ -72,7 +72,7 @@ def unclaimed() -> None:
 
 
 def _addresses() -> list[tuple[str, ipaddress.IPv4Interface]]:
-    if shutil.which("ip") is None:  # comes with the packages; this is asked again when they are there
+    if shutil.which("ip") is None:  # it comes with the packages, and this is asked again then
         return []
     links = json.loads(output(["ip", "-j", "-4", "address"]))
     return [

@@ -1,4 +1,4 @@
-"""What went wrong, told to a person."""
+"""Failures that are told to a person."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Progress:
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
-        """Run a step: a line at its end with the time it took, before that a sign of life now and then."""
+        """Run a step. A line at its end says how long it took; until then there is a sign of life now and then."""
         now = time.monotonic()
         step = Step(title, started=now, shown=now - NEXT_SIGN + FIRST_SIGN)
         with self._lock:
@@ -48,7 +48,7 @@ class Progress:
             raise
         self._end(step, "")
 
-    def say(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Print a line of its own."""
         print(f"[{_duration(time.monotonic() - self.began):>6}] {text}", flush=True)
 
@@ -56,7 +56,7 @@ class Progress:
         with self._lock:
             self._running.remove(step)
         result = f": {step.result}" if step.result else ""
-        self.say(f"{failed}{step.title}{result} ({_duration(time.monotonic() - step.started)})")
+        self.report(f"{failed}{step.title}{result} ({_duration(time.monotonic() - step.started)})")
 
     def _beat(self) -> None:
         while True:
@@ -68,7 +68,7 @@ class Progress:
                     step.shown = now
             for step in due:
                 result = f": {step.result}" if step.result else ""
-                self.say(f"  ... {step.title}{result} ({_duration(now - step.started)} so far)")
+                self.report(f"  ... {step.title}{result} ({_duration(now - step.started)} so far)")
 
 
 def _duration(seconds: float) -> str:

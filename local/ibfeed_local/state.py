@@ -1,4 +1,4 @@
-"""Where everything lies: the state folder, the source tree, and the few places outside that the kernel dictates."""
+"""The places of everything: the state folder, the source tree, and the few outside that the kernel dictates."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class State:
 
     @property
     def run(self) -> Path:
-        """What a running cluster needs and `down` deletes."""
+        """The files of a running cluster. `down` deletes them."""
         return self.root / "run"
 
     @property
@@ -60,7 +60,7 @@ class State:
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's. It stays at one place over restarts, so that an exported KUBECONFIG goes on working."""
+        """The administrator's kubeconfig. Its place stays the same, so that an exported KUBECONFIG goes on working."""
         return self.root / "admin.conf"
 
     @property
@@ -92,7 +92,7 @@ class State:
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write a file whole or not at all."""
+    """Write a file as a whole, or not at all."""
     partial = path.with_name(f".{path.name}.partial")
     partial.touch(mode=mode)
     partial.chmod(mode)
@@ -101,7 +101,7 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 def digest(*parts: str | Path) -> str:
-    """The digest of texts, files and folders (names, contents and executable bits; not what Python leaves behind)."""
+    """Return the digest of texts, files and folders: names, contents, executable bits. Byte code is left out."""
     total = hashlib.sha256()
     for part in parts:
         if isinstance(part, str):

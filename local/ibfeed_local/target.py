@@ -1,4 +1,4 @@
-"""The cluster that is worked on: the local one, or that of the current kubectl context."""
+"""The cluster to work on: the local one, or that of the current kubectl context."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Target:
     kafka_from_here: str
 
     def run(self, *arguments: str, given: str = "") -> str:
-        """What kubectl prints."""
+        """Run kubectl; return its output."""
         return output([*self.kubectl, *arguments], given=given, within=200)
 
 
 def local(state: State, tags: dict[str, str]) -> Target:
-    """The local cluster, which must be up."""
+    """Return the local cluster. Raises Problem if it is not up."""
     if not cluster.is_up(state):
         raise Problem("the local cluster is not up", "Start it with: make up")
     return Target(
@@ -38,7 +38,7 @@ def local(state: State, tags: dict[str, str]) -> Target:
 
 
 def current() -> Target:
-    """The cluster of the current kubectl context, with images and Kafka as the environment names them."""
+    """Return the cluster of the current kubectl context, with images and Kafka from the environment."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         raise Problem("there is no kubectl on PATH", "CLUSTER=current uses your own kubectl and its current context.")

@@ -1,4 +1,4 @@
-"""Ticks from Kafka, one a line: python -m ibfeed_local.ticks BOOTSTRAP [SECONDS]. Runs in the virtual environment.
+"""Ticks from Kafka, one a line: python -m ibfeed_local.ticks BOOTSTRAP [SECONDS]. It needs the virtual environment.
 
 Exit code 0 if any tick was seen, or if it was interrupted.
 """
@@ -18,7 +18,7 @@ COLUMNS = "{:<10} {:>14} {:>8}  {:<12} {:>9}"
 
 
 def main(arguments: list[str]) -> int:
-    """Print what arrives from now on."""
+    """Print the ticks that arrive from now on."""
     seconds = float(arguments[1]) if len(arguments) > 1 else 0.0
     consumer = Consumer({"bootstrap.servers": arguments[0], "group.id": "ibfeed-ticks", "enable.auto.commit": False})
     try:
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _print(consumer: Consumer, seconds: float) -> int:
-    """Print ticks for so many seconds (0: for ever); return how many."""
+    """Print ticks for so many seconds (0: for ever). Return their number."""
     print(COLUMNS.format("symbol", "price", "size", "time (UTC)", "partition"))
     deadline = time.monotonic() + seconds
     seen = 0

@@ -16,7 +16,7 @@ OWN = {"pip", "setuptools", "wheel"}
 
 
 def build(state: State) -> str:
-    """Bring the virtual environment to exactly what is locked; say what was done."""
+    """Bring the virtual environment to exactly what is locked; return a word on what was done."""
     wanted = digest(LOCK, sys.version)
     if state.finished("venv", wanted) and state.python.exists():
         return "up to date"
@@ -35,7 +35,7 @@ def build(state: State) -> str:
 
 
 def _usable(python: Path) -> bool:
-    """Whether the environment's interpreter starts and is this one's version (a distribution upgrade breaks it)."""
+    """Whether the environment has an interpreter of our version. An upgrade of the distribution breaks it."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return python.exists() and (python.parent.parent / "lib" / f"python{version}" / "site-packages" / "pip").is_dir()
 

@@ -1,7 +1,8 @@
-"""What can be asked of the local environment."""
+"""The verbs of the local environment, one for each target of the Makefile."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shlex
@@ -11,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from ibfeed_local import (
     acceptance,
@@ -24,6 +24,7 @@ from ibfeed_local import (
     deploy,
     golang,
     images,
+    interrupt,
     layout,
     lock,
     packages,
@@ -34,6 +35,7 @@ from ibfeed_local import (
     verify,
 )
 from ibfeed_local import demo as show
+from ibfeed_local.interrupt import Interrupted
 from ibfeed_local.problem import Problem
 from ibfeed_local.progress import Progress
 from ibfeed_local.state import State
@@ -44,40 +46,41 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in VERBS:
         print(f"usage: python3 -m ibfeed_local {'|'.join(VERBS)}", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt.listen()
     try:
         return VERBS[arguments[0]](State.from_environment()) or 0
     except Problem as problem:
         print(f"\nERROR: {problem}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("\ninterrupted; run it again to go on where it stopped", file=sys.stderr)
-        return 130
+    except Interrupted as interrupted:
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print("\ninterrupted; run it again to go on where it stopped", file=sys.stderr)
+        return interrupted.exit_code
     finally:
         command.end_children()
 
 
 def demo(state: State) -> None:
-    """Everything, ending with live ticks."""
+    """Start everything, with the examples, and show live ticks at the end."""
     with _alone(state) as progress:
         target = _deployed(state, progress)
         show.show(state, target, progress)
 
 
 def up(state: State) -> None:
-    """Everything but the examples."""
+    """Start everything but the examples."""
     with _alone(state) as progress:
         _deployed(state, progress)
 
 
 def cluster_only(state: State) -> None:
-    """Kubernetes and Kafka, without the product."""
+    """Start Kubernetes and Kafka, without the product."""
     with _alone(state) as progress:
         _start(state, progress)
 
 
 def build_images(state: State) -> None:
-    """Build what has changed and hand it to the local cluster."""
+    """Build the images that have changed, and hand them to the local cluster."""
     with _alone(state) as progress:
         build.everything(state, progress)
         _needs_cluster(state)
@@ -96,7 +99,7 @@ def deploy_product(state: State) -> None:
 
 
 def kubeconfig(state: State) -> None:
-    """Print what a shell has to evaluate to speak to the local cluster."""
+    """Print the lines that a shell evaluates to use kubectl on the local cluster."""
     print(f"export KUBECONFIG={shlex.quote(str(state.kubeconfig))}")
     if shutil.which("kubectl") is None:
         print(f'export PATH={shlex.quote(str(state.bin))}:"$PATH"')
@@ -108,8 +111,10 @@ def ticks(state: State) -> int:
         raise Problem("nothing is built yet", "Start with: make demo")
     try:
         return show.ticks(state, target.current().kafka if _is_current() else layout.KAFKA, 0)
-    except KeyboardInterrupt:
-        return 0
+    except Interrupted as interrupted:
+        if interrupted.sign is signal.SIGINT:  # Ctrl-C is how a person ends it
+            return 0
+        raise
 
 
 def down(state: State) -> None:
@@ -135,19 +140,19 @@ def clean(state: State) -> None:
 
 
 def lint(state: State) -> int:
-    """Style, types and import contracts."""
+    """Check style, types and import contracts."""
     _environment(state)
     return _verdict(verify.lint(state))
 
 
 def test_fast(state: State) -> int:
-    """What needs neither cluster nor Kafka."""
+    """Run all that needs neither cluster nor Kafka."""
     _environment(state)
     return _verdict(verify.fast(state))
 
 
 def test(state: State) -> int:
-    """Everything. The cheap part first, and a cluster only if that is clean."""
+    """Run everything. The cheap part comes first, and the cluster only if that is clean."""
     if code := test_fast(state):
         return code
     with _alone(state) as progress:
@@ -159,7 +164,7 @@ def test(state: State) -> int:
 
 
 def test_gateway(state: State) -> int:
-    """The main job, a hand-over, crashes, a reset and each fault of a session through one gateway distribution."""
+    """Test one gateway distribution: the main job, a hand-over, crashes, a reset and each fault of a session."""
     archive = acceptance.archive()
     if _is_current():
         raise Problem("the tests kill containers, and need the local cluster for that", "Unset CLUSTER.")
@@ -172,7 +177,7 @@ def test_gateway(state: State) -> int:
 
 
 def bench_ownership(state: State) -> int:
-    """What moves, crashes and hung workers cost a reader of Kafka."""
+    """Measure how moves, crashes and hung workers show to a reader of Kafka."""
     if _is_current():
         raise Problem("the benchmark kills and stops processes, and needs the local cluster for that", "Unset CLUSTER.")
     with _alone(state) as progress:
@@ -181,7 +186,7 @@ def bench_ownership(state: State) -> int:
 
 
 def bench_worker(state: State) -> int:
-    """What a worker's data path carries, adds and loses, beside what others' clients do."""
+    """Measure throughput, latency and losses of a worker's data path, beside other people's clients."""
     if _is_current():
         raise Problem("the benchmark stalls and pins processes, and needs the local cluster for that", "Unset CLUSTER.")
     with _alone(state) as progress:
@@ -196,14 +201,14 @@ def bench_worker(state: State) -> int:
 
 
 def lock_requirements(state: State) -> None:
-    """Resolve the requirements anew."""
+    """Resolve the locked requirements again."""
     _environment(state)
     with Progress().step("resolving requirements"):
         lock.write_all(state)
 
 
 def _others_clients(state: State, progress: Progress) -> None:
-    """The clients that the tests run, and the browser that the tests and one of the clients log in with."""
+    """Install the clients that the tests run, and the browser by which tests and one of the clients log in."""
     with progress.step("a browser for the tests") as step:
         step.result = " ".join(packages.install(state, packages.BROWSER | packages.DISPLAY)) or "there already"
     with progress.step("other people's clients") as step:
@@ -222,21 +227,21 @@ def _deployed(state: State, progress: Progress) -> target.Target:
 
 def _start(state: State, progress: Progress) -> None:
     if not any(state.run.iterdir()):
-        preflight.unclaimed()  # `up` asks, too; but nobody should wait for a build to hear of it
+        preflight.unclaimed()  # `up` asks, too, but a person should hear of it before the long builds
     build.everything(state, progress)
     cluster.up(state, progress)
     images.load_pause(state)
 
 
 def _current(state: State, progress: Progress) -> target.Target:
-    where = target.current()  # first, because it is what a person is likelier to have wrong
+    where = target.current()  # first, because people get this wrong more often
     with progress.step("Python environment") as step:
         step.result = venv.build(state)
     return where
 
 
 def _environment(state: State) -> None:
-    """The virtual environment alone, which needs no root and no cluster."""
+    """Build the virtual environment alone. That needs no root and no cluster."""
     state.prepare()
     with _hold(state), Progress().step("Python environment") as step:
         step.result = venv.build(state)
@@ -260,7 +265,7 @@ def _verdict(failures: int) -> int:
 
 @contextmanager
 def _alone(state: State) -> Iterator[Progress]:
-    """Check the machine, if it is to carry the cluster, and hold the lock of the state folder."""
+    """Hold the lock of the state folder. Before that, check a machine that is to carry the cluster."""
     if not _is_current():
         preflight.machine()
     state.prepare()
@@ -270,7 +275,7 @@ def _alone(state: State) -> Iterator[Progress]:
 
 @contextmanager
 def _hold(state: State) -> Iterator[None]:
-    """Hold the lock of the state folder: two runs would build over each other."""
+    """Hold the lock of the state folder. Without it two runs would build over each other."""
     with (state.root / "lock").open("a+") as lock:
         deadline, told = time.monotonic() + 3600, False
         while True:
@@ -289,10 +294,6 @@ def _hold(state: State) -> Iterator[None]:
         lock.write(f"process {os.getpid()}")
         lock.flush()
         yield
-
-
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 VERBS: dict[str, Callable[[State], int | None]] = {

@@ -1,4 +1,4 @@
-"""The tests, in the order of what they cost."""
+"""The tests, cheapest first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ibfeed_local.progress import headline
 from ibfeed_local.state import SOURCE, State
 
 PACKAGES = ("api/ibfeed_api", "operator/ibfeed_operator", "worker/ibfeed_worker", "simulator/ibfeed_simulator")
-# What runs a second time on the form that the worker's image has. The suites on the cluster run that image.
+# These run a second time on the compiled modules, as the worker's image has them. Cluster tests run that image.
 DATA_PATH = (
     "tests/unit/worker/stream",
     "tests/unit/worker/publish",
@@ -25,7 +25,7 @@ TYPED = (*PACKAGES, "local/ibfeed_local", "worker/image")
 
 
 def lint(state: State) -> int:
-    """Style, types and import contracts; the number of tools that found something."""
+    """Check style, types and import contracts. Return the number of tools that found something."""
     bin_ = state.venv / "bin"
     imports = os.pathsep.join(str(SOURCE / Path(package).parent) for package in PACKAGES)
     environment = {"PYTHONPATH": imports, "MYPYPATH": ""}
@@ -43,7 +43,7 @@ def lint(state: State) -> int:
 
 
 def fast(state: State) -> int:
-    """What needs neither cluster nor Kafka."""
+    """Run lint and the unit tests, which need neither cluster nor Kafka. Return the number of failures."""
     failures = lint(state)
     headline("unit tests")
     # Many of them wait for a time limit rather than for the processor, so more run at once than there are cores.
@@ -52,14 +52,14 @@ def fast(state: State) -> int:
 
 
 def on_the_cluster(state: State) -> int:
-    """Component, hollow and cluster tests, which need `up`."""
+    """Run the component, hollow and cluster tests, which need `up`. Return the number of suites that failed."""
     headline("the data path, compiled")
     imports = f"pythonpath={compiled.folder(state)} operator simulator local tests benchmarks"
     failures = int(bool(_pytest(state, *DATA_PATH, "-q", "-n", "3", "-o", imports)))
     headline("tests/component")
     failures += bool(_pytest(state, "tests/component", "-v", "-n", "3"))
     headline("tests/hollow")
-    # The tests of one file share a control plane, no two files do.
+    # The tests of one file share a control plane; each file has its own.
     failures += bool(_pytest(state, "tests/hollow", "-v", "-n", "2", "--dist", "loadfile"))
     # One after the other: they share the namespace that a user would use.
     headline("tests/cluster")
@@ -75,7 +75,7 @@ def on_the_cluster(state: State) -> int:
 
 
 def gateway(state: State, image: str) -> int:
-    """The acceptance of a gateway distribution, which is in the worker's ``image``; figures go to the log folder."""
+    """Accept the gateway distribution that is in the worker's ``image``. Figures go to the log folder."""
     headline("tests/gateway")
     figures = state.log / "gateway-figures.json"
     failures = int(bool(_pytest(state, "tests/gateway", "-v", "--figures", str(figures), image=image)))
@@ -86,7 +86,7 @@ def gateway(state: State, image: str) -> int:
 
 
 def failed(report: str) -> list[str]:
-    """From a JUnit report: a line for each test that failed, with the first line of why."""
+    """Return a line for each failed test of a JUnit report, with the first line of its message."""
     lines = []
     for case in ET.fromstring(report).iter("testcase"):
         for trouble in (*case.iter("failure"), *case.iter("error")):
@@ -108,11 +108,11 @@ def _pytest(state: State, folder: str, *options: str, image: str = "") -> int:
 
 
 def surroundings(state: State) -> dict[str, str]:
-    """What tests and benchmarks find the local cluster by."""
+    """Return the variables by which tests and benchmarks find the local cluster."""
     return {
         "IBFEED_STATE": str(state.root),
         "KUBECONFIG": str(state.kubeconfig),
         "KAFKA": layout.KAFKA,
-        MARK: str(state.root),  # what is left running when a run is cut short, `down` ends
+        MARK: str(state.root),  # by it `down` finds what a killed run left behind
         "PATH": f"{state.bin}{os.pathsep}{os.environ['PATH']}",
     }

@@ -14,7 +14,7 @@ class CookieStore:
     def __init__(self) -> None:
         self._cookies: dict[str, str] = {}
 
-    def take(self, headers: Iterable[str]) -> None:
+    def store_set_cookies(self, headers: Iterable[str]) -> None:
         """Read ``Set-Cookie`` headers; one that cannot be read is ignored, as a browser does."""
         for header in headers:
             parsed: SimpleCookie = SimpleCookie()

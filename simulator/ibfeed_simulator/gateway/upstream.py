@@ -77,7 +77,7 @@ class Upstream:
             messages.info("<- %d %s %s", response.status, method, path)
             if (set_cookies := response.headers.getall("Set-Cookie", [])) and cookies.isEnabledFor(logging.INFO):
                 cookies.info("set cookies %s", set_cookies)
-            self._cookies.take(set_cookies)
+            self._cookies.store_set_cookies(set_cookies)
             return Answer(response.status, response.reason or "", response.headers, await response.read())
 
     async def api(self, method: str, endpoint: str, body: bytes = b"") -> Answer:

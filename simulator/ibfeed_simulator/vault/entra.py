@@ -35,7 +35,7 @@ class Entra:
         ]
 
     async def _token(self, request: web.Request) -> web.Response:
-        fault = self._faults.take(Place.ENTRA)
+        fault = self._faults.take_fault(Place.ENTRA)
         if fault is not None and fault.fault is Fault.ENTRA_DOWN:
             return web.Response(status=503, text="Service Unavailable")
         if fault is not None:

@@ -102,7 +102,7 @@ class Faults:
     def active(self) -> tuple[ActiveVaultFault, ...]:
         return tuple(self._active)
 
-    def take(self, place: Place, secret: str = "") -> ActiveVaultFault | None:
+    def take_fault(self, place: Place, secret: str = "") -> ActiveVaultFault | None:
         """Return the oldest fault that acts on this request, and count it down."""
         now = self._clock()
         self._active = [each for each in self._active if each.until is None or each.until > now]

@@ -27,7 +27,7 @@ class Metadata:
         return [web.get("/metadata/identity/oauth2/token", self._token)]
 
     async def _token(self, request: web.Request) -> web.Response:
-        fault = self._faults.take(Place.METADATA)
+        fault = self._faults.take_fault(Place.METADATA)
         if fault is not None and fault.fault is Fault.METADATA_DOWN:
             return web.json_response({"error": "unknown", "error_description": "Failed"}, status=500)
         if fault is not None:

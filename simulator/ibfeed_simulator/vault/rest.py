@@ -63,7 +63,7 @@ class Rest:
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             name = request.match_info.get("name", "")
-            fault = self._faults.take(Place.VAULT, name)
+            fault = self._faults.take_fault(Place.VAULT, name)
             if (answer := await _without_token(request, fault)) is not None:
                 return answer
             resource = resource_of(request.host)

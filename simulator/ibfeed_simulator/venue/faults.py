@@ -1,8 +1,8 @@
 """Faults on demand: a table of names, each with a scope (one user or all), a duration and a count.
 
-A condition lasts (until its seconds or its count run out, or it is cleared); an action happens once, at once.
-To add a condition, add its row and ask ``board.take``/``board.active`` where it matters; to add an action, add its row
-and register what it does.
+A condition lasts until its seconds or its count run out, or until it is cleared. An action happens once, at once.
+To add a condition, add its row, and ask ``board.take_fault`` or ``board.active`` where it matters.
+To add an action, add its row, and register what it does in ``Venue.actions``.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class Board:
                 return active
         return None
 
-    def take(self, condition: Condition, username: str | None) -> ActiveFault | None:
+    def take_fault(self, condition: Condition, username: str | None) -> ActiveFault | None:
         """Like ``active``, but uses up one of its count."""
         active = self.active(condition, username)
         if active is not None and active.remaining is not None:

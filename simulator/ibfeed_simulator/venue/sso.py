@@ -48,7 +48,7 @@ class SsoHandlers:
         ]
 
     async def login(self, _: web.Request) -> web.StreamResponse:
-        slow = self._venue.board.take(Condition.PAGE_SLOW, None)
+        slow = self._venue.board.take_fault(Condition.PAGE_SLOW, None)
         if slow is not None:
             await asyncio.sleep(number(slow.value, _PAGE_SLOW_SECONDS))
         return self._page()
@@ -77,28 +77,28 @@ class SsoHandlers:
         board = venue.board
         user = venue.settings.users.get(username)
         record = venue.sessions.record(username) if user is not None else None
-        if record is not None and (record.locked or board.take(Condition.LOCKED, username)):
+        if record is not None and (record.locked or board.take_fault(Condition.LOCKED, username)):
             return self._page(pages.LOCKED)
         if user is None or record is None:
             return self._page(pages.WRONG_CREDENTIALS)
-        if refused := board.take(Condition.REFUSED, username):
+        if refused := board.take_fault(Condition.REFUSED, username):
             return self._page(str(refused.value or pages.REFUSED))
         too_soon = _typed_ago(str(form.get(pages.TYPED, ""))) < venue.settings.typing_seconds
-        if too_soon or not user.accepts(password) or board.take(Condition.WRONG_PASSWORD, username):
+        if too_soon or not user.accepts(password) or board.take_fault(Condition.WRONG_PASSWORD, username):
             record.failed_logins += 1
             record.total_failed_logins += 1
             record.locked = record.failed_logins >= venue.settings.lock_after
             return self._page(pages.LOCKED if record.locked else pages.WRONG_CREDENTIALS)
-        if user.paper and "paperSwitch" not in form and board.take(Condition.WRONG_MODE, username):
+        if user.paper and "paperSwitch" not in form and board.take_fault(Condition.WRONG_MODE, username):
             return self._page(pages.WRONG_MODE)
-        if board.take(Condition.SECOND_FACTOR, username):
+        if board.take_fault(Condition.SECOND_FACTOR, username):
             return _html(pages.second_factor())
         return self._lead_on(user)
 
     def _lead_on(self, user: User) -> web.Response:
         """The next page that stands between the user and the login, or the login."""
         for condition, page in _BETWEEN:
-            if self._venue.board.take(condition, user.username):
+            if self._venue.board.take_fault(condition, user.username):
                 token = secrets.token_hex(8)
                 self._waiting[token] = user
                 return _html(page(token))

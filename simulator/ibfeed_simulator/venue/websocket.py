@@ -66,7 +66,7 @@ class WebsocketHandler:
     def _greet(self, connection: Connection, session: SsoSession) -> None:
         connection.attach(session)
         board, username = self._venue.board, session.user.username
-        if board.take(Condition.KILL_GATEWAY, username):
+        if board.take_fault(Condition.KILL_GATEWAY, username):
             self._venue.kill_gateway(username)
             return
         if board.active(Condition.HANG, username):
@@ -103,7 +103,7 @@ class WebsocketHandler:
             self._subscribe(connection, session, rest)
         elif topic == "umd":
             conid = _conid(rest.partition("+")[0])
-            if conid is not None and not venue.board.take(Condition.DEAF, session.user.username):
+            if conid is not None and not venue.board.take_fault(Condition.DEAF, session.user.username):
                 venue.streamer.unsubscribe(connection, conid)
         elif topic == "sbd":
             self._open_book(connection, session, rest)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ibfeed_local import daemons
-from ibfeed_local.daemons import Process
+from ibfeed_local import daemons, processes
 from ibfeed_local.problem import Problem
+from ibfeed_local.processes import Process
 from ibfeed_local.state import State, write
 
 
@@ -20,7 +20,7 @@ def state(tmp_path: Path) -> Iterator[State]:
     state = State(tmp_path / "state")
     state.prepare()
     yield state
-    daemons.end(daemons.marked(state), patience=1)
+    processes.end(daemons.marked(state), patience=1)
 
 
 def test_a_daemon_is_started_once_and_ended(state: State) -> None:

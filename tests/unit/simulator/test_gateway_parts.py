@@ -148,9 +148,9 @@ async def test_names_come_from_the_jvm_s_file_and_from_nowhere_else(
 
 def test_it_keeps_only_cookies_that_it_knows() -> None:
     store = CookieStore()
-    store.take(["XYZAB=1; Path=/; Secure", "x-sess-uuid=2; Path=/v1/api", "USERID=3", "\x00"])
+    store.store_set_cookies(["XYZAB=1; Path=/; Secure", "x-sess-uuid=2; Path=/v1/api", "USERID=3", "\x00"])
     assert store.header() == "XYZAB=1; USERID=3"
-    store.take(["XYZAB=9"])
+    store.store_set_cookies(["XYZAB=9"])
     assert store.header() == "XYZAB=9; USERID=3"
 
 

@@ -190,7 +190,7 @@ class TestFaults:
         faults.set({"fault": "entra-down", "count": 1})
 
         def taken(place: Place, secret: str = "") -> str | None:
-            active = faults.take(place, secret)
+            active = faults.take_fault(place, secret)
             return active.fault.value if active is not None else None
 
         assert taken(Place.VAULT, "ib-username-1") == "server-error"
