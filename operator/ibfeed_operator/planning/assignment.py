@@ -1,4 +1,14 @@
-"""From what is known to who shall stream what: puts universe, liveness and planner together. Pure."""
+"""The assignment: each contract gets a worker, or a reason why it has none. Pure.
+
+Only streaming workers are given contracts, and only if Kafka acknowledges their records. A worker keeps exactly what it
+has while it repairs its session, while no worker could publish its records, and when it was lost too often of late and
+the others have lines enough. While no worker streams, or none can publish, or the feed is suspended, each keeps what it
+has: there is nowhere to move it to.
+
+A drained worker is given nothing, and keeps contracts for which no other worker has a line. So does a worker that alone
+cannot publish. A pin holds while its worker streams and is not drained. A relieved worker is drained until its
+scheduled login is over, and then has its contracts back, however loads are evened.
+"""
 
 from __future__ import annotations
 
@@ -56,21 +66,15 @@ def decide(
     full: Collection[int] = (),
     epoch_floor: int = 0,
 ) -> Decision:
-    """Give each contract of ``universe`` a worker, or a reason why it has none.
+    """See the module's text.
 
-    Only streaming workers are given contracts, and only if Kafka acknowledges their records. One that repairs its
-    session keeps exactly what it has; so does one that was lost too often of late, while the others have lines enough,
-    and one whose records no worker could publish. While no worker streams, or none can publish, or the feed is
-    suspended, each keeps what it has: there is nowhere to move it to. ``gathering``: the feed's first workers are about
-    to stream, and nothing is given to anybody yet. ``accountless``: workers for which there is no account.
-    ``epoch_floor``: no new epoch is below it (``records.epoch_at``).
-
-    A drained worker is given nothing, and keeps what nobody else has a line for; so does one that alone cannot publish.
-    A pin holds while its worker streams and is not drained. A relieved worker is drained until its scheduled
-    login is over, and then has its contracts back, however loads are evened.
-
-    ``refused``: conid to the workers whose accounts IB refuses it: it goes to another one with a line to spare, and
-    stays there. ``full``: workers that are given no more than they have, while the others have lines enough.
+    Args:
+        accountless: workers for which there is no account.
+        gathering: the feed's first workers are about to stream, and nothing is given yet.
+        refused: conid to the workers whose accounts IB refuses it. It goes to another one with a line to spare, and
+            stays there.
+        full: workers that are given no more than they have, while the others have lines enough.
+        epoch_floor: no new epoch is below it (``records.epoch_at``).
     """
     placement, refused = placement or Placement(), refused or {}
     holdings, accounts = tuple(holdings), feed.spec.accounts
