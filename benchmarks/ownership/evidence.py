@@ -16,6 +16,7 @@ from confluent_kafka import Message
 from ownership.setting import EVENTS, TICKS
 from ownership.verdict import Gap, Window, Written
 from ownership.witness import Witness
+from support.kafka_message import headers_of
 from support.stream import Collector
 from support.venue import Venue
 
@@ -96,7 +97,7 @@ class Watch:
 
 
 def _written(message: Message) -> Written:
-    headers = dict(message.headers() or ())
+    headers = headers_of(message)
     value = _tick.decode(message.value() or b"")
     return Written(
         conid=int(message.key() or b"0"),
@@ -104,7 +105,7 @@ def _written(message: Message) -> Written:
         offset=message.offset() or 0,
         at_ms=message.timestamp()[1],
         epoch=int(headers["epoch"]),
-        worker=headers["worker"].decode(),
+        worker=headers["worker"],
         event_time=value.event_time,
         seq=value.seq,
     )

@@ -65,7 +65,7 @@ class _Meta(_Base):
     deletion_timestamp: str | None = None
 
 
-class _Held(_Base, frozen=True):
+class _Held(msgspec.Struct, frozen=True):
     """An entry of a shard, a worker's report of one, or a line of a feed's status."""
 
     conid: int

@@ -21,8 +21,8 @@ from typing import Any, Final
 
 from ibfeed_operator.planning.balancer import Capacity, Demand, plan
 from ownership import audit
-from ownership.hollow_stage import FEED, FEEDS, OPERATOR, WORKERS, Stage, cpu_s, stage
-from support.control_plane import ADMIN
+from ownership.hollow_stage import FEED, FEEDS, WORKERS, Stage, cpu_s, stage
+from support.control_plane import ADMIN, OPERATOR
 
 WORKER_COUNT: Final = 200
 ROOTS: Final = 200

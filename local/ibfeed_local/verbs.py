@@ -197,7 +197,7 @@ def bench_worker(state: State) -> int:
             step.result = peers.build(state)
         with progress.step("the worker's modules, compiled") as step:
             step.result = compiled.build(state)
-    return bench.run(state, "worker")
+    return bench.run(state, "datapath")
 
 
 def lock_requirements(state: State) -> None:

@@ -1,4 +1,4 @@
-"""``python -m ibfeed_simulator venue|gateway|vault``: each part is imported only when it is asked for."""
+"""``python -m ibfeed_simulator venue|gateway|vault``. Each part is imported only when it is asked for."""
 
 from __future__ import annotations
 

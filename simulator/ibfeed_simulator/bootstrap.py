@@ -1,6 +1,6 @@
-"""``python -m ibfeed_simulator.bootstrap``: what the simulator needs before it starts, and what a feed needs to use it.
+"""``python -m ibfeed_simulator.bootstrap``: keys and passwords for the simulator, and for the feeds that use it.
 
-Prints Kubernetes objects: certificate and users for the simulator, authority and paper accounts for the feed's
+It prints Kubernetes objects: certificate and users for the simulator, authority and paper accounts for the feed's
 namespace. ``--directory`` writes the same as files. Each call makes new keys and passwords.
 """
 
@@ -35,7 +35,7 @@ class Material:
 
 
 def hosts() -> list[str]:
-    """Every name under which the simulator's Services are called, and the ones for use without a cluster."""
+    """Return every name by which the simulator's Services are called, and the names for use without a cluster."""
     names = [
         f"{service}.{suffix}"
         for service in SERVICES
@@ -50,7 +50,7 @@ def make(count: int) -> Material:
 
 
 def users_json(material: Material) -> str:
-    """The venue's user file."""
+    """Return the venue's user file."""
     users = [
         {"username": account.username, "password": account.password, "account": f"DU{1_000_000 + index}", "paper": True}
         for index, account in enumerate(material.accounts, start=1)
@@ -59,7 +59,7 @@ def users_json(material: Material) -> str:
 
 
 def account_keys(material: Material) -> dict[str, str]:
-    """``username-1``, ``password-1``, …"""
+    """Return the keys and values ``username-1``, ``password-1``, …"""
     return {
         f"{key}-{index}": value
         for index, account in enumerate(material.accounts, start=1)
@@ -93,7 +93,7 @@ def _secret(name: str, namespace: str, data: dict[str, str], kind: str = "Opaque
 
 
 def write(material: Material, directory: Path) -> None:
-    """``tls.crt``, ``tls.key``, ``ca.crt``, ``users.json`` and ``accounts.json``, readable by the owner only."""
+    """Write ``tls.crt``, ``tls.key``, ``ca.crt``, ``users.json`` and ``accounts.json``, readable by the owner only."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = {
         "tls.crt": material.tls.certificate,

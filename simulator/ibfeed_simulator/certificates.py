@@ -1,4 +1,4 @@
-"""Certificates: a private authority with one server certificate, and the gateway's own odd one."""
+"""Certificates: a private authority with one server certificate, and the gateway's own odd certificate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SKEW = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Issued:
-    """PEM texts."""
+    """An authority, a server certificate and its key, as PEM texts."""
 
     authority: str
     certificate: str
@@ -42,7 +42,7 @@ def _pem_key(key: ec.EllipticCurvePrivateKey) -> str:
 
 
 def issue(hosts: list[str]) -> Issued:
-    """A new authority, whose key is forgotten, and its certificate for ``hosts`` (names and addresses)."""
+    """Make an authority, whose key is forgotten, and its certificate for ``hosts`` (names and addresses)."""
     now = datetime.now(UTC)
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = (
@@ -93,17 +93,17 @@ def issue(hosts: list[str]) -> Issued:
 
 @dataclass(frozen=True)
 class GatewayCertificate:
-    """``pem`` holds certificate and key; ``sha256`` is the fingerprint of the certificate, in hex."""
+    """The gateway's certificate. ``pem`` has the key, too; ``sha256`` is the certificate's fingerprint in hex."""
 
     pem: str = field(repr=False)
     sha256: str
 
 
 def gateway_certificate() -> GatewayCertificate:
-    """The same bytes each time, and odd in the way of IB's: self-signed, names no host, expired in May 2019.
+    """Return the same bytes each time, odd in the way of IB's: self-signed, names no host, expired in May 2019.
 
-    Its key follows from a constant. IB's gateway ships a key that everybody has, too: what protects the connection is
-    that it never leaves the machine, and what the client checks is the fingerprint.
+    Its key follows from a constant. IB's gateway, too, ships a key that everybody has. The connection is safe because
+    it never leaves the machine, and the client checks the fingerprint.
     """
     secret = int.from_bytes(hashlib.sha256(b"ibfeed simulator: gateway stand-in").digest(), "big")
     key = ec.derive_private_key(secret, ec.SECP256R1())

@@ -1,8 +1,8 @@
 """``python -m ibfeed_simulator.distribution --output dist/gateway.zip``: the stand-in as a gateway distribution.
 
-The archive has the layout of IB's (``bin/run.sh``, ``root/conf.yaml``), the Python packages that it needs in ``lib/``,
-and ``certificate.sha256``, the fingerprint for clients to pin. It runs with the machine's ``python3``, 3.11, and writes
-nothing but the logs that ``root/logback.xml`` asks for: as much as IB's. Same inputs, same bytes.
+The archive has the layout of IB's (``bin/run.sh``, ``root/conf.yaml``). ``lib/`` has the Python packages that it needs,
+and ``certificate.sha256`` the fingerprint for clients to pin. It runs with the machine's ``python3``, 3.11. It writes
+nothing but the logs that ``root/logback.xml`` asks for, which are as many as IB's. The same inputs give the same bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ibfeed_simulator.certificates import gateway_certificate
 
 _PACKAGE: Final = Path(__file__).parent
 _REQUIREMENTS: Final = _PACKAGE.parent.parent / "requirements" / "simulator.txt"
-# What the gateway imports, with all that these import in turn.
+# The packages that the gateway imports, and those that these import in turn.
 NEEDED: Final = frozenset(
     {
         "aiohappyeyeballs",
@@ -38,7 +38,7 @@ NEEDED: Final = frozenset(
         "yarl",
     }
 )
-_MOMENT: Final = (2020, 1, 1, 0, 0, 0)  # of every file in the archive
+_MOMENT: Final = (2020, 1, 1, 0, 0, 0)  # the time of every file in the archive
 
 _RUN: Final = """\
 #!/bin/sh
@@ -83,7 +83,7 @@ ips:
     - 212.90.324.10
 """
 
-# As IB's: everything, for three weeks, and with it each frame of the websocket and each cookie.
+# As IB's: it logs everything for three weeks, each frame of the websocket and each cookie included.
 _LOGBACK: Final = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <configuration>
@@ -110,11 +110,11 @@ _LOGBACK: Final = """\
 
 
 class BuildError(Exception):
-    """pip could not get the packages; the message is its own."""
+    """pip could not get the packages. The message is pip's."""
 
 
 def pinned(requirements: str) -> str:
-    """The needed part of a locked requirements file, hashes included."""
+    """Return the needed part of a locked requirements file, hashes included."""
     blocks = re.split(r"\n(?=\S)", requirements)
     wanted = [block for block in blocks if re.split(r"[=\s\[]", block, maxsplit=1)[0].lower() in NEEDED]
     missing = NEEDED - {re.split(r"[=\s\[]", block, maxsplit=1)[0].lower() for block in wanted}
@@ -150,7 +150,7 @@ def _program(target: Path) -> None:
 
 
 def build(output: Path, requirements: Path = _REQUIREMENTS) -> str:
-    """Write the archive; returns the certificate's fingerprint. BuildError when the packages cannot be had."""
+    """Write the archive; return the certificate's fingerprint. Raises BuildError if the packages cannot be had."""
     certificate = gateway_certificate()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
@@ -159,7 +159,7 @@ def build(output: Path, requirements: Path = _REQUIREMENTS) -> str:
         library.mkdir(parents=True)
         _vendor(requirements, library, scratch)
         _program(library)
-        # Compiled here, because it may run where nothing can be written; by hash, because times do not survive.
+        # Compiled here, because it may run where nothing can be written. Checked by hash, because times do not survive.
         compileall.compile_dir(
             library, quiet=2, stripdir=str(tree), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
         )
@@ -183,7 +183,7 @@ def _pack(tree: Path, output: Path) -> None:
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(tree.rglob("*")):
             relative = path.relative_to(tree).as_posix()
-            # pip's own notes name the machine and the moment.
+            # pip's own notes name the machine and the time, so the bytes would differ.
             if path.is_dir() or relative.startswith("lib/bin/") or path.name in ("RECORD", "direct_url.json"):
                 continue
             info = zipfile.ZipInfo(relative, _MOMENT)

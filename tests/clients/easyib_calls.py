@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import requests
+import urllib3
 from easyib import REST
 from outcomes import attempt, job, report
 
@@ -51,7 +51,7 @@ def refused(error: Exception) -> str | None:
 
 def main() -> None:
     asked = job()
-    requests.packages.urllib3.disable_warnings()
+    urllib3.disable_warnings()
     api = REST(url=asked["url"], ssl=False)
     table = calls(api, asked["account"], asked["future"])
     for name, call in table.items():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def apply_example(name: str) -> None:
     kubectl("apply", "-n", NAMESPACE, "-f", str(ROOT / "examples" / f"{name}.yaml"))
 
 
-def wait_ready(feed: str, within: float = 180) -> dict:
+def wait_ready(feed: str, within: float = 180) -> dict[str, Any]:
     return eventually(
         lambda: (found := read("ibfeed", feed, NAMESPACE)) and is_ready(found) and found,
         within=within,

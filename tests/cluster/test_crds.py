@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pykube
 import pytest
 import yaml
+from pykube.http import HTTPClient
 
 from support.cluster import ROOT, client, eventually, kubectl
 
@@ -421,14 +421,14 @@ RIGHT: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[pykube.HTTPClient]:
+def api() -> Iterator[HTTPClient]:
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
     kubectl("wait", "--for=condition=Established", "crd/ibfeeds.ibfeed.dev", "crd/ibshards.ibfeed.dev", "--timeout=30s")
     yield client()
 
 
 @pytest.fixture(scope="module")
-def scratch(api: pykube.HTTPClient) -> Iterator[str]:
+def scratch(api: HTTPClient) -> Iterator[str]:
     kubectl("create", "namespace", SCRATCH)
     yield SCRATCH
     kubectl("delete", "namespace", SCRATCH, "--wait=false")
@@ -444,7 +444,7 @@ def with_change(change: dict[str, Any]) -> dict[str, Any]:
 
 
 def call(
-    api: pykube.HTTPClient, method: str, path: str, body: dict[str, Any], namespace: str, *, dry_run: bool = True
+    api: HTTPClient, method: str, path: str, body: dict[str, Any], namespace: str, *, dry_run: bool = True
 ) -> tuple[int, dict[str, Any]]:
     """Status code and answer. Unknown fields are refused, as kubectl has them refused."""
     response = getattr(api, method)(
@@ -458,13 +458,13 @@ def call(
     return response.status_code, response.json()
 
 
-def create_feed(api: pykube.HTTPClient, spec: dict[str, Any], name: str = "test") -> tuple[int, dict[str, Any]]:
+def create_feed(api: HTTPClient, spec: dict[str, Any], name: str = "test") -> tuple[int, dict[str, Any]]:
     return call(api, "post", "ibfeeds", manifest("IbFeed", name, spec), "default")
 
 
 @pytest.mark.parametrize(("change", "where", "says"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
 def test_a_wrong_spec_is_refused_in_words_that_help(
-    api: pykube.HTTPClient, change: dict[str, Any], where: str, says: str
+    api: HTTPClient, change: dict[str, Any], where: str, says: str
 ) -> None:
     code, answer = create_feed(api, with_change(change))
     assert code == 422, answer
@@ -473,32 +473,32 @@ def test_a_wrong_spec_is_refused_in_words_that_help(
 
 
 @pytest.mark.parametrize("change", [row[1] for row in RIGHT], ids=[row[0] for row in RIGHT])
-def test_a_right_spec_is_accepted(api: pykube.HTTPClient, change: dict[str, Any]) -> None:
+def test_a_right_spec_is_accepted(api: HTTPClient, change: dict[str, Any]) -> None:
     code, answer = create_feed(api, with_change(change))
     assert code == 201, answer
 
 
 @pytest.mark.parametrize("name", ["1st", "energy.eu", "e" * 41])
-def test_a_name_that_no_service_can_have_is_refused(api: pykube.HTTPClient, name: str) -> None:
+def test_a_name_that_no_service_can_have_is_refused(api: HTTPClient, name: str) -> None:
     code, answer = create_feed(api, GOOD, name)
     assert code == 422, answer
     assert "it is the name of the workers' StatefulSet and Service" in answer["message"]
 
 
-def test_a_field_that_is_misspelt_is_refused(api: pykube.HTTPClient) -> None:
+def test_a_field_that_is_misspelt_is_refused(api: HTTPClient) -> None:
     code, answer = create_feed(api, GOOD | {"frontMonth": 3})
     assert code == 400, answer
     assert 'unknown field "spec.frontMonth"' in answer["message"]
 
 
-def test_several_mistakes_are_told_at_once(api: pykube.HTTPClient) -> None:
+def test_several_mistakes_are_told_at_once(api: HTTPClient) -> None:
     code, answer = create_feed(api, with_change({"workers": 0} | vault(url="ftp://x") | kafka(saslMechanism="PLAIN")))
     assert code == 422
     for says in ("set suspend: true", "https address without a path", "saslMechanism needs"):
         assert says in answer["message"]
 
 
-def test_defaults_are_filled_in(api: pykube.HTTPClient) -> None:
+def test_defaults_are_filled_in(api: HTTPClient) -> None:
     spec = {
         "roots": [{"symbol": "CL", "depth": {}}],
         "accounts": {"keyVault": VAULT},
@@ -548,7 +548,7 @@ def test_defaults_are_filled_in(api: pykube.HTTPClient) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.stem)
-def test_the_examples_are_accepted(api: pykube.HTTPClient, path: Path) -> None:
+def test_the_examples_are_accepted(api: HTTPClient, path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text()):
         # Where nobody has applied them: a name that is taken cannot be tried.
         code, answer = call(api, "post", "ibfeeds", document, "kube-public")
@@ -556,7 +556,7 @@ def test_the_examples_are_accepted(api: pykube.HTTPClient, path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def feed(api: pykube.HTTPClient, scratch: str) -> None:
+def feed(api: HTTPClient, scratch: str) -> None:
     body = manifest("IbFeed", "there", GOOD | {"suspend": True} | kafka(topics={"ticklast": {"name": "t"}}))
     code, answer = call(api, "post", "ibfeeds", body, scratch, dry_run=False)
     assert code == 201, answer
@@ -564,33 +564,33 @@ def feed(api: pykube.HTTPClient, scratch: str) -> None:
 
 @pytest.mark.usefixtures("feed")
 class TestAFeedThatIsThere:
-    def patch(self, api: pykube.HTTPClient, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def patch(self, api: HTTPClient, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         return call(api, "patch", "ibfeeds/there", {"spec": spec}, SCRATCH)
 
     @pytest.mark.parametrize("topic", ["ticklast", "l2Data", "feedEvents", "contracts"])
-    def test_partitions_of_a_topic_stay(self, api: pykube.HTTPClient, topic: str) -> None:
+    def test_partitions_of_a_topic_stay(self, api: HTTPClient, topic: str) -> None:
         code, answer = self.patch(api, {"kafka": {"topics": {topic: {"partitions": 13}}}})
         assert code == 422, answer
         assert f"spec.kafka.topics.{topic}" in answer["message"]
         assert "give the topic a new name as well" in answer["message"]
 
-    def test_another_topic_may_have_other_partitions(self, api: pykube.HTTPClient) -> None:
+    def test_another_topic_may_have_other_partitions(self, api: HTTPClient) -> None:
         code, answer = self.patch(api, {"kafka": {"topics": {"ticklast": {"name": "u", "partitions": 13}}}})
         assert code == 200, answer
 
-    def test_another_source_of_accounts_may_be_named(self, api: pykube.HTTPClient) -> None:
+    def test_another_source_of_accounts_may_be_named(self, api: HTTPClient) -> None:
         code, answer = self.patch(api, {"accounts": {"secretRef": None, "keyVault": VAULT}})
         assert code == 200, answer
 
     @pytest.mark.parametrize(
         ("replicas", "code", "says"), [(0, 422, "set suspend: true"), (5, 422, "accounts.count"), (4, 200, "")]
     )
-    def test_scale_obeys_the_same_rules(self, api: pykube.HTTPClient, replicas: int, code: int, says: str) -> None:
+    def test_scale_obeys_the_same_rules(self, api: HTTPClient, replicas: int, code: int, says: str) -> None:
         done, answer = call(api, "patch", "ibfeeds/there/scale", {"spec": {"replicas": replicas}}, SCRATCH)
         assert done == code, answer
         assert says in answer.get("message", "")
 
-    def test_a_change_of_the_status_does_not_count_as_one_of_the_spec(self, api: pykube.HTTPClient) -> None:
+    def test_a_change_of_the_status_does_not_count_as_one_of_the_spec(self, api: HTTPClient) -> None:
         code, answer = call(api, "patch", "ibfeeds/there/status", {"spec": {"workers": 1}, "status": {}}, SCRATCH)
         assert code == 200, answer
         assert answer["spec"]["workers"] == GOOD["workers"]
@@ -601,7 +601,7 @@ SHARD = {"feed": "nobody", "worker": 0, "contracts": [ENTRY]}
 
 
 @pytest.fixture(scope="module")
-def shard(api: pykube.HTTPClient, scratch: str) -> None:
+def shard(api: HTTPClient, scratch: str) -> None:
     code, answer = call(api, "post", "ibshards", manifest("IbShard", "nobody-0", SHARD), scratch, dry_run=False)
     assert code == 201, answer
 
@@ -616,9 +616,7 @@ class TestAShardThatIsThere:
             ({"contracts": [ENTRY | {"state": "Gone"}]}, "supported values"),
         ],
     )
-    def test_what_would_break_an_invariant_is_refused(
-        self, api: pykube.HTTPClient, change: dict[str, Any], says: str
-    ) -> None:
+    def test_what_would_break_an_invariant_is_refused(self, api: HTTPClient, change: dict[str, Any], says: str) -> None:
         code, answer = call(api, "patch", "ibshards/nobody-0", {"spec": change}, SCRATCH)
         assert code == 422, answer
         assert says in answer["message"]
@@ -632,7 +630,7 @@ class TestAShardThatIsThere:
             [ENTRY, ENTRY | {"conid": 8, "epoch": 1}],
         ],
     )
-    def test_a_step_of_a_hand_over_is_accepted(self, api: pykube.HTTPClient, contracts: list[dict[str, Any]]) -> None:
+    def test_a_step_of_a_hand_over_is_accepted(self, api: HTTPClient, contracts: list[dict[str, Any]]) -> None:
         code, answer = call(api, "patch", "ibshards/nobody-0", {"spec": {"contracts": contracts}}, SCRATCH)
         assert code == 200, answer
 
@@ -646,7 +644,7 @@ def columns(kind: str, name: str) -> dict[str, str]:
 
 
 class TestColumns:
-    def test_of_a_feed(self, api: pykube.HTTPClient, scratch: str) -> None:
+    def test_of_a_feed(self, api: HTTPClient, scratch: str) -> None:
         body = manifest("IbFeed", "columns", GOOD | {"suspend": True})
         assert call(api, "post", "ibfeeds", body, scratch, dry_run=False)[0] == 201
         ready = {
@@ -686,7 +684,7 @@ class TestColumns:
             "IMAGE": "ibfeed/worker:2",
         }
 
-    def test_of_a_shard(self, api: pykube.HTTPClient, scratch: str) -> None:
+    def test_of_a_shard(self, api: HTTPClient, scratch: str) -> None:
         account = {"source": "s", "index": 3, "lease": "ib-account-s-3"}
         body = manifest("IbShard", "columns-9", {"feed": "nobody", "worker": 9, "account": account})
         body["metadata"]["annotations"] = {"ibfeed.dev/drain": "true"}

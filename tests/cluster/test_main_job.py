@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def energy(venue: Venue, figures: Figures) -> Iterator[None]:
     remove_all_feeds()
 
 
-def feed() -> dict:
+def feed() -> dict[str, Any]:
     return read("ibfeed", "energy", NAMESPACE)
 
 

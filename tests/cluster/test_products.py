@@ -36,7 +36,8 @@ def feed() -> Iterator[None]:
 
 
 def contracts() -> list[dict[str, Any]]:
-    return read("ibfeed", FEED, NAMESPACE)["status"].get("contracts", [])
+    found: list[dict[str, Any]] = read("ibfeed", FEED, NAMESPACE)["status"].get("contracts", [])
+    return found
 
 
 def ask_for(*roots: dict[str, Any]) -> None:

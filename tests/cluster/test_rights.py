@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-import pykube
 import pytest
 import yaml
+from pykube.http import HTTPClient
 
 from ibfeed_api.feed import FeedSpec
 from ibfeed_api.shard import ShardSpec
@@ -81,7 +81,7 @@ def _namespace() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def api() -> pykube.HTTPClient:
+def api() -> HTTPClient:
     return client()
 
 
@@ -90,9 +90,7 @@ def plural(manifest: Manifest) -> str:
     return {"networkpolicy": "networkpolicies"}.get(kind, f"{kind}s")
 
 
-def as_operator(
-    api: pykube.HTTPClient, method: str, manifest: Manifest, name: str, content_type: str
-) -> dict[str, Any]:
+def as_operator(api: HTTPClient, method: str, manifest: Manifest, name: str, content_type: str) -> dict[str, Any]:
     response = getattr(api, method)(
         version=manifest["apiVersion"],
         namespace=NAMESPACE,
@@ -107,16 +105,16 @@ def as_operator(
     return answer
 
 
-def apply(api: pykube.HTTPClient, manifest: Manifest) -> dict[str, Any]:
+def apply(api: HTTPClient, manifest: Manifest) -> dict[str, Any]:
     return as_operator(api, "patch", manifest, f"/{manifest['metadata']['name']}", "application/apply-patch+yaml")
 
 
-def create(api: pykube.HTTPClient, manifest: Manifest) -> dict[str, Any]:
+def create(api: HTTPClient, manifest: Manifest) -> dict[str, Any]:
     return as_operator(api, "post", manifest, "", "application/json")
 
 
 @pytest.fixture(scope="module")
-def made(api: pykube.HTTPClient) -> None:
+def made(api: HTTPClient) -> None:
     """By one who has the operator's rights and no others; a Role can be granted only by who holds what is in it."""
     eventually(lambda: may(OPERATOR, "create", "rolebindings"), within=10, what="the API server knows of the rights")
     for child in CHILDREN.values():
@@ -127,7 +125,7 @@ def made(api: pykube.HTTPClient) -> None:
 
 @pytest.mark.usefixtures("made")
 @pytest.mark.parametrize("kind", CHILDREN)
-def test_applying_again_changes_nothing(api: pykube.HTTPClient, kind: str) -> None:
+def test_applying_again_changes_nothing(api: HTTPClient, kind: str) -> None:
     first = apply(api, CHILDREN[kind])
     again = apply(api, CHILDREN[kind])
     assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]

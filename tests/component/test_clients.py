@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_ibind_rest(gateway: Gateway) -> None:
 
 
 def test_ibind_websocket(gateway: Gateway) -> None:
-    job = {"account": account(gateway), "future": future(gateway), "stock": stock(gateway)}
+    job: dict[str, Any] = {"account": account(gateway), "future": future(gateway), "stock": stock(gateway)}
     outcomes = calls("ibind websocket", "ibind_stream", url=gateway.url, **job)
     print("\n".join(table(outcomes)))
     assert not faults(outcomes)

@@ -48,8 +48,10 @@ from ibfeed_worker.reference import Reference
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.session.client import SessionClient
 from ibfeed_worker.session.pacing import Budget
+from ibfeed_worker.stream import Link
 from support import broker as own
 from support.contracts_table import contracts_history, contracts_table
+from support.kafka_users import EVERY
 from support.stream import KAFKA
 
 CONID = 640_000_001
@@ -151,7 +153,7 @@ def grant(servers: str, topic: str, *operations: AclOperation) -> None:
 
 def grant_all(servers: str, topic: str) -> None:
     every = AclBindingFilter(
-        ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, None, None, AclOperation.ANY, AclPermissionType.ANY
+        ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, EVERY, EVERY, AclOperation.ANY, AclPermissionType.ANY
     )
     kafka = admin(servers)
     for future in kafka.delete_acls([every]).values():
@@ -159,7 +161,7 @@ def grant_all(servers: str, topic: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def ticking(begin: int, sent: list[int]) -> AsyncIterator[tuple[Gateway, object]]:
+async def ticking(begin: int, sent: list[int]) -> AsyncIterator[tuple[Gateway, Link]]:
     async def script(gateway: Gateway, socket: web.WebSocketResponse) -> None:
         await gateway.greet(socket)
         await gateway.hears("smd+")

@@ -104,6 +104,10 @@ def quote(worker: Worker, at: int, price: str) -> None:
     worker.streamer.on_smd(decode(json.dumps(frame).encode()), time.time_ns())
 
 
+def _is_at(worker: Worker, event_time: int) -> bool:
+    return worker.streamer.reports()[0].event_time == event_time
+
+
 async def publishes(place: Place, kafka: Kafka, secrets: Secrets, **more: Any) -> list[dict[str, Any]]:
     """A worker makes the topics and publishes two ticks; the next one reads how far it came, and goes on."""
     now = time.time_ns() // 1_000_000
@@ -116,7 +120,7 @@ async def publishes(place: Place, kafka: Kafka, secrets: Secrets, **more: Any) -
             for number, price in enumerate(prices, epoch):
                 quote(worker, now + 500 * number, price)
             goal = now + 500 * (epoch + 1)
-            await worker.until(lambda goal=goal: worker.streamer.reports()[0].event_time == goal)
+            await worker.until(partial(_is_at, worker, goal))
             assert worker.streamer.reports()[0].state is ContractState.PUBLISHING
     found = [record.value for record in read_all(kafka.topics.ticklast, place.broker.servers)]
     gaps = [r.value for r in read_all(kafka.topics.feed_events, place.broker.servers) if r.value["kind"] == "gap"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker import maintenance
+from datapath import maintenance
 
 
 @pytest.mark.parametrize(

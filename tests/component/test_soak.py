@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from worker import soak
-from worker.week import START, Fault, Happening
+from datapath import soak
+from datapath.week import START, Fault, Happening
 
 
 def test_an_hour_of_maintenance_is_survived_without_a_storm_of_logins(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ from component.scripted_gateway import (
 from ibfeed_api.feed import Kafka, Topic, Topics
 from ibfeed_api.records import seq_of
 from ibfeed_api.shard import ContractState, EntryState
+from support.kafka_message import headers_of, key_of, place_of, value_of
 from support.stream import KAFKA, Record
 
 CONIDS = (640_000_001, 640_000_002, 640_000_003, 640_000_004, 640_000_005)
@@ -52,14 +53,15 @@ def read_all(topic: Topic, servers: str = KAFKA) -> list[Record]:
             assert time.monotonic() < deadline, f"{topic.name}: {len(found)} of {sum(ends.values())} records came"
             for message in consumer.consume(1000, timeout=0.2):
                 assert message.error() is None
+                partition, offset = place_of(message)
                 found.append(
                     Record(
-                        partition=message.partition(),
-                        offset=message.offset(),
+                        partition=partition,
+                        offset=offset,
                         arrived=0.0,
-                        key=message.key().decode(),
-                        headers={name: value.decode() for name, value in message.headers()},
-                        value=json.loads(message.value(), parse_float=Decimal),
+                        key=key_of(message).decode(),
+                        headers=headers_of(message),
+                        value=json.loads(value_of(message), parse_float=Decimal),
                     )
                 )
         return found
@@ -248,7 +250,9 @@ async def test_an_unreachable_kafka_is_named_and_never_blocks() -> None:
 
 
 def frames(collector: Any) -> float:
-    return next(s.value for family in collector.collect() for s in family.samples if s.name == "ibfeed_frames_total")
+    samples = (sample for family in collector.collect() for sample in family.samples)
+    found: float = next(sample.value for sample in samples if sample.name == "ibfeed_frames_total")
+    return found
 
 
 async def test_a_topic_of_another_size_is_refused_with_advice() -> None:

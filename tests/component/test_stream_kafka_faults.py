@@ -16,10 +16,10 @@ from confluent_kafka.admin import AclOperation, AdminClient, NewPartitions
 from component.scripted_gateway import PARTITIONS, Worker, entry, streaming, topics, working
 from component.test_book_kafka import metric
 from component.test_stream_kafka import read_all
-from component.test_stream_outage import CONID, Broker, ticking
+from component.test_stream_outage import CONID, ticking
 from ibfeed_api.feed import Kafka
 from ibfeed_worker.publish import broker as edge
-from support.broker import Listener
+from support.broker import Broker, Listener
 from support.kafka_users import AUTHORIZER, OWN, Secrets, allow, forbid
 from support.stream import Record
 

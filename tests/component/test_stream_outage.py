@@ -13,6 +13,7 @@ from aiohttp import web
 
 from component.scripted_gateway import Gateway, entry, full, now_ms, send, serving, smd, streaming, topics, working
 from component.test_stream_kafka import read_all
+from ibfeed_worker.stream import Link
 from support.broker import Broker
 
 CONID = 640_000_001
@@ -26,7 +27,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 @contextlib.asynccontextmanager
-async def ticking(begin: int, sent: list[int]) -> AsyncIterator[tuple[Gateway, object]]:
+async def ticking(begin: int, sent: list[int]) -> AsyncIterator[tuple[Gateway, Link]]:
     """A gateway that sends a tick every 10 ms for as long as anybody listens; ``sent`` holds their event times."""
 
     async def script(gateway: Gateway, socket: web.WebSocketResponse) -> None:

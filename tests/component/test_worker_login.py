@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -178,7 +179,7 @@ async def test_a_changed_page_names_the_selector_that_found_nothing(gateway: Gat
 
 async def test_selectors_of_the_spec_fill_in_a_changed_page(gateway: Gateway, venue: Venue) -> None:
     venue.fault("page_changed")
-    found = {"username": "#login-id", "password": "#login-secret", "submit": ".sign-in-button"}
+    found: dict[str, Any] = {"username": "#login-id", "password": "#login-secret", "submit": ".sign-in-button"}
     assert (await attempt(gateway, venue, **found)).outcome is Outcome.SUCCEEDED
     assert venue.user()["logged_in"]
 

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -184,7 +185,7 @@ def test_a_frozen_contract_is_found(venue: Venue, figures: Figures) -> None:
             begun, moment = time.monotonic(), time.time()
             eventually(lambda: symbol in _message("Covered"), within=60, what="Covered names it")
             figures.record("gateway: frozen contract, until kubectl says so", time.monotonic() - begun, bar=35)
-            eventually(lambda since=moment + 2: tap.first_after([conid], since), within=60, what="it streams again")
+            eventually(partial(tap.first_after, [conid], moment + 2), within=60, what="it streams again")
             figures.record("gateway: frozen contract, until it streams", time.monotonic() - begun, bar=45)
             wait_ready(FEED)
     assert watch.result.untold == 0

@@ -237,20 +237,20 @@ async def test_what_a_move_writes(stage: Stage) -> None:
 def _fault_cases(stage: Stage) -> Iterable[Case]:
     writes = [*((step, 1) for step in STEPS), *(("status", number) for number in (1, 2))]
     for (answer, done), (step, number) in itertools.product(ANSWERS, writes):
-        yield _fault_case(stage, step, number, lambda a=answer, d=done: {"answer": a, "done": d}, f"{answer} {done}")
+        yield _fault_case(stage, step, number, {"answer": answer, "done": done}, f"{answer} {done}")
     for done, (step, number) in itertools.product((False, True), writes):
         yield _fault_case(
             stage,
             step,
             number,
-            lambda d=done: {"answer": CUT, "done": d, "after": stage.die},
+            {"answer": CUT, "done": done, "after": stage.die},
             f"the operator is killed, the write {'done' if done else 'not done'}",
         )
 
 
-def _fault_case(stage: Stage, step: str, number: int, fault_of: Callable[[], dict[str, Any]], what: str) -> Case:
+def _fault_case(stage: Stage, step: str, number: int, fault_of: dict[str, Any], what: str) -> Case:
     async def case(lane: Lane) -> None:
-        fault = Fault(lane.nth(step, number), **fault_of())
+        fault = Fault(lane.nth(step, number), **fault_of)
         stage.api.faults.append(fault)
         await lane.move(f"{step} #{number}: {what}")
         if not fault.fired and step == "status":
@@ -287,7 +287,7 @@ def _death_case(stage: Stage, step: str, role: str, *, done: bool) -> Case:
         async def die() -> None:
             await stage.crew.kill(victim)
 
-        fault = Fault(lane.nth(step, 1), **({"after": die} if done else {"before": die}))
+        fault = Fault(lane.nth(step, 1), before=None if done else die, after=die if done else None)
         stage.api.faults.append(fault)
         await lane.move_despite(victim, f"the {role} worker dies {'after' if done else 'before'} {step}")
         assert fault.fired
@@ -326,7 +326,9 @@ async def test_what_scaling_writes(stage: Stage) -> None:
 
 
 def _scaling_cases(stage: Stage) -> Iterable[Case]:
-    faults = [(f"{answer} {done}", {"answer": answer, "done": done}) for answer, done in ANSWERS]
+    faults: list[tuple[str, dict[str, Any]]] = [
+        (f"{answer} {done}", {"answer": answer, "done": done}) for answer, done in ANSWERS
+    ]
     faults += [(f"killed {done}", {"answer": CUT, "done": done, "after": stage.die}) for done in (False, True)]
     for (what, fault), (up, down) in itertools.product(faults, itertools.zip_longest(UP[1:], DOWN)):
         yield _scaling_case(stage, up, down, fault, what)
@@ -335,7 +337,11 @@ def _scaling_cases(stage: Stage) -> Iterable[Case]:
 def _scaling_case(stage: Stage, up: str, down: str, fault_of: dict[str, Any], what: str) -> Case:
     async def case(lane: Lane) -> None:
         for workers, at, part in ((3, 2, up), (2, 1, down)):
-            fault = Fault(lambda write, part=part: lane.part(write) == part, **fault_of)
+
+            def is_part(write: Write, part: str = part) -> bool:
+                return lane.part(write) == part
+
+            fault = Fault(is_part, **fault_of)
             stage.api.faults.append(fault)
             await lane.scale(workers, at, f"{part}: {what}")
             stage.api.faults.remove(fault)

@@ -1,4 +1,4 @@
-"""A certificate authority for tests, and certificates of it."""
+"""A certificate authority for tests, and certificates that it issues."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 
 class Authority:
-    """``pem`` is its certificate."""
+    """A certificate authority. ``pem`` is its certificate."""
 
     def __init__(self, name: str = "test-ca") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -28,7 +28,7 @@ class Authority:
         )
 
     def issue(self, name: str, *hosts: str, days: int = 10) -> tuple[bytes, bytes]:
-        """PEM of a certificate and of its key. ``hosts`` are names or addresses; ``days`` below 0: it has expired."""
+        """Return a certificate and its key, as PEM. ``hosts`` are names or addresses; ``days`` below 0: expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
         begin = min(now, now + timedelta(days=days)) - timedelta(days=1)
@@ -57,7 +57,7 @@ class Authority:
 
 
 def keystore(folder: Path, name: str, certificate: bytes, key: bytes, trusted: bytes = b"") -> dict[str, str]:
-    """Kafka's settings of a listener that shows this certificate, and trusts clients of the authority ``trusted``."""
+    """Return Kafka's settings of a listener that shows this certificate, and trusts clients of ``trusted``."""
     own = folder / f"{name}.pem"
     own.write_bytes(key + certificate)
     settings = {"ssl.keystore.type": "PEM", "ssl.keystore.location": str(own)}

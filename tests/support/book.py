@@ -1,4 +1,4 @@
-"""Order books as a consumer rebuilds them from ``l2-data``, and as IB's rows say them."""
+"""Order books as a consumer rebuilds them from ``l2-data``, and as IB's rows give them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Sides:
 
 @dataclass
 class Reader:
-    """Applies the values of one contract's records, as ``schemas/l2-data-1.json`` tells a consumer to.
+    """A consumer of one contract's records, as ``schemas/l2-data-1.json`` describes it.
 
-    Fails if the records break a rule; ``book`` is None while nothing is known.
+    It fails if the records break a rule. ``book`` is None while nothing is known.
     """
 
     book: Sides | None = None
@@ -56,7 +56,7 @@ class Reader:
 
 
 def _applied(side: Side, changes: list[list[Any]]) -> Side:
-    """Levels as exact numbers; a size of 0 takes one away, which must be there."""
+    """Apply changes to levels, as exact numbers. A size of 0 removes a level, which must be there."""
     found = dict(side)
     for price, size in changes:
         if size:
@@ -68,7 +68,7 @@ def _applied(side: Side, changes: list[list[Any]]) -> Side:
 
 @dataclass
 class Ladder:
-    """The rows of one subscription, as the venue sent them."""
+    """The rows of one ladder subscription, as the venue sent them."""
 
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""A Kafka of one's own, to be stopped, killed or bound to a processor. Its brokers are processes; the first leads."""
+"""A Kafka for one test, to be stopped, killed or bound to a processor. Its brokers are processes; the first leads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CLUSTER = "kafkaOutageTestIdAAAAA"
 
 @dataclass(frozen=True)
 class Listener:
-    """One more listener. ``advertised``: the address that clients are told, if it is not where the broker listens.
+    """One more listener. ``advertised`` is the address for clients, if it is not where the broker listens.
 
     ``settings`` are Kafka's own for this listener, without its prefix.
     """
@@ -30,10 +30,10 @@ class Listener:
 
 
 class Broker:
-    """One Kafka process; its data outlive it.
+    """One Kafka process. Its data outlive it.
 
-    ``servers`` is its plain listener, where everybody may do everything; ``at`` has the address of each of
-    ``listeners``. ``first`` is the broker whose cluster this one joins; without it, it is a cluster of its own.
+    ``servers`` is its plain listener, where every client may do everything. ``at`` has the address of each of
+    ``listeners``. ``first`` is the broker whose cluster this one joins. Without it the broker is a cluster by itself.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Broker:
         self._first = first
         self._advertised = advertised
         self.servers = f"{host}:{free_port()}"
-        self._controller = first._controller if first is not None else f"127.0.0.1:{free_port()}"
+        self._controller: str = first._controller if first is not None else f"127.0.0.1:{free_port()}"
         self._host = host
         self.listeners: dict[str, Listener] = {}
         self.at: dict[str, str] = {}
@@ -68,12 +68,12 @@ class Broker:
         self._run(["kafka.tools.StorageTool", "format", *words, "-t", _CLUSTER, "-c"]).wait(60)
 
     def listen(self, name: str, listener: Listener) -> None:
-        """One more listener, or another in place of one: its address stays. Counts once it is written."""
+        """Add a listener, or replace one, whose address stays. It counts once it is written."""
         self.listeners[name] = listener
         self.at.setdefault(name, f"{self._host}:{free_port()}")
 
     def write(self) -> None:
-        """Write the settings; what was changed of ``listeners`` and ``settings`` counts from the next start on."""
+        """Write the settings. Changes of ``listeners`` and ``settings`` count from the next start on."""
         joins = self._first is not None
         listeners = [f"PLAINTEXT://{self.servers}", *(f"{name}://{at}" for name, at in self.at.items())]
         told = [
@@ -117,7 +117,7 @@ class Broker:
         self._process = self._run(["kafka.Kafka"])
         host, _, port = self.servers.rpartition(":")
         host = host.strip("[]")
-        async with asyncio.timeout(180):  # five of them take more than a minute on two cores that others use, too
+        async with asyncio.timeout(180):  # five brokers take more than a minute on two busy cores
             while True:
                 with contextlib.suppress(OSError):
                     _, writer = await asyncio.open_connection(host, int(port))

@@ -1,4 +1,4 @@
-"""Short ways to write facts in tests."""
+"""Short ways to write typed values in tests."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 
 class Certificate:
-    """A self-signed certificate for no host name, like the gateway's; ``expired`` as IB's own has been since 2019."""
+    """A self-signed certificate for no host name, like the gateway's. IB's own has been ``expired`` since 2019."""
 
     def __init__(self, folder: Path, name: str, *, expired: bool = True) -> None:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)

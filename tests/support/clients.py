@@ -1,6 +1,6 @@
-"""Other people's clients in front of any gateway, each a process of its own with the interpreter that has it.
+"""Other people's clients in front of any gateway. Each is a process with the interpreter of its environment.
 
-``url`` is that of the gateway, logged in: the stand-in or IB's own. `make test` installs the clients.
+``url`` is that of a gateway that is logged in: the stand-in or IB's own. `make test` installs the clients.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from support.cluster import ROOT
 
 PASSES = "passes"
 SCRIPTS = ROOT / "tests" / "clients"
-# What IB refuses an account like ours, or one without orders, with; and orders, which the venue does not take.
+# IB's refusals to an account like ours, or one without orders. And orders, which the venue alone refuses.
 REFUSED = {
     ("ibind REST", "search_dynamic_account"): "refused: 503",
     ("ibind REST", "set_dynamic_account"): "refused: 401",
@@ -34,7 +34,7 @@ REFUSED = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one call. ``said``: ``passes``, ``refused: …`` by an answer that the client took for one, or a fault."""
+    """The outcome of one call. ``said`` is ``passes``, ``refused: …`` if the client read a refusal, or a fault."""
 
     client: str
     group: str
@@ -54,7 +54,7 @@ def python(environment: str) -> Path:
 
 
 def calls(client: str, script: str, within: float = 240, **job: object) -> list[Outcome]:
-    """Run ``tests/clients/<script>.py`` to its end; what each call came to. ``job`` is what the script asks for."""
+    """Run ``tests/clients/<script>.py`` to its end; return the outcome of each call. ``job`` is its input."""
     done = subprocess.run(
         [python("clients"), SCRIPTS / f"{script}.py", json.dumps(job)],
         env={"IBIND_LOG_TO_FILE": "False", "IBIND_LOG_TO_CONSOLE": "False", "PYTHONDONTWRITEBYTECODE": "1"},
@@ -69,12 +69,12 @@ def calls(client: str, script: str, within: float = 240, **job: object) -> list[
 
 
 def faults(outcomes: list[Outcome]) -> list[str]:
-    """A line for each call that came to something else than it should."""
+    """Return a line for each call with another outcome than it should have."""
     return [f"{o.client} {o.group} {o.call}: {o.said}" for o in outcomes if not o.expected]
 
 
 def table(outcomes: list[Outcome]) -> list[str]:
-    """Rows as `docs/simulator.md` has them: client, group, calls, how many pass, how many are refused with what."""
+    """Return rows as in `docs/simulator.md`: client, group, number of calls, number that pass, refusals with status."""
     groups: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         groups[outcome.client, outcome.group].append(outcome)
@@ -87,6 +87,6 @@ def table(outcomes: list[Outcome]) -> list[str]:
 
 
 def table_on_the_page(client: str) -> list[str]:
-    """What `docs/simulator.md` says of a client."""
+    """Return the rows of a client in `docs/simulator.md`."""
     page = (ROOT / "docs" / "simulator.md").read_text().splitlines()
     return [row for row in page if row.startswith(f"| {client} | ")]

@@ -1,4 +1,4 @@
-"""An event loop in which sleeping takes no time: waiting moves its clock instead."""
+"""An event loop in which sleeping takes no time. Waiting moves its clock instead."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ class SkippingLoop(asyncio.SelectorEventLoop):
 
 
 def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine to its end; hours of it take milliseconds."""
+    """Run a coroutine to its end. Hours of it take milliseconds."""
     with asyncio.Runner(loop_factory=SkippingLoop) as runner:
         return runner.run(coroutine)

@@ -8,9 +8,10 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-import pykube
+from pykube.config import KubeConfig
+from pykube.http import HTTPClient
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = Path(os.environ.get("IBFEED_STATE", "/var/lib/ibfeed-local"))
@@ -32,12 +33,12 @@ def kubectl(*words: str, stdin: str | None = None, check: bool = True) -> str:
     return done.stdout if check else done.stdout + done.stderr
 
 
-def client() -> pykube.HTTPClient:
-    return pykube.HTTPClient(pykube.KubeConfig.from_file(str(KUBECONFIG)), timeout=10)
+def client() -> HTTPClient:
+    return HTTPClient(KubeConfig.from_file(str(KUBECONFIG)), timeout=10)
 
 
 def read(kind: str, name: str, namespace: str) -> dict[str, Any]:
-    """The object, or an empty dict if there is none."""
+    """Return the object, or an empty dict if there is none."""
     text = kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
     return json.loads(text) if text.strip() else {}
 
@@ -48,7 +49,9 @@ def items(kind: str, namespace: str, selector: str = "") -> list[dict[str, Any]]
     return found
 
 
-def eventually(ask: Callable[[], Found], *, within: float, what: str, every: float = 0.25) -> Found:
+def eventually(
+    ask: Callable[[], Found | Literal[False] | None], *, within: float, what: str, every: float = 0.25
+) -> Found:
     """Ask until the answer is truthy; fail with ``what`` and the last answer after ``within`` seconds."""
     deadline = time.monotonic() + within
     while True:
@@ -66,18 +69,18 @@ def condition(feed: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def is_ready(feed: dict[str, Any]) -> bool:
-    """Ready for the spec as it stands, not for an earlier one."""
+    """Whether a feed is ready for its present spec, not for an earlier one."""
     ready = condition(feed, "Ready")
     return ready.get("status") == "True" and ready.get("observedGeneration") == feed["metadata"]["generation"]
 
 
 def owners(feed: dict[str, Any]) -> dict[int, str]:
-    """conid -> name of the worker that the status names."""
+    """Return conid -> worker, from the feed's status."""
     return {c["conid"]: c.get("worker", "") for c in feed.get("status", {}).get("contracts", [])}
 
 
 def main_process(namespace: str, pod: str, container: str = "worker") -> int:
-    """The id, on this machine, of the container's first process."""
+    """Return the id, on this machine, of the container's first process."""
     identity = _container_id(namespace, pod, container)
     listed = subprocess.run([*RUNTIME, "tasks", "list"], check=True, capture_output=True, text=True, timeout=20).stdout
     for line in listed.splitlines():
@@ -88,7 +91,7 @@ def main_process(namespace: str, pod: str, container: str = "worker") -> int:
 
 
 def kill_container(namespace: str, pod: str, container: str = "worker") -> None:
-    """``kill -9`` of the container's first process, as the kernel's out-of-memory killer does it."""
+    """Kill the container's first process with SIGKILL, as the kernel's out-of-memory killer does."""
     identity = _container_id(namespace, pod, container)
     subprocess.run([*RUNTIME, "tasks", "kill", "-s", "SIGKILL", identity], check=True, timeout=20)
 

@@ -1,4 +1,4 @@
-"""A small HTTP proxy that opens tunnels, for tests: in a thread of its own, so that processes can use it as well."""
+"""A small HTTP proxy that opens tunnels, for tests. It runs in a thread, so that processes can use it as well."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Self
 
 
 class ConnectProxy:
-    """``targets``: what it was asked for (``host:port``). ``routes``: where such a target really is; all others are
-    refused with 403, as by a proxy that allows a list. ``credentials``: ``Basic …`` that it demands.
+    """The proxy.
 
-    ``address``: where it listens. A route is a port of this host, or host and port.
+    ``targets`` are all targets that were asked for (``host:port``). ``routes`` gives the real place of a target: a port
+    of this host, or host and port. Any other target is refused with 403, as by a proxy that allows a list.
+    ``credentials`` is the ``Basic …`` that it demands. ``address`` is where it listens.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A reader of the topic ``contracts``: the table of what is known of each contract, by conid."""
+"""A reader of the topic ``contracts``, which is a table with a record for each conid."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from support.kafka_message import key_of
 from support.stream import KAFKA
 
 
 def contracts_table(topic: str = "contracts", servers: str = KAFKA) -> dict[int, dict[str, Any]]:
-    """The latest record of each contract that has one. Fails if the topic is not there, or not given within 20 s."""
+    """Return the latest record of each contract. Fails if the topic is not there, or cannot be read within 20 s."""
     history: dict[int, dict[str, Any]] = {}
     for conid, value in contracts_history(topic, servers):
         if value is None:
@@ -24,7 +25,7 @@ def contracts_table(topic: str = "contracts", servers: str = KAFKA) -> dict[int,
 
 
 def contracts_history(topic: str = "contracts", servers: str = KAFKA) -> list[tuple[int, dict[str, Any] | None]]:
-    """Every record that Kafka still has, in each partition's order; None is a tombstone."""
+    """Return every record that Kafka still has, in each partition's order. None is a tombstone."""
     consumer = Consumer(
         {
             "bootstrap.servers": servers,
@@ -44,11 +45,12 @@ def contracts_history(topic: str = "contracts", servers: str = KAFKA) -> list[tu
         while reading:
             assert time.monotonic() < deadline, f"topic {topic} was not given in time"
             for message in consumer.consume(500, timeout=0.1):
-                if message.error() is None:
-                    value = message.value()
-                    assert int(message.key()) % len(partitions) == message.partition()
-                    found.append((int(message.key()), None if value is None else msgspec.json.decode(value)))
-                elif message.error().code() == KafkaError._PARTITION_EOF:
+                error = message.error()
+                if error is None:
+                    value, conid = message.value(), int(key_of(message))
+                    assert conid % len(partitions) == message.partition()
+                    found.append((conid, None if value is None else msgspec.json.decode(value)))
+                elif error.code() == KafkaError._PARTITION_EOF:
                     reading.discard(message.partition())
         return found
     finally:

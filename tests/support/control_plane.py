@@ -1,7 +1,7 @@
 """A control plane without nodes, for tests of the operator: etcd, kube-apiserver and two controllers, and no kubelet.
 
-What a kubelet and a worker would do is done by ``support.hollow``. It is apart from the tests' cluster, so that workers
-can die, hang and be cut off at will, and it is up in seconds.
+``support.hollow`` plays the kubelet and the workers. The control plane is apart from the tests' cluster, so that
+workers can die, hang and be cut off at will. It is up in seconds.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ def control_plane(
     users: Mapping[str, str] = MappingProxyType({}),
     options: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Iterator[ControlPlane]:
-    """Start one in ``directory`` on free ports of the loopback interface; it ends with the context.
+    """Start a control plane in ``directory`` on free ports of the loopback interface. It ends with the context.
 
-    ``manifests`` are applied before the controllers start: the garbage collector looks for new kinds every 30 s only.
-    ``users``: groups, separated by commas, of each further user who gets a token and a kubeconfig. ``options``: more
-    flags of each program.
+    ``manifests`` are applied before the controllers start, because the garbage collector looks for new kinds only every
+    30 s. ``users`` maps each further user, who gets a token and a kubeconfig, to groups, separated by commas.
+    ``options`` are more flags of each program.
     """
     etcd, peer, api = (free_port() for _ in range(3))
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -122,7 +122,7 @@ def control_plane(
 @contextlib.contextmanager
 def _running(directory: Path, name: str, arguments: list[str]) -> Iterator[None]:
     with (directory / f"{name}.log").open("wb") as log:
-        # Linux shares processors out by session: all in the tests' own would get what one program gets.
+        # Linux shares processor time out by session. In the tests' session they would all get the share of one program.
         process = subprocess.Popen(
             [str(KUBE), name, *arguments], cwd=directory, stdout=log, stderr=log, start_new_session=True
         )

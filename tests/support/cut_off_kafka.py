@@ -1,8 +1,7 @@
-"""Two workers of one contract, and the first one's way to Kafka is cut, in a network namespace of its own:
-``unshare --net`` runs it.
+"""Two workers of one contract, of which the first is cut off from Kafka. ``unshare --net`` runs this program.
 
-Each has a listener of its own at one broker, and both are sent the same updates. The operator's part is played here.
-Prints what was sent and what a reader finds, as JSON.
+It needs a network namespace of its own. Each worker has its own listener at one broker, and both are sent the same
+updates. The program plays the operator. It prints the updates that were sent and those that a reader finds, as JSON.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from support.broker import Broker, Listener
 CONID = 640_000_001
 TICK_S = 0.05
 CUT_S = 20.0
-AFTERWARDS_S = 30.0  # by then the kernel has sent what it still had
+AFTERWARDS_S = 30.0  # by then the kernel has sent all that it still had
 QUOTE = {"31": "71.90", "7059": "3", "84": "71.89", "86": "71.91", "6509": "RB"}
 
 
@@ -41,7 +40,7 @@ def _cut(port: str, *, on: bool) -> None:
 
 
 class Market:
-    """Sends each update to every worker."""
+    """A market that sends each update to every worker."""
 
     def __init__(self, *workers: Worker) -> None:
         self._workers = workers

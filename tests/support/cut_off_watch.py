@@ -1,6 +1,7 @@
-"""A worker's watch whose packets are lost for a while, in a network namespace of its own: ``unshare --net`` runs it.
+"""A worker's watch whose packets are lost for a while. ``unshare --net`` runs this program.
 
-Prints the seconds from the cut's end until the worker has what was written during the cut.
+It needs a network namespace of its own. It prints the seconds from the cut's end until the worker has the change that
+was written during the cut.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _changed = threading.Event()
 
 
 class _Api(BaseHTTPRequestHandler):
-    """An API server that knows one shard, whose lines are 1, and 2 once it was changed."""
+    """An API server that knows one shard. Its lines are 1, and 2 once it was changed."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -76,7 +77,7 @@ async def main(directory: Path) -> None:
     first = await asyncio.wait_for(seen.get(), 10)
     assert first is not None
     assert first.spec.lines == 1
-    await asyncio.sleep(1)  # so that it watches
+    await asyncio.sleep(1)  # so that its watch has begun
     port = str(server.server_port)
     for rule in (["OUTPUT", "-p", "tcp", "--dport", port], ["INPUT", "-p", "tcp", "--sport", port]):
         _run(["iptables", "-w", "-A", *rule, "-j", "DROP"])

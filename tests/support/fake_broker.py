@@ -1,4 +1,4 @@
-"""Kafka's edge without Kafka: keeps what is produced, if it is as the schemas say, and answers when told to."""
+"""A Kafka client without Kafka. It keeps records that fit the schemas, and acknowledges them when told to."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ibfeed_worker.publish import BrokerError, KafkaCredentials, QueueFullError,
 from ibfeed_worker.publish.admin import TopicCreationError
 from ibfeed_worker.publish.broker import Delivered, Headers, Hear, RecordTooLargeError
 from ibfeed_worker.publish.survey import Partition, Survey, TopicLimits
+from ibfeed_worker.publish.table import Row
 from ibfeed_worker.publish.tail import Question
 from ibfeed_worker.publish.trouble import Heard
 
@@ -31,7 +32,7 @@ PURGED = KafkaError._PURGE_INFLIGHT
 
 @dataclass(frozen=True)
 class Refused:
-    """As the client library's KafkaError."""
+    """An error with the methods of the client library's KafkaError."""
 
     text: str
     number: int = KafkaError.UNKNOWN
@@ -62,11 +63,26 @@ class Message:
         return self.raw
 
 
-@dataclass
-class FakeBroker:
-    """``acknowledges``: at once, or only by ``answer``. ``room``: records that the queue takes before it is full.
+class NoTables:
+    """What a broker does for a compacted topic, which no test of the stream asks for."""
 
-    After a refusal it takes nothing more until somebody connects again, as the client library does (without gaps).
+    def provide_table(self, topic: Topic, *, create: bool) -> None:
+        raise AssertionError(f"{topic.name} is not of the stream")
+
+    def read_table(self, topic: Topic) -> Mapping[bytes, bytes]:
+        raise AssertionError(f"{topic.name} is not of the stream")
+
+    def write_table(self, topic: Topic, rows: Sequence[Row]) -> None:
+        raise AssertionError(f"{topic.name} is not of the stream")
+
+
+@dataclass
+class FakeBroker(NoTables):
+    """The broker and its producer.
+
+    ``acknowledges``: records are acknowledged at once, else only by ``answer``. ``room`` is the number of records that
+    fit into the queue. After a refusal it takes nothing more until the next ``connect``, as the client library does
+    (without gaps).
     """
 
     acknowledges: bool = True
@@ -79,16 +95,16 @@ class FakeBroker:
     open: list[Produced] = field(default_factory=list)
     created: list[str] = field(default_factory=list)
     connections: int = 0
-    questions: list[list[tuple[str, bool]]] = field(default_factory=list)  # of each search: key, and whether anywhere
-    batch_sizes: list[int] = field(default_factory=list)  # of each connection
+    questions: list[list[tuple[str, bool]]] = field(default_factory=list)  # of each search: key, and ``anywhere``
+    batch_sizes: list[int] = field(default_factory=list)  # one for each connection
     asked_as: list[KafkaCredentials] = field(default_factory=list)
-    tail: Tail = field(default_factory=lambda: Tail(None))  # how far Kafka has whatever contract is asked for
+    tail: Tail = field(default_factory=lambda: Tail(None))  # the tail for every contract that is asked for
     unreadable: str = ""
     known: dict[str, TopicLimits] = field(default_factory=dict)
     forbidden: frozenset[str] = frozenset()
     hear: Hear | None = None
     abandoned: int = 0
-    refuses: Callable[[Produced], Refused | None] = lambda _: None  # why Kafka will not have a record
+    refuses: Callable[[Produced], Refused | None] = lambda _: None  # why Kafka refuses a record; None: it does not
     broken: bool = False
     _callbacks: deque[tuple[Produced, Any]] = field(default_factory=deque)
 
@@ -101,7 +117,7 @@ class FakeBroker:
         return self
 
     def fail(self, text: str) -> None:
-        """What the client library tells when it cannot go on."""
+        """Report an error by which the client library cannot go on."""
         assert self.hear is not None
         self.hear(Heard("_FATAL", text), True)
 
@@ -176,6 +192,6 @@ class FakeBroker:
         return [record.value for record in self.produced if record.topic == "ticklast"]
 
     def events(self, kind: str = "") -> list[dict[str, Any]]:
-        """All but probes, or those of a kind."""
+        """Return all events but probes, or those of one kind."""
         found = [record.value for record in self.produced if record.topic == "feed-events"]
         return [event for event in found if (event["kind"] == kind if kind else event["kind"] != "alive")]

@@ -1,7 +1,7 @@
 """A reverse proxy before the API server, through which an operator's requests can go wrong at a chosen write.
 
-A write can fail before or after it was done, be answered with whatever the server might say, never be answered, or be
-the moment at which somebody dies.
+A write can fail before or after it was done. It can get any answer of the server, or none. And a process can die at
+that moment.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ class Write:
 
 @dataclass
 class Fault:
-    """Befalls the first write for which ``where`` holds. ``answer``: a status, CUT, SILENCE; None: the server's own.
+    """A fault of the first write for which ``where`` holds.
 
-    ``done``: the API server gets the write all the same. ``before`` and ``after`` are awaited around it.
+    ``answer`` is a status, CUT or SILENCE; None: the server's own. ``done``: the API server gets the write all the
+    same. ``before`` and ``after`` are awaited around it.
     """
 
     where: Callable[[Write], bool]
@@ -51,12 +52,12 @@ class Fault:
     before: Callable[[], Awaitable[None]] | None = None
     after: Callable[[], Awaitable[None]] | None = None
     fired: bool = False
-    status: int = 0  # what the server said, once it did
+    status: int = 0  # the server's answer, once there is one
 
 
 @dataclass
 class FaultyApi:
-    """``writes``: all that came, in their order; ``done``: those of them that the API server accepted."""
+    """The proxy. ``writes`` are all that came, in their order; ``done`` are those that the API server accepted."""
 
     kubeconfig: Path
     upstream: str
@@ -67,7 +68,7 @@ class FaultyApi:
     watches: dict[web.StreamResponse, aiohttp.ClientResponse] = field(default_factory=dict)
 
     async def drop_watches(self, *, gone: bool) -> int:
-        """End all watches, with the news that they are too old (``gone``) or without a word. Returns how many."""
+        """End all watches; return how many. With ``gone`` they are told that their version is too old."""
         watches, self.watches = self.watches, {}
         status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
         for watch, upstream in watches.items():
@@ -75,8 +76,8 @@ class FaultyApi:
                 if gone:
                     await watch.write(json.dumps({"type": "ERROR", "object": status}).encode() + b"\n")
                 await watch.write_eof()
-            # Our answer is over for the client, who sends its next request on the same connection: that must not wait
-            # until the API server has another event for this one.
+            # The client's answer is over, and its next request comes on the same connection. That request must not
+            # wait until the API server has another event for this watch.
             upstream.close()
         return len(watches)
 
@@ -142,7 +143,7 @@ class FaultyApi:
 
 @contextlib.asynccontextmanager
 async def faulty_api(plane: ControlPlane, name: str) -> AsyncIterator[FaultyApi]:
-    """One for the operator of ``plane``, who is to use its ``kubeconfig``."""
+    """Run a proxy for the operator of ``plane``, which must use its ``kubeconfig``."""
     config = yaml.safe_load(plane.kubeconfig(OPERATOR).read_text())
     cluster, port = config["clusters"][0]["cluster"], free_port()
     upstream, cluster["server"] = cluster["server"], f"https://127.0.0.1:{port}"

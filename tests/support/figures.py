@@ -1,4 +1,4 @@
-"""Figures that a run measured, beside the bar that each has to meet; printed at the end and, if asked, written down."""
+"""Measured figures, each with the bar that it has to meet. They are printed at the end, and written if asked."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Figure:
 
 
 class Figures:
-    """Collected over one pytest session. Every bar here is an upper limit."""
+    """The figures of one pytest session. Every bar here is an upper limit."""
 
     def __init__(self) -> None:
         self._figures: list[Figure] = []
 
     def record(self, name: str, measured: float, *, bar: float, unit: str = "s", note: str = "") -> None:
-        """Keep a figure, then fail the test if its bar is missed: the table shows it either way."""
+        """Keep a figure, then fail the test if its bar is missed. So the table shows it in either case."""
         figure = Figure(name, round(measured, 3), bar, unit, note)
         self._figures.append(figure)
         assert figure.met, f"{name}: {figure.measured:g} {unit}, bar {bar:g} {unit}"

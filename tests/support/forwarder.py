@@ -1,4 +1,4 @@
-"""A TCP forwarder that can be cut: what lies behind it is away for whoever comes through it, and for nobody else."""
+"""A TCP forwarder that can be cut. Then its target is away for its own clients, and for no others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.cluster import KUBECONFIG
 
 
 class Forwarder:
-    """``cut()`` makes connections hang, old and new, as a broken network does; ``mend()`` lets new ones through."""
+    """A forwarder. ``cut()`` makes all connections hang, as a broken network does; ``mend()`` lets new ones pass."""
 
     def __init__(self, host: str, port: int) -> None:
         self._behind = (host, port)
@@ -64,7 +64,7 @@ class Forwarder:
 
 @contextlib.contextmanager
 def api_server(folder: Path) -> Iterator[tuple[Forwarder, Path]]:
-    """The way to the API server, and a kubeconfig in ``folder`` that takes it."""
+    """Run a forwarder to the API server. Yields it, and a kubeconfig in ``folder`` that uses it."""
     document = yaml.safe_load(KUBECONFIG.read_text())
     cluster = document["clusters"][0]["cluster"]
     server = urlsplit(cluster["server"])

@@ -1,7 +1,7 @@
-"""The worker's reader under fire: frames as IB sends them, spoilt in every way, and an oracle of what may be published.
+"""The worker's reader under fire: IB's frames, spoilt in every way, and an oracle of all that may be published.
 
-The oracle reads what was sent by itself, with regular expressions rather than a JSON parser: whatever is published of a
-contract has to stand, in the very field, in a message that was sent for that contract.
+The oracle reads the messages itself, with regular expressions rather than a JSON parser. Each published value of a
+contract must be in a message that was sent for that contract, and in the same field.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ibfeed_worker.publish.survey import Partition, Survey
 from ibfeed_worker.stream import Streamer, Timing
 from ibfeed_worker.stream.connection import Connection
 from ibfeed_worker.stream.ladder import Asked, Target
+from support.fake_broker import NoTables
 
 OURS = (495512572, 495512573, 640000001)
 ES = OURS[0]
@@ -54,8 +55,8 @@ _SAID = re.compile(
     re.DOTALL,
 )
 _TIME = re.compile(rb"(\d{13})")
-_NOW = b"1111111111111"  # stands for the time at which a frame goes out
-_POOL = 5000  # frames, each of which is sent again and again
+_NOW = b"1111111111111"  # a place for the time at which a frame goes out
+_POOL = 5000  # so many frames, which are sent again and again
 _DAY_MS = 2 * 86_400_000
 _exactly = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal).decode
 _UNITS = {"K": 1000, "M": 10**6, "B": 10**9, "%": 1}
@@ -67,7 +68,7 @@ _TICK_FIELDS = {
 
 @lru_cache(maxsize=100_000)
 def number(text: str) -> Decimal | None:
-    """An independent reading of IB's numbers."""
+    """Read a number of IB's, independently of the worker's code."""
     text = text.strip().removeprefix("C").removeprefix("H").replace(",", "")
     unit = text[-1:] if text[-1:] in _UNITS else ""
     try:
@@ -77,7 +78,7 @@ def number(text: str) -> Decimal | None:
 
 
 class Messages:
-    """Endless; each is what was meant as one message, and the payloads as which it goes out."""
+    """An endless series of messages, each as the payloads in which it goes out."""
 
     def __init__(self, seed: int) -> None:
         self._dice = random.Random(seed)
@@ -169,7 +170,7 @@ class Messages:
         return _json({"topic": f"sbd+DU123+{conid}{dice.choice(('', '+CME'))}", "data": rows})
 
     def _spoilt(self, frame: bytes) -> bytes:
-        """But for a time that is wrong and could be right: taken for IB's, it puts all that follow into the past."""
+        """Spoil a frame, but give it no wrong time that could be right: it would put all later frames into the past."""
         while True:
             spoilt = self._spoil(frame)
             if not any(self._time < int(found[1]) < self._time + _DAY_MS for found in _TIME.finditer(spoilt)):
@@ -196,7 +197,7 @@ class Messages:
         return bytes(spoilt)
 
     def _retyped(self, frame: bytearray) -> bytearray:
-        """With another value in the place of one of its values."""
+        """Return the frame with another value in the place of one of its values."""
         pairs = list(_PAIR.finditer(frame))
         if not pairs:
             return frame
@@ -212,7 +213,7 @@ class Messages:
 
 
 class Oracle:
-    """What may be published: for each contract and field the values that were sent."""
+    """The values that may be published: for each contract and field those that were sent."""
 
     def __init__(self) -> None:
         self.numbers: dict[tuple[int, str], set[Decimal | None]] = defaultdict(lambda: {None})
@@ -227,7 +228,7 @@ class Oracle:
         for payload in payloads:
             self._parts.append(payload)
             if len(payload) < 4096 and not (payload.startswith(b"{") and payload.endswith(b"}")):
-                # Half a message may become whole by its neighbours; then all of them have to speak of one contract.
+                # Half a message may become whole by its neighbours. Then all of them must be about one contract.
                 parts = list(self._parts)
                 for first in range(len(parts) - 1):
                     self._hear(b"".join(parts[first:]), one_contract=True)
@@ -288,8 +289,8 @@ class Oracle:
         assert kind.startswith("R") or {"delayed", "frozen", "not_subscribed", "unverified"} & set(record["flags"])
 
 
-class Broker:
-    """Kafka's edge: everything is taken, shown to the oracle and acknowledged."""
+class Broker(NoTables):
+    """A Kafka client that shows every record to the oracle and acknowledges it."""
 
     def __init__(self, oracle: Oracle) -> None:
         self._oracle = oracle
@@ -328,7 +329,7 @@ class Broker:
 
 
 async def fire(count: int, seed: int) -> tuple[Oracle, float]:
-    """Put ``count`` payloads through the reader; the oracle, and the processor seconds that the reader took."""
+    """Put ``count`` payloads through the reader. Return the oracle, and the processor seconds that the reader took."""
     oracle = Oracle()
     streamer = Streamer(
         worker="energy-0",

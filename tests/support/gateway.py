@@ -1,4 +1,4 @@
-"""A gateway distribution as a process of its own, with a configuration of its own: the stand-in, or IB's."""
+"""A gateway distribution as a process with its own configuration: the stand-in, or IB's."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from support.ports import free_port
 from support.simulator import Venue
 
 SUCCESS = "Client login succeeds"
-# The gateway makes up to eight calls of its own at once, and IB takes ten a second.
+# The gateway itself makes up to eight calls at once, and IB accepts ten a second.
 SELDOM_S = 1.0
-# In a mount namespace the machine's names are those of a file.
+# In a mount namespace a file takes the place of the machine's names.
 _NAMES = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"')
 
 
 def configured(distribution: Path, folder: Path, port: int, upstream: str, **changes: object) -> Path:
-    """A copy of a distribution at ``folder``, whose conf.yaml is its own and says so."""
+    """Copy a distribution to ``folder``, with these settings in its conf.yaml."""
     folder.mkdir()
     for part in distribution.iterdir():
         if part.name != "root":
@@ -45,7 +45,7 @@ def configured(distribution: Path, folder: Path, port: int, upstream: str, **cha
 
 
 def trusting(ca: Path, folder: Path) -> dict[str, str]:
-    """The environment in which a gateway, the stand-in or IB's, trusts an upstream of this authority."""
+    """Return the environment in which a gateway, the stand-in or IB's, trusts an upstream of this authority."""
     store, _ = distributions.trust(ca, folder)
     password = distributions.TRUST_STORE_PASSWORD
     options = {"trustStore": store, "trustStorePassword": password, "trustStoreType": "PKCS12"}
@@ -54,12 +54,12 @@ def trusting(ca: Path, folder: Path) -> dict[str, str]:
 
 
 def under_names(hosts: Path | None) -> tuple[str, ...]:
-    """What to write before a command that shall find names in ``hosts``; nothing for the machine's own."""
+    """Return the words before a command that is to find names in ``hosts``. None are needed for the machine's own."""
     return (*_NAMES, str(hosts)) if hosts is not None else ()
 
 
 class Gateway:
-    """``bin/run.sh root/conf.yaml``, logged in as one user. ``ca`` is the upstream's, ``hosts`` the file of names."""
+    """A running gateway for one user. ``ca`` is the upstream's authority, ``hosts`` the file of names."""
 
     def __init__(
         self,
@@ -94,8 +94,8 @@ class Gateway:
         for stream in self.sockets:
             stream.shutdown()
         self.http.close()
-        with suppress(ProcessLookupError):  # it may have ended by itself
-            os.killpg(self.process.pid, signal.SIGTERM)  # IB's is a script with a JVM below it
+        with suppress(ProcessLookupError):  # it may have ended before
+            os.killpg(self.process.pid, signal.SIGTERM)  # IB's is a script that starts a JVM
         self.process.wait(10)
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -103,7 +103,7 @@ class Gateway:
     def ready(self) -> Self:
         assert self.process.stdout is not None
         marker, said = f"Open https://localhost:{self.port} to login\n", [""]
-        while said[-1] != marker:  # IB's says more before it
+        while said[-1] != marker:  # IB's prints other lines before it
             said.append(self.process.stdout.readline())
             assert said[-1], f"it has ended: {said}"
         eventually(self.listens, within=10, what="it listens, a moment after it has said so")

@@ -1,10 +1,11 @@
-"""Hollow workers: what a kubelet and our worker do to the API, without pods, gateways or data.
+"""Hollow workers: they use the API as a kubelet and our worker do, without pods, gateways or data.
 
-A ``Crew`` adopts each pod of the control plane, runs its container on paper, and behaves towards Lease and IbShard as
-docs/architecture/ says, so that the operator cannot tell. It notes who published what under which epoch.
+A ``Crew`` adopts each pod of the control plane and pretends to run its container. It treats Lease and IbShard as
+docs/architecture/ says, so that the operator sees no difference. It notes each process that published, with contract
+and epoch.
 
-Their market: each beat of the crew is an update of every contract, with the beat's number for its time; who is
-subscribed gets it. ``Crew.records`` is what came out, so a number that is missing or comes twice is a fault.
+Their market: each beat of the crew is an update of every contract, with the beat's number for its time. Each
+subscriber gets it. ``Crew.records`` are the published updates. A number that is missing or comes twice is a fault.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ LEAVE_S = 15  # as in ibfeed_worker.worker
 _SERVERS = "KAFKA_BOOTSTRAP_SERVERS"
 _SAYS = "kafka:9092 refuses connections"
 
-# What IB lists: by root, the conids of twelve months, and their year: far in the future, on the 20th of each month.
+# IB's list: by root, the conids of twelve months of one year. They expire far in the future, on each month's 20th.
 ROOTS = {"CL": 1000, "NG": 2000, "ES": 3000, "GC": 4000, "RB": 5000, "HO": 6000, "SI": 7000, "HHI.HK": 9000}
 YEARS = {"RB": 2029, "HO": 2029}
 # Products of a root: trading class and multiplier, a thousand conids apart.
@@ -51,11 +52,11 @@ def _now() -> str:
 
 
 def listed(root: str, months: int, since: str) -> dict[str, list[dict[str, Any]]]:
-    """By trading class, the nearest contracts."""
+    """Return the nearest contracts by trading class."""
     year = YEARS.get(root, 2031)
     found = {}
     for place, (trading_class, multiplier) in enumerate(PRODUCTS.get(root, ((root, "1000"),))):
-        every = [
+        every: list[dict[str, Any]] = [
             {
                 "conid": ROOTS[root] + 1000 * place + month,
                 "root": root,
@@ -80,18 +81,21 @@ def product_of(contract: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass
 class Line:
-    """One subscription: ``upto`` is the last update that its process published, or knows to be published."""
+    """One subscription. ``upto`` is the last update that its process published, or knows to be published."""
 
     epoch: int = 0
     state: str = ""
-    behind: int = 0  # the epoch that the topic has, and this one is not above: it publishes nothing
+    behind: int = 0  # the topic's epoch if ours is not above it: then nothing is published
     upto: int = 0
     buffer: deque[int] = field(default_factory=lambda: deque(maxlen=200))
 
 
 @dataclass(frozen=True)
 class Fate:
-    """``victim``'s container dies when ``pod`` reports ``conid`` as ``state``: ``written`` or just before that."""
+    """A death to come: ``victim``'s container dies when ``pod`` reports ``conid`` as ``state``.
+
+    ``written``: it dies after the report was written, else just before.
+    """
 
     pod: str
     conid: int
@@ -102,8 +106,10 @@ class Fate:
 
 @dataclass
 class Hollow:
-    """One worker's pod and process. Tests set ``session`` and ``reason``; ``cut_off``: it reaches the API no more;
-    ``kafka``: why Kafka acknowledges nothing of it, for as long as that is so."""
+    """One worker's pod and process. Tests set ``session`` and ``reason``.
+
+    ``cut_off``: it does not reach the API. ``kafka``: why Kafka acknowledges nothing of it; empty: it does acknowledge.
+    """
 
     pod: str
     uid: str
@@ -119,16 +125,16 @@ class Hollow:
     spec: dict[str, Any] = field(default_factory=dict)
     left_behind: dict[int, int] | None = None  # conid -> epoch that an earlier process reported; not read yet
     reported: str = ""
-    running: dict[str, Any] = field(default_factory=dict)  # its container's state
+    running: dict[str, Any] = field(default_factory=dict)  # the state of its container
     renewed: float = 0.0
     held: str = ""
-    seen: tuple[str, float] = ("", 0.0)  # version of a Lease that somebody else holds, and since when it is the same
+    seen: tuple[str, float] = ("", 0.0)  # version of a Lease of another holder, and since when it is unchanged
     ready: bool = False
     pod_since: str = ""
-    ready_since: str = ""  # since when the pod's condition Ready is what it is
+    ready_since: str = ""  # when the pod's condition Ready changed last
     told_to_stop: float | None = None  # when, on the loop's clock
     lines: dict[int, Line] = field(default_factory=dict)
-    own: dict[int, int] = field(default_factory=dict)  # conid -> epoch that this process published under last
+    own: dict[int, int] = field(default_factory=dict)  # conid -> epoch under which this process published last
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -141,7 +147,7 @@ class Hollow:
 
     @property
     def publishing(self) -> dict[int, int]:
-        """conid -> epoch."""
+        """Return conid -> epoch of all that it publishes."""
         if not self.streams or self.kafka:
             return {}
         return {conid: line.epoch for conid, line in self.lines.items() if line.state == "Active"}
@@ -161,21 +167,21 @@ class Crew:
         # Feed, conid and epoch -> the processes that published under it.
         self.publishers: dict[tuple[str, int, int], set[str]] = defaultdict(set)
         self.doubles: list[str] = []
-        self.cold: set[str] = set()  # pods whose subscriptions never come to anything
+        self.cold: set[str] = set()  # pods whose subscriptions never get data
         self.records: dict[tuple[str, int], list[int]] = defaultdict(list)  # by feed and conid
         self.fates: list[Fate] = []
         self.dead_servers: set[str] = set()  # bootstrapServers at which there is no Kafka
         self.unpullable: set[str] = set()  # images that no registry has
-        # Feed and conid -> update -> the processes that were sent it; and those that died of a sudden.
+        # Feed and conid -> update -> the processes that were sent it. And the processes that died suddenly.
         self.witnesses: dict[tuple[str, int], dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
         self.dead: set[str] = set()
         self.taken: dict[tuple[str, int], int] = defaultdict(int)  # the highest epoch that was reported ``publishing``
-        self.topics: dict[str, str] = {}  # feed -> its topic, if it is not one of its own
+        self.topics: dict[str, str] = {}  # feed -> its topic, if it shares one
         self.on_topic: dict[tuple[str, int], int] = defaultdict(int)  # by topic and conid the highest epoch of a record
-        self.dropped: list[str] = []  # by a reader that drops what has a lower epoch than it has seen of the conid
+        self.dropped: list[str] = []  # by a reader that drops records of a lower epoch than it has seen of the conid
         self._beat = 0
         self._restarts: dict[str, int] = defaultdict(int)
-        self._addresses: dict[str, str] = {}  # a name's address is for life, and so is its server
+        self._addresses: dict[str, str] = {}  # a name keeps its address and its server for life
         self._servers: dict[str, web.AppRunner] = {}
 
     async def run(self) -> None:
@@ -192,12 +198,12 @@ class Crew:
             await server.cleanup()
 
     def streaming(self, feed: str) -> dict[int, str]:
-        """conid -> pod that publishes it for ``feed``."""
+        """Return conid -> pod that publishes it for ``feed``."""
         mine = (worker for worker in self.workers.values() if worker.feed == feed)
         return {conid: worker.pod for worker in mine for conid in worker.publishing}
 
     def lost(self, feed: str) -> list[str]:
-        """The holes in what was published for ``feed``."""
+        """Return the holes in the published updates of ``feed``."""
         return [
             f"{conid}: nothing between {before} and {after}"
             for (name, conid), record in self.records.items()
@@ -207,10 +213,10 @@ class Crew:
         ]
 
     def lost_though_had(self, feed: str) -> list[str]:
-        """Holes in what was published for ``feed`` that a process could have filled which lives, or ended in order.
+        """Return the holes of ``feed`` that a process could have filled which lives, or which ended in order.
 
-        Who was told to forget a contract because its heir publishes it could not: what came between the heir's death
-        and that news is lost.
+        A process that forgot a contract, because its heir published it, could not fill a hole. Updates between the
+        heir's death and that news are lost.
         """
         return [
             f"{conid}: {update} was sent to {witnesses}"
@@ -222,7 +228,7 @@ class Crew:
         ]
 
     async def kill(self, pod: str, reason: str = "Error") -> None:
-        """The container dies; nothing of it is released."""
+        """Let the container die. Nothing of it is released."""
         worker = self.workers[pod]
         worker.alive = False
         state = {"terminated": {"exitCode": 137, "reason": reason, "finishedAt": _now()}}
@@ -230,12 +236,12 @@ class Crew:
         self.dead.add(worker.process)
 
     def lose_node(self, pod: str) -> None:
-        """The node stops between two instants: what it said last stands, and nobody deletes the pod but by force."""
+        """Stop the node at once. Its last reports stay, and the pod can be deleted only by force."""
         self.workers[pod].alive = False
         self.workers[pod].node_gone = True
 
     async def restart(self, pod: str) -> None:
-        """A new process in the same pod."""
+        """Start a new process in the same pod."""
         worker = self.workers[pod]
         self._restarts[pod] += 1
         fresh = Hollow(pod=pod, uid=worker.uid, ip=worker.ip, crew=self, session=worker.session)
@@ -259,7 +265,7 @@ class Crew:
     async def _adopt(self, item: dict[str, Any]) -> None:
         pod = item["metadata"]["name"]
         number = len(self._addresses) + 1
-        # Crews of several test processes work side by side, each in a range of its own.
+        # Crews of several test processes work side by side, each in its own range.
         net, subnet = 64 + os.getpid() % 64, os.getpid() // 64 % 200 + number // 250
         ip = self._addresses.setdefault(pod, f"127.{net}.{subnet}.{number % 250 + 1}")
         binding = {
@@ -289,7 +295,7 @@ class Crew:
         self.workers[worker.pod] = worker
 
     async def _probe(self, worker: Hollow) -> None:
-        """Ready is who streams and can publish."""
+        """Make a pod Ready if its worker streams and can publish."""
         ready = worker.streams and not worker.kafka
         if worker.ready != ready:
             with contextlib.suppress(NotFoundError):
@@ -326,7 +332,7 @@ class Crew:
         await self.cluster.patch(f"{PODS}/{worker.pod}/status", {"status": status})
 
     async def _terminate(self, worker: Hollow) -> None:
-        """SIGTERM: wait until there is nothing to publish, release what it has, free the account, go."""
+        """Act on SIGTERM: wait until there is nothing to publish, release all contracts, free the account, end."""
         if worker.node_gone:
             return
         now = asyncio.get_running_loop().time()
@@ -344,7 +350,7 @@ class Crew:
     async def _live(self, worker: Hollow) -> None:
         if worker.cut_off:
             if asyncio.get_running_loop().time() - worker.renewed > 8:
-                worker.held = ""  # it stops by itself
+                worker.held = ""  # it fences itself
             return
         try:
             raw = await self.cluster.get(f"{SHARDS}/{worker.pod}")
@@ -396,8 +402,8 @@ class Crew:
             line.epoch, line.state = entry["epoch"], entry["state"]
 
     def _is_over(self, worker: Hollow, entry: dict[str, Any]) -> bool:
-        """Whether an earlier process published under this very epoch."""
-        return (worker.left_behind or {}).get(entry["conid"]) == entry["epoch"]
+        """Whether an earlier process published under the same epoch."""
+        return bool((worker.left_behind or {}).get(entry["conid"]) == entry["epoch"])
 
     def _topic(self, worker: Hollow) -> str:
         return self.topics.get(worker.feed, worker.feed)
@@ -528,7 +534,7 @@ class Crew:
         await web.TCPSite(runner, worker.ip, WORKER_PORT).start()
 
     def _audit(self) -> None:
-        """The proof: no contract is published twice, no epoch is used by two processes."""
+        """Check that no contract is published twice, and that no two processes use one epoch."""
         who: dict[tuple[str, int], list[str]] = defaultdict(list)
         for worker in self.workers.values():
             for conid, epoch in worker.publishing.items():

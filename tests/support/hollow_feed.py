@@ -1,4 +1,4 @@
-"""A control plane with its hollow crew, and a feed on it: what a test does to it, and asks of it."""
+"""A control plane with its hollow crew, and a feed on it that tests change and look at."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support.hollow import LEASES, NAMESPACE, PODS, SHARDS, Crew, quietly
 
 FEEDS = f"/apis/ibfeed.dev/v1alpha1/namespaces/{NAMESPACE}/ibfeeds"
 
-# As an operator leaves it that has stopped in order: the first one of a new cluster waits for 10 s.
+# The Lease as an operator leaves it that stopped in order. Without it the first operator waits for 10 s.
 RELEASED = {
     "apiVersion": "coordination.k8s.io/v1",
     "kind": "Lease",
@@ -32,9 +32,9 @@ RELEASED = {
 
 @contextlib.contextmanager
 def hollow_plane(directory: Path, **options: Sequence[str]) -> Iterator[ControlPlane]:
-    """A control plane that knows the operator's kinds and rights, but has no operator.
+    """Run a control plane that knows the operator's kinds and rights, but has no operator.
 
-    ``options``: more flags of each program, whose hyphens are underscores here.
+    ``options`` are more flags of each program. Hyphens in names of programs are underscores here.
     """
     assert KUBE.exists(), f"{KUBE} is missing: run make up"
     operator = ROOT / "manifests" / "operator"
@@ -48,7 +48,7 @@ def hollow_plane(directory: Path, **options: Sequence[str]) -> Iterator[ControlP
 
 @contextlib.asynccontextmanager
 async def hollow_crew(plane: ControlPlane) -> AsyncIterator[Crew]:
-    """A crew at work. Its loop must be that of the tests which use it."""
+    """Run a crew. Its event loop must be that of the tests which use it."""
     configuration = Configuration()
     await config.load_kube_config(str(plane.kubeconfig(ADMIN)), client_configuration=configuration)
     async with KubeClient(ApiClient(configuration)) as cluster:
@@ -62,7 +62,7 @@ async def hollow_crew(plane: ControlPlane) -> AsyncIterator[Crew]:
 
 
 class Feed:
-    """One feed under test."""
+    """A feed under test."""
 
     def __init__(self, crew: Crew, name: str) -> None:
         self.crew, self.cluster, self.name = crew, crew.cluster, name
@@ -115,7 +115,7 @@ class Feed:
 
 
 async def eventually(ask: Callable[[], Awaitable[object]], *, within: float, what: str, wanted: object = True) -> float:
-    """Seconds until ``ask`` gives ``wanted``."""
+    """Wait until ``ask`` gives ``wanted``; return the seconds."""
     started = time.monotonic()
     while (answer := await ask()) != wanted:
         if time.monotonic() - started > within:
@@ -148,7 +148,7 @@ async def left_of(feed: Feed) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def streaming(crew: Crew, plane: ControlPlane, name: str, *loads: int, **spec: Any) -> AsyncIterator[Feed]:
-    """A feed with 12 contracts; afterwards nothing of it may be left, nor doubled."""
+    """Run a feed with 12 contracts. Afterwards nothing of it may be left, and nothing may have come twice."""
     feed = Feed(crew, name)
     await feed.apply(workers=len(loads), **spec)
     try:

@@ -16,7 +16,7 @@ from ibfeed_simulator.venue.venue import Venue
 
 USERS = {name: User(name, f"{name}-secret") for name in ("paper1", "paper2")}
 DIRECT = {"User-Agent": "test"}
-# Market data comes fast here; nothing else about it changes.
+# Market data comes faster here than at IB. That is the only difference.
 FAST = 0.1
 
 
@@ -41,7 +41,7 @@ class Session:
             return answer.status, await _document(answer)
 
     async def open(self) -> Session:
-        """With a brokerage session."""
+        """Open the brokerage session."""
         status, _ = await self.post("/iserver/auth/ssodh/init", {"publish": True, "compete": True})
         assert status == 200
         return self
@@ -52,7 +52,7 @@ class Session:
         return conid
 
     async def socket(self) -> Socket:
-        """Past the greeting."""
+        """Open a websocket, and read its greeting."""
         socket = Socket(await self.client.ws_connect("/v1/api/ws", headers=self.headers))
         await socket.until("sts")
         return socket
@@ -97,7 +97,7 @@ class Stand:
         self.control = control
 
     async def submit(self, username: str = "paper1", password: str | None = None, **more: str) -> tuple[int, str, str]:
-        """Post the login form: status, page, cookies as a header."""
+        """Post the login form. Return status, page, and the cookies as a header."""
         form = {"username": username, "password": f"{username}-secret" if password is None else password, **more}
         async with self.client.post("/sso/Dispatcher", data=form, allow_redirects=False) as answer:
             cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in answer.cookies.items())

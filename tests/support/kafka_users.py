@@ -1,8 +1,9 @@
-"""Secrets of ``spec.kafka`` as a worker reads them, without an API server; and rights on a Kafka with an authorizer."""
+"""Secrets of ``spec.kafka`` without an API server, and rights on a Kafka with an authorizer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Final
 
 from confluent_kafka.admin import (
     AclBinding,
@@ -21,15 +22,16 @@ from ibfeed_api.feed import CaSecret, Kafka, SecretRef
 from ibfeed_worker.kube.client import NotFoundError
 from ibfeed_worker.publish.secrets import KafkaSecrets
 
+EVERY: Final[Any] = None  # of a filter: matches any value; the library declares such fields as text
 OWN, AUTHORITY = SecretRef(name="kafka-user"), CaSecret(name="cluster-ca-cert")
 AUTHORIZER = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "super.users": "User:ANONYMOUS",  # whoever comes by the plain listener
+    "super.users": "User:ANONYMOUS",  # every client of the plain listener
 }
 
 
 class Secrets:
-    """``held``: by name what each Secret holds at this moment; ``asked`` counts the readings."""
+    """The Secrets. ``held`` has their present contents by name; ``asked`` counts the readings."""
 
     def __init__(self, held: Mapping[str, Mapping[str, bytes]]) -> None:
         self.held = dict(held)
@@ -46,7 +48,7 @@ class Secrets:
 
 
 def allow(servers: str, user: str, operations: Mapping[str, tuple[AclOperation, ...]]) -> None:
-    """By topic (``*``: each) what ``user`` may do to it."""
+    """Give ``user`` rights, listed by topic (``*``: each)."""
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 2})
     bindings = [
         AclBinding(
@@ -61,10 +63,10 @@ def allow(servers: str, user: str, operations: Mapping[str, tuple[AclOperation, 
 
 
 def forbid(servers: str, user: str) -> None:
-    """Take back everything that ``user`` was allowed."""
+    """Take back all rights of ``user``."""
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 2})
     every = AclBindingFilter(
-        ResourceType.ANY, None, ResourcePatternType.ANY, f"User:{user}", None, AclOperation.ANY, AclPermissionType.ANY
+        ResourceType.ANY, EVERY, ResourcePatternType.ANY, f"User:{user}", EVERY, AclOperation.ANY, AclPermissionType.ANY
     )
     for done in admin.delete_acls([every]).values():
         done.result(15)

@@ -1,4 +1,4 @@
-"""Leases as an API server keeps them, in memory: merge-patches with compare-and-swap."""
+"""Leases in memory, as an API server keeps them: merge-patches with compare-and-swap."""
 
 from __future__ import annotations
 

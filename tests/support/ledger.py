@@ -1,4 +1,4 @@
-"""The history of all IbShards as the API server tells it, version by version, and what must hold in each of them."""
+"""The history of all IbShards from the API server, version by version, with the rules for each version."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from support.hollow import SHARDS
 
 
 class Ledger:
-    """``faults``: two owners at once, an epoch that was given twice, or one that fell.
+    """The history. ``faults`` are two owners at once, an epoch that was given twice, or one that fell.
 
-    One watch brings the changes of all shards in the order in which they were made, so each is a state of the cluster.
+    One watch brings the changes of all shards in the order in which they were made. So each is a state of the cluster.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Ledger:
 
 @contextlib.asynccontextmanager
 async def ledger(plane: ControlPlane) -> AsyncIterator[Ledger]:
-    """Keep one from now on."""
+    """Keep a ledger from now on."""
     config = yaml.safe_load(plane.kubeconfig(ADMIN).read_text())
     server, token = config["clusters"][0]["cluster"]["server"], config["users"][0]["user"]["token"]
     book = Ledger()
@@ -66,7 +66,7 @@ async def ledger(plane: ControlPlane) -> AsyncIterator[Ledger]:
         timeout=aiohttp.ClientTimeout(total=None),
         read_bufsize=2**21,
     ) as session:
-        while True:  # a kind that was defined moments ago is not served at once
+        while True:  # a new kind is not served at once
             async with session.get(server + SHARDS) as answer:
                 listed = await answer.json()
             if answer.status == 200:
@@ -85,7 +85,7 @@ async def ledger(plane: ControlPlane) -> AsyncIterator[Ledger]:
 
 
 async def _keep(book: Ledger, session: aiohttp.ClientSession, url: str, version: str) -> None:
-    """The API server ends a watch now and then, for one when a kind is defined; the next goes on where it ended."""
+    """Watch, and go on when the API server ends a watch, as it does when a kind is defined."""
     while True:
         async with session.get(url, params={"watch": "true", "resourceVersion": version}) as answer:
             async for line in answer.content:

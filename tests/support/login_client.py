@@ -1,4 +1,4 @@
-"""ibeam as in its container: processes of its own alone, a gateway distribution, a browser, a display."""
+"""ibeam as in its container: alone with its processes, a gateway distribution, a browser, a display."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from support.cluster import eventually
 from support.gateway import under_names
 from support.ports import free_port
 
-# In a namespace of processes: ibeam looks for the gateway by its name, and would take, or end, somebody else's.
+# It runs in a process namespace. ibeam looks for the gateway by its name, and would use or end a foreign one.
 _ALONE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 INTERVAL_S = 5
-# Its browser always listens on port 9222 for its driver, so one ibeam runs on a machine at a time. The claim goes with
+# Its browser always listens on port 9222 for its driver, so one ibeam runs on a machine at a time. The claim ends with
 # the process that has it.
 _CLAIM = "\0ibfeed-test-ibeam"
 
 
 class Ibeam:
-    """``gateway``: an unpacked distribution whose ``root/conf.yaml`` says where to listen and who is upstream.
+    """A running ibeam. ``gateway`` is an unpacked distribution whose ``root/conf.yaml`` has port and upstream.
 
-    What ``options`` say goes to ibeam as ``IBEAM_…``, ``environment`` as it is (the gateway inherits it, and the names
-    in ``hosts``).
+    ``options`` go to ibeam as ``IBEAM_…``, and ``environment`` as it is. The gateway inherits it, and the names in
+    ``hosts``.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Ibeam:
         self.log = folder / "ibeam.log"
         for name in ("inputs", "outputs"):
             (folder / name).mkdir()
-        # Chromium puts a socket below it, whose path must be short.
+        # Chromium puts a socket below it, and a socket's path must be short.
         self._temporary = TemporaryDirectory(prefix="ibeam-", ignore_cleanup_errors=True)
         settings = {
             "ACCOUNT": account[0],
@@ -70,7 +70,13 @@ class Ibeam:
             "PYTHONUNBUFFERED": "1",
             **environment,
         }
-        self._command = [*_ALONE, *under_names(hosts), python("login-client"), "-m", "ibeam.ibeam_starter"]
+        self._command: list[str | Path] = [
+            *_ALONE,
+            *under_names(hosts),
+            python("login-client"),
+            "-m",
+            "ibeam.ibeam_starter",
+        ]
         self._process: subprocess.Popen[bytes] | None = None
         self._claim = socket.socket(socket.AF_UNIX)
 
@@ -89,7 +95,7 @@ class Ibeam:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """All of the namespace goes with its first process: ibeam itself leaves its gateway behind."""
+        """End the whole namespace with its first process. ibeam itself leaves its gateway behind."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(10)
@@ -97,7 +103,7 @@ class Ibeam:
         self._claim.close()
 
     def _is_removed(self) -> bool:
-        """What ended with its namespace may write for a moment after the process that made it is gone."""
+        """Remove the folder; return whether it is gone. Processes of the namespace may still write for a moment."""
         self._temporary.cleanup()
         return not Path(self._temporary.name).exists()
 
@@ -109,12 +115,12 @@ class Ibeam:
         return True
 
     def asks(self, path: str) -> int:
-        """The status that its health server answers; 0 while there is no answer."""
+        """Return the status of its health server's answer, or 0 while there is none."""
         try:
             return httpx.get(f"http://127.0.0.1:{self.health}{path}", timeout=20, trust_env=False).status_code
         except httpx.TransportError:
             return 0
 
     def said(self, text: str) -> int:
-        """How often."""
+        """Return how often its log has a text."""
         return self.log.read_text(errors="replace").count(text)

@@ -1,4 +1,4 @@
-"""The operator as a process of its own, with the rights of ``manifests/operator/rbac.yaml`` and no others."""
+"""The operator as a process, with the rights of ``manifests/operator/rbac.yaml`` and no others."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ main(port=0, clock=clock)
 
 
 class Operator:
-    """The operator's process; ``kill`` is SIGKILL. Started again, it is the next container of the same ``pod``.
+    """The operator's process. ``kill`` is SIGKILL. After another start it is the next container of the same ``pod``.
 
-    ``kept``: when it ends by itself, it is started again, as a kubelet does it. On a busy machine a leader may not be
-    able to renew its Lease in time.
+    ``kept``: it is started again when it ends by itself, as a kubelet does. On a busy machine a leader may not be able
+    to renew its Lease in time.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Operator:
         self.turn_clock(datetime.now(UTC))
 
     def turn_clock(self, to: datetime) -> None:
-        """Let the operator believe that it is ``to``, and time go on from there."""
+        """Set the operator's clock to ``to``. Time goes on from there."""
         ahead = self._plane.directory / "clock.new"
         ahead.write_text(str((to - datetime.now(UTC)).total_seconds()))
         ahead.rename(self._plane.directory / "clock")
@@ -87,7 +87,7 @@ class Operator:
         self._process.send_signal(number)
 
     def ended(self) -> int | None:
-        """Its exit status, None while it runs."""
+        """Return its exit status, or None while it runs."""
         assert self._process is not None
         return self._process.poll()
 
@@ -98,7 +98,7 @@ class Operator:
             process.wait()
 
 
-# Imports are what takes time when a process starts; its children have made them already.
+# A start takes time because of its imports. The children of this process have made them already.
 NURSERY = """
 import contextlib, os, signal, sys
 from ibfeed_operator.main import main
@@ -121,7 +121,7 @@ if child:
 
 
 class QuickOperator(Operator):
-    """One that can be killed and is there again in a moment, for tests that do it often."""
+    """An operator that starts again in a moment, for tests that kill it often."""
 
     def __init__(self, plane: ControlPlane, kubeconfig: Path) -> None:
         super().__init__(plane, kubeconfig=kubeconfig)

@@ -1,4 +1,4 @@
-"""Ports for the servers that a test starts, no two alike, however many test processes run side by side."""
+"""Ports for the servers of tests. No two are alike, however many test processes run side by side."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 import socket
 from collections.abc import Iterator
 
-_FIRST = 20_000  # below the range from which the kernel gives ports to outgoing connections
-_EACH = 250  # for each test process
+_FIRST = 20_000  # below the kernel's range for outgoing connections
+_EACH = 250  # so many for each test process
 _BLOCKS = 48
 
 
 def _claim() -> tuple[int, socket.socket]:
-    """First port of a block that is this process's own for as long as it lives.
+    """Claim a block of ports for the life of this process; return its first port.
 
-    The claim is an abstract name: like the ports it belongs to the network's namespace, and it goes with its process.
+    The claim is an abstract socket name. Like ports it belongs to the network namespace, and it ends with the process.
     """
     for block in range(_BLOCKS):
         claim = socket.socket(socket.AF_UNIX)
@@ -30,7 +30,7 @@ def _claim() -> tuple[int, socket.socket]:
 
 def _numbers() -> Iterator[int]:
     first, claim = _claim()
-    offset = os.getpid() % _EACH  # the run before may have left connections behind that linger
+    offset = os.getpid() % _EACH  # connections of an earlier run may linger
     with claim:
         for count in itertools.count():
             yield first + (offset + count) % _EACH
@@ -40,7 +40,7 @@ _NUMBERS = _numbers()
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that no other test is given."""
+    """Return a port on which no process listens, and which no other test gets."""
     for number in itertools.islice(_NUMBERS, _EACH):
         with socket.socket() as probe:
             try:

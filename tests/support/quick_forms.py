@@ -1,6 +1,6 @@
-"""A worker for which it is day, and that waits one second before it sends the login form instead of five.
+"""A worker in daytime that waits one second, not five, before it sends the login form.
 
-It changes both before the worker starts, as no setting can.
+This program changes both before the worker starts, because no setting can.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A reader that follows the documented rule: of each contract it drops what has a lower epoch than it has seen."""
+"""A reader that follows the documented rule: it drops a record of a lower epoch than it has seen of the contract."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from support.stream import Record
 
 @dataclass
 class RuledReader:
-    """Of one topic, in the order of arrival. ``falls``: records that it took whose ``seq`` is not above the last."""
+    """The reader of one topic, in the order of arrival. ``falls``: accepted records with a ``seq`` not above the last."""
 
-    taken: dict[int, int] = field(default_factory=lambda: defaultdict(int))  # conid -> how many records
-    epochs: dict[int, list[int]] = field(
-        default_factory=lambda: defaultdict(list)
-    )  # conid -> in the order of their coming
+    taken: dict[int, int] = field(default_factory=lambda: defaultdict(int))  # conid -> number of records
+    epochs: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))  # conid -> in the order of arrival
     dropped: list[str] = field(default_factory=list)
     falls: list[str] = field(default_factory=list)
     _seq: dict[int, int] = field(default_factory=dict)

@@ -1,6 +1,6 @@
-"""A worker for which it is day, and a session's life, with all that depends on it, is a matter of seconds.
+"""A worker in daytime whose sessions, and all that depends on their life, last seconds.
 
-It changes the durations of the schedule before the worker starts, as no setting can.
+This program changes the schedule's durations before the worker starts, because no setting can.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import httpx
 from support.cluster import ROOT
 from support.ports import free_port
 
-TYPING_S = 0.8  # the venue refuses a form that is sent sooner after typing: less than what quick_forms waits
+TYPING_S = 0.8  # the venue refuses a form that is sent sooner after typing; quick_forms waits longer
 
 
 def environment() -> dict[str, str]:
@@ -40,7 +40,7 @@ def unpacked_gateway(folder: Path) -> Path:
 
 
 def unpacked(archive: Path, target: Path) -> Path:
-    """A gateway archive's content; as an image build has it, a script can be run whatever its mode was."""
+    """Unpack a gateway archive as an image build does. The script can be run whatever its mode was."""
     with zipfile.ZipFile(archive) as opened:
         for entry in opened.infolist():
             path = Path(opened.extract(entry, target))
@@ -53,25 +53,25 @@ def unpacked(archive: Path, target: Path) -> Path:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a venue listens and by which name it is called. ``port`` None: a free one, on each address."""
+    """The address and name of a venue. ``port`` None: a free port, on each address."""
 
     name: str = "localhost"
     host: str = "127.0.0.1"
     port: int | None = None
 
     def hosts(self, folder: Path) -> Path:
-        """The machine's names and this one, as a file."""
+        """Write a file with the machine's names and this one."""
         file = folder / "hosts"
         file.write_text(f"{Path('/etc/hosts').read_text()}\n{self.host} {self.name}\n")
         return file
 
 
-# IB's gateway wants its upstream on port 443, and takes it for IB's API only under a name with "api" in it.
+# IB's gateway wants its upstream on port 443. It takes it for IB's API only if its name has "api" in it.
 FOR_IB = Place("ib-api.ibfeed-simulator.svc", "127.0.0.9", 443)
 
 
 class Venue:
-    """A venue process; ``control`` talks to its control API."""
+    """A venue process. ``control`` is a client of its control API."""
 
     def __init__(self, folder: Path, *options: str, accounts: int = 4, place: Place = Place()) -> None:
         self.port, self.control_port = place.port or free_port(), free_port()
@@ -90,7 +90,7 @@ class Venue:
 
     @property
     def credentials(self) -> dict[str, str]:
-        """Keys ``username-<i>`` and ``password-<i>``."""
+        """Return the keys ``username-<i>`` and ``password-<i>`` with their values."""
         found: dict[str, str] = json.loads((self._folder / "accounts.json").read_text())
         return found
 
@@ -136,7 +136,7 @@ class Venue:
         return found
 
     def fault(self, name: str, **how: Any) -> Any:
-        """Set a fault, or do one of the kind that happens at once."""
+        """Set a fault, or make one happen that happens at once."""
         answer = self._http.post(f"/control/faults/{name}", json=how)
         assert answer.status_code == 200, answer.text
         return answer.json()
@@ -145,7 +145,7 @@ class Venue:
         assert self._http.delete("/control/faults").status_code == 200
 
     def truth(self) -> list[dict[str, Any]]:
-        """Every market data frame that was sent, to whom and when."""
+        """Return every market data frame that was sent, with receiver and time."""
         lines, since = list[dict[str, Any]](), 1
         while True:
             answer = self._http.get("/control/truth", params={"since": since})

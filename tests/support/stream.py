@@ -1,4 +1,4 @@
-"""What is on Kafka, as a consumer sees it."""
+"""The records on Kafka, as a consumer sees them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import Any, Generic, Self, TypeVar
 
 import msgspec
 from confluent_kafka import OFFSET_END, Consumer, Message, TopicPartition
+
+from support.kafka_message import headers_of, place_of, value_of
 
 KAFKA = os.environ.get("KAFKA", "10.244.0.1:9092")
 
@@ -37,7 +39,7 @@ class Record:
 class Collector(Generic[Kept]):
     """Collects every record of one topic from the moment it is opened, in a thread of its own.
 
-    ``keep``: what to remember of a record; None is nothing.
+    ``keep`` returns the part of a record that is remembered; None: nothing.
     """
 
     def __init__(self, topic: str, keep: Callable[[Message], Kept | None], servers: str = KAFKA) -> None:
@@ -92,7 +94,7 @@ class Collector(Generic[Kept]):
 
 
 class Tap(Collector[Record]):
-    """Whole records of a topic."""
+    """A collector of whole records."""
 
     def __init__(self, topic: str = "ticklast", servers: str = KAFKA) -> None:
         super().__init__(topic, _whole, servers)
@@ -104,7 +106,7 @@ class Tap(Collector[Record]):
         return grouped
 
     def first_after(self, conids: Iterable[int], moment: float) -> dict[int, float]:
-        """conid -> arrival of its first record after ``moment`` (of those that have one)."""
+        """Return conid -> arrival of its first record after ``moment``. Contracts without one are left out."""
         wanted, found = set(conids), dict[int, float]()
         for record in self.records():
             if record.arrived > moment and record.conid in wanted:
@@ -113,13 +115,14 @@ class Tap(Collector[Record]):
 
 
 def _whole(message: Message) -> Record:
+    partition, offset = place_of(message)
     return Record(
-        partition=message.partition(),
-        offset=message.offset(),
+        partition=partition,
+        offset=offset,
         arrived=time.time(),
         key=(message.key() or b"").decode(),
-        headers={name: value.decode() for name, value in message.headers() or []},
-        value=msgspec.json.decode(message.value()),
+        headers=headers_of(message),
+        value=msgspec.json.decode(value_of(message)),
     )
 
 

@@ -1,4 +1,4 @@
-"""An OpenID provider for tests: gives tokens to clients that know their secret, and tells how to check them."""
+"""An OpenID provider for tests. It gives tokens to clients that know their secret, and publishes its keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AUDIENCE = "kafka"
 
 
 class Provider:
-    """``clients``: id to secret. Tokens hold for ``life_s``. Over TLS (``token``) it is who ``certificate`` says."""
+    """The provider. ``clients`` maps id to secret; tokens last ``life_s``. ``token``, over TLS, has ``certificate``."""
 
     def __init__(self, folder: Path, certificate: tuple[bytes, bytes], life_s: int = 300) -> None:
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -1,4 +1,4 @@
-"""What a consumer finds on Kafka beside what the venue says that it has sent."""
+"""A comparison of the records that a consumer finds on Kafka with the venue's ground truth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.stream import Record
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Counts of updates: ``sent`` to any session; of these ``missing`` on Kafka; of those in no gap record."""
+    """Counts of updates: ``sent`` to any session, of these ``missing`` on Kafka, and of those in no gap record."""
 
     sent: int
     missing: int
@@ -27,10 +27,10 @@ def compare(
     partitions: int = 12,
     gaps: Iterable[Mapping[str, Any]] = (),
 ) -> Comparison:
-    """Assert that Kafka holds nothing twice, out of order or on a foreign partition; count what it lacks.
+    """Assert that Kafka holds nothing twice, out of order or on a foreign partition. Count the updates that it lacks.
 
-    ``records`` and ``updates`` (IB's times in ms) by conid, from each contract's first record on and up to
-    ``until_ms``; ``slots``: the feed's, by conid; ``gaps``: values of the gap records on ``feed-events``.
+    ``records`` and ``updates`` (IB's times in ms) are by conid, from each contract's first record on and up to
+    ``until_ms``. ``slots`` are the feed's, by conid. ``gaps`` are the values of the gap records on ``feed-events``.
     """
     told: dict[int, list[tuple[int, int]]] = {}
     for gap in gaps:

@@ -1,4 +1,4 @@
-"""What a vault's client needs around it: a private CA, a server certificate, a federated token."""
+"""The surroundings of a vault's client: a private CA, a server certificate, a federated token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLIENT = "44444444-4444-4444-8444-444444444444"
 
 @dataclass(frozen=True)
 class Tls:
-    """PEM files: the CA, and a certificate for 127.0.0.1 and localhost with its key."""
+    """The PEM files of a CA, and of a certificate for 127.0.0.1 and localhost with its key."""
 
     ca: Path
     cert: Path
@@ -28,7 +28,7 @@ class Tls:
 
 
 def private_tls(directory: Path) -> Tls:
-    """Write a fresh CA and a certificate of it."""
+    """Write a new CA and a certificate of it."""
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     files = Tls(directory / "ca.pem", directory / "tls.pem", directory / "tls.key")
     files.ca.write_bytes(_certificate("test CA", ca_key.public_key(), ca_key, ca=True))
@@ -60,7 +60,7 @@ def _certificate(
 
 
 def federated_token(**changes: object) -> str:
-    """A ServiceAccount token as a cluster projects it (its signature is not looked at)."""
+    """Return a ServiceAccount token as a cluster projects it. Its signature is not checked."""
     claims = {
         "aud": ["api://AzureADTokenExchange"],
         "iss": "https://kubernetes.default.svc.cluster.local",

@@ -1,4 +1,4 @@
-"""The simulator's control API: who is logged in, what was sent to whom, and what shall go wrong."""
+"""A client of the simulator's control API: logins, ground truth and faults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.cluster import eventually, read
 
 
 class Venue:
-    """``base``: ``http://host:port`` of the control API."""
+    """The client. ``base`` is ``http://host:port`` of the control API."""
 
     def __init__(self, base: str) -> None:
         self._http = httpx.Client(base_url=base, timeout=30, trust_env=False)
@@ -31,16 +31,16 @@ class Venue:
         return int(self.state()["now_ms"])
 
     def logged_in(self) -> list[str]:
-        """Users with a brokerage session. (What a killed process leaves behind has none any more.)"""
+        """Return the users with a brokerage session. The login of a killed process has none any more."""
         users = self.state()["users"].items()
         return [name for name, user in users if any(session["authenticated"] for session in user["sessions"])]
 
     def cursor(self) -> int:
-        """Where the ground truth stands now."""
+        """Return the present end of the ground truth."""
         return int(self.state()["truth_next"])
 
     def truth(self, since: int, **of: str) -> list[dict[str, Any]]:
-        """Every frame sent since ``cursor``, of one ``username`` or ``conid`` if given; fails if some is forgotten."""
+        """Return every frame since ``cursor``, of one ``username`` or ``conid`` if given. Fails if one is forgotten."""
         lines: list[dict[str, Any]] = []
         while True:
             answer = self._http.get("/control/truth", params={"since": since, **of}).raise_for_status()
@@ -53,7 +53,7 @@ class Venue:
             since = following
 
     def updates(self, since: int, **of: str) -> dict[int, list[int]]:
-        """conid -> IB's times of the updates that were sent to anybody, or one user, each once, in order."""
+        """Return conid -> IB's times of the updates that were sent to any user, or to one: each once, in order."""
         seen: dict[int, set[int]] = defaultdict(set)
         for line in self.truth(since, **of):
             if line["kind"] in ("full", "delta"):
@@ -61,9 +61,9 @@ class Venue:
         return {conid: sorted(times) for conid, times in seen.items()}
 
     def streamed_again(self, since: int, moment: float) -> dict[int, float]:
-        """conid -> when it was subscribed again after ``moment``, of those whose market had been quiet since then.
+        """Return conid -> time of its new subscription after ``moment``, if its market had been quiet since then.
 
-        The first frame of such a subscription repeats an update that is on Kafka already, so no tick follows from it.
+        The first frame of such a subscription repeats an update that is on Kafka already. So no tick follows from it.
         """
         first: dict[int, dict[str, Any]] = {}
         for line in self.truth(since):
@@ -72,12 +72,12 @@ class Venue:
         return {conid: f["at_ms"] / 1000 for conid, f in first.items() if f["updated"] / 1000 <= moment}
 
     def fault(self, name: str, **details: object) -> dict[str, Any]:
-        """Set off a fault of the catalogue: ``username``, ``value``, ``seconds``, ``count`` as its row says."""
+        """Set a fault of the catalogue, with ``username``, ``value``, ``seconds`` and ``count`` as its row says."""
         done: dict[str, Any] = self._http.post(f"/control/faults/{name}", json=details).raise_for_status().json()
         return done
 
     def heal(self, username: str | None = None) -> None:
-        """End every lasting fault, empty the penalty box, unlock every account; of one user: its faults, its lock."""
+        """End every lasting fault, empty the penalty box, unlock all accounts. Of one user: its faults and lock."""
         whom = {} if username is None else {"username": username}
         self._http.delete("/control/faults", params=whom).raise_for_status()
         if username is None:

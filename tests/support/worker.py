@@ -36,7 +36,7 @@ SOURCE = "paper"
 
 
 class Stage:
-    """A namespace of its own, with the venue's accounts in a Secret; workers are put on it."""
+    """A namespace for workers, with the venue's accounts in a Secret."""
 
     def __init__(self, venue: Venue, gateway: Path, folder: Path) -> None:
         self.venue = venue
@@ -61,10 +61,10 @@ class Stage:
     ) -> None:
         kubectl("delete", "namespace", self.namespace, "--wait=false")
         topics = [self.topics.ticklast.name, self.topics.l2_data.name, self.topics.feed_events.name]
-        admin = AdminClient({"bootstrap.servers": KAFKA, "log_level": 2})  # one that is collected answers nothing
+        admin = AdminClient({"bootstrap.servers": KAFKA, "log_level": 2})  # kept: a collected one gives no answer
         for deleted in admin.delete_topics(topics).values():
             error = deleted.exception(60)
-            # A test whose worker never got so far has none.
+            # There is none if the test's worker never got so far.
             assert error is None or error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART, error
 
     def secret(self, values: dict[str, str]) -> None:
@@ -88,7 +88,7 @@ class Stage:
         return read("lease", self.lease_name(index), self.namespace)
 
     def add_turns(self) -> None:
-        """The Lease in which the workers take turns to log in."""
+        """Add the Lease in which the workers take turns to log in."""
         kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
         self.apply({**kind, "metadata": {"name": self.lease_name("logins"), "namespace": self.namespace}, "spec": {}})
 
@@ -101,7 +101,7 @@ class Stage:
     def worker(
         self, index: int = 1, *, number: int = 0, accounts: dict[str, Any] | None = None, **settings: Any
     ) -> Iterator[Worker]:
-        """A worker with account ``index``; it is told to stop, or killed, in the end."""
+        """Return a worker with account ``index``. In the end it is told to stop, or killed."""
         worker = Worker(self, f"energy-{number}", index, accounts or {}, settings)
         worker.give(index)
         worker.start()
@@ -130,12 +130,12 @@ class Worker:
             ),
         )
 
-    # What the operator would do.
+    # The operator's part.
 
     def give(
         self, index: int | None, contracts: list[dict[str, Any]] | None = None, *, used_by: str | None = None
     ) -> None:
-        """Write the IbShard's spec. ``used_by``: a worker that uses the account's user."""
+        """Write the IbShard's spec. ``used_by`` is a worker that uses the account's user."""
         spec: dict[str, Any] = {
             "feed": "energy",
             "worker": int(self.name.rpartition("-")[2]),
@@ -196,7 +196,7 @@ class Worker:
         return self._process.pid
 
     def stop(self) -> float:
-        """SIGTERM; return the seconds until it ended with status 0."""
+        """Send SIGTERM; return the seconds until it ended with status 0."""
         begun = time.monotonic()
         self.tell_to_stop()
         self.wait()
@@ -207,12 +207,12 @@ class Worker:
         self._process.terminate()
 
     def wait(self) -> None:
-        """Until it has ended with status 0."""
+        """Wait until it has ended with status 0."""
         assert self._process is not None
         assert self._process.wait(45) == 0, self.log.read_text()[-4000:]
 
     def kill(self) -> None:
-        """The process and all below it, as when a container dies."""
+        """Kill the process and all below it, as when a container dies."""
         assert self._process is not None
         for pid in [self.pid, *below(self.pid)]:
             with contextlib.suppress(ProcessLookupError):
@@ -226,17 +226,17 @@ class Worker:
                 self._process.wait(30)
         if self._process is not None and self._process.poll() is None:
             self.kill()
-        shutil.rmtree(self.run_folder, ignore_errors=True)  # one that was killed leaves it, as its container would
+        shutil.rmtree(self.run_folder, ignore_errors=True)  # a killed worker leaves it, as its container would
         self._http.close()
 
-    # What can be seen of it.
+    # Its log and its status.
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = read("ibshard", self.name, self.stage.namespace).get("status", {})
         return found
 
     def events(self) -> list[dict[str, Any]]:
-        """Its log. Every line must be JSON."""
+        """Return its log. Every line must be JSON."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def until(self, session: str, within: float = 30, reason: str | None = None) -> dict[str, Any]:
@@ -262,13 +262,13 @@ class Worker:
 
 
 def entry(contract: dict[str, Any], *, slot: int, epoch: int = 1, state: str = "Active") -> dict[str, Any]:
-    """An IbShard's entry for a contract as the worker resolved it."""
+    """Return an IbShard's entry for a contract as the worker resolved it."""
     names = ("conid", "symbol", "root", "exchange", "contractMonth", "lastTradingDay")
     return {**{name: contract[name] for name in names}, "slot": slot, "epoch": epoch, "state": state}
 
 
 def below(pid: int) -> list[int]:
-    """All descendants of a process."""
+    """Return all descendants of a process."""
     found, queue = list[int](), [pid]
     while queue:
         done = subprocess.run(["pgrep", "-P", str(queue.pop())], capture_output=True, text=True, check=False)

@@ -78,9 +78,9 @@ class KubeClient:
         """Connect with the pod's service account, else with KUBECONFIG or ``~/.kube/config``."""
         configuration = Configuration()
         if "KUBERNETES_SERVICE_HOST" in os.environ:
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            config.load_incluster_config(client_configuration=configuration)
         else:
-            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            await config.load_kube_config(client_configuration=configuration)
         configuration.retries = None  # the reconciler retries; False would mean to retry a 5xx for ever
         configuration.connection_pool_maxsize = CONNECTIONS
         return cls(ApiClient(configuration), may_write)
@@ -89,7 +89,7 @@ class KubeClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.close()  # type: ignore[no-untyped-call]
+        await self._client.close()
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -226,9 +226,7 @@ class KubeClient:
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         if method != "GET" and not self._may_write():
             raise NotLeadingError(f"{method} {path}: not sent, this operator no longer leads")
-        return await self._client.rest_client.request(  # type: ignore[no-untyped-call]
-            method, url, headers=headers, body=body, _request_timeout=timeout
-        )
+        return await self._client.rest_client.request(method, url, headers=headers, body=body, _request_timeout=timeout)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
 """A stand-in for IB's Client Portal Gateway, with the quirks that were measured on the real one.
 
-Self-contained: it imports nothing else of this project, because a distribution carries only this folder.
+It imports nothing else of this project, because a distribution carries only this folder.
 """

@@ -1,4 +1,4 @@
-"""``conf.yaml``: the keys of the real gateway; a key that it does not know stops it from starting."""
+"""``conf.yaml`` with the keys of the real gateway. An unknown key keeps it from starting."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ KNOWN_KEYS: Final = frozenset(
 
 
 class ConfigurationError(Exception):
-    """The file is missing, no YAML, or says something that the gateway does not understand."""
+    """The file is missing, is no YAML, or has keys or values that the gateway does not understand."""
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """``ips``: patterns such as ``10.*``; no list allows everybody."""
+    """``ips``: patterns such as ``10.*``. Without ``allow`` every address that is not denied may call."""
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -60,12 +60,12 @@ class Configuration:
 
     @property
     def api(self) -> str:
-        """Upstream prefix: the real gateway looks whether the host's name contains "api"."""
+        """The prefix of upstream paths. The real gateway decides by whether the host's name contains "api"."""
         return "/v1/api" if "api" in (urlsplit(self.remote).hostname or "") else "/v1/portal"
 
 
 def load(path: Path) -> Configuration:
-    """ConfigurationError says what is wrong."""
+    """Read the file. Raises ConfigurationError that says what is wrong."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

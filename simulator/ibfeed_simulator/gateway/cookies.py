@@ -1,4 +1,4 @@
-"""The gateway's one cookie store: a process holds one login, and a second user's login replaces it."""
+"""The gateway's one cookie store. A process holds one login, and a second user's login replaces it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class CookieStore:
         self._cookies: dict[str, str] = {}
 
     def store_set_cookies(self, headers: Iterable[str]) -> None:
-        """Read ``Set-Cookie`` headers; one that cannot be read is ignored, as a browser does."""
+        """Store the known cookies of ``Set-Cookie`` headers. Like a browser, ignore a header that cannot be read."""
         for header in headers:
             parsed: SimpleCookie = SimpleCookie()
             try:

@@ -1,6 +1,6 @@
-"""Where the gateway finds its upstream: the machine's names, or a file of names as the JVM takes it.
+"""Names of hosts: the machine's, or those of a file as the JVM takes it.
 
-The real gateway is a JVM: with ``JAVA_TOOL_OPTIONS=-Djdk.net.hosts.file=FILE`` it knows the names of that file and no
+The real gateway is a JVM. With ``JAVA_TOOL_OPTIONS=-Djdk.net.hosts.file=FILE`` it knows the names of that file and no
 others. It takes no proxy from its environment, and none from ``https.proxyHost`` (tried). Neither does this one.
 """
 
@@ -20,7 +20,7 @@ _HOSTS: Final = "-Djdk.net.hosts.file="
 
 
 def hosts_file() -> Path | None:
-    """The file that the JVM's options name, if they name one."""
+    """Return the file that the JVM's options name, if they name one."""
     for option in shlex.split(os.environ.get(OPTIONS, "")):
         if option.startswith(_HOSTS):
             return Path(option.removeprefix(_HOSTS))
@@ -28,7 +28,7 @@ def hosts_file() -> Path | None:
 
 
 def read_hosts(text: str) -> dict[str, str]:
-    """Name to address, of lines as in ``/etc/hosts``."""
+    """Return name -> address from lines as in ``/etc/hosts``."""
     names: dict[str, str] = {}
     for line in text.splitlines():
         address, *found = line.partition("#")[0].split() or [""]
@@ -37,7 +37,7 @@ def read_hosts(text: str) -> dict[str, str]:
 
 
 class Resolver(AbstractResolver):
-    """Without a file the machine's own names; with one, that file's and no others."""
+    """Finds the address of a name: in the file if there is one, else by the machine's own names."""
 
     def __init__(self) -> None:
         file = hosts_file()
@@ -45,7 +45,7 @@ class Resolver(AbstractResolver):
         self._machine = DefaultResolver()
 
     def address(self, host: str) -> str:
-        """What to connect to for a name. OSError for one that is not known."""
+        """Return the address for a name. Raises OSError if the name is not known."""
         if self._names is None:
             return host
         if host not in self._names:

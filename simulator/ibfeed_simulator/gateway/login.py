@@ -1,6 +1,6 @@
-"""What the gateway does by itself once somebody has logged in: it opens the brokerage session, and keeps it.
+"""The gateway's own calls after a login: it opens the brokerage session and keeps it.
 
-All of it was seen on the real one, call by call: it always competes, it tickles every 30 s, and it logs out when a
+All of it was seen on the real one, call by call. It always competes, it tickles every 30 s, and it logs out when a
 tickle says connected but not authenticated.
 """
 
@@ -29,7 +29,10 @@ _FORM: Final = CIMultiDict({"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class LoginKeeper:
-    """One background task at a time; ``on_logout`` closes what hangs on the session."""
+    """Opens and keeps the brokerage session, in one background task at a time.
+
+    ``on_logout`` closes the websockets of the session.
+    """
 
     def __init__(
         self, upstream: Upstream, cookies: CookieStore, auth_delay: float, on_logout: Callable[[], Awaitable[None]]
@@ -40,16 +43,16 @@ class LoginKeeper:
         self._on_logout = on_logout
         self._machine = secrets.token_hex(4)
         self._task: asyncio.Task[None] | None = None
-        self.has_logged_in = False  # and stays so after a logout
+        self.has_logged_in = False  # stays True after a logout
 
     def logged_in(self) -> None:
-        """A login page succeeded: a second one starts all over."""
+        """Start to open the session, after a login that passed. A second login starts all over."""
         self.stop()
         self.has_logged_in = True
         self._task = asyncio.create_task(self._keep())
 
     def logged_out(self) -> None:
-        """The client called ``/logout``."""
+        """Stop keeping the session, since the client called ``/logout``."""
         self.stop()
         self._cookies.clear()
 
@@ -59,7 +62,7 @@ class LoginKeeper:
             self._task = None
 
     async def initialise(self) -> bool:
-        """Validate the login and, after a pause, see that the brokerage session is open; whether it is."""
+        """Validate the login and, after a pause, open the brokerage session. Return whether it is open."""
         for attempt in range(1, _RETRIES + 1):
             if await self._validate():
                 await asyncio.sleep(self._auth_delay)
@@ -70,7 +73,7 @@ class LoginKeeper:
         return False
 
     async def _validate(self) -> bool:
-        """What comes before the pause. What the calls after the first one answer is not looked at."""
+        """Make the calls before the pause. Only the first one's answer counts."""
         try:
             answer = await self._upstream.api("GET", "/sso/validate?gw=1")
             if answer.status != 200:
@@ -86,7 +89,7 @@ class LoginKeeper:
         return True
 
     async def _open(self) -> bool:
-        """The exchange that opens the brokerage session; it takes it from whoever holds it."""
+        """Open the brokerage session by the exchange with the venue. It is taken from any holder."""
         try:
             status = _object((await self._upstream.api("GET", "/iserver/auth/status")).body)
             if status.get("authenticated") is not True and not await self._take():
@@ -111,7 +114,7 @@ class LoginKeeper:
         return True
 
     async def _keep(self) -> None:
-        """Without a brokerage session it does nothing more: then it does not tickle either."""
+        """Tickle while there is a brokerage session. Without one, do nothing more."""
         open_ = await self.initialise()
         while open_ and self._cookies:
             await asyncio.sleep(TICKLE_SECONDS)

@@ -1,7 +1,7 @@
 """The gateway's log files, written as ``root/logback.xml`` says.
 
 The real one logs through logback. With its own configuration it writes each websocket frame, each cookie that the
-upstream sets and the cookies of each websocket into ``logs/`` below its working directory, without a bound.
+upstream sets, and the cookies of each websocket. They go to ``logs/`` below its working directory, without a bound.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PACKAGE: Final = "ibgroup.web.core.clientportal.gw"
 _LEVELS: Final = {"OFF": logging.CRITICAL + 1, "WARN": logging.WARNING, "TRACE": logging.DEBUG, "ALL": logging.DEBUG}
 _UNITS: Final = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
-# By the class of the real gateway that logs such things.
+# Loggers have the names of the real gateway's classes that log these things.
 requests: Final = logging.getLogger(f"{_ROOT}.{_PACKAGE}.services.BaseServiceProxy")
 websocket: Final = logging.getLogger(f"{_ROOT}.{_PACKAGE}.http.GwWebsocketHandler")
 cookies: Final = logging.getLogger(f"{_ROOT}.{_PACKAGE}.core.CookieManager")
@@ -26,9 +26,9 @@ messages: Final = logging.getLogger(f"{_ROOT}.HttpMessageLogger")
 
 
 def open_logs(configuration: Path) -> None:
-    """Read a ``logback.xml``, of which appenders to files, their rolling and levels are understood.
+    """Set up logging by a ``logback.xml``: its appenders to files, their rolling and the levels.
 
-    Without that file nothing is written. OSError or xml.etree.ElementTree.ParseError for one that cannot be read.
+    Without that file nothing is written. Raises OSError or xml.etree.ElementTree.ParseError if it cannot be read.
     """
     root = logging.getLogger(_ROOT)
     root.propagate = False

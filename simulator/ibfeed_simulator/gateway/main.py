@@ -24,7 +24,7 @@ _PRINTED_EARLY_SECONDS = 0.5  # 0.32 to 0.85 s were measured
 
 
 async def serve(configuration: Configuration) -> None:
-    """Until SIGTERM. OSError or ssl.SSLError when port or certificate do not serve."""
+    """Serve until SIGTERM. Raises OSError or ssl.SSLError if port or certificate do not serve."""
     server_tls: ssl.SSLContext | None = None
     if configuration.tls:
         server_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -36,7 +36,7 @@ async def serve(configuration: Configuration) -> None:
     try:
         await runner.setup()
         scheme = "https" if configuration.tls else "http"
-        # Clients wait for this very line. The real one, too, prints it before it listens.
+        # Clients wait for exactly this line. The real one, too, prints it before it listens.
         print(f"Open {scheme}://localhost:{configuration.port} to login", flush=True)
         await asyncio.sleep(_PRINTED_EARLY_SECONDS)
         await web.TCPSite(runner, "0.0.0.0", configuration.port, ssl_context=server_tls).start()  # noqa: S104 - as the real one; ips guards it
@@ -51,7 +51,7 @@ async def serve(configuration: Configuration) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 1 for a configuration, certificate or port that does not serve."""
+    """Run the gateway. Return exit code 1 if configuration, certificate or port do not serve."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
     if len(arguments) != 1:
         print("usage: run.sh root/conf.yaml", file=sys.stderr)

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 _API: Final = re.compile(r"^/v1/(?:api|portal)(/.*)$")
 _PASSED_ON: Final = ("Accept", "Accept-Language", "Content-Type")
 _OF_ONE_HOP: Final = ("Connection", "Content-Length", "Keep-Alive", "Transfer-Encoding")
-_SILENCE: Final = 300.0  # of an answer when the upstream is down: clients have given up long before
+_SILENCE: Final = 300.0  # without an answer when the upstream is down; clients have given up long before
 _SUCCESS: Final = b"Client login succeeds"
 _MAX_MESSAGE: Final = 65_536
 
@@ -54,7 +54,7 @@ class Proxy:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if not self._configuration.addresses.admit(request.remote or ""):
             return web.Response(status=403, text="Access Denied")
-        path = request.rel_url.raw_path  # goes on as the client wrote it
+        path = request.rel_url.raw_path  # passed on as the client wrote it
         if path == "/":
             raise web.HTTPFound(f"/sso/Login?forwardTo=22&RL=1&ip2loc={self._configuration.location}")
         if path.startswith("/sso/"):
@@ -75,7 +75,7 @@ class Proxy:
         return _response(answer)
 
     def _reauthenticate(self) -> web.Response:
-        """Answered here, without asking anybody; the exchange follows behind the caller's back."""
+        """Answer at once, without a call to the upstream. The exchange follows in the background."""
         if not self._login.has_logged_in:
             return web.json_response(body=b'{"error":"not logged in"}')
         task = asyncio.create_task(self._login.initialise())
@@ -85,14 +85,14 @@ class Proxy:
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         answer = await self._forward(request, request.rel_url.raw_path_qs)
-        # Only a 302 of the Dispatcher is a login; the browser never sees it.
+        # Only a 302 of the Dispatcher is a login. The browser never sees it.
         if request.path == "/sso/Dispatcher" and request.method == "POST" and answer.status == 302:
             self._login.logged_in()
             return _response(replace(answer, status=200, reason="OK", body=_SUCCESS))
         return _response(answer)
 
     async def _forward(self, request: web.Request, path: str) -> Answer:
-        """The client's own cookies go no further. An upstream that is down means silence, not a 502."""
+        """Pass a call on without the client's own cookies. While the upstream is down there is no answer, not a 502."""
         headers: CIMultiDict[str] = CIMultiDict(
             (name, request.headers[name]) for name in _PASSED_ON if name in request.headers
         )
@@ -104,7 +104,10 @@ class Proxy:
             raise web.HTTPGatewayTimeout from error
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
-        """Opens at once, whatever the upstream does; what the client sends before the upstream is open is lost."""
+        """Open the client's websocket at once, whatever the upstream does.
+
+        Frames of the client are lost until the upstream is open.
+        """
         client = web.WebSocketResponse(compress=False, max_msg_size=_MAX_MESSAGE, autoclose=False)
         await client.prepare(request)
         self._sockets.add(client)
@@ -123,7 +126,7 @@ class Proxy:
             down.cancel()
             if pipe.upstream is not None:
                 await pipe.upstream.close()
-            if request.transport is not None:  # a client that closes hears no close of ours
+            if request.transport is not None:  # a client that closes gets no close frame from us
                 request.transport.close()
         return client
 
@@ -142,7 +145,7 @@ class Proxy:
                 exit_as_told()
             if pipe.upstream is not None:
                 await pipe.client.close(code=1000)
-        except OSError as error:  # nobody there, or no trust: the client sees an open socket that stays silent
+        except OSError as error:  # unreachable or not trusted: the client sees an open socket that stays silent
             _log.warning("websocket: %s", error)
 
 
@@ -153,14 +156,14 @@ class _Pipe:
 
 
 def recoded(piece: Piece) -> bytes:
-    """Text becomes ISO-8859-1, so that what was good UTF-8 may reach the client as something else."""
+    """Encode text as ISO-8859-1. So good UTF-8 may reach the client as something else."""
     if not piece.text or piece.payload.isascii():
         return piece.payload
     return piece.payload.decode("utf-8", "replace").encode("latin-1", "replace")
 
 
 def _response(answer: Answer) -> web.Response:
-    """The upstream's own headers, whatever they are; the body always comes in chunks."""
+    """Return the upstream's answer with its own headers, whatever they are. The body always comes in chunks."""
     response = web.Response(status=answer.status, reason=answer.reason or None, body=answer.body)
     response.headers.clear()
     response.headers.extend((name, value) for name, value in answer.headers.items() if name.title() not in _OF_ONE_HOP)
@@ -169,6 +172,6 @@ def _response(answer: Answer) -> web.Response:
 
 
 async def _leave_untyped(_: web.Request, response: web.StreamResponse) -> None:
-    """aiohttp gives a body without a type one, with which a browser saves it as a file."""
+    """Remove the type that aiohttp gives to a body without one. With it a browser would save the body as a file."""
     if response.headers.get("Content-Type") == "application/octet-stream":
         del response.headers["Content-Type"]

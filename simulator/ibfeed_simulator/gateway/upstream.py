@@ -1,4 +1,4 @@
-"""REST calls to the upstream, with the gateway's cookies and name, and without a time limit: so does the real one."""
+"""REST calls to the upstream, as the real gateway makes them: with its cookies and name, and without a time limit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AGENT: Final = "ClientPortalGW/1"
 CA_VARIABLE: Final = "GATEWAY_UPSTREAM_CA"
 EXIT_HEADER: Final = "X-Simulator-Fault"
 EXIT_VALUE: Final = "exit"
-EXIT_CODE: Final = 137  # as of a process that was killed
+EXIT_CODE: Final = 137  # that of a killed process
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Answer:
 
 
 def tls_context() -> ssl.SSLContext:
-    """The system's authorities, and those in the file that ``GATEWAY_UPSTREAM_CA`` names.
+    """Trust the system's authorities, and those in the file that ``GATEWAY_UPSTREAM_CA`` names.
 
-    OSError or ssl.SSLError for a file that is missing or holds no certificate.
+    Raises OSError or ssl.SSLError if the file is missing or holds no certificate.
     """
     context = ssl.create_default_context()
     extra = os.environ.get(CA_VARIABLE)
@@ -45,7 +45,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 def exit_as_told() -> None:
-    """The venue wants this gateway dead: no clean-up, as after a crash."""
+    """End the process as the venue's fault asks: without clean-up, as in a crash."""
     os._exit(EXIT_CODE)
 
 
@@ -66,7 +66,7 @@ class Upstream:
         return {"User-Agent": AGENT, "Cookie": self._cookies.header()}
 
     async def call(self, method: str, path: str, body: bytes = b"", headers: CIMultiDict[str] | None = None) -> Answer:
-        """One request; redirects are the caller's. aiohttp.ClientError when nobody answers."""
+        """Send one request. Redirects are not followed. Raises aiohttp.ClientError if there is no answer."""
         sent: CIMultiDict[str] = CIMultiDict(headers or {})
         sent.update({name: value for name, value in self.headers().items() if value})
         url = URL(self._configuration.remote + path, encoded=True)
@@ -81,7 +81,7 @@ class Upstream:
             return Answer(response.status, response.reason or "", response.headers, await response.read())
 
     async def api(self, method: str, endpoint: str, body: bytes = b"") -> Answer:
-        """A call of the gateway's own, below the prefix that it uses upstream."""
+        """Make a call of the gateway's own, below the prefix that it uses upstream."""
         headers = CIMultiDict({"Content-Type": "application/json"}) if body else None
         return await self.call(method, self._configuration.api + endpoint, body, headers)
 

@@ -1,7 +1,7 @@
 """A websocket client that shows single frames.
 
-The real gateway passes a fragmented message on as several messages and does not look whether text is UTF-8; client
-libraries join and check, so the few lines of RFC 6455 that are needed stand here.
+The real gateway passes a fragmented message on as several messages, and does not check whether text is UTF-8. Client
+libraries join and check, so this module has the few lines of RFC 6455 that are needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LINE_LIMIT = 65_536
 
 
 class UpstreamClosedError(Exception):
-    """The other side closed or broke off; ``reason`` is what its close frame said."""
+    """The other side closed or broke off. ``reason`` is the text of its close frame."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
@@ -30,7 +30,7 @@ class UpstreamClosedError(Exception):
 
 @dataclass(frozen=True)
 class Piece:
-    """One data frame: a whole message, or a fragment."""
+    """One data frame: a whole message or a fragment."""
 
     text: bool
     payload: bytes
@@ -45,9 +45,10 @@ class UpstreamSocket:
     async def connect(
         cls, url: str, headers: dict[str, str], tls: ssl.SSLContext, address: Callable[[str], str] = str
     ) -> UpstreamSocket:
-        """Open ``https://host[:port]/path``; UpstreamClosed when the answer is no 101, OSError when nobody answers.
+        """Open ``https://host[:port]/path``.
 
-        ``address``: what to connect to for a host.
+        ``address`` gives the address for a host. Raises UpstreamClosedError if the answer is no 101, and OSError if
+        there is no answer.
         """
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -78,7 +79,7 @@ class UpstreamSocket:
         return cls(reader, writer)
 
     async def pieces(self) -> AsyncIterator[Piece]:
-        """Data frames until the end, which is an UpstreamClosed; pings are answered."""
+        """Yield data frames, and answer pings. It ends by UpstreamClosedError."""
         text = True
         while True:
             opcode, payload = await self._frame()
@@ -110,7 +111,7 @@ class UpstreamSocket:
         self._send(TEXT, payload)
 
     def _send(self, opcode: int, payload: bytes) -> None:
-        """A client masks its frames."""
+        """Send a frame, masked as RFC 6455 asks of clients."""
         length = len(payload)
         if length < 126:
             header = bytes((0x80 | opcode, 0x80 | length))

@@ -1,1 +1,1 @@
-"""The simulated market: contracts with their calendars, and what moves their prices."""
+"""The simulated market: contracts with their calendars, and the sources of their prices."""

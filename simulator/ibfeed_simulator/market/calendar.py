@@ -15,7 +15,7 @@ Rule = Callable[[int, int], date]
 
 
 def easter(year: int) -> date:
-    """Easter Sunday by the Gregorian computus (Meeus)."""
+    """Return Easter Sunday by the Gregorian computus (Meeus)."""
     a, b, c = year % 19, year // 100, year % 100
     d, e, f = b // 4, b % 4, (b + 8) // 25
     g = (b - f + 1) // 3
@@ -28,19 +28,19 @@ def easter(year: int) -> date:
 
 
 def nth_weekday(year: int, month: int, weekday: int, n: int) -> date:
-    """The ``n``-th (from 1) ``weekday`` (Monday is 0) of a month."""
+    """Return the ``n``-th (from 1) ``weekday`` (Monday is 0) of a month."""
     first = date(year, month, 1)
     return first + timedelta(days=(weekday - first.weekday()) % 7 + 7 * (n - 1))
 
 
 def _observed(day: date) -> date:
-    """A holiday on a Saturday is kept on the Friday before, one on a Sunday on the Monday after."""
+    """Return the day on which a holiday is kept: for a Saturday the Friday before, for a Sunday the Monday after."""
     return {5: day - _DAY, 6: day + _DAY}.get(day.weekday(), day)
 
 
 @lru_cache(maxsize=256)
 def holidays(year: int) -> frozenset[date]:
-    """Days of ``year`` that are no business day for CME, NYMEX and COMEX settlement."""
+    """Return the days of ``year`` that are no business day for CME, NYMEX and COMEX settlement."""
     last_of_may = date(year, 5, 31)
     return frozenset(
         {
@@ -63,7 +63,7 @@ def is_business_day(day: date) -> bool:
 
 
 def business_day_before(day: date, count: int = 1) -> date:
-    """The ``count``-th business day strictly before ``day``."""
+    """Return the ``count``-th business day strictly before ``day``."""
     while count:
         day -= _DAY
         count -= is_business_day(day)
@@ -80,8 +80,10 @@ def _month_start(year: int, month: int, shift: int = 0) -> date:
 
 
 def crude_oil(year: int, month: int) -> date:
-    """NYMEX rule of CL: three business days before the 25th of the month before delivery (or before the business day
-    that precedes the 25th, when that is none)."""
+    """NYMEX rule of CL: three business days before the 25th of the month before delivery.
+
+    If the 25th is no business day, it is three before the business day that precedes it.
+    """
     before = _month_start(year, month, -1)
     return business_day_before(_on_or_before(before.replace(day=25)), 3)
 

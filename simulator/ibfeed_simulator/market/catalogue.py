@@ -1,4 +1,4 @@
-"""The products that the venue knows. Append only: a product's position is part of its contracts' conids."""
+"""The products that the venue knows. Append only, because a product's position is part of its contracts' conids."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ _ZONES: Final = {
 class Product:
     """A futures product. IB lists several under one root where they have the underlying in common.
 
-    ``tick`` and ``price`` are decimal strings, ``months`` the codes of its months. ``trading_class``: the exchange's
-    own name for it, if that is not the root. ``weekly``: one contract expires each week; the class has its number.
+    ``tick`` and ``price`` are decimal strings; ``months`` are the codes of its months. ``trading_class`` is the
+    exchange's own name for it, if that is not the root. ``weekly``: one contract expires each week, and its class has
+    the week's number.
     """
 
     root: str

@@ -1,4 +1,4 @@
-"""Listed contracts: which months of a root trade on a day, and their conids."""
+"""Listed contracts: the months of a root that trade on a day, and their conids."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Final
 from ibfeed_simulator.market.calendar import business_day_before, weekly_volatility
 from ibfeed_simulator.market.catalogue import BY_ROOT, PRODUCTS, Product
 
-# The venue spells months by itself: the product's tests compare their own spelling with it.
+# The venue spells months by itself, so that tests can compare the product's spelling with it.
 MONTH_CODES: Final = "FGHJKMNQUVXZ"  # January to December
 MONTH_NAMES: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
-# Conids carry no order at IB, so a multiplication modulo 2**24 by an odd number (a bijection) scatters ours: unique,
-# stable over restarts and over rolls, and a conid can be taken back to its contract without a table.
+# Conids have no order at IB. So a multiplication modulo 2**24 by an odd number, a bijection, scatters ours. They are
+# unique and stable over restarts and rolls, and lead back to their contract without a table.
 _BASE: Final = 300_000_000
 _MODULUS: Final = 1 << 24
 _SCATTER: Final = 0x9E3779B1 % _MODULUS
@@ -37,13 +37,13 @@ class Contract:
 
     @property
     def trading_class(self) -> str:
-        """The exchange's name of the product; a weekly contract is one of its own, such as VX48."""
+        """The exchange's name of the product. Each weekly contract has its own, such as VX48."""
         usual = self.product.trading_class or self.product.root
         return f"{usual}{self.last_trading_day.isocalendar().week:02d}" if self.product.weekly else usual
 
     @property
     def symbol(self) -> str:
-        """Local symbol, such as CLZ6 or, at EUREX, ``FDAX 20261218 M``."""
+        """The local symbol, such as CLZ6 or, at EUREX, ``FDAX 20261218 M``."""
         if self.product.exchange == "EUREX":
             return f"{self.trading_class} {self.last_trading_day:%Y%m%d} M"
         return f"{self.trading_class}{MONTH_CODES[int(self.month[4:]) - 1]}{self.month[3]}"
@@ -55,7 +55,7 @@ class Contract:
 
     @property
     def long_cut_off(self) -> date:
-        """Last day on which IB tolerates a long position in a contract with delivery."""
+        """The last day on which IB tolerates a long position in a contract with delivery."""
         return business_day_before(self.last_trading_day, 2) if self.product.physical else self.ltd
 
 
@@ -83,7 +83,7 @@ def product_of_underlying(conid: int) -> Product | None:
 
 
 def find(conid: int) -> Contract | None:
-    """The contract of a conid, expired or not yet listed ones included; None for a conid that is none of ours."""
+    """Return the contract of a conid, even if it has expired or is not listed yet. None: the conid is not ours."""
     if not 0 <= conid - _BASE < _MODULUS:
         return None
     index, slot = divmod((conid - _BASE) * _GATHER % _MODULUS, _SLOTS)
@@ -98,21 +98,23 @@ def find(conid: int) -> Contract | None:
 
 @lru_cache(maxsize=512)
 def listed(root: str, today: date) -> tuple[Contract, ...]:
-    """Contracts of ``root`` that trade on ``today`` or later, of all its products, nearest first; empty for an unknown
-    root."""
+    """Return the contracts of ``root`` that trade on ``today`` or later, of all its products, nearest first.
+
+    An unknown root has none.
+    """
     found = [contract for product in BY_ROOT.get(root, ()) for contract in listed_of(product, today)]
     return tuple(sorted(found, key=lambda contract: contract.last_trading_day))
 
 
 @lru_cache(maxsize=512)
 def listed_of(product: Product, today: date) -> tuple[Contract, ...]:
-    """One product's contracts that trade on ``today`` or later, nearest first."""
+    """Return one product's contracts that trade on ``today`` or later, nearest first."""
     alive = (contract for contract in _from(product, today) if contract.last_trading_day >= today)
     return tuple(islice(alive, product.listed))
 
 
 def _from(product: Product, today: date) -> Iterator[Contract]:
-    """From one that may have expired on, without an end."""
+    """Yield contracts without an end. The first may have expired already."""
     if product.weekly:
         monthly = {product.last_trading_day(today.year + add, month) for add in (0, 1) for month in range(1, 13)}
         weeks = (weekly_contract_of(product, week) for week in count((today - date(1990, 1, 3)).days // 7))

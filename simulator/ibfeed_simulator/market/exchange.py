@@ -1,5 +1,7 @@
-"""The instruments of the venue: fields with the version at which each changed last, so that every session can be told
-what changed since its own last frame."""
+"""The instruments of the venue. Each field has the version at which it changed last.
+
+So every session can be sent the changes since its own last frame.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ class Instrument:
             self.versions[key] = self.version
 
     def since(self, version: int, wanted: frozenset[str]) -> dict[str, Value]:
-        """Values of ``wanted`` fields that changed after ``version`` (0: all there are)."""
+        """Return the values of ``wanted`` fields that changed after ``version`` (0: all there are)."""
         versions = self.versions
         return {key: value for key, value in self.values.items() if versions[key] > version and key in wanted}
 
@@ -58,7 +60,7 @@ class Instrument:
 
 
 class Exchange:
-    """Instruments come to life when somebody first asks for them, and move only while somebody watches."""
+    """All instruments. Each is made when it is first asked for, and moves only while it is watched."""
 
     def __init__(
         self,
@@ -88,7 +90,7 @@ class Exchange:
         return contracts.listed(root, trading_date(self._now()))
 
     def instrument(self, conid: int) -> Instrument | None:
-        """None for a conid that the venue does not know."""
+        """Return the instrument of a conid. None: the venue does not know it."""
         found = self._instruments.get(conid)
         if found is None:
             contract = contracts.find(conid) or stocks.find(conid)
@@ -101,7 +103,7 @@ class Exchange:
 
     def _source(self, contract: Contract) -> Source:
         now = self._now()
-        if isinstance(contract, Stock):  # quick, whatever future has the same name
+        if isinstance(contract, Stock):  # quick, even if a future has the same name
             return Walk(contract, self._seed, 0, self._interval, now, self._slower)
         front = contracts.listed_of(contract.product, trading_date(now))
         rank = front.index(contract) if contract in front else len(front)
@@ -116,11 +118,11 @@ class Exchange:
         heapq.heappush(self._due, (self._instruments[conid].source.due(), conid))
 
     def unwatch(self, conid: int) -> None:
-        """Its place in the queue goes when it comes up."""
+        """Stop watching. The instrument's place in the queue goes when its turn comes."""
         self._watched.discard(conid)
 
     def clock_moved(self) -> None:
-        """The venue's clock was set: what was due by the old one is due now."""
+        """Make all instruments due now, since the venue's clock was set."""
         self._due = [(0.0, conid) for _, conid in self._due]
 
     def is_open(self) -> bool:
@@ -130,7 +132,7 @@ class Exchange:
         return contract.last_trading_day < trading_date(self._now())
 
     def moved(self, now: float) -> Iterator[Instrument]:
-        """Advance what is due; yields each instrument that changed."""
+        """Advance the instruments that are due; yield each one that changed."""
         market_open = self.is_open()
         while self._due and self._due[0][0] <= now:
             _, conid = heapq.heappop(self._due)
@@ -143,7 +145,7 @@ class Exchange:
             heapq.heappush(self._due, (next_due if now < next_due < now + 60 else now + self._interval, conid))
 
     def refresh(self, instrument: Instrument) -> None:
-        """Advance an instrument that nobody watches, for a snapshot."""
+        """Advance an instrument that is not watched, for a snapshot."""
         if instrument.contract.conid not in self._watched:
             self._advance(instrument, self._now(), self.is_open())
 

@@ -1,4 +1,4 @@
-"""How IB writes numbers: everything is a string, with its own abbreviations."""
+"""Numbers as IB writes them: strings, with its own abbreviations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PriceForm:
         return cls(int(Decimal(tick).scaleb(decimals)), decimals)
 
     def ticks(self, price: str) -> int:
-        """Whole ticks nearest to a decimal string."""
+        """Return the whole ticks nearest to a decimal string."""
         return int((Decimal(price).scaleb(self.decimals) / self.unit).to_integral_value())
 
     def text(self, ticks: int) -> str:
@@ -35,12 +35,12 @@ class PriceForm:
 
 
 def size(number: int) -> str:
-    """Sizes carry thousands commas: ``1,300``."""
+    """Return a size with thousands commas: ``1,300``."""
     return f"{number:,}"
 
 
 def rounded(number: int) -> str:
-    """Field 87: ``3.1K``, ``12.2M``; small numbers as they are."""
+    """Return the text of field 87: ``3.1K``, ``12.2M``; small numbers stay as they are."""
     if number >= 1_000_000:
         return f"{number / 1_000_000:.3g}M"
     if number >= 1_000:
@@ -49,5 +49,5 @@ def rounded(number: int) -> str:
 
 
 def signed(form: PriceForm, ticks: int) -> str:
-    """Field 82: a change always shows its sign but for zero."""
+    """Return the text of field 82: a change shows its sign, except zero."""
     return f"+{form.text(ticks)}" if ticks > 0 else form.text(ticks)

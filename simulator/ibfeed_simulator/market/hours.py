@@ -1,6 +1,6 @@
-"""When a product trades: always (so that a demonstration works on a Sunday), or by the exchange's hours.
+"""Trading hours: always, so that a demonstration works on a Sunday, or the exchange's hours.
 
-CME Globex, NYMEX, COMEX and CBOT alike here: Sunday to Friday, 17:00 to 16:00 Chicago time, with an hour's break.
+CME Globex, NYMEX, COMEX and CBOT are alike here: Sunday to Friday, 17:00 to 16:00 Chicago time, with an hour's break.
 HKFE has two sessions by day, and one at night that counts to the next trading day: Friday's night is Monday's.
 """
 
@@ -25,7 +25,7 @@ _MINUTE: Final = timedelta(minutes=1)  # a schedule in HHMM can't say 24:00
 
 @dataclass(frozen=True)
 class TradingSession:
-    """Of trading day ``day``: it opens the evening before and closes on the day."""
+    """A session of trading day ``day``: it opens the evening before and closes on the day."""
 
     day: date
     opening: datetime
@@ -33,7 +33,7 @@ class TradingSession:
 
 
 def session_of(hours: Hours, day: date, zone: ZoneInfo = _GLOBEX) -> TradingSession | None:
-    """The session that belongs to trading day ``day``; None when there is none. ``zone`` is whose days never end."""
+    """Return the session of trading day ``day``, or None. ``zone`` is that of the days if trading never ends."""
     if hours == "always":
         start = datetime.combine(day, time(0), zone)
         return TradingSession(day, start, start + timedelta(days=1) - _MINUTE)
@@ -44,7 +44,7 @@ def session_of(hours: Hours, day: date, zone: ZoneInfo = _GLOBEX) -> TradingSess
 
 
 def sessions_of(hours: Hours, exchange: str, day: date, zone: ZoneInfo) -> list[TradingSession]:
-    """The sessions that belong to trading day ``day`` at an exchange, in their order; none when there is no trading."""
+    """Return the sessions of trading day ``day`` at an exchange, in order. A day without trading has none."""
     if hours == "exchange" and exchange == HKFE:
         return _at_hkfe(day)
     session = session_of(hours, day, zone)

@@ -1,4 +1,4 @@
-"""A contract's state of the day, as whole ticks and contracts, and the IB fields that show it."""
+"""A contract's prices and sizes of the day, as whole ticks and contracts, and the IB fields that show them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EXCHANGE_CODES = {
 
 @dataclass
 class Quotes:
-    """Mutable on purpose: a walk changes a few numbers a step, and ``fields`` writes the ones asked for."""
+    """The state of a contract. It is mutable, because a walk changes a few numbers at each step."""
 
     contract: Contract
     form: PriceForm
@@ -54,18 +54,18 @@ class Quotes:
         self.high, self.low = max(self.high, price), min(self.low, price)
 
     def new_day(self) -> None:
-        """A session break: today's last price becomes the previous close, and nothing has traded yet."""
+        """Begin a day after a session break: the last price becomes the previous close, and nothing has traded yet."""
         self.prior_close = self.last
         self.volume = 0
         self.traded = False
 
     def full(self) -> Changes:
-        """All fields as they are; also the base against which ``changes`` compares."""
+        """Return all fields. They are also the base against which ``changes`` compares."""
         self._sent = self._fields()
         return dict(self._sent)
 
     def changes(self) -> Changes:
-        """Fields that differ from what ``full`` or ``changes`` gave last."""
+        """Return the fields that differ from the last result of ``full`` or ``changes``."""
         now = self._fields()
         sent = self._sent
         different = {key: value for key, value in now.items() if sent.get(key) != value}
@@ -99,7 +99,7 @@ class Quotes:
             "7762": str(self.volume),
             "7768": "1",
         }
-        if self.contract.month:  # of a future
+        if self.contract.month:  # only futures have one
             fields["7697"] = size(self.open_interest)
         if self.traded:
             fields |= {

@@ -1,4 +1,4 @@
-"""Replay of recorded trades and a ten-level book, event times moved to now, in a loop.
+"""A replay of recorded trades and a ten-level book, in a loop, with event times moved to now.
 
 The shipped hour is CME ESH4 of 25 December 2023 (see ``data/README.md``); the venue plays it as its nearest ES.
 Between two rounds there is a session break: a few silent seconds, then a day that has not traded yet.
@@ -55,7 +55,7 @@ class Recording:
 
 
 def load(directory: Path, tick: str) -> Recording:
-    """Read trades and book. OSError or ValueError when the files are missing or broken."""
+    """Read trades and book. Raises OSError or ValueError if the files are missing or broken."""
     form = PriceForm.of(tick)
     raw: list[tuple[int, Trade | BookChange]] = []
     for row in _rows(directory / BOOK):
@@ -81,7 +81,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 class Replay:
     """A recording as a source of quotes, ``speed`` times as fast as it was.
 
-    Changes come at most every ``interval`` seconds, each field with its latest value.
+    Changes come at most every ``interval`` seconds, and each field has its latest value.
     """
 
     def __init__(

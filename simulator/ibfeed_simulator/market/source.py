@@ -1,11 +1,11 @@
-"""What moves a contract's quotes: a seeded walk, or a replay of recorded data."""
+"""Sources of a contract's quotes: a seeded walk, or a replay of recorded data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-# At most two updates a second and contract: IB's watch-list data is a 500 ms conflation.
+# At most two updates a second for a contract, as IB's watch-list data is a 500 ms conflation.
 CONFLATION: Final = 0.5
 
 Value = str | float
@@ -27,22 +27,22 @@ Ladder = tuple[Level, ...]
 
 
 class Source(Protocol):
-    """Quotes of one contract over time; times are seconds since 1970 by the venue's clock."""
+    """The quotes of one contract over time. Times are seconds since 1970 by the venue's clock."""
 
     def full(self) -> Changes:
-        """Every field; asked for once, ``advance`` tells the rest."""
+        """Return every field. It is called once; ``advance`` gives the changes after it."""
 
     def advance(self, now: float) -> Changes:
-        """What changed since the last call; at most the latest value of each field."""
+        """Return the changes since the last call, at most the latest value of each field."""
 
     def due(self) -> float:
-        """When ``advance`` may next have something to say."""
+        """Return the time at which ``advance`` may next give changes."""
 
     def new_day(self) -> None:
-        """The session opens: today's last price becomes the previous close, nothing has traded yet."""
+        """Open a session: the last price becomes the previous close, and nothing has traded yet."""
 
     def last(self) -> str:
-        """The last price without a mark."""
+        """Return the last price without a mark."""
 
     def ladder(self) -> Ladder:
-        """The order book, best levels in the middle, highest price first; always the same number of rows."""
+        """Return the order book, highest price first, best levels in the middle. The number of rows never changes."""

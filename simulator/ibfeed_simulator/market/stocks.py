@@ -1,4 +1,4 @@
-"""Stocks: any ticker of one to five letters is one, at a made-up price; some have the conids that examples use."""
+"""Stocks. Any ticker of one to five letters is one, at a made-up price. Some have the conids that examples use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from ibfeed_simulator.market.catalogue import Product
 from ibfeed_simulator.market.contracts import Contract
 
-_BASE: Final = 500_000_000  # above what futures have; a ticker follows as a number with 26 digits
+_BASE: Final = 500_000_000  # above all conids of futures; the ticker is added as a number to base 26
 _LETTERS: Final = 26
 _LONGEST: Final = 5
 _CENTS: Final = range(1_000, 50_000)  # a made-up price
@@ -18,7 +18,7 @@ _CENTS: Final = range(1_000, 50_000)  # a made-up price
 
 @dataclass(frozen=True)
 class Stock(Contract):
-    """A listing of a share: a contract without months, which never expires. Its product is the share itself."""
+    """A listing of a share. It is a contract without months that never expires, and its own product."""
 
     @property
     def symbol(self) -> str:
@@ -31,7 +31,7 @@ class Stock(Contract):
 
 _AMERICAN: Final = frozenset({"NASDAQ", "NYSE", "ARCA"})
 
-# Conid, ticker, name, exchange, price. Clients' documentation uses these; the conids are IB's.
+# Conid, ticker, name, exchange, price. Clients' documentation uses these. The conids are IB's.
 _KNOWN: Final = (
     (265598, "AAPL", "APPLE INC", "NASDAQ", "189.40"),
     (38708077, "AAPL", "APPLE INC", "MEXI", "189.40"),
@@ -56,7 +56,7 @@ _BY_CONID: Final = {stock.conid: stock for stock in _LISTED}
 
 
 def listings(ticker: str) -> tuple[Stock, ...]:
-    """Where a share is traded; empty for what is no ticker."""
+    """Return the listings of a share. A text that is no ticker has none."""
     known = tuple(stock for stock in _LISTED if stock.product.root == ticker)
     if known:
         return known
@@ -66,12 +66,12 @@ def listings(ticker: str) -> tuple[Stock, ...]:
 
 
 def on_exchange(exchange: str) -> tuple[Stock, ...]:
-    """The well-known shares that are traded there: all others would be millions."""
+    """Return the well-known shares of an exchange. All others would be millions."""
     return tuple(stock for stock in _LISTED if stock.product.exchange == exchange)
 
 
 def find(conid: int) -> Stock | None:
-    """The listing of a conid; None for one that is no stock's."""
+    """Return the listing of a conid. None: it is not a stock's."""
     return _BY_CONID.get(conid) or _from_number(conid - _BASE)
 
 

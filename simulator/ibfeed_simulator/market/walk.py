@@ -11,15 +11,15 @@ from ibfeed_simulator.market.quotes import Quotes
 from ibfeed_simulator.market.source import Changes, Ladder, Level
 
 LEVELS: Final = 10
-SLOWER_PER_MONTH: Final = 1.3  # each month further out is that much quieter
+SLOWER_PER_MONTH: Final = 1.3  # each month further out is quieter by this factor
 _SLOWEST: Final = 20.0  # seconds between updates, at most on average
 
 
 class Walk:
-    """Quotes that start from the product's usual price and wander by single ticks.
+    """Quotes that start at the product's usual price and move by single ticks.
 
-    ``rank`` 0 is the front month: it changes every ``fastest`` seconds, each month behind it ``slower`` times less
-    often (1: all alike). The same seed, contract and number of steps give the same quotes.
+    ``rank`` 0 is the front month, which changes every ``fastest`` seconds. Each month behind it changes ``slower``
+    times less often (1: all alike). The same seed, contract and number of steps give the same quotes.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Walk:
             prior_close=max(1, middle - self._random.randint(-30, 30)),
         )
         self._quiet = quiet
-        # Contracts do not move in step: each has its own phase on the 500 ms grid.
+        # Contracts do not move together: each has its own phase on the 500 ms grid.
         self._due = now + self._random.random() * fastest
         self._quotes.full()
 
@@ -63,13 +63,13 @@ class Walk:
         if now < self._due:
             return {}
         changes: Changes = {}
-        while not changes:  # a step may fall back on what was there
+        while not changes:  # a step may lead back to the same values
             self._step()
             changes = self._quotes.changes()
         wait = self._fastest
         if self._mean > self._fastest:
             wait += self._random.expovariate(1 / (self._mean - self._fastest))
-        # A contract that nobody watched for a while does not catch up.
+        # A contract that was not watched for a while does not catch up.
         self._due = max(self._due + wait, now + wait / 2)
         return changes
 
@@ -81,7 +81,7 @@ class Walk:
 
     def ladder(self) -> Ladder:
         quotes, text = self._quotes, self._quotes.form.text
-        # Sizes behind the best level follow from the price, so that a level keeps its size while the market moves.
+        # Sizes behind the best level follow from the price. So a level keeps its size while the market moves.
         asks = [(quotes.ask + depth, self._behind(quotes.ask + depth)) for depth in range(LEVELS)]
         bids = [(quotes.bid - depth, self._behind(quotes.bid - depth)) for depth in range(LEVELS)]
         asks[0], bids[0] = (quotes.ask, quotes.ask_size), (quotes.bid, quotes.bid_size)
@@ -106,7 +106,7 @@ class Walk:
     def _step(self) -> None:
         random, quotes = self._random, self._quotes
         roll = random.random()
-        if roll < 0.45:  # somebody trades at the best price, and takes from it
+        if roll < 0.45:  # a trade at the best price, which takes from its size
             at_ask = random.random() < 0.5
             quantity = 1 + int(random.expovariate(1 / 6))
             quotes.trade(quotes.ask if at_ask else quotes.bid, quantity)

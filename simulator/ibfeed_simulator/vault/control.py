@@ -1,6 +1,6 @@
-"""Control API: ``GET|POST|DELETE /control/faults``, ``POST /control/tokens``, ``GET /healthz``.
+"""The control API: ``GET|POST|DELETE /control/faults``, ``POST /control/tokens``, ``GET /healthz``.
 
-``POST /control/tokens {"resource": …}`` hands out a token as ``az account get-access-token`` does: a developer's own.
+``POST /control/tokens {"resource": …}`` returns a developer's own token, as ``az account get-access-token`` does.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The Entra token endpoint, as far as workload identity and its discovery need it.
 
-The federated token's claims are checked, its signature is not: the stand-in has no way to the cluster's keys.
+The federated token's claims are checked. Its signature is not, because the stand-in cannot reach the cluster's keys.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Entra:
 
 
 def _claims(assertion: str) -> dict[str, Any] | None:
-    """Payload of a JWT, unverified; None if it is no JWT."""
+    """Return the unverified payload of a JWT. None: it is no JWT."""
     parts = assertion.split(".")
     if len(parts) != 3:
         return None

@@ -1,4 +1,4 @@
-"""Bodies of the vault's refusals: ``{"error": {"code", "message", "innererror"?}}``, worded as the real one's."""
+"""The bodies of the vault's refusals: ``{"error": {"code", "message", "innererror"?}}``, in the real one's words."""
 
 from __future__ import annotations
 

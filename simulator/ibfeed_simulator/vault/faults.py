@@ -1,4 +1,4 @@
-"""Faults on demand: a table of names, each with what it does, set and cleared by the control API."""
+"""Faults on demand: a table of names with their effects. The control API sets and clears them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 
 class Fault(StrEnum):
-    """Every fault, with where it acts."""
+    """Every fault, with the place where it acts."""
 
     THROTTLE = "throttle"  # vault: 429 with Retry-After (``retryAfter`` seconds, default 1)
     SERVER_ERROR = "server-error"  # vault: ``status`` (default 503)
@@ -18,7 +18,7 @@ class Fault(StrEnum):
     DENY_RBAC = "deny-rbac"  # vault: 403, no role assignment
     DENY_FIREWALL = "deny-firewall"  # vault: 403, address not allowed
     WRONG_ISSUER = "wrong-issuer"  # vault: 401 whatever the token, as for a token of another tenant
-    WRONG_RESOURCE = "wrong-resource"  # vault: the challenge names somebody else's resource
+    WRONG_RESOURCE = "wrong-resource"  # vault: the challenge names a foreign resource
     GARBAGE = "garbage"  # vault: 200 with a page of HTML, as a captive proxy does
     DROP = "drop"  # vault: the connection is closed without an answer
     SLOW = "slow"  # vault: the answer comes after ``seconds`` (default 1)
@@ -45,12 +45,12 @@ def place_of(fault: Fault) -> Place:
 
 
 class FaultError(Exception):
-    """The control API was asked for something that is no fault."""
+    """The control API was asked for a fault that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveVaultFault:
-    """A fault that is on: for ``count`` more requests and until ``until`` (clock's seconds), where given.
+    """A fault that is on. ``count`` and ``until`` (seconds of the clock), where given, limit its requests and its time.
 
     ``secret`` limits a fault of the vault to secrets whose name matches (shell wildcards).
     """
@@ -66,7 +66,7 @@ class ActiveVaultFault:
 
 
 class Faults:
-    """Which faults are on. The clock is handed in."""
+    """The faults that are on. ``clock`` gives seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -75,7 +75,7 @@ class Faults:
     def set(self, document: dict[str, Any]) -> ActiveVaultFault:
         """Turn a fault on: ``{"fault": name, "secret"?, "count"?, "duration"?, "retryAfter"?, "status"?, …}``.
 
-        Raises BadFault.
+        Raises FaultError if the document names no fault.
         """
         try:
             duration = document.get("duration")
@@ -103,7 +103,7 @@ class Faults:
         return tuple(self._active)
 
     def take_fault(self, place: Place, secret: str = "") -> ActiveVaultFault | None:
-        """Return the oldest fault that acts on this request, and count it down."""
+        """Return the oldest fault that acts on this request, and use up one of its count."""
         now = self._clock()
         self._active = [each for each in self._active if each.until is None or each.until > now]
         for position, each in enumerate(self._active):

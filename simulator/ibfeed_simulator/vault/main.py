@@ -1,4 +1,4 @@
-"""``python -m ibfeed_simulator vault``: run the stand-in until a signal comes."""
+"""``python -m ibfeed_simulator vault`` runs the stand-in until a signal comes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ibfeed_simulator.vault.users import SecretsFileError, read_secrets
 
 
 def main(argv: Sequence[str]) -> int:
-    """Return the exit code: 0 after a signal, 1 for a file or port that can't be used."""
+    """Run the stand-in. Return exit code 0 after a signal, 1 if a file or port cannot be used."""
     arguments = _parser().parse_args(argv)
     try:
         secrets = read_secrets(arguments.secrets)

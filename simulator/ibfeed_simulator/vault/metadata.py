@@ -1,4 +1,4 @@
-"""The instance metadata service's token endpoint (managed identity). Plain HTTP, as the real one at 169.254.169.254.
+"""The token endpoint of the instance metadata service (managed identity). It is plain HTTP, as at 169.254.169.254.
 
 ``AZURE_POD_IDENTITY_AUTHORITY_HOST`` leads the SDK to another address.
 """
@@ -14,7 +14,7 @@ from aiohttp import web
 from ibfeed_simulator.vault.faults import Fault, Faults, Place
 from ibfeed_simulator.vault.tokens import LIFETIME_S, Caller, Tokens
 
-SYSTEM_ASSIGNED: Final = "11111111-1111-4111-8111-111111111111"  # the identity of a caller who names none
+SYSTEM_ASSIGNED: Final = "11111111-1111-4111-8111-111111111111"  # the identity of a caller that names none
 
 
 class Metadata:

@@ -35,7 +35,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Rest:
-    """Handlers of one vault. ``tenant`` is where its tokens come from."""
+    """The handlers of one vault. ``tenant`` issues its tokens."""
 
     def __init__(self, store: Store, tokens: Tokens, faults: Faults, *, tenant: str) -> None:
         self._store = store
@@ -59,7 +59,7 @@ class Rest:
         ]
 
     def _guarded(self, handler: _Handler) -> _Handler:
-        """Faults, token and api-version before every operation, in the real vault's order: token first."""
+        """Check faults, token and api-version before an operation, in the real vault's order: the token first."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             name = request.match_info.get("name", "")
@@ -151,7 +151,7 @@ class Rest:
 
 
 def resource_of(host: str) -> str:
-    """The resource that a vault asks tokens for: its parent domain, as https://vault.azure.net is of every real one.
+    """Return the resource for which a vault asks tokens: its parent domain, such as https://vault.azure.net.
 
     The SDK refuses a challenge whose resource is not a parent of the vault's host (and port).
     """
@@ -159,7 +159,7 @@ def resource_of(host: str) -> str:
 
 
 async def _without_token(request: web.Request, fault: ActiveVaultFault | None) -> web.StreamResponse | None:
-    """Faults that come before the vault looks at the token."""
+    """Apply the faults that act before the vault looks at the token."""
     if fault is None:
         return None
     match fault.fault:
@@ -230,7 +230,7 @@ def _described_deleted(request: web.Request, secret: Secret) -> dict[str, Any]:
 
 
 def _page(request: web.Request, items: Sequence[dict[str, Any]]) -> web.Response:
-    """One page of a list; ``nextLink`` leads to the next, null at the end."""
+    """Return one page of a list. ``nextLink`` leads to the next page; it is null at the end."""
     try:
         size = int(request.query.get("maxresults", PAGE))
         start = int(base64.urlsafe_b64decode(request.query.get("$skiptoken", "")) or b"0")

@@ -1,4 +1,4 @@
-"""The stand-in put together: one vault, its token endpoint, metadata service and control API, on two listeners."""
+"""The whole stand-in: one vault, its token endpoint, metadata service and control API, on two listeners."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_TENANT: Final = "33333333-3333-4333-8333-333333333333"
 
 
 class Server:
-    """``async with Server(…) as server``: listens until the block ends. Ports of 0 become the ports in use."""
+    """The running stand-in. ``async with`` listens until the block ends. Ports of 0 become the ports in use."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Server:
             await runner.cleanup()
 
     async def _listen(self, app: web.Application, port: int, tls: ssl.SSLContext | None) -> int:
-        # No access log: nothing about a secret belongs in a log, not even that it was read and when.
+        # No access log: a log may tell nothing about a secret, not even that it was read and when.
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         self._runners.append(runner)
         await runner.setup()

@@ -1,4 +1,4 @@
-"""The vault's secrets, their versions and the soft-deleted ones. Pure: no I/O, the clock is handed in."""
+"""The vault's secrets, their versions and the soft-deleted ones. Pure: no I/O, and the caller gives the time."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ RECOVERABLE_DAYS: Final = 90
 
 
 class UnknownSecretError(Exception):
-    """No secret, or no such version, of this name."""
+    """There is no secret of this name, or no such version of it."""
 
 
 class DeletedSecretError(Exception):
-    """The name belongs to a soft-deleted secret: recover or purge it first."""
+    """The name belongs to a soft-deleted secret, which must be recovered or purged first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of a secret; times are seconds since the epoch, ``expires`` and ``not_before`` are informative only.
+    """One version of a secret. Times are seconds since 1970. ``expires`` and ``not_before`` are informative only.
 
     The real vault hands out the value of an expired or not yet valid version, too.
     """
@@ -36,7 +36,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret and its versions, oldest first; ``deleted`` is the time of a soft deletion."""
+    """A secret and its versions, oldest first. ``deleted`` is the time of a soft deletion."""
 
     name: str
     versions: tuple[Version, ...]
@@ -48,7 +48,7 @@ class Secret:
 
 
 class Store:
-    """Secrets by name; names are compared without regard to case, as in a real vault."""
+    """The secrets by name. Names are compared without regard to case, as in a real vault."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -64,7 +64,7 @@ class Store:
         not_before: int | None = None,
         content_type: str | None = None,
     ) -> tuple[Secret, Version]:
-        """Add a version. Raises DeletedButRecoverable."""
+        """Add a version. Raises DeletedSecretError if the name is soft-deleted."""
         known = self._secrets.get(name.lower())
         if known is not None and known.deleted is not None:
             raise DeletedSecretError(name)
@@ -83,7 +83,7 @@ class Store:
         return secret, version
 
     def get(self, name: str, version: str = "") -> tuple[Secret, Version]:
-        """Return a live secret and one of its versions, the latest if none is named. Raises UnknownSecret."""
+        """Return a live secret and one of its versions, the latest if none is named. Raises UnknownSecretError."""
         secret = self._secrets.get(name.lower())
         if secret is None or secret.deleted is not None:
             raise UnknownSecretError(name)
@@ -117,7 +117,7 @@ class Store:
         del self._secrets[name.lower()]
 
     def all(self) -> list[Secret]:
-        """Live secrets by name."""
+        """Return the live secrets by name."""
         return self._sorted(secret for secret in self._secrets.values() if secret.deleted is None)
 
     def all_deleted(self) -> list[Secret]:

@@ -1,4 +1,4 @@
-"""Access tokens: who they were given to, and for which resource. The vault refuses any other."""
+"""Access tokens with their owner and resource. The vault refuses any other token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LIFETIME_S: Final = 3600
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asked: application (client) id, object id, tenant."""
+    """The owner of a token: application (client) id, object id, tenant."""
 
     app: str
     object: str
@@ -41,7 +41,7 @@ class Tokens:
         return token
 
     def grant_of(self, token: str) -> Grant | None:
-        """What a token is good for; None if it was never issued or is out of date."""
+        """Return the grant of a token. None: it was never issued, or has expired."""
         grant = self._grants.get(token)
         if grant is not None and grant.expires <= self._clock():
             del self._grants[token]

@@ -1,7 +1,7 @@
 """The file of secrets that the stand-in starts with.
 
-Two forms are read: the venue's users, a list (or ``{"users": list}``) of ``{"username", "password", "index"}`` where
-``index`` defaults to the place in the list counted from 1; and plain secrets, ``{"secrets": {"name": "value"}}``.
+It has one of two forms. The venue's users are a list (or ``{"users": list}``) of ``{"username", "password", "index"}``;
+``index`` is by default the place in the list, counted from 1. Plain secrets are ``{"secrets": {"name": "value"}}``.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ PASSWORD_PREFIX: Final = "ib-password-"
 
 
 class SecretsFileError(Exception):
-    """The file has neither form. The text names the file and the fault, never a value."""
+    """The file has neither form. The message names the file and the fault, never a value."""
 
 
 def read_secrets(path: Path) -> dict[str, str]:
-    """Return the secrets of a file as name → value. Raises BadSecretsFile."""
+    """Return the secrets of a file as name → value. Raises SecretsFileError."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -1,1 +1,1 @@
-"""The venue: what api.ibkr.com shows to a Client Portal Gateway."""
+"""The venue, a stand-in for api.ibkr.com as a Client Portal Gateway meets it."""

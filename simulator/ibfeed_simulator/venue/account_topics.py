@@ -1,4 +1,4 @@
-"""Websocket topics about the account: ``spl``, ``ssd``, ``sld``, ``str``; ``sor`` says nothing without orders."""
+"""Websocket topics about the account: ``spl``, ``ssd``, ``sld``, ``str``. ``sor`` sends nothing without orders."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ Document = dict[str, object]
 
 
 class TopicError(ValueError):
-    """The account is another one, or what follows it is no JSON object."""
+    """The request names another account, or has no JSON object after it."""
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """``{"keys": [...], "fields": [...]}``; neither: everything."""
+    """A request such as ``{"keys": [...], "fields": [...]}``. Without either it asks for everything."""
 
     keys: list[str] = []
     fields: list[str] = []
 
 
 def asked(rest: str, user: User) -> Asked:
-    """What follows ``ssd+`` or ``sld+``: ``ACCOUNT+{…}``. BadTopic."""
+    """Read the text after ``ssd+`` or ``sld+``: ``ACCOUNT+{…}``. Raises TopicError."""
     account, _, arguments = rest.partition("+")
     if account != user.account_id:
         raise TopicError(account)
@@ -38,7 +38,7 @@ def profit_and_loss(user: User) -> Document:
 
 
 def trades() -> Document:
-    """Seen at IB on an account without any."""
+    """Return the answer that IB gave for an account without trades."""
     return {"topic": "str", "args": []}
 
 

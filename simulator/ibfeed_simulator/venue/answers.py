@@ -1,4 +1,4 @@
-"""JSON answers, compact: clients compare some of them byte by byte."""
+"""JSON answers. They are compact, because clients compare some of them byte by byte."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def answer(document: object, status: int = 200) -> web.Response:
 
 
 def error(text: str, status: int) -> web.Response:
-    """The form that most of IB's endpoints use."""
+    """Return an error in the form that most of IB's endpoints use."""
     return answer({"error": text, "statusCode": status}, status)

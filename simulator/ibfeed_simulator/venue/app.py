@@ -39,7 +39,7 @@ _CALLS = (
 
 
 def public(venue: Venue) -> web.Application:
-    """What a gateway sees."""
+    """Return the application that a gateway sees."""
     app = web.Application(middlewares=[guard(venue)])
     app.add_routes(SsoHandlers(venue).routes())
     for calls in _CALLS:

@@ -1,4 +1,4 @@
-"""The money of a fresh paper account, in each of the forms that IB tells it in. Nothing is ever traded."""
+"""The money of a new paper account, in each form that IB gives it. Nothing is ever traded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 CASH: Final = 1_000_000.0
 CURRENCY: Final = "USD"
-_LEVERAGE: Final = 4.0  # of buying power
+_LEVERAGE: Final = 4.0  # buying power as a multiple of the money
 
 # Name in the websocket's summary -> amount; REST has the names in small letters.
 _AMOUNTS: Final[dict[str, float]] = {
@@ -24,7 +24,7 @@ _AMOUNTS: Final[dict[str, float]] = {
     "NetLiquidation": CASH,
     "TotalCashValue": CASH,
 }
-# Those of a segment, too: ``-S`` securities, ``-C`` commodities.
+# Amounts that also exist for a segment: ``-S`` securities, ``-C`` commodities.
 _SEGMENTED: Final = ("AvailableFunds", "ExcessLiquidity", "NetLiquidation", "TotalCashValue")
 
 _LEDGER_ZEROS: Final = (
@@ -52,7 +52,7 @@ Row = dict[str, object]
 
 
 def amounts() -> dict[str, float]:
-    """Every amount of the summary, those of the two segments included."""
+    """Return every amount of the summary, those of the two segments included."""
     segments = {
         f"{name}-{segment}": _AMOUNTS[name] if segment == "S" else 0.0 for name in _SEGMENTED for segment in ("S", "C")
     }
@@ -60,7 +60,7 @@ def amounts() -> dict[str, float]:
 
 
 def summary(account: str, now: float) -> dict[str, Row]:
-    """``/portfolio/{account}/summary``."""
+    """Return the answer to ``/portfolio/{account}/summary``."""
     common = {"isNull": False, "timestamp": int(now * 1000), "severity": 0}
     texts = {"accountcode": account, "accountready": "true", "accounttype": "INDIVIDUAL"}
     return {
@@ -73,7 +73,7 @@ def summary(account: str, now: float) -> dict[str, Row]:
 
 
 def brokerage_summary() -> Row:
-    """``/iserver/account/{account}/summary``."""
+    """Return the answer to ``/iserver/account/{account}/summary``."""
     return {
         "accountType": "",
         "status": "",
@@ -96,7 +96,10 @@ def brokerage_summary() -> Row:
 
 
 def brokerage_details(kind: str) -> dict[str, Row] | None:
-    """``/iserver/account/{account}/summary/{kind}``: texts, by segment or currency; None for an unknown kind."""
+    """Return the answer to ``/iserver/account/{account}/summary/{kind}``: texts by segment or currency.
+
+    None: the kind is unknown.
+    """
     if kind == "market_value":
         zeros = dict.fromkeys(("stock", "options", "futures", "unrealized_pnl", "realized_pnl"), "0")
         return {CURRENCY: {"total_cash": f"{CASH:,.0f}", "net_liquidation": f"{CASH:,.0f}", **zeros}}
@@ -132,13 +135,13 @@ def brokerage_details(kind: str) -> dict[str, Row] | None:
 
 
 def profit_and_loss(account: str) -> dict[str, Row]:
-    """``args`` of the ``spl`` topic, and ``upnl`` of ``/iserver/account/pnl/partitioned``."""
+    """Return ``args`` of the ``spl`` topic, which are also ``upnl`` of ``/iserver/account/pnl/partitioned``."""
     row: Row = {"rowType": 1, "dpl": 0.0, "nl": CASH, "upl": 0.0, "el": CASH, "uel": CASH, "mv": 0.0}
     return {f"{account}.Core": row}
 
 
 def ledger(account: str, now: float) -> dict[str, Row]:
-    """``/portfolio/{account}/ledger``: by currency, names in small letters."""
+    """Return the answer to ``/portfolio/{account}/ledger``: by currency, with names in small letters."""
     zeros = {name.lower(): 0.0 for name in _LEDGER_ZEROS}
     return {
         currency: {
@@ -162,7 +165,7 @@ def ledger(account: str, now: float) -> dict[str, Row]:
 
 
 def ledger_rows(account: str, now: float, keys: Collection[str], fields: Collection[str]) -> list[Row]:
-    """``result`` of the ``sld`` topic; ``keys`` and ``fields`` that are asked for, none for all."""
+    """Return ``result`` of the ``sld`` topic for the ``keys`` and ``fields`` of the request. Empty: all of them."""
     rows: list[Row] = []
     for currency in ("BASE", CURRENCY):
         values: Row = {
@@ -180,12 +183,12 @@ def ledger_rows(account: str, now: float, keys: Collection[str], fields: Collect
 
 
 def unchanged_ledger(rows: list[Row], now: float) -> list[Row]:
-    """What follows ``rows`` each ten seconds: the names alone, as nothing has changed."""
+    """Return the frame that follows ``rows`` each ten seconds: the names alone, as nothing has changed."""
     return [_named(str(row["key"]), now) for row in rows]
 
 
 def summary_rows(account: str, now: float, keys: Collection[str], fields: Collection[str]) -> list[Row]:
-    """``result`` of the ``ssd`` topic; ``keys`` and ``fields`` that are asked for, none for all."""
+    """Return ``result`` of the ``ssd`` topic for the ``keys`` and ``fields`` of the request. Empty: all of them."""
     found: dict[str, Row] = {"AccountCode": {"value": account, "severity": 0}}
     for name, amount in amounts().items():
         found[name] = {"currency": CURRENCY, "monetaryValue": amount, "severity": 0}

@@ -1,4 +1,4 @@
-"""Past prices: a plain line that ends at the last price, in the forms of REST and of the ``smh`` topic."""
+"""Past prices: a flat line that ends at the last price, in the forms of REST and of the ``smh`` topic."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ibfeed_simulator.market.forms import PriceForm
 
 _MAX_POINTS: Final = 1000
 _SECONDS: Final = {"S": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800, "m": 2_592_000, "y": 31_536_000}
-# HMDS has words of its own for the sizes of bars.
+# HMDS has its own words for the sizes of bars.
 _HMDS_UNITS: Final = {"secs": "S", "mins": "min", "hrs": "h"}
 
 Bar = dict[str, float | int]
 
 
 class SpanError(ValueError):
-    """Period or bar is none."""
+    """The text is no period, or no size of a bar."""
 
 
 def seconds(text: str) -> int:
-    """``5min`` -> 300; BadSpan for what is no period. HMDS writes ``5mins``."""
+    """Return the seconds of a period: 300 for ``5min``; HMDS writes ``5mins``. Raises SpanError."""
     digits = text.rstrip("abcdefghijklmnopqrstuvwxyzS")
     word = text[len(digits) :]
     unit = _SECONDS.get(_HMDS_UNITS.get(word, word))
@@ -31,7 +31,7 @@ def seconds(text: str) -> int:
 
 
 def line(price: float, period: int, bar: int, now: float) -> list[Bar]:
-    """Bars of ``bar`` seconds over ``period`` seconds, at most a thousand; the last one holds ``now``."""
+    """Return bars of ``bar`` seconds over ``period`` seconds, at most a thousand. The last one holds ``now``."""
     count = max(1, min(_MAX_POINTS, period // bar))
     end = int(now // bar * bar)
     return [
@@ -41,7 +41,10 @@ def line(price: float, period: int, bar: int, now: float) -> list[Bar]:
 
 
 def history(exchange: Exchange, instrument: Instrument, asked: dict[str, str], now: float) -> dict[str, object]:
-    """``/iserver/marketdata/history``; ``asked`` are ``period``, ``bar``, ``outsideRth``. BadSpan."""
+    """Return the answer to ``/iserver/marketdata/history``.
+
+    ``asked`` has ``period``, ``bar`` and ``outsideRth``. Raises SpanError.
+    """
     period, bar = asked.get("period", "1d"), seconds(asked.get("bar", "5min"))
     exchange.refresh(instrument)
     price = float(instrument.source.last())

@@ -1,4 +1,4 @@
-"""The venue's clock: the machine's, moved by an offset, so that a test can let contracts expire."""
+"""The venue's clock: the machine's with an offset, so that a test can let contracts expire."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Clock:
         self._offset = 0.0
 
     def now(self) -> float:
-        """Seconds since 1970."""
+        """Return the venue's time in seconds since 1970."""
         return time.time() + self._offset
 
     def now_ms(self) -> int:
@@ -29,14 +29,14 @@ class Clock:
 
 
 class DailyReset:
-    """When IB resets the sessions of a region: once a day at a time in New York."""
+    """The daily reset of all sessions, at a time of day in New York."""
 
     def __init__(self, at: dt.time, now: float) -> None:
         self._at = at
         self.skip_to(now)
 
     def skip_to(self, now: float) -> None:
-        """The next one is the first after ``now``."""
+        """Make the first reset after ``now`` the next one."""
         day = dt.datetime.fromtimestamp(now, _ZONE).date()
         moment = dt.datetime.combine(day, self._at, _ZONE)
         if moment.timestamp() <= now:
@@ -44,7 +44,7 @@ class DailyReset:
         self._next = moment.timestamp()
 
     def is_over(self, now: float) -> bool:
-        """Whether it has come since the last time that this was asked."""
+        """Whether a reset has come since the last call."""
         if now < self._next:
             return False
         self.skip_to(now)

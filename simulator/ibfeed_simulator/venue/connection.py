@@ -1,4 +1,4 @@
-"""One websocket: what it has subscribed, what it has been told, and the bytes that wait to go out.
+"""One websocket: its subscriptions, the versions that it was sent, and the bytes that wait to go out.
 
 Frames are written to the transport directly: one write for all frames of a moment, encoded once for all connections.
 """
@@ -18,7 +18,7 @@ from ibfeed_simulator.venue.frames import Frame
 from ibfeed_simulator.venue.sessions import SsoSession
 from ibfeed_simulator.venue.truth import Receiver
 
-# A client that reads slower than this is conflated further: the latest values come when it has room.
+# A client that reads more slowly is conflated further: it gets the latest values when it has room.
 _BUFFER_LIMIT = 1 << 20
 _numbers = itertools.count(1)
 
@@ -28,8 +28,8 @@ class Subscription:
     conid: int
     fields: frozenset[str]
     expires: float  # venue time
-    version: int  # of the instrument, as last sent
-    frozen: bool = False  # dead, although nobody says so: not even a renewal helps
+    version: int  # of the instrument, at the last frame
+    frozen: bool = False  # dead without a word; not even a renewal helps
 
 
 @dataclass(eq=False)
@@ -48,7 +48,7 @@ class Connection:
         self.receiver: Receiver | None = None
         self.subscriptions: dict[int, Subscription] = {}
         self.ladder: LadderSubscription | None = None
-        self.ledger: list[Row] = []  # as sent; empty: not subscribed
+        self.ledger: list[Row] = []  # its last rows; empty: not subscribed
         self.last_updated: dict[int, int] = {}
         self.next_heartbeat = 0.0
         self.fragment_size: int | None = None
@@ -67,7 +67,7 @@ class Connection:
 
     @property
     def congested(self) -> bool:
-        """Nothing can be sent now. A TLS transport that is closed must not be asked for its buffer: that raises."""
+        """Whether nothing can be sent now. A closed TLS transport is not asked for its buffer, since that raises."""
         return not self.open or self._transport.get_write_buffer_size() > _BUFFER_LIMIT
 
     @property
@@ -80,7 +80,7 @@ class Connection:
         )
 
     def send(self, document: object) -> None:
-        """Send at once, behind what is queued."""
+        """Send at once, after all that is queued."""
         self.queue(Frame.of(document))
         self.flush()
 

@@ -1,4 +1,4 @@
-"""The control API, plain HTTP on a port of its own: look at the venue, break it, read the ground truth."""
+"""The control API, plain HTTP on its own port: look at the venue, break it, read the ground truth."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _CONDITIONS = frozenset(condition.value for condition in Condition)
 
 
 class FaultRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of ``POST /control/faults/{name}``; every key may be left out."""
+    """The body of ``POST /control/faults/{name}``. Every key may be left out."""
 
-    username: str | None = None  # all users
+    username: str | None = None  # None: all users
     value: str | float | None = None
-    seconds: float | None = None  # until cleared
-    count: int | None = None  # any number of times
+    seconds: float | None = None  # None: until cleared
+    count: int | None = None  # None: any number of times
 
 
 class ClockRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of ``POST /control/clock``: ``at`` (ISO 8601), or ``advance_seconds``; neither: real time.
+    """The body of ``POST /control/clock``: ``at`` (ISO 8601) or ``advance_seconds``. Neither: real time.
 
-    ``ageing``: sessions grow older by the jump, and a daily reset that it passes takes place.
+    ``ageing``: sessions grow older by the jump, and a daily reset on the way takes place.
     """
 
     at: datetime | None = None
@@ -109,9 +109,9 @@ class ControlHandlers:
         )
 
     async def truth(self, request: web.Request) -> web.StreamResponse:
-        """``?since=N[&conid=][&username=]``: JSON lines, one for each frame and session; go on from ``X-Truth-Next``.
+        """Answer ``?since=N[&conid=][&username=]`` with JSON lines, one for each frame and session.
 
-        ``X-Truth-Lost`` counts entries that the ring no longer had.
+        ``X-Truth-Next`` is ``since`` of the next call. ``X-Truth-Lost`` counts entries that the ring no longer had.
         """
         query = request.query
         try:
@@ -153,7 +153,10 @@ class ControlHandlers:
         return answer({"active": self._venue.board.state()})
 
     def _kill_gateway(self, fault: FaultRequest) -> None:
-        """What open websockets did not kill waits for the next call; a gateway that was started again shall live."""
+        """Kill the gateways of open websockets. The rest of the count waits for the next call.
+
+        So a gateway that starts again lives on.
+        """
         left = (fault.count or 1) - self._venue.kill_gateway(fault.username)
         if left > 0:
             self._venue.board.set(Condition.KILL_GATEWAY, fault.username, seconds=fault.seconds, count=left)
@@ -166,7 +169,7 @@ class ControlHandlers:
         return answer({"active": self._venue.board.state()})
 
     async def clear_faults(self, request: web.Request) -> web.StreamResponse:
-        """``?username=``: only what was set for that user."""
+        """Clear faults. ``?username=``: only those that were set for that user."""
         self._venue.board.clear(username=request.query.get("username"))
         return answer({"active": self._venue.board.state()})
 

@@ -1,4 +1,4 @@
-"""Which session a request belongs to, by its cookies."""
+"""Finding the session of a request by its cookies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiohttp import web
 
 from ibfeed_simulator.venue.sessions import Sessions, SsoSession
 
-# The gateway keeps cookies of names that it knows, this one among them; ``x-sess-uuid`` it forgets.
+# The gateway keeps only cookies with known names. This is one of them; ``x-sess-uuid`` is not.
 SSO_COOKIE = "XYZAB"
 USER_COOKIE = "USERID"
 SERVER_COOKIE = "x-sess-uuid"
@@ -17,7 +17,10 @@ API_COOKIE = "api"
 
 
 def session_of(request: web.Request, sessions: Sessions) -> SsoSession | None:
-    """By the login's cookie, or by ``api={"session":"<id from tickle>"}`` of a websocket client without a gateway."""
+    """Return the session of a request.
+
+    It is found by the login's cookie, or by ``api={"session":"<id from tickle>"}`` of a client without a gateway.
+    """
     token = request.cookies.get(SSO_COOKIE)
     if token is not None and (session := sessions.by_token(token)) is not None:
         return session
@@ -26,7 +29,7 @@ def session_of(request: web.Request, sessions: Sessions) -> SsoSession | None:
 
 
 def _api_session(header: str) -> str | None:
-    """The value is JSON with quotes and braces, which cookie parsers refuse: so it is read from the raw header."""
+    """Read the cookie ``api`` from the raw header. Its value is JSON with quotes, which cookie parsers refuse."""
     for part in header.split(";"):
         name, _, value = part.strip().partition("=")
         if name != API_COOKIE:

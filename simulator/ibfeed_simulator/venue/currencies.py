@@ -1,10 +1,10 @@
-"""Currency pairs and exchange rates: fixed ones, of pairs that IB has under these conids."""
+"""Currency pairs with fixed exchange rates. IB has these pairs under these conids."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# Symbol -> conid, and how many of the second currency one of the first costs.
+# Symbol -> conid, and the price of one unit of the first currency in the second.
 _PAIRS: Final = {
     "AUD.USD": (14433401, 0.6610),
     "EUR.USD": (12087792, 1.0950),
@@ -17,7 +17,7 @@ _PAIRS: Final = {
 
 
 def pairs(currency: str) -> list[dict[str, object]]:
-    """Pairs with this currency on either side; empty for one that is unknown."""
+    """Return the pairs with this currency on either side. An unknown currency has none."""
     return [
         {"symbol": symbol, "conid": conid, "ccyPair": second if first == currency else first}
         for symbol, (conid, _) in _PAIRS.items()
@@ -27,7 +27,7 @@ def pairs(currency: str) -> list[dict[str, object]]:
 
 
 def rate(source: str, target: str) -> float | None:
-    """How many of ``target`` one of ``source`` costs; None if one of them is unknown."""
+    """Return the price of one ``source`` in ``target``. None: one of them is unknown."""
     in_dollars = {"USD": 1.0}
     for symbol, (_, price) in _PAIRS.items():
         first, second = symbol.split(".")

@@ -135,7 +135,7 @@ CATALOGUE: Final[dict[str, str]] = {
     Action.BIG_FRAME: "send a frame of `value` bytes (by default 70,000, which closes a gateway's socket)",
 }
 
-# The page does not know who is about to log in.
+# The page does not know its user before the login.
 FOR_ALL_ONLY: Final = frozenset(
     {
         Condition.PAGE_VERSION_1,
@@ -147,7 +147,7 @@ FOR_ALL_ONLY: Final = frozenset(
 )
 
 Perform = Callable[[str | None, float | None], int]
-"""``(username or None for all, value) -> how many it met``."""
+"""``(username or None for all, value) -> number of users, sessions or websockets that it met``."""
 
 
 @dataclass
@@ -155,7 +155,7 @@ class ActiveFault:
     condition: Condition
     username: str | None
     value: str | float | None
-    until: float | None  # monotonic
+    until: float | None  # on the monotonic clock
     remaining: int | None
 
 
@@ -173,13 +173,16 @@ class Board:
         seconds: float | None = None,
         count: int | None = None,
     ) -> None:
-        """Replaces the same condition of the same scope."""
+        """Begin a condition. It replaces the same condition of the same scope."""
         self.clear(condition, username, exactly=True)
         until = None if seconds is None else time.monotonic() + seconds
         self._active.append(ActiveFault(condition, username, value, until, count))
 
     def clear(self, condition: Condition | None = None, username: str | None = None, exactly: bool = False) -> None:
-        """Clear one condition or all; of one user, or of everybody for None (``exactly``: only the one set for all)."""
+        """End one condition, or all for None; of one user, or of every user for None.
+
+        ``exactly``: only the condition that was set for exactly this user, or for all users.
+        """
 
         def meant(active: ActiveFault) -> bool:
             if condition not in (None, active.condition):
@@ -190,11 +193,11 @@ class Board:
 
     @property
     def quiet(self) -> bool:
-        """Nothing is wrong: lets the hot path skip every question."""
+        """Whether no fault is on. Then the hot path need not ask for each."""
         return not self._active
 
     def active(self, condition: Condition, username: str | None) -> ActiveFault | None:
-        """The condition if it holds for the user; a condition for all holds for everybody."""
+        """Return the condition if it holds for the user, alone or as one of all users."""
         if not self._active:
             return None
         now = time.monotonic()
@@ -206,7 +209,7 @@ class Board:
         return None
 
     def take_fault(self, condition: Condition, username: str | None) -> ActiveFault | None:
-        """Like ``active``, but uses up one of its count."""
+        """Return the condition as ``active`` does, and use up one of its count."""
         active = self.active(condition, username)
         if active is not None and active.remaining is not None:
             active.remaining -= 1
@@ -230,5 +233,5 @@ class Board:
 
 
 def number(value: str | float | None, default: float) -> float:
-    """A fault's ``value`` as a number; ValueError for text that is none."""
+    """Return a fault's ``value`` as a number. Raises ValueError for a text that is none."""
     return default if value is None else float(value)

@@ -1,4 +1,4 @@
-"""Websocket frames as the venue writes them: JSON as IB's, and the RFC 6455 bytes of an unmasked text frame."""
+"""Websocket frames of the venue: JSON like IB's, and the RFC 6455 bytes of an unmasked text frame."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ CONTINUATION = 0x0
 
 
 def wire(payload: bytes) -> bytes:
-    """One unfragmented text frame."""
+    """Return one unfragmented text frame."""
     return _header(0x80 | TEXT, len(payload)) + payload
 
 
 def wire_fragments(payload: bytes, size: int) -> bytes:
-    """The same message in fragments of ``size`` bytes."""
+    """Return the same message in fragments of ``size`` bytes."""
     pieces = [payload[start : start + size] for start in range(0, len(payload), size)] or [b""]
     out = bytearray()
     for index, piece in enumerate(pieces):
@@ -46,7 +46,7 @@ def encode(document: object) -> bytes:
 
 @dataclass(frozen=True)
 class Frame:
-    """One message, encoded once for all who get it."""
+    """One message, encoded once for all its receivers."""
 
     payload: bytes
     wire: bytes
@@ -57,19 +57,19 @@ class Frame:
         return cls(payload, wire(payload))
 
 
-# 6509 comes with full frames, and now and then with others.
+# Field 6509 comes with full frames, and now and then with others.
 _AVAILABILITY_EVERY = 50
 
 
 def market_data(
     instrument: Instrument, fields: frozenset[str], since: int, availability: str, halted: bool
 ) -> Frame | None:
-    """The smd frame of what changed after version ``since`` (0: the full frame); None if nothing that it wants."""
+    """Return the smd frame of the changes after version ``since`` (0: a full frame). None: no wanted field changed."""
     values: dict[str, Value] = instrument.since(since, fields)
     full = since == 0
     if not values and not full:
         return None
-    if "87_raw" in values:  # the two go together, although the rounded one seldom changes
+    if "87_raw" in values:  # both are sent together, although the rounded one seldom changes
         values["87"] = instrument.values["87"]
     if halted and "31" in values:
         values["31"] = f"H{str(values['31']).lstrip('CH')}"
@@ -95,13 +95,13 @@ def server_id(conid: int) -> str:
 
 
 def bare(instrument: Instrument) -> Frame:
-    """A frame without conid, as IB sends now and then: it carries nothing."""
+    """Return a frame without conid, as IB sends now and then. It has no data."""
     server = server_id(instrument.contract.conid)
     return Frame.of({"server_id": server, "6119": server, "topic": f"smd+{instrument.contract.conid}"})
 
 
 def ladder_row(row: int, level: Level) -> dict[str, object]:
-    """``row`` keys it; a row whose level has gone has neither bid nor ask."""
+    """Return a row of the ladder, with ``row`` for its key. If its level has gone, it has neither bid nor ask."""
     document: dict[str, object] = {"row": row, "focus": int(level.focus), "price": level.price}
     if level.bid is not None:
         document["bid"] = level.bid

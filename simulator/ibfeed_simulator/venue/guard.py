@@ -1,4 +1,4 @@
-"""What stands in front of every call: faults, pacing, and IB's demand for a Content-Length."""
+"""Checks before every call: faults, pacing, and IB's demand for a Content-Length."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def guard(venue: Venue) -> Middleware:
             refused = _refuse(venue, request, endpoint, username)
             if refused is not None:
                 return refused
-        # A websocket asks by itself: its gateway has no use for a header after the hand-shake.
+        # A websocket asks for the fault itself, because its gateway reads no header after the hand-shake.
         if endpoint != "/ws" and board.take_fault(Condition.KILL_GATEWAY, username):
             return web.Response(status=503, headers={EXIT_HEADER: EXIT_VALUE})
         return await handler(request)
@@ -47,7 +47,7 @@ def guard(venue: Venue) -> Middleware:
 
 
 def _endpoint(path: str) -> str | None:
-    """The path below the API's prefix; None outside of the API."""
+    """Return the path below the API's prefix. None: it is outside of the API."""
     found = next((path[len(prefix) :] for prefix in PREFIXES if path.startswith(f"{prefix}/")), None)
     return found.rstrip("/") if found is not None else None
 

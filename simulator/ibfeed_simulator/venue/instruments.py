@@ -28,17 +28,17 @@ from ibfeed_simulator.venue.venue import Venue
 _MAX_SYMBOLS: Final = 50
 _MAX_CONIDS: Final = 100
 _MAX_FIELDS: Final = 50
-_ANY_SATURDAY: Final = date(2000, 1, 1)  # 20000101 to 20000107 stand for any Saturday to any Friday
+_ANY_SATURDAY: Final = date(2000, 1, 1)  # 20000101 to 20000107 mean any Saturday to any Friday
 _SCHEDULE_DAYS: Final = 7
 
 
 def month_name(contract: Contract) -> str:
-    """DEC26"""
+    """Return the month as IB names it, such as DEC26."""
     return f"{MONTH_NAMES[int(contract.month[4:]) - 1]}{contract.month[2:4]}"
 
 
 def future(contract: Contract) -> dict[str, object]:
-    """An entry of ``/trsrv/futures``; dates are integers."""
+    """Return an entry of ``/trsrv/futures``. Dates are integers."""
 
     def integer(day: date) -> int:
         return int(f"{day:%Y%m%d}")
@@ -55,7 +55,7 @@ def future(contract: Contract) -> dict[str, object]:
 
 
 def information(contract: Contract) -> dict[str, object]:
-    """``/iserver/contract/{conid}/info``."""
+    """Return the answer to ``/iserver/contract/{conid}/info``."""
     if isinstance(contract, Stock):
         return share(contract)
     product = contract.product
@@ -90,7 +90,7 @@ def information(contract: Contract) -> dict[str, object]:
 
 
 def share(stock: Stock) -> dict[str, object]:
-    """``/iserver/contract/{conid}/info`` of a stock."""
+    """Return the answer to ``/iserver/contract/{conid}/info`` for a stock."""
     product = stock.product
     return {
         "cfi_code": "",
@@ -124,7 +124,7 @@ def share(stock: Stock) -> dict[str, object]:
 
 
 def definition(contract: Contract) -> dict[str, object]:
-    """An entry of ``/iserver/secdef/info``, of a future."""
+    """Return an entry of ``/iserver/secdef/info`` for a future."""
     product = contract.product
     return {
         "conid": contract.conid,
@@ -172,7 +172,7 @@ class InstrumentHandlers:
         ]
 
     async def futures(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
-        """An unknown root is simply not in the answer."""
+        """Answer ``/trsrv/futures``. An unknown root is left out."""
         symbols = [symbol.strip() for symbol in request.query.get("symbols", "").split(",") if symbol.strip()]
         if not symbols:
             return error("Bad Request: symbols is required", 400)
@@ -185,7 +185,7 @@ class InstrumentHandlers:
         return answer({symbol: [future(contract) for contract in listed] for symbol, listed in found.items() if listed})
 
     async def stocks(self, request: web.Request, _: SsoSession) -> web.StreamResponse:
-        """Any ticker of up to five letters is a stock somewhere."""
+        """Answer ``/trsrv/stocks``. Any ticker of up to five letters is a stock somewhere."""
         symbols = [symbol.strip() for symbol in request.query.get("symbols", "").split(",") if symbol.strip()]
         return answer(
             {
@@ -281,7 +281,7 @@ class InstrumentHandlers:
         return answer([self._quote(session, text, frozenset(fields)) for text in conids])
 
     def _quote(self, session: SsoSession, text: str, fields: frozenset[str]) -> dict[str, object]:
-        """The first call for a conid is a pre-flight: no data."""
+        """Return a snapshot. The first call for a conid is a pre-flight and has no data."""
         conid = int(text) if text.isascii() and text.isdigit() else 0
         quote: dict[str, object] = {"conid": conid, "conidEx": text}
         instrument = self._venue.exchange.instrument(conid)
@@ -296,7 +296,7 @@ class InstrumentHandlers:
         return {**values, "6119": server, "6509": LIVE, "_updated": instrument.updated, **quote, "server_id": server}
 
     async def unsubscribe(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
-        """A snapshot has opened a feed as a websocket does."""
+        """End the feed that a snapshot opened, as a websocket does."""
         if not session.authenticated:
             return no_bridge()
         conid = (await json_body(request)).get("conid")
@@ -319,7 +319,10 @@ class InstrumentHandlers:
         return answer({"unsubscribed": True})
 
     async def schedule(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
-        """``/trsrv/secdef/schedule``: wall times of any Saturday to any Friday, in its zone; holidays by date."""
+        """Answer ``/trsrv/secdef/schedule``: wall times of any Saturday to any Friday in the exchange's zone.
+
+        Holidays are given by date.
+        """
         if self._schedules_refused(session, "venue"):
             return error("schedule is not available", 500)
         products = BY_ROOT.get(request.query.get("symbol", ""))
@@ -327,7 +330,7 @@ class InstrumentHandlers:
             return answer([])
         product = products[0]
         zone = ZoneInfo(product.timezone)
-        # A week without holidays, as a pattern: its Saturday is 20000101.
+        # The pattern is a week without holidays. Its Saturday is 20000101.
         pattern = [date(2026, 9, 12) + timedelta(days=offset) for offset in range(7)]
         sessions = [self._venue.exchange.sessions(product.exchange, day, zone) for day in pattern]
         schedules = [_day(_ANY_SATURDAY + timedelta(days=offset), of, zone) for offset, of in enumerate(sessions)]
@@ -355,7 +358,7 @@ class InstrumentHandlers:
         return refused is not None and refused.value in (None, kind)
 
     async def trading_schedule(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
-        """``/contract/trading-schedule``: the coming days, in epoch seconds."""
+        """Answer ``/contract/trading-schedule``: the coming days, in seconds since 1970."""
         if self._schedules_refused(session, "contract"):
             return error("schedule is not available", 500)
         contract = _contract(request.query.get("conid", ""))
@@ -377,7 +380,7 @@ class InstrumentHandlers:
 
 
 def _day(day: date, sessions: Sequence[TradingSession], zone: ZoneInfo) -> dict[str, object]:
-    """An entry of ``/trsrv/secdef/schedule``. A day without trading is written as IB was recorded to write it."""
+    """Return an entry of ``/trsrv/secdef/schedule``. A day without trading has the form that was recorded at IB."""
     times = [
         {
             "openingTime": f"{session.opening.astimezone(zone):%H%M}",
@@ -395,7 +398,7 @@ def _day(day: date, sessions: Sequence[TradingSession], zone: ZoneInfo) -> dict[
 
 
 def _found_share(stock: Stock) -> dict[str, object]:
-    """An entry of ``/iserver/secdef/search``."""
+    """Return an entry of ``/iserver/secdef/search``."""
     name, exchange = stock.product.name, stock.product.exchange
     return {
         "conid": str(stock.conid),

@@ -98,12 +98,12 @@ async def serve(options: argparse.Namespace) -> None:
     for runner in runners:
         await runner.cleanup()
     if running.done():
-        running.result()  # it never ends by itself but by an error: let that be seen
+        running.result()  # it only ends by an error, which has to be seen
     running.cancel()
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 0 after SIGTERM, 2 for files that are missing or broken."""
+    """Run the venue. Return exit code 0 after SIGTERM, 2 if files are missing or broken."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     options = parse(arguments)
     try:

@@ -10,15 +10,15 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Limit:
-    """``count`` requests in any ``seconds``."""
+    """At most ``count`` requests in any ``seconds``."""
 
     count: int
     seconds: float
 
 
-# Through the gateway 10 requests a second and user, without it 50. Single endpoints: IB publishes an average, and the
-# gateway's own calls come on top of the client's (it tickles by itself, and validates twice when it redoes a login),
-# so a short burst is let through.
+# A user has 10 requests a second through the gateway, and 50 without it. For single endpoints IB publishes an average,
+# and the gateway's own calls are added to the client's: it tickles by itself, and validates twice when it repeats a
+# login. So a short burst passes.
 GATEWAY_LIMIT: Final = Limit(10, 1.0)
 DIRECT_LIMIT: Final = Limit(50, 1.0)
 ENDPOINT_LIMITS: Final[dict[str, Limit]] = {
@@ -49,7 +49,7 @@ class Pacing:
         self._penalised: dict[str, float] = {}
 
     def allow(self, username: str, address: str, endpoint: str, through_gateway: bool) -> bool:
-        """Count one request; False for 429, which silences the address for the penalty's length."""
+        """Count one request. False: answer 429, and refuse the address for the length of the penalty."""
         now = time.monotonic()
         if self.penalised(address):
             return False
@@ -86,6 +86,6 @@ class Pacing:
         self._history.clear()
 
     def state(self) -> dict[str, float]:
-        """Penalised addresses and the seconds each has left."""
+        """Return the penalised addresses and the seconds that each has left."""
         now = time.monotonic()
         return {address: round(until - now, 1) for address, until in self._penalised.items() if until > now}

@@ -1,4 +1,4 @@
-"""IB's login pages: the names of elements, blocks and messages that scripts look for."""
+"""IB's login pages, with the names of elements, blocks and messages that scripts look for."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ WRONG_MODE: Final = (
     " Please select the correct Login mode."
 )
 LOCKED: Final = "This account has been locked. Please contact Client Services."
-# Said now and then of credentials that pass a moment later.
+# IB says it now and then about credentials that pass a moment later.
 REFUSED: Final = "ERROR"
-# The form's field in which the page says how long ago (ms) somebody typed last, when it was sent.
+# The form's field for the time (ms) between the last key and the sending.
 TYPED: Final = "typedAgo"
-CONTINUE: Final = "continue"  # a form's field: the login that waits behind a page
+CONTINUE: Final = "continue"  # a form's field: the token of the login that waits behind a page
 
-# The page shows a loading block first and becomes usable a moment later, as the real one does.
+# Like the real one, the page first shows a loading block, and becomes usable a moment later.
 _LOADING_MS: Final = 300
 
 _STYLE: Final = """
@@ -28,8 +28,8 @@ body{font-family:sans-serif;margin:3em auto;max-width:26em}
 .hidden{display:none}.alert-danger,.xyz-errormessage,.xyzblock-error{color:#b00020}
 """
 
-# Why a form that is sent at once after typing gets "Invalid username password combination" is not known.
-# Here the page tells how long ago that was, and the server refuses what came too soon.
+# IB answers a form that is sent at once after typing with "Invalid username password combination". The reason is not
+# known. Here the page tells the time since the last key, and the server refuses a form that came too soon.
 _TYPED: Final = """
 (function(){
   var form = document.querySelector('form');
@@ -41,7 +41,7 @@ _TYPED: Final = """
 })();
 """
 
-# A banner that lies over the form's button: a click on the button meets the banner.
+# A banner that covers the form's button, so that a click on the button meets the banner.
 _BANNER: Final = """
 <div id="onetrust-banner-sdk" class="cookie-banner" role="dialog"
  style="position:fixed;inset:0;background:rgba(255,255,255,.9)">
@@ -58,8 +58,8 @@ window.setTimeout(function(){
 """
 
 
-# IB's page is sent without being loaded again: what was typed, and when, is still there beside the error. ibeam relies
-# on it.
+# IB's page sends the form without being loaded again. The typed text and its time are still there beside the error.
+# ibeam relies on it.
 _KEEP: Final = """
 (function(){
   var form = document.querySelector('.xyzform-username'), store = window.sessionStorage;
@@ -81,7 +81,7 @@ _KEEP: Final = """
 class LoginPage:
     version: Version
     error: str = ""
-    changed: bool = False  # the day IB renames everything
+    changed: bool = False  # as on the day when IB renames everything
     banner: bool = False
 
     def html(self) -> str:
@@ -108,7 +108,7 @@ def second_factor() -> str:
 
 
 def ibkey_promo(token: str) -> str:
-    """An advertisement for IB's authenticator; ``ibkey-promo-skip`` leads on to the login."""
+    """Return an advertisement for IB's authenticator. ``ibkey-promo-skip`` leads on to the login."""
     return _document(
         f"""
 <div class="ibkey-promo">
@@ -122,7 +122,7 @@ def ibkey_promo(token: str) -> str:
 
 
 def notice(token: str) -> str:
-    """A notice that wants to be acknowledged."""
+    """Return a notice that has to be acknowledged."""
     return _document(
         f"""
 <div class="xyzblock-notice">
@@ -135,7 +135,7 @@ def notice(token: str) -> str:
 
 
 def agreement(token: str) -> str:
-    """A page that only the account's owner may answer: it agrees to something in his name."""
+    """Return a page that only the account's owner may answer, since it makes an agreement in the owner's name."""
     return _document(
         f"""
 <div class="xyzblock-agreement">
@@ -193,7 +193,7 @@ def _version_1(error: str) -> str:
 
 
 def _version_2(error: str) -> str:
-    """Beside an error the form is there at once: IB's page has not been loaded again."""
+    """Return the current page. With an error the form is there at once, as IB's page is not loaded again."""
     loading, form = (" hidden", "") if error else ("", " after-loading hidden")
     message = f'<div class="xyz-errormessage">{escape(error)}</div>' if error else ""
     return f"""

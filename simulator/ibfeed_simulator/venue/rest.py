@@ -1,4 +1,4 @@
-"""``/v1/api/*`` and its alias ``/v1/portal/*``: the calls of a session, and what all calls have in common."""
+"""``/v1/api/*`` and its alias ``/v1/portal/*``: the calls of a session, and helpers for all calls."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Table = list[tuple[str, str, Handler]]
 
 
 def no_bridge() -> web.Response:
-    """What ``/iserver`` calls answer without a brokerage session."""
+    """Return the answer of ``/iserver`` calls without a brokerage session."""
     return error("Bad Request: no bridge", 400)
 
 
 async def json_body(request: web.Request) -> dict[str, object]:
-    """The body as an object; an empty dict for none or for anything else."""
+    """Return the body as an object. It is empty without a body, and for any other JSON."""
     try:
         document = msgspec.json.decode(await request.read() or b"{}")
     except msgspec.DecodeError:
@@ -37,7 +37,7 @@ async def json_body(request: web.Request) -> dict[str, object]:
 
 
 def authentication(session: SsoSession) -> dict[str, object]:
-    """``/iserver/auth/status``, and ``authStatus`` in ``/tickle``."""
+    """Return the answer to ``/iserver/auth/status``, which is also ``authStatus`` in ``/tickle``."""
     status: dict[str, object] = {
         "authenticated": session.authenticated,
         "competing": session.competing,
@@ -108,7 +108,7 @@ class SessionHandlers:
         return answer(authentication(session))
 
     async def initialise(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
-        """A client's call opens the brokerage session; a gateway's, which names its machine, asks for a challenge."""
+        """Open the brokerage session for a client. For a gateway, which names its machine, answer with a challenge."""
         body = await json_body(request)
         from_gateway = "machineId" in body
         # A call without any body passes, too.
@@ -124,7 +124,7 @@ class SessionHandlers:
         return self._opened(session)
 
     async def respond(self, _: web.Request, session: SsoSession) -> web.StreamResponse:
-        """The gateway's answer to its challenge, whatever it is, opens the brokerage session."""
+        """Open the brokerage session after a gateway's answer to its challenge, whatever it is."""
         challenge, session.challenge = session.challenge, None
         if challenge is None:
             return error("ssodh response error", 500)
@@ -137,14 +137,14 @@ class SessionHandlers:
         return answer(status)
 
     async def begin_exchange(self, _: web.Request, __: SsoSession) -> web.StreamResponse:
-        """The first step of a gateway's own exchange after a login; ``PUBLISH_TST`` of ``sso.py`` is the third."""
+        """Answer the first step of a gateway's exchange after a login. ``PUBLISH_TST`` of ``sso.py`` is the third."""
         return answer({"success": True})
 
     async def session_token(self, _: web.Request, __: SsoSession) -> web.StreamResponse:
         return answer({"st": secrets.token_hex(20)})
 
     async def reauthenticate(self, _: web.Request, session: SsoSession) -> web.StreamResponse:
-        """Deprecated; a gateway answers it by itself and this is for clients without one."""
+        """Answer a deprecated call. A gateway answers it by itself, so this is for clients without one."""
         self._venue.sessions.open_brokerage(session, compete=True)
         return answer({"message": "triggered"})
 
@@ -180,7 +180,7 @@ class SessionHandlers:
 
 
 def with_session(venue: Venue, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """Give the handler its session; without one there is only an empty 401."""
+    """Give the handler its session. Without one the answer is an empty 401."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         session = session_of(request, venue.sessions)
@@ -193,7 +193,7 @@ def with_session(venue: Venue, handler: Handler) -> Callable[[web.Request], Awai
 
 
 def routes(venue: Venue, table: Table) -> list[web.RouteDef]:
-    """The calls of a table under each prefix, for whoever is logged in."""
+    """Return the calls of a table under each prefix, for users that are logged in."""
     return [
         web.route(method, prefix + path, with_session(venue, handler))
         for prefix in PREFIXES
@@ -202,7 +202,7 @@ def routes(venue: Venue, table: Table) -> list[web.RouteDef]:
 
 
 def with_brokerage(table: Table) -> Table:
-    """The same calls, refused without a brokerage session, as each below ``/iserver`` is."""
+    """Return the same calls, refused without a brokerage session, as all calls below ``/iserver`` are."""
     return [(method, path, _with_brokerage(handler)) for method, path, handler in table]
 
 

@@ -1,4 +1,4 @@
-"""What an order in a contract would have to be like: ``/iserver/contract/rules``, and ``rules`` in
+"""Rules for orders in a contract: ``/iserver/contract/rules``, and ``rules`` in
 ``/iserver/contract/{conid}/info-and-rules``."""
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _OUTSIDE: Final = ("limit", "stop_limit", "trailing_stop_limit")
 
 
 def increments(contract: Contract) -> list[dict[str, float]]:
-    """The price increment, for all prices alike."""
+    """Return the price increment, which is the same for all prices."""
     return [{"lowerEdge": 0.0, "increment": float(contract.product.tick)}]
 
 
 def rules(contract: Contract, account: str) -> dict[str, object]:
-    """``increment`` and ``incrementDigits`` are the product's own; the rest has IB's names and types."""
+    """Return the rules. ``increment`` and ``incrementDigits`` are the product's; the rest has IB's names and types."""
     form, price = PriceForm.of(contract.product.tick), float(contract.product.price)
     size = 100 if isinstance(contract, Stock) else 1
     return {

@@ -1,4 +1,4 @@
-"""SSO sessions and brokerage sessions: who is logged in, and who holds the one brokerage session of a username."""
+"""SSO sessions (logins) and brokerage sessions, of which a username has one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IDLE: Final = 360.0  # IB: 5 to 6 minutes without a request
 
 @dataclass(frozen=True)
 class Challenge:
-    """What a gateway is asked when it begins to open the brokerage session; ``compete``: it takes it from others."""
+    """The venue's question to a gateway that opens the brokerage session. ``compete``: it takes it from others."""
 
     text: str
     compete: bool
@@ -23,7 +23,7 @@ class Challenge:
 
 @dataclass(eq=False)
 class SsoSession:
-    """One login. Identity counts: two logins of one user are two sessions."""
+    """One login. Two logins of one user are two sessions, so they are compared by identity."""
 
     user: User
     created: float
@@ -32,12 +32,12 @@ class SsoSession:
     tickle_id: str = field(default_factory=lambda: secrets.token_hex(16))
     act_id: str = field(default_factory=lambda: f"{secrets.token_hex(4)[:7]}.{secrets.token_hex(4)}")
     connected: bool = False  # a brokerage session was opened at least once
-    authenticated: bool = False  # and is ours now
-    competing: bool = False  # somebody else has taken it
+    authenticated: bool = False  # the brokerage session is ours now
+    competing: bool = False  # another session has taken it
     challenge: Challenge | None = None
     accounts_asked: bool = False
     preflighted: set[int] = field(default_factory=set)
-    farm_open: bool = False  # the way to the historical data farm
+    farm_open: bool = False  # the way to the historical data farm is open
     ended: bool = False
 
     def expires_in_ms(self, now: float) -> int:
@@ -46,7 +46,7 @@ class SsoSession:
 
 @dataclass
 class UserRecord:
-    """What the venue remembers of a user beyond sessions."""
+    """The venue's memory of a user beyond sessions."""
 
     logins: int = 0
     failed_logins: int = 0  # in a row
@@ -60,7 +60,7 @@ Listener = Callable[[SsoSession, Status], None]
 
 
 class Sessions:
-    """All sessions of the venue. ``on_status`` hears of partial ``sts`` news of a session, ``on_end`` of its end."""
+    """All sessions of the venue. ``on_status`` gets partial ``sts`` news of a session, ``on_end`` its end."""
 
     def __init__(self, on_status: Listener, on_end: Callable[[SsoSession], None]) -> None:
         self._on_status = on_status
@@ -68,7 +68,7 @@ class Sessions:
         self._by_token: dict[str, SsoSession] = {}
         self._by_tickle: dict[str, SsoSession] = {}
         self._holders: dict[str, SsoSession] = {}
-        self._strangers: set[str] = set()  # usernames whose brokerage session somebody outside holds
+        self._strangers: set[str] = set()  # usernames whose brokerage session is held outside
         self._records: dict[str, UserRecord] = {}
 
     def record(self, username: str) -> UserRecord:
@@ -82,7 +82,7 @@ class Sessions:
         return list(self._by_token.values())
 
     def of(self, username: str | None) -> list[SsoSession]:
-        """Sessions of one user, or of all for None."""
+        """Return the sessions of one user, or of all for None."""
         return [session for session in self._by_token.values() if username in (None, session.user.username)]
 
     def by_token(self, token: str) -> SsoSession | None:
@@ -92,7 +92,7 @@ class Sessions:
         return self._by_tickle.get(tickle_id)
 
     def log_in(self, user: User, now: float) -> SsoSession:
-        """A login over a brokerage session that is still held, if only by a gateway that died, shows ``competing``
+        """Begin a session. If another still holds the brokerage session, even a dead gateway, it shows ``competing``
         until its own ``ssodh/init`` takes it."""
         session = SsoSession(user, now, now)
         if user.username in self._holders or user.username in self._strangers:
@@ -105,7 +105,7 @@ class Sessions:
         return session
 
     def open_brokerage(self, session: SsoSession, compete: bool) -> bool:
-        """``ssodh/init``: take the user's brokerage session; from whoever holds it only with ``compete``."""
+        """Take the user's brokerage session, as ``ssodh/init`` does. From another holder only with ``compete``."""
         username = session.user.username
         holder = self._holders.get(username)
         if (holder not in (None, session) or username in self._strangers) and not compete:
@@ -123,20 +123,20 @@ class Sessions:
         return True
 
     def stranger_takes(self, username: str) -> None:
-        """The user logs in on the phone: the brokerage session goes there."""
+        """Move the brokerage session to the user's phone."""
         self._strangers.add(username)
         holder = self._holders.get(username)
         if holder is not None:
             self.lose_brokerage(holder, competing=True)
 
     def stranger_leaves(self, username: str | None) -> int:
-        """The user, or each for None, logs out on the phone; how many were logged in there."""
+        """Log the user out on the phone, or all users for None. Return how many were logged in there."""
         gone = {name for name in self._strangers if username in (None, name)}
         self._strangers -= gone
         return len(gone)
 
     def lose_brokerage(self, session: SsoSession, competing: bool = False) -> None:
-        """The SSO session stays: ``connected``, no longer ``authenticated``."""
+        """End the brokerage session. The SSO session stays ``connected`` but is no longer ``authenticated``."""
         if self._holders.get(session.user.username) is session:
             del self._holders[session.user.username]
         if not session.authenticated and session.competing == competing:
@@ -160,7 +160,7 @@ class Sessions:
         self._on_end(session)
 
     def sweep(self, now: float) -> None:
-        """End what is older than a day, and the brokerage sessions of those who stopped asking."""
+        """End sessions that are older than a day, and brokerage sessions without requests."""
         for session in self.all():
             if now - session.created > MAX_AGE:
                 self.end(session)

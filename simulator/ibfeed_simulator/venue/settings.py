@@ -1,4 +1,4 @@
-"""What a venue is started with."""
+"""The settings of a venue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Settings:
     mode: Mode = "common"
     hours: Hours = "always"
     interval: float = 0.5  # seconds between updates of a front month
-    slower: float = SLOWER_PER_MONTH  # each month further out is that much quieter
+    slower: float = SLOWER_PER_MONTH  # each month further out is quieter by this factor
     data: Path | None = None  # folder with a recording for ES; None: the shipped hour
     replay: bool = True
     replay_speed: float = 1.0
@@ -28,7 +28,7 @@ class Settings:
     lines: int = 100
     over_limit: Literal["silence", "error"] = "silence"
     penalty_seconds: float = 900.0
-    daily_reset: time | None = None  # of the day in New York; None: never
+    daily_reset: time | None = None  # a time of day in New York; None: never
     reset_seconds: float = 60.0  # of maintenance at each reset
     lock_after: int = 5  # wrong passwords in a row
     page_version: Literal[1, 2] = 2

@@ -21,7 +21,7 @@ from ibfeed_simulator.venue.venue import Venue
 _PAGE_SLOW_SECONDS = 20.0
 
 
-# In this order, after a password that was right.
+# Pages after a right password, in this order.
 _BETWEEN: Final[tuple[tuple[Condition, Callable[[str], str]], ...]] = (
     (Condition.IBKEY_PROMO, pages.ibkey_promo),
     (Condition.NOTICE, pages.notice),
@@ -66,7 +66,10 @@ class SsoHandlers:
         return 2 if board.active(Condition.PAGE_VERSION_2, None) else self._venue.settings.page_version
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
-        """302 with cookies for a good login: only that counts for the gateway. Everything else is a page with 200."""
+        """Answer the form: 302 with cookies for a login that passed, else a page with 200.
+
+        Only the 302 counts for the gateway.
+        """
         venue = self._venue
         form = await request.post()
         waiting = self._waiting.pop(str(form.get(pages.CONTINUE, "")), None)
@@ -96,7 +99,7 @@ class SsoHandlers:
         return self._lead_on(user)
 
     def _lead_on(self, user: User) -> web.Response:
-        """The next page that stands between the user and the login, or the login."""
+        """Answer with the next page between the user and the login, or with the login."""
         for condition, page in _BETWEEN:
             if self._venue.board.take_fault(condition, user.username):
                 token = secrets.token_hex(8)
@@ -105,7 +108,7 @@ class SsoHandlers:
         return _redirect(self._venue.sessions.log_in(user, self._venue.clock.now()))
 
     async def second_factor(self, request: web.Request) -> web.StreamResponse:
-        """No code is the right one, for no person owns the device. A gateway publishes its token here, too."""
+        """Refuse every code, because no person owns the device. A gateway publishes its token here, too."""
         if request.query.get("ACTION") != "PUBLISH_TST":
             return _html(pages.second_factor())
         known = session_of(request, self._venue.sessions) is not None
@@ -132,7 +135,7 @@ class SsoHandlers:
 
 
 def validation(venue: Venue, session: SsoSession, address: str) -> dict[str, object]:
-    """``/sso/validate``."""
+    """Return the answer to ``/sso/validate``."""
     user = session.user
     return {
         "USER_ID": user.user_id,
@@ -164,7 +167,7 @@ def validation(venue: Venue, session: SsoSession, address: str) -> dict[str, obj
 
 
 def _typed_ago(text: str) -> float:
-    """Seconds; a form that was not sent from the page says nothing, and waits for nothing."""
+    """Return the seconds since the last key. A form that the page did not send tells none, and has not to wait."""
     return int(text) / 1000 if text.isascii() and text.isdigit() else float("inf")
 
 

@@ -1,4 +1,4 @@
-"""Sends market data, order books and heartbeats to all websockets, every 50 ms what is due."""
+"""Sends market data, order books and heartbeats to all websockets. It looks every 50 ms what is due."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEP: Final = 0.05
 PHASES: Final = int(CONFLATION / STEP)
 HEARTBEAT: Final = 10.0
 LIVE: Final = "RpB"
-_BARE_EVERY: Final = 200  # changes of an instrument
+_BARE_EVERY: Final = 200  # of so many changes of an instrument one comes as a bare frame
 
 
 class Streamer:
@@ -42,7 +42,7 @@ class Streamer:
         return frozenset(self._connections)
 
     def of(self, username: str | None) -> list[Connection]:
-        """Connections with a session: of one user, or all for None."""
+        """Return the connections with a session: of one user, or all for None."""
         return [c for c in self._connections if c.session is not None and username in (None, c.username)]
 
     def add(self, connection: Connection) -> None:
@@ -59,11 +59,11 @@ class Streamer:
         self.close_book(connection)
 
     def lines_used(self, username: str) -> int:
-        """The lines of an account are shared by all its connections; a contract counts once."""
+        """Return the lines in use of an account. All its connections share them, and a contract counts once."""
         return len({conid for connection in self.of(username) for conid in connection.subscriptions})
 
     def subscribe(self, connection: Connection, conid: int, fields: frozenset[str]) -> bool:
-        """Add or renew; renewing adds fields. The full frame follows at once. False for an unknown conid."""
+        """Add a subscription, or renew it with more fields. The full frame follows at once. False: unknown conid."""
         instrument = self._exchange.instrument(conid)
         if instrument is None:
             return False
@@ -97,7 +97,7 @@ class Streamer:
         return known
 
     def open_book(self, connection: Connection, topic: str, conid: int) -> bool:
-        """Rows follow at the next change, all of them at once now. False for an unknown conid."""
+        """Open an order book. All rows come now, and single rows when they change. False: the conid is unknown."""
         instrument = self._exchange.instrument(conid)
         if instrument is None:
             return False
@@ -129,7 +129,7 @@ class Streamer:
         while True:
             due += STEP
             pause = due - loop.time()
-            if pause < -1:  # the machine was busy or asleep: no use in catching up step by step
+            if pause < -1:  # the machine was busy or asleep; steps are not made up for
                 due, pause = loop.time(), 0
             await asyncio.sleep(max(0, pause))
             self.step(loop.time())
@@ -162,13 +162,13 @@ class Streamer:
         ):
             return
         connection.queue(Frame.of({"topic": "system", "hb": self._clock.now_ms()}))
-        if connection.ledger:  # told as often as the heartbeat
+        if connection.ledger:  # it comes as often as the heartbeat
             rows = balances.unchanged_ledger(connection.ledger, self._clock.now())
             connection.queue(Frame.of(account_topics.ledger(connection.session.user, rows)))
         touched.add(connection)
 
     def _broadcast(self, instrument: Instrument, touched: set[Connection]) -> None:
-        """Common mode: everybody hears of a change at once. Frames are made once per set of fields and last version."""
+        """Send changes in common mode: at once to all sessions. Each set of fields and last version makes one frame."""
         conid = instrument.contract.conid
         groups: dict[tuple[frozenset[str], int, str, bool], list[Connection]] = defaultdict(list)
         for connection in self._live_subscribers(conid):
@@ -200,13 +200,13 @@ class Streamer:
         live: list[Connection] = []
         for connection in list(self._subscribers[conid]):
             if connection.subscriptions[conid].expires <= now:
-                self.unsubscribe(connection, conid)  # silently: that is IB's way
+                self.unsubscribe(connection, conid)  # without a word, as IB does it
             elif not connection.congested and not self._silenced(connection, conid):
                 live.append(connection)
         return live
 
     def _conflate(self, connection: Connection, touched: set[Connection]) -> None:
-        """Phased mode: this session hears of what happened since its own last time."""
+        """Send changes in phased mode: this session gets all changes since its own last turn."""
         now = self._clock.now()
         if connection.congested:
             return

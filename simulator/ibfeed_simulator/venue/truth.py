@@ -1,7 +1,7 @@
-"""Ground truth: what was sent to whom, so that a test can prove "nothing lost, nothing doubled".
+"""The ground truth: each frame and its receivers, so that a test can prove "nothing lost, nothing doubled".
 
-One entry is a frame and the sessions it went to (in common mode that is many); one line of the log is an entry and one
-of its sessions. Entries are kept in a ring; the lines are written out only when somebody reads.
+One entry is a frame and the sessions that it went to, which are many in common mode. One line of the log is an entry
+and one of its sessions. Entries are kept in a ring. The lines are written out only when they are read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RING: Final = 300_000
 
 @dataclass(frozen=True)
 class Receiver:
-    """One websocket of a session, with its part of a line written beforehand."""
+    """One websocket of a session, with its prepared part of a line."""
 
     username: str
     text: bytes
@@ -36,7 +36,7 @@ class Receiver:
 
 @dataclass(frozen=True)
 class Entry:
-    """``frame`` is the JSON that was sent; ``duplicates`` are receivers that had this ``_updated`` before."""
+    """One frame and its receivers. ``duplicates`` are receivers that had this ``_updated`` before."""
 
     number: int
     at_ms: int
@@ -82,11 +82,11 @@ class Truth:
 
     @property
     def next(self) -> int:
-        """The number that the next entry will have: a cursor for "from now on"."""
+        """The number of the next entry: a cursor for "from now on"."""
         return self._next
 
     def since(self, number: int, limit: int) -> tuple[list[Entry], int]:
-        """Entries from ``number`` on, at most ``limit``, and how many of them the ring has already lost."""
+        """Return entries from ``number`` on, at most ``limit``, and how many of them the ring has already lost."""
         if not self._entries:
             return [], max(0, self._next - number) if number < self._next else 0
         first = self._entries[0].number

@@ -20,7 +20,7 @@ class User(msgspec.Struct, frozen=True):
 
     @property
     def account_id(self) -> str:
-        """Paper accounts begin with DU at IB, live ones with U."""
+        """The account's id. At IB paper accounts begin with DU, live ones with U."""
         return (
             self.account or f"{'DU' if self.paper else 'U'}{1_000_000 + zlib.crc32(self.username.encode()) % 9_000_000}"
         )
@@ -38,6 +38,6 @@ class UserFile(msgspec.Struct, frozen=True):
 
 
 def load(path: Path) -> dict[str, User]:
-    """OSError, or msgspec.DecodeError (whose text never holds a value) when the file is missing or malformed."""
+    """Read the file. Raises OSError, or msgspec.DecodeError, whose text never holds a value."""
     users = msgspec.json.decode(path.read_bytes(), type=UserFile).users
     return {user.username: user for user in users}

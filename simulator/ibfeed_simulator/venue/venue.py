@@ -1,4 +1,4 @@
-"""The venue as a whole: its state, and what happens when sessions come, change and go."""
+"""The venue as a whole: its state, and its reactions when sessions come, change and go."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ibfeed_simulator.venue.truth import Truth
 SERVER_NAME = "JifN19053"
 SERVER_VERSION = "Build 10.45.1a, Apr 28, 2026 4:10:22 PM"
 MAC = "98:F2:B3:23:BF:A0"
-# The stand-in gateway dies when it sees this, in a header or as the reason of a close frame.
+# The stand-in gateway exits when it reads this in a header, or as the reason of a close frame.
 EXIT_HEADER = "X-Simulator-Fault"
 EXIT_VALUE = "exit"
 _BIG_FRAME = 70_000  # bytes; closes the socket of a real gateway
@@ -28,7 +28,7 @@ _SWEEP_SECONDS = 5.0
 
 
 class Venue:
-    """All state of one venue; ``run`` keeps it going."""
+    """One venue with all its state. ``run`` keeps it going."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -75,7 +75,7 @@ class Venue:
         return replay.load(folder, BY_ROOT["ES"][0].tick)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Stream and sweep until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.streamer.run())
             tasks.create_task(self._sweep())
@@ -86,7 +86,7 @@ class Venue:
             self.look_after_sessions()
 
     def look_after_sessions(self) -> None:
-        """End what is too old, or idle, or caught by the daily reset."""
+        """End sessions that are too old, idle, or met by the daily reset."""
         if self._reset is not None and self._reset.is_over(self.clock.now()):
             self._daily_reset(None, None)
         self.sessions.sweep(self.clock.now())
@@ -97,7 +97,7 @@ class Venue:
         self.truth.close()
 
     def set_clock(self, epoch_seconds: float, *, ageing: bool = False) -> None:
-        """Contracts age by the jump, sessions only if ``ageing``; and nobody has been idle meanwhile."""
+        """Set the clock. Contracts age by the jump, sessions only if ``ageing``. No session counts as idle for it."""
         shift = epoch_seconds - self.clock.now()
         self.clock.set(epoch_seconds)
         for session in self.sessions.all():
@@ -111,7 +111,7 @@ class Venue:
         self.exchange.clock_moved()
 
     def connected_frames(self, session: SsoSession) -> list[Status]:
-        """What a websocket hears when it has a session, in IB's order."""
+        """Return the first frames of a websocket with a session, in IB's order."""
         paper = self.is_paper(session)
         greeting: list[Status] = [
             {"topic": "system", "success": session.user.username, "isFT": False, "isPaper": paper}
@@ -140,7 +140,7 @@ class Venue:
         return session.user.paper and not self.board.active(Condition.NOT_PAPER, session.user.username)
 
     def accounts(self, session: SsoSession) -> dict[str, object]:
-        """Answer of ``/iserver/accounts``, and ``args`` of the ``act`` frame."""
+        """Return the answer to ``/iserver/accounts``, which is also ``args`` of the ``act`` frame."""
         account = session.user.account_id
         return {
             "accounts": [account],
@@ -205,7 +205,7 @@ class Venue:
     # Actions of the fault table.
 
     def kill_gateway(self, username: str | None) -> int:
-        """Reach the gateways of open websockets; returns how many. The others learn it at their next call."""
+        """Kill the gateways of open websockets; return how many. Others are killed at their next call."""
         connections = self.streamer.of(username)
         for connection in connections:
             connection.close(f"{EXIT_HEADER}: {EXIT_VALUE}".encode())
@@ -236,7 +236,7 @@ class Venue:
         return len(sessions)
 
     def _daily_reset(self, _: str | None, seconds: float | None) -> int:
-        """Of all users: IB resets a region."""
+        """Reset the sessions of all users, as IB resets a region."""
         self.board.set(Condition.MAINTENANCE, seconds=self.settings.reset_seconds if seconds is None else seconds)
         return self._expire_sso(None, None)
 
@@ -290,7 +290,7 @@ class Venue:
         return self._to_all(username, b'{"topic":"smd+1","31":"7')
 
     def _non_utf8(self, username: str | None, _: float | None) -> int:
-        # Good UTF-8 here; the gateway recodes text as ISO-8859-1, and the client gets a byte that is no UTF-8.
+        # It is good UTF-8 here. The gateway recodes text as ISO-8859-1, and the client gets a byte that is no UTF-8.
         notice = {"topic": "ntf", "args": [{"id": "1", "title": "caf\u00e9", "text": "na\u00efve \u00a3", "url": ""}]}
         return self._to_all(username, Frame.of(notice).payload)
 

@@ -23,7 +23,7 @@ _UNKNOWN_TOPIC: Final = 1
 _NO_BRIDGE: Final = 2
 _BAD_CONTRACT: Final = 3
 _LIMIT: Final = 4
-# Nothing comes of these: of orders because there are none.
+# These topics send nothing. Those of orders have nothing to send, as there are none.
 _QUIET_TOPICS: Final = frozenset({"sor", "uor", "utr", "upl", "act", "blt", "ntf", "sts"})
 _ACCOUNT_TOPICS: Final = frozenset({"spl", "ssd", "sld", "str"})
 # Topics that need the brokerage session.
@@ -123,7 +123,7 @@ class WebsocketHandler:
             connection.send({"error": f"Topic unknown {text[:80]}", "code": _UNKNOWN_TOPIC})
 
     def _named_session(self, text: str) -> SsoSession | None:
-        """The first frame may name the session: ``{"session": "<id from tickle>"}``."""
+        """Return the session that a first frame names: ``{"session": "<id from tickle>"}``."""
         try:
             document = msgspec.json.decode(text)
         except msgspec.DecodeError:
@@ -153,7 +153,7 @@ class WebsocketHandler:
             connection.send({"topic": f"smd+{conid}", "error": "unknown contract", "code": _BAD_CONTRACT})
 
     def _open_book(self, connection: Connection, session: SsoSession, rest: str) -> None:
-        """``ACCT+CONID[+EXCHANGE]``; one ladder for an account, whichever websocket asks."""
+        """Open a ladder for ``ACCT+CONID[+EXCHANGE]``. An account has one, over all its websockets."""
         venue = self._venue
         parts = rest.split("+")
         conid = _conid(parts[1]) if len(parts) in (2, 3) else None
@@ -207,13 +207,13 @@ class WebsocketHandler:
 
 
 def _conid(text: str) -> int | None:
-    """``265598`` or ``265598@SMART``."""
+    """Return the conid of ``265598`` or ``265598@SMART``."""
     digits = text.partition("@")[0]
     return int(digits) if digits.isascii() and digits.isdigit() else None
 
 
 def _texts(arguments: str) -> dict[str, str] | None:
-    """A JSON object's values as texts; None when it is none."""
+    """Return a JSON object's values as texts. None: it is no object."""
     try:
         document = msgspec.json.decode(arguments or "{}")
     except msgspec.DecodeError:
@@ -222,7 +222,7 @@ def _texts(arguments: str) -> dict[str, str] | None:
 
 
 def _fields(arguments: str) -> frozenset[str] | None:
-    """The field ids of ``{"fields": [...]}``; None when that is not what it is."""
+    """Return the field ids of ``{"fields": [...]}``. None: the text has another form."""
     try:
         document = msgspec.json.decode(arguments or "{}")
     except msgspec.DecodeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import msgspec
 import pytest
@@ -77,7 +78,11 @@ def test_every_vault_gives_a_label(url: str) -> None:
     ],
 )
 def test_logins_compare_by_what_the_page_meets(change: dict[str, dict[str, object]], same: bool) -> None:
-    base = {"accounts": {"secretRef": {"name": "s"}}, "kafka": {"bootstrapServers": "k:1"}, "gateway": {}}
+    base: dict[str, dict[str, Any]] = {
+        "accounts": {"secretRef": {"name": "s"}},
+        "kafka": {"bootstrapServers": "k:1"},
+        "gateway": {},
+    }
     changed = {key: {**base[key], **change.get(key, {})} for key in base}
     one, other = msgspec.convert(base, WorkerSpec), msgspec.convert(changed, WorkerSpec)
     assert (one.login_settings == other.login_settings) is same

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from datapath.faultrows import NO_FAULTS, ROWS
 from ibfeed_simulator.venue.faults import CATALOGUE, FOR_ALL_ONLY
-from worker.faultrows import NO_FAULTS, ROWS
 
 
 def test_every_fault_of_the_simulator_has_a_row() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.memory_api import Missing, Object, Objects, Stale
+from datapath.memory_api import Missing, Object, Objects, Stale
 
 PATH = "/apis/x/namespaces/n/things/a"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from datapath.soak_verdict import Outcome, Told, judge
 from ownership.verdict import Gap, Window, Written
-from worker.soak_verdict import Outcome, Told, judge
 
 CL = 1
 ALL = Window(0, 10_000)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 
+from datapath.week import KAFKA_AWAY, START, happenings
 from ibfeed_simulator.market.contracts import listed
 from ibfeed_simulator.venue.faults import Action, Condition
-from worker.week import KAFKA_AWAY, START, happenings
 
 WEEK = happenings(START, timedelta(hours=168))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
+from datapath.frames import PACE_MS, Market
+from datapath.laps import CONTRACTS, Outcome
+from datapath.pace import added_ms
+from datapath.wire import framed
 from ibfeed_api.records import Tick
 from ibfeed_worker.stream.frame import read
 from ibfeed_worker.ticks import Normaliser
-from worker.frames import PACE_MS, Market
-from worker.laps import CONTRACTS, Outcome
-from worker.pace import added_ms
-from worker.wire import framed
 
 
 def test_every_frame_is_a_tick_and_the_last_ones_are_what_is_expected() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from worker.verdict import Written, faults_of, median, ratio_of_medians
+from datapath.verdict import Written, faults_of, median, ratio_of_medians
 
 CL = 7
 TICKS = [Written(3, seq, 1000 + 500 * seq, f"{seq}.00") for seq in range(1, 5)]

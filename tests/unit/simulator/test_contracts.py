@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from ibfeed_simulator.market import contracts
-from ibfeed_simulator.market.catalogue import BY_ROOT, PRODUCTS
+from ibfeed_simulator.market.catalogue import BY_ROOT, PRODUCTS, Product
 
 TODAY = date(2026, 11, 18)
 
@@ -22,7 +22,7 @@ def test_conids_are_unique_and_lead_back_to_their_contract() -> None:
 
 
 @pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: f"{product.root}-{product.multiplier}")
-def test_months_are_listed_nearest_first(product: contracts.Product) -> None:
+def test_months_are_listed_nearest_first(product: Product) -> None:
     listed = contracts.listed_of(product, TODAY)
     days = [contract.last_trading_day for contract in listed]
     assert len(listed) == product.listed

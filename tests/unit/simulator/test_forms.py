@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ibfeed_simulator.market import forms
-from ibfeed_simulator.market.catalogue import PRODUCTS
+from ibfeed_simulator.market.catalogue import PRODUCTS, Product
 from ibfeed_simulator.market.forms import PriceForm
 
 
@@ -26,9 +26,9 @@ def test_prices_keep_the_decimals_of_their_tick(tick: str, ticks: int, text: str
 
 
 @pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: product.root)
-def test_every_product_starts_on_its_tick(product: object) -> None:
-    form = PriceForm.of(product.tick)  # type: ignore[attr-defined]
-    assert form.text(form.ticks(product.price)) == product.price  # type: ignore[attr-defined]
+def test_every_product_starts_on_its_tick(product: Product) -> None:
+    form = PriceForm.of(product.tick)
+    assert form.text(form.ticks(product.price)) == product.price
 
 
 @pytest.mark.parametrize(

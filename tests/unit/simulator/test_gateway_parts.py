@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -80,7 +81,8 @@ def log_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
         for handler in logger.handlers:
             handler.close()
         logger.level, logger.propagate, logger.handlers = level, propagate, handlers
-        logger.manager._clear_cache()
+        manager: Any = logger.manager
+        manager._clear_cache()
 
 
 def written_logs(folder: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
@@ -110,8 +111,8 @@ def test_a_new_day_has_not_traded_yet() -> None:
     assert "7059" not in shown
 
 
-def exchange(now: list[float], **more: object) -> Exchange:
-    return Exchange(1, "common", more.pop("opening", "always"), lambda: now[0], None, **more)  # type: ignore[arg-type]
+def exchange(now: list[float], **more: Any) -> Exchange:
+    return Exchange(1, "common", more.pop("opening", "always"), lambda: now[0], None, **more)
 
 
 def test_nobody_watches_nothing_moves() -> None:

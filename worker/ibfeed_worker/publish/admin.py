@@ -142,7 +142,7 @@ class Admin:
 
     def _silent(self, survey: Survey) -> frozenset[int]:
         """Return the leaders that do not answer. One partition of each is asked, and any answer will do."""
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        latest = OffsetSpec.latest()
         asked = {TopicPartition(*place): latest for place in survey.leaders.values()}
         if not asked:
             return frozenset()

@@ -1,1 +1,1 @@
-"""REST calls that no feed makes, but other people's clients of the gateway."""
+"""REST calls that no feed makes, but that other people's clients make."""

@@ -1,4 +1,4 @@
-"""``/iserver/account/*``: the one account of a session, and what IB tells of it. Nothing is ever traded."""
+"""``/iserver/account/*``: the one account of a session. Nothing is ever traded."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class AccountHandlers:
         return answer({"upnl": balances.profit_and_loss(session.user.account_id)})
 
     async def search(self, _: web.Request, __: SsoSession) -> web.StreamResponse:
-        """Only brokers with many accounts may search; all others are answered so."""
+        """Refuse as IB does: only brokers with many accounts may search."""
         return error("Details are unavailable: this user has no dynamic account", 503)
 
     async def choose(self, _: web.Request, __: SsoSession) -> web.StreamResponse:
-        """As ``search``, but for the form of the refusal."""
+        """Refuse as ``search`` does, in another form."""
         return web.Response(status=401)
 
     async def summary(self, request: web.Request, session: SsoSession) -> web.StreamResponse:

@@ -1,6 +1,6 @@
-"""``/fa/*``: model portfolios, of which a paper account without clients has none.
+"""``/fa/*``: model portfolios. A paper account without clients has none.
 
-IB does not check the names of models: an unknown one is answered with an empty model.
+IB does not check the names of models. For an unknown one it answers with an empty model.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ibfeed_simulator.venue.rest import Table, json_body, routes
 from ibfeed_simulator.venue.sessions import SsoSession
 from ibfeed_simulator.venue.venue import Venue
 
-# The call's name of a preset -> the answer's, and its value at first. They differ in the source, too.
+# Name of a preset in the call -> its name in the answer, and its first value. The names differ in the source, too.
 _PRESETS: Final = {
     "avoidNegativeCashInIndependent": ("avoidNegativeCashInCore", False),
     "closeDivestIndependentPosition": ("closeDivestCorePosition", True),
@@ -73,14 +73,14 @@ class AdvisorHandlers:
         return answer({**head, "accountList": [], "baseCcyMaster": CURRENCY, "baseCcyMasterPrc": "0.01", **_LIVE})
 
     async def save(self, request: web.Request, _: SsoSession) -> web.StreamResponse:
-        """Taken and forgotten; without ``desc`` a bare 400, as at IB."""
+        """Accept and forget. Without ``desc`` the answer is a bare 400, as at IB."""
         body = await json_body(request)
         if "desc" not in body:
             return web.Response(status=400)
         return answer({**await _head(request, "reqID"), "success": True})
 
     async def refused(self, _: web.Request, __: SsoSession) -> web.StreamResponse:
-        """Money is not moved here, and there is no draft of a transfer to submit."""
+        """Refuse: no money is moved here, and there is no draft of a transfer to submit."""
         return error("no transfer is pending", 500)
 
     async def presets(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
@@ -95,6 +95,6 @@ class AdvisorHandlers:
 
 
 async def _head(request: web.Request, *names: str) -> dict[str, object]:
-    """What an answer repeats of its question."""
+    """Return the part of an answer that repeats the request."""
     body = await json_body(request)
     return {name: body.get(name) for name in names}

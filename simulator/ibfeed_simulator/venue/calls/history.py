@@ -1,4 +1,4 @@
-"""REST calls for past prices, of the broker and of its historical data farm, and for a single regulatory quote."""
+"""REST calls for past prices, from the broker and from its historical data farm, and for a regulatory quote."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ibfeed_simulator.venue.rest import Handler, Table, authentication, routes, 
 from ibfeed_simulator.venue.sessions import SsoSession
 from ibfeed_simulator.venue.venue import Venue
 
-# Field of a regulatory snapshot -> how its value is written there, which is not how a stream writes it.
+# Field of a regulatory snapshot -> its form there, which differs from that of a stream.
 _REGULATORY: Final[dict[str, Callable[[str], object]]] = {
     "84": float,
     "86": float,
@@ -83,7 +83,7 @@ class HistoryHandlers:
         return answer(authentication(session))
 
     async def regulatory(self, request: web.Request, _: SsoSession) -> web.StreamResponse:
-        """Costs nothing here."""
+        """Answer a regulatory snapshot. It costs nothing here."""
         instrument = self._instrument(request)
         if instrument is None:
             return error("Bad Request: unknown conid", 400)
@@ -104,7 +104,7 @@ class HistoryHandlers:
 
 
 def behind_bridge(handler: Handler) -> Handler:
-    """A session's first call to the historical data farm only opens the way there: 404, as IB documents."""
+    """Answer 404 to a session's first call to the historical data farm. It opens the way there, as IB documents."""
 
     async def handle(request: web.Request, session: SsoSession) -> web.StreamResponse:
         if not session.farm_open:

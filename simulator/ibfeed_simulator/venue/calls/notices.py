@@ -1,4 +1,4 @@
-"""``/fyi/*``: what a user wants to be told, and by which device. Nothing is ever told."""
+"""``/fyi/*``: a user's subscriptions to notices, and the devices for them. No notice is ever sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ibfeed_simulator.venue.rest import Table, json_body, routes
 from ibfeed_simulator.venue.sessions import SsoSession
 from ibfeed_simulator.venue.venue import Venue
 
-_KINDS: Final = {  # code -> name, what it tells
+_KINDS: Final = {  # code -> name, description
     "BA": ("Borrow Availability", "Tells when shares can be borrowed"),
     "EA": ("Upcoming Earnings", "Tells of earnings to come"),
     "OE": ("Option or Future expiration", "Tells of contracts that are about to expire"),
@@ -66,7 +66,7 @@ class NoticeHandlers:
         )
 
     async def switch(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
-        """Of an unknown kind, too: IB answers so."""
+        """Switch a kind on or off. An unknown kind passes, too, as at IB."""
         which = (session.user.username, request.match_info["kind"])
         if (await json_body(request)).get("enabled") is False:
             self._off.add(which)
@@ -88,7 +88,7 @@ class NoticeHandlers:
         return answer(_DONE)
 
     async def delete_device(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
-        """Without a body; an unknown one is met with a page, not with JSON."""
+        """Delete a device; the answer has no body. For an unknown device it is a page, not JSON."""
         if self._of(session).pop(request.match_info["device"], None) is None:
             return web.Response(status=404, text="<html><body>Not Found</body></html>", content_type="text/html")
         return web.Response()

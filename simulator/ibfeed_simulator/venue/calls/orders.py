@@ -1,4 +1,4 @@
-"""Orders and trades: there are none, and none is taken. Each refusal has the form that IB has for one."""
+"""Orders and trades. There are none, and no order is accepted. Each refusal has one of IB's forms."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class OrderHandlers:
         return error(f"no order {request.match_info['order'][:20]}", 503)
 
     async def place(self, _: web.Request, __: SsoSession) -> web.StreamResponse:
-        """IB rejects with status 200."""
+        """Reject an order with status 200, as IB does."""
         return answer({"error": NO_ORDERS})
 
     async def preview(self, _: web.Request, __: SsoSession) -> web.StreamResponse:

@@ -14,7 +14,7 @@ from ibfeed_simulator.venue.rest import Table, json_body, routes
 from ibfeed_simulator.venue.sessions import SsoSession
 from ibfeed_simulator.venue.venue import Venue
 
-_PERIODS: Final = {"1D": 1, "7D": 7, "MTD": 30, "1M": 30, "YTD": 365, "1Y": 365}  # days, about
+_PERIODS: Final = {"1D": 1, "7D": 7, "MTD": 30, "1M": 30, "YTD": 365, "1Y": 365}  # about so many days
 _HISTORY_DAYS: Final = 90
 _DAY_MS: Final = 86_400_000
 

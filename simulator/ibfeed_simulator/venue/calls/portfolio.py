@@ -108,7 +108,7 @@ class PortfolioHandlers:
 
 
 def _own(handler: Handler) -> Handler:
-    """Only for the session's own account."""
+    """Let a call pass only for the session's own account."""
 
     async def handle(request: web.Request, session: SsoSession) -> web.StreamResponse:
         if request.match_info["account"] != session.user.account_id:

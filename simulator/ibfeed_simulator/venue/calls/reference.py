@@ -1,4 +1,4 @@
-"""What clients ask of contracts beside prices: definitions, conids of an exchange, rules, algorithms, currencies."""
+"""Calls about contracts beside prices: definitions, conids of an exchange, rules, algorithms, currencies."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _ALGORITHMS: Final[tuple[dict[str, object], ...]] = (
 
 
 def any_contract(text: object) -> Contract | None:
-    """The future or stock of a conid, given as a number or its digits."""
+    """Return the future or stock of a conid, given as a number or as its digits."""
     digits = str(text)
     if not (digits.isascii() and digits.isdigit()):
         return None
@@ -84,7 +84,7 @@ class ReferenceHandlers:
         return routes(self._venue, with_brokerage(table) + open_to_all)
 
     async def definitions(self, request: web.Request, _: SsoSession) -> web.StreamResponse:
-        """``conids`` in the query, or as a list in the body; an unknown one is simply not in the answer."""
+        """Answer for ``conids`` in the query, or as a list in the body. An unknown one is left out."""
         asked = (await json_body(request)).get("conids") if request.method == "POST" else None
         wanted = asked if isinstance(asked, list) else [c for c in request.query.get("conids", "").split(",") if c]
         if not wanted:
@@ -95,7 +95,7 @@ class ReferenceHandlers:
         return answer({"secdef": [definition(contract) for contract in found if contract is not None]})
 
     async def conids(self, request: web.Request, _: SsoSession) -> web.StreamResponse:
-        """Of stocks only, as at IB."""
+        """Answer the conids of an exchange: of stocks only, as at IB."""
         exchange = request.query.get("exchange", "")
         if not exchange:
             return error("Bad Request: exchange is required", 400)
@@ -129,13 +129,13 @@ class ReferenceHandlers:
         return answer(rules(contract, session.user.account_id))
 
     async def strikes(self, request: web.Request, _: SsoSession) -> web.StreamResponse:
-        """There are no options here."""
+        """Answer without strikes, since there are no options here."""
         if not {"conid", "sectype", "month"} <= set(request.query):
             return error("Bad Request: conid, sectype and month are required", 400)
         return answer({"call": [], "put": []})
 
     async def bond_filters(self, _: web.Request, __: SsoSession) -> web.StreamResponse:
-        """There are no bonds here; IB answers so for any issuer."""
+        """Answer as IB does for any issuer. There are no bonds here."""
         return answer({"bondFilters": []})
 
     async def currency_pairs(self, request: web.Request, _: SsoSession) -> web.StreamResponse:
@@ -149,7 +149,7 @@ class ReferenceHandlers:
 
 
 def definition(contract: Contract) -> dict[str, object]:
-    """An entry of ``/trsrv/secdef``."""
+    """Return an entry of ``/trsrv/secdef``."""
     product = contract.product
     digits = PriceForm.of(product.tick).decimals
     country = _COUNTRIES.get(product.exchange, "US")

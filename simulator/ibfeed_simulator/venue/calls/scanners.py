@@ -1,4 +1,4 @@
-"""Market scanners: they know the well-known shares, and always find them."""
+"""Market scanners. They always find the well-known shares."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class WatchlistHandlers:
         return answer(_document(key, found, [entry for row in found.rows if (entry := _instrument(row))]))
 
     async def create(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
-        """A list with this id is replaced without a word; rows are taken as they come."""
+        """Store a list. One with the same id is replaced without a warning, and rows are not checked."""
         body = await json_body(request)
         key, name, rows = str(body.get("id", "")), body.get("name"), body.get("rows", [])
         if not (key.isascii() and key.isdigit()) or not isinstance(name, str) or not isinstance(rows, list):
@@ -71,7 +71,7 @@ class WatchlistHandlers:
         return answer(_document(key, made, []))
 
     async def delete(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
-        """``id`` in the query, or in the body, as some clients have it. One that is not there is deleted, too."""
+        """Delete the list of ``id`` in the query or, from some clients, in the body. An unknown one passes, too."""
         key = str(request.query.get("id") or (await json_body(request)).get("id", ""))
         self._of(session).pop(key, None)
         return answer({"data": {"deleted": key}, "action": "context", "MID": "2"})

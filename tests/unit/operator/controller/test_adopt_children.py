@@ -82,6 +82,8 @@ class Scene:
 
 @pytest_asyncio.fixture
 async def scene() -> AsyncIterator[Scene]:
+    scene: Scene
+
     async def handle(request: web.Request) -> web.Response:
         return await scene.handle(request)
 

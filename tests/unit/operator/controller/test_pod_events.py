@@ -59,6 +59,7 @@ class Scene:
 @pytest_asyncio.fixture
 async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     monkeypatch.setattr(pod_events, "PATIENCE_S", 0.0)
+    scene: Scene
 
     async def serve(request: web.Request) -> web.Response:
         return await scene.serve(request)

@@ -95,6 +95,7 @@ class Scene:
 
 @pytest_asyncio.fixture
 async def scene() -> AsyncIterator[Scene]:
+    scene: Scene
     shard = {
         "metadata": {"name": "f-0", "namespace": "n", "uid": "s", "resourceVersion": "7"},
         "spec": {"feed": "f", "worker": 0, "contracts": []},

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 import pytest
@@ -61,10 +62,10 @@ class Asking:
         self.requests.append(request)
         return self.answer()
 
-    def refresh(self, known: dict[int, Contract] | None = None, *, of: Feed = ONE, **more: object) -> None:
+    def refresh(self, known: dict[int, Contract] | None = None, *, of: Feed = ONE, **more: Any) -> None:
         candidates = [ResolverCandidate(shard="energy-0", ip="10.0.0.1", operator_key=self.signer.public_key)]
-        settings: dict[str, object] = {"doubtful": (), "today": "20270101"}
-        self.resolver.refresh(of, known or {}, candidates, **(settings | more))  # type: ignore[arg-type]
+        settings: dict[str, Any] = {"doubtful": (), "today": "20270101"}
+        self.resolver.refresh(of, known or {}, candidates, **(settings | more))
 
     async def done(self) -> None:
         if self.resolver._task is not None:

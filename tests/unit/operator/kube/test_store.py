@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +47,7 @@ step = st.one_of(
 
 
 @given(st.lists(step, max_size=60))
-def test_it_is_the_servers_state_at_its_position_under_our_own_writes(steps: list[tuple[object, ...]]) -> None:
+def test_it_is_the_servers_state_at_its_position_under_our_own_writes(steps: list[tuple[Any, ...]]) -> None:
     server, mirror = Server(), Store[str]()
     heard: dict[Key, str] = {}  # by whoever only listens to the changes
     unanswered: list[int] = []
@@ -64,12 +65,12 @@ def test_it_is_the_servers_state_at_its_position_under_our_own_writes(steps: lis
         before = mirror.position
         match what, arguments:
             case "write", [key, delete]:
-                server.write(key, delete=delete)  # type: ignore[arg-type]
+                server.write(key, delete=delete)
             case "own write", [key]:
-                server.write(key, delete=False)  # type: ignore[arg-type]
+                server.write(key, delete=False)
                 unanswered.append(len(server.history))
             case "answer", [number] if unanswered:
-                version = unanswered.pop(number % len(unanswered))  # type: ignore[operator]
+                version = unanswered.pop(number % len(unanswered))
                 key, value = server.history[version - 1]
                 assert value is not None
                 mirror.wrote(key, value, version)

@@ -120,7 +120,7 @@ class TestLiveness:
         assert (health[0].kafka, bool(health[0].probation)) == (PROVEN, True)
 
     def test_nobody_is_relieved_to_log_in_while_kafka_is_away(self) -> None:
-        due = {"reason": "ReloginDue"}
+        due: dict[str, Any] = {"reason": "ReloginDue"}
         assert self.assess(LivenessTracker(), seen(0, 1, **due), seen(1, 2), now=0.0)[0].state is Health.LEAVING
         away = self.assess(LivenessTracker(), seen(0, 1, kafka=DOWN, **due), seen(1, 2, kafka=DOWN), now=0.0)
         assert away[0].state is Health.STREAMING

@@ -19,7 +19,7 @@ from support.build import STARTED, entry, lease, pod, shard
 
 def well(worker: int, **more: Any) -> Observation:
     """A streaming worker that holds a contract; ``more`` replaces its pod, shard or lease."""
-    facts = {"shard": shard(worker, entry(worker)), "pod": pod(worker), "lease": lease(worker)}
+    facts: dict[str, Any] = {"shard": shard(worker, entry(worker)), "pod": pod(worker), "lease": lease(worker)}
     return Observation(index=worker, **(facts | more))
 
 

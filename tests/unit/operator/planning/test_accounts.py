@@ -14,8 +14,8 @@ from ibfeed_operator.planning.accounts import Choice, choose, taken_back, wrongl
 RANGE = range(1, 5)
 
 
-def lease(index: int, **more: object) -> AccountLease:
-    return AccountLease(name=f"ib-account-s-{index}", source="s", index=index, **more)  # type: ignore[arg-type]
+def lease(index: int, **more: Any) -> AccountLease:
+    return AccountLease(name=f"ib-account-s-{index}", source="s", index=index, **more)
 
 
 def test_lowest_free_first() -> None:

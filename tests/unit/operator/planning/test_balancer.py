@@ -181,7 +181,7 @@ class TestCapacity:
     def test_order_books_of_a_drained_worker_stay_with_what_stays(self) -> None:
         demands = [Demand(conid, MONTHS[conid], ladder=True) for conid in range(3)]
         result = plan(demands, [Capacity(0, 3, drained=True)], dict.fromkeys(range(3), 0))
-        assert (result.ladders, result.without_ladder) == ({0}, (1, 2))
+        assert (result.ladders, result.without_ladder) == (frozenset({0}), (1, 2))
 
     def test_pinned_order_books_take_their_workers_ladder(self) -> None:
         demands = [Demand(conid, MONTHS[conid], ladder=True, pin=0) for conid in range(2)] + [
@@ -189,7 +189,7 @@ class TestCapacity:
         ]
         result = plan(demands, [Capacity(0, 9), Capacity(1, 9)], {})
         assert result.owners[2] == 1
-        assert (result.ladders, result.without_ladder) == ({0, 2}, (1,))
+        assert (result.ladders, result.without_ladder) == (frozenset({0, 2}), (1,))
 
     def test_order_books_of_the_nearest_months_are_granted(self) -> None:
         demands = [Demand(1, "20270120", True), Demand(2, "20270220", True), Demand(3, "20270320", True)]

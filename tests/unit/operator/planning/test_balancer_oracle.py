@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -105,7 +106,7 @@ def cheapest(small: Small, before: Mapping[int, int], conids: list[int], even: b
     for choice in itertools.product(small.open, repeat=len(conids)):
         if all(count <= small.open[worker] for worker, count in Counter(choice).items()):
             costs.append(cost(small, before, dict(zip(conids, choice, strict=True)), conids, even))
-    return min(costs)  # type: ignore[type-var]
+    return min(costs)
 
 
 def check(small: Small, before: Mapping[int, int], result: Plan, even: bool) -> None:
@@ -150,7 +151,7 @@ def test_any_history_is_answered_by_the_optimum(
 @given(st.lists(EVENTS, max_size=14), st.booleans(), st.randoms(use_true_random=False))
 @settings(max_examples=150)
 def test_moves_made_one_by_one_lead_where_the_plan_pointed(
-    events: list[tuple[str, int, int | bool | None]], even: bool, chooser: object
+    events: list[tuple[str, int, int | bool | None]], even: bool, chooser: random.Random
 ) -> None:
     """Some moves are under way, most wait for their turn: the planner must not think of others meanwhile."""
     small, owners = Small(), dict[int, int]()
@@ -164,7 +165,7 @@ def test_moves_made_one_by_one_lead_where_the_plan_pointed(
     total = sum(worker != owners.get(conid, worker) for conid, worker in result.owners.items())
     done = 0
     while pending := [c for c, worker in sorted(result.owners.items()) if owners.get(c, worker) != worker]:
-        conid = chooser.choice(pending)  # type: ignore[attr-defined]
+        conid = chooser.choice(pending)
         owners[conid] = result.owners[conid]
         done += 1
         result = plan(small.demands(), small.capacities(), owners, even=even)

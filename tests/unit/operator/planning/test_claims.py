@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -39,8 +40,8 @@ def lease_name(source: str, index: int) -> str:
     return f"ib-account-{source}-{index}"
 
 
-def lease(index: int, source: str = "paper", **more: object) -> AccountLease:
-    return AccountLease(name=lease_name(source, index), source=source, index=index, **more)  # type: ignore[arg-type]
+def lease(index: int, source: str = "paper", **more: Any) -> AccountLease:
+    return AccountLease(name=lease_name(source, index), source=source, index=index, **more)
 
 
 def rules(*claims: AccountClaim, namespace: str = "b", vault: str = "", parked: dict[int, str] | None = None) -> Rules:

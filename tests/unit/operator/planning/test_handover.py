@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -52,11 +53,11 @@ def entry(conid: int, epoch: int, state: EntryState = EntryState.ACTIVE, depth: 
     )
 
 
-def targets(where: dict[int, int | None], **others: object) -> Targets:
+def targets(where: dict[int, int | None], **others: Any) -> Targets:
     return Targets(
         contracts={conid: contract(conid) for conid in where},
         owners={conid: worker for conid, worker in where.items() if worker is not None},
-        **others,  # type: ignore[arg-type]
+        **others,
     )
 
 
@@ -137,7 +138,7 @@ class World:
     def obey(self, index: int) -> World:
         """The worker sees its shard as it is now, acts, and reports. What is used up on Kafka it does not publish."""
         worker = self.workers[index]
-        used = {conid: (epoch, process) for conid, epoch, *process in self.used}
+        used = {conid: (epoch, (holder, life)) for conid, epoch, holder, life in self.used}
         strangers = dict(self.strangers)
         sees, reports = [], []
         for item in worker.spec:
@@ -166,7 +167,7 @@ class World:
         obeyed = replace(worker, sees=tuple(sees), reports=tuple(reports), lines=lines, ended=())
         world = self.with_worker(index, obeyed)
         for conid, epoch in obeyed.publishing.items():
-            process = [index, worker.life]
+            process = (index, worker.life)
             newest, publisher = used.get(conid, (0, process))
             assert epoch > newest or (epoch == newest and publisher == process), f"{conid} under {epoch} again: {self}"
             used[conid] = (epoch, process)

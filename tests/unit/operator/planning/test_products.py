@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import pytest
@@ -45,7 +46,7 @@ def chain(product: Product, first: int, count: int, root: str = "SI") -> list[Co
     return [contract(first + place, product, month, root=root) for place, month in enumerate(MONTHS[:count])]
 
 
-def answer(*contracts: Contract, months: int = 3, label: str = "SI", **more: object) -> Answer:
+def answer(*contracts: Contract, months: int = 3, label: str = "SI", **more: Any) -> Answer:
     products: dict[Product, list[Contract]] = {}
     for one in contracts:
         products.setdefault(one.product, []).append(one)
@@ -64,7 +65,7 @@ def answer(*contracts: Contract, months: int = 3, label: str = "SI", **more: obj
             for one in sorted(contracts, key=lambda one: (one.last_trading_day, one.conid))
         ),
         products=tuple(ResolvedProduct(*product, len(mine), mine[0].symbol) for product, mine in products.items()),
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 

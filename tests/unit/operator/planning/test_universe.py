@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from ibfeed_api.calls import ResolvedContract
@@ -139,8 +141,8 @@ class TestRemembered:
         assert {conid: contract.slot for conid, contract in known.items()} == {1: 3, 2: 8}
 
 
-def _fields(value: object) -> dict[str, object]:
-    return {name: getattr(value, name) for name in type(value).__slots__}  # type: ignore[attr-defined]
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in type(value).__slots__}
 
 
 def test_alive_by_root() -> None:

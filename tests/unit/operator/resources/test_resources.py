@@ -255,7 +255,7 @@ def test_no_rule_of_the_role_is_without_names() -> None:
 def test_refused_pods_change_the_statefulset_but_not_its_template() -> None:
     """A change makes its controller try again at once; a change of the template would restart every worker."""
     feed = feed_of(SECRET)
-    more = {"image": IMAGE, "operator_namespace": "ibfeed-system", "replicas": 3, "shards": ()}
+    more: dict[str, Any] = {"image": IMAGE, "operator_namespace": "ibfeed-system", "replicas": 3, "shards": ()}
     plain, first, second = (children(feed, **more, asked_again=minute)[-1] for minute in (None, 7, 8))
     assert plain == built(feed, shards=())["StatefulSet"]
     assert first != second

@@ -112,7 +112,7 @@ def worker(
     """A worker that streams ``contracts``, unless told otherwise."""
     name = shard_name("energy", index)
     lease = f"ib-account-paper-{index + 1}"
-    said = {
+    said: dict[str, Any] = {
         "session": Session.STREAMING,
         "market_data_live": True,
         "kafka": KafkaStatus(reachable=True),

@@ -71,7 +71,8 @@ class ApiServer:
 
     @property
     def holder(self) -> str:
-        return self.objects[NAME]["spec"].get("holderIdentity", "")
+        found: str = self.objects[NAME]["spec"].get("holderIdentity", "")
+        return found
 
 
 def lease(holder: str) -> Lease:

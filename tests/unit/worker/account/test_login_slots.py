@@ -38,7 +38,7 @@ def test_next_slot(last: float | None, slot: float) -> None:
 @given(st.lists(st.floats(0, 30), max_size=40))
 def test_turns_are_spaced_and_nobody_waits_longer_than_the_queue(waits: list[float]) -> None:
     now, last = NOW, None
-    turns = []
+    turns: list[datetime] = []
     for wait in waits:
         now += timedelta(seconds=wait)
         ahead = sum(moment > now - SPACING for moment in turns)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ibfeed_worker.hours.parse import HoursError, of_contract, of_venue
 
 # IB's own example: Thursday and Friday, then Monday; each session opens the evening before.
-COMING_DAYS = {
+COMING_DAYS: dict[str, Any] = {
     "exchange_time_zone": "US/Central",
     "schedules": {
         "20251218": {

@@ -18,6 +18,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from datapath import virtual_time
+from datapath.virtual_time import Clock
 from ibfeed_api.feed import Accounts, Kafka, SecretRef, WorkerSpec
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Account, Session
@@ -35,8 +37,6 @@ from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.tasks import cancel, first
 from ibfeed_worker.session.status import SessionStatus
 from support.leases import Leases
-from worker import virtual_time
-from worker.virtual_time import Clock
 
 START = datetime(2026, 11, 18, 15, tzinfo=UTC)  # a Wednesday, far from IB's nights
 POOL = "ib-account-paper-logins"
@@ -129,7 +129,7 @@ class Seat:
             fence = Fence(SimpleNamespace(arm=lambda _: None, disarm=lambda: None), lambda: None)
             hold = await acquire_lease(
                 self._world.leases, self.account.lease, f"w-{self.account.index}_u", fence, lambda _: None
-            )  # type: ignore[arg-type]
+            )
             try:
                 await self._sessions(hold)
             except AccountParkedError as parked:

@@ -26,7 +26,8 @@ def test_it_ends_whatever_kafka_takes() -> None:
     """Kafka takes 700 bytes; one of the records has more."""
     records, size, lost = [refused(seq, 2000 if seq == 7 else 300) for seq in range(40)], 1_000_000, 0
     for _ in range(100):
-        batch, total = [], 0
+        batch: list[Refusal] = []
+        total = 0
         for record in records:
             if batch and total + record.size > size:
                 break

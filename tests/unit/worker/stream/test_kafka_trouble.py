@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from ibfeed_api.reasons import Reason
 from ibfeed_api.records import seq_of
 from ibfeed_api.shard import ContractState, EntryState, Mark
 from ibfeed_worker.publish import KafkaCredentials, SecretsError, Tail, progress, publisher
+from ibfeed_worker.publish.admin import NoMetadataError
 from ibfeed_worker.publish.survey import Partition, Survey
+from ibfeed_worker.publish.trouble import Trouble
 from support.fake_broker import FakeBroker
 from unit.worker.stream.bench import FULL, Bench, entry
 
@@ -279,13 +282,13 @@ class GuardedBroker(FakeBroker):
 
     def survey(self, topics: Sequence[str]) -> Survey:
         if self.asked_as[-1].password != self.password:
-            raise publisher.NoMetadataError
+            raise NoMetadataError
         return super().survey(topics)
 
 
 def refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def diagnose(*_: object) -> publisher.Trouble:
-        return publisher.Trouble(publisher.Reason.KAFKA_CREDENTIALS, "kafka:9092 refuses us; correct Secret kafka-user")
+    async def diagnose(*_: object) -> Trouble:
+        return Trouble(Reason.KAFKA_CREDENTIALS, "kafka:9092 refuses us; correct Secret kafka-user")
 
     monkeypatch.setattr(publisher, "diagnose_bootstrap", diagnose)
     monkeypatch.setattr(publisher, "KAFKA_PAUSE_S", 0.1)
@@ -350,7 +353,7 @@ async def test_a_search_that_fails_lets_no_contract_wait(bench: Bench, broker: F
     def broken(ticks: object, books: object, questions: object) -> dict[bytes, Tail]:
         raise RuntimeError("nobody thought of this")
 
-    broker.tails = broken  # type: ignore[method-assign, assignment]
+    broker.tails = broken  # type: ignore[method-assign]
     bench.streamer.obey((entry(epoch=2),))
     bench.subscribe()
     bench.frame(FULL)

@@ -67,6 +67,7 @@ def test_a_hundred_contracts_are_spread_over_steps() -> None:
 
 def test_renewals_come_in_time_and_not_all_at_once() -> None:
     desired = list(range(640_000_000, 640_000_100))
+    current: Mapping[int, float]
     _, current, now = settle(desired, {}, 0.0)
     sent: dict[int, list[float]] = {conid: [0.0] for conid in desired}
     while now < 2000:

@@ -212,7 +212,7 @@ _FRAMES = st.lists(
 @given(_FRAMES)
 def test_order_holds_whatever_comes(frames: list[tuple[dict[str, str], str, int | None, bool]]) -> None:
     normaliser = Normaliser(7, "CLZ6")
-    before: tuple[int, dict[str, Any]] | None = None
+    before: tuple[int, tuple[dict[str, Any], set[str]]] | None = None
     time = NOW_MS
     for fields, kind, pace, reconnects in frames:
         if reconnects:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,8 @@ def test_sorted_by_expiry_with_numbers_as_text_and_senseless_rows_left_out() -> 
 def test_an_unknown_root_is_empty_and_nonsense_is_an_error() -> None:
     assert futures({}, "XX") == ()
     assert futures({"XX": []}, "XX") == ()
-    for answer in ([], None, {"CL": "no"}, {"CL": [{"conid": 1}]}):
+    nonsense: list[Any] = [[], None, {"CL": "no"}, {"CL": [{"conid": 1}]}]
+    for answer in nonsense:
         with pytest.raises(AnswerError):
             futures(answer, "CL")
 

@@ -1,4 +1,4 @@
-"""``python -m worker.flood``: sends frames at a given pace, or as fast as the client gets them onto Kafka.
+"""``python -m datapath.flood``: sends frames at a given pace, or as fast as the client gets them onto Kafka.
 
 Then so many are under way at most; so no queue overflows, and the client is the one that is measured.
 """
@@ -14,9 +14,9 @@ from typing import Final
 
 import msgspec
 
-from worker.frames import Market
-from worker.shared import Shared
-from worker.wire import Server, framed
+from datapath.frames import Market
+from datapath.shared import Shared
+from datapath.wire import Server, framed
 
 _AT_ONCE: Final = 50  # frames of one write
 

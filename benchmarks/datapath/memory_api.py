@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from datapath.virtual_time import Outside
 from ibfeed_api.kinds import API_VERSION, FEED_KIND, shard_name
 from ibfeed_api.labels import COMPONENT_WORKER, LABEL_COMPONENT, LABEL_FEED
 from ibfeed_api.worker_pod import WORKER_CONTAINER
@@ -23,7 +24,6 @@ from ibfeed_operator.controller.snapshot import leases_path, shards_path
 from ibfeed_operator.kube import client as operator_client
 from ibfeed_operator.kube import errors
 from ibfeed_worker.kube import client as worker_client
-from worker.virtual_time import Outside
 
 _BOOKMARK_S: Final = 60.0
 
@@ -129,6 +129,18 @@ def _selected(found: Object, labels: str) -> bool:
     return True
 
 
+def _has_fields(found: Object, fields: str) -> bool:
+    """As a field selector with ``=`` says, whose names are paths with dots."""
+    for term in filter(None, fields.split(",")):
+        name, _, wanted = term.partition("=")
+        value: Any = found
+        for part in name.split("."):
+            value = (value or {}).get(part)
+        if value != wanted:
+            return False
+    return True
+
+
 class OperatorsCluster(operator_client.KubeClient):
     """The operator's face."""
 
@@ -143,12 +155,13 @@ class OperatorsCluster(operator_client.KubeClient):
     async def get(self, path: str) -> bytes:
         return msgspec.json.encode(self._ask(self._objects.read, path))
 
-    async def list(self, path: str, *, labels: str = "") -> operator_client.Items:
-        found, _ = await self.list_at(path, labels=labels)
+    async def list(self, path: str, *, labels: str = "", fields: str = "") -> operator_client.Items:
+        found, _ = await self.list_at(path, labels=labels, fields=fields)
         return found
 
-    async def list_at(self, path: str, *, labels: str = "") -> tuple[operator_client.Items, str]:
-        found = [msgspec.Raw(msgspec.json.encode(one)) for one in self._objects.below(path, labels)]
+    async def list_at(self, path: str, *, labels: str = "", fields: str = "") -> tuple[operator_client.Items, str]:
+        every = self._objects.below(path, labels)
+        found = [msgspec.Raw(msgspec.json.encode(one)) for one in every if _has_fields(one, fields)]
         return found, self._objects.version
 
     async def watch(
@@ -216,7 +229,7 @@ class WorkersKube(worker_client.Kube):
     ) -> None:
         self._objects: Final = objects
         self._outside: Final = outside
-        self._namespace: Final = namespace
+        self._namespace = namespace
         self._secrets: Final = secrets
         self._news: queue.SimpleQueue[Object | None] = queue.SimpleQueue()
         self._shard = ""

@@ -1,4 +1,4 @@
-"""``python -m worker.plot``: docs/worker.svg from the results of the last whole run."""
+"""``python -m datapath.plot``: docs/worker.svg from the results of the last whole run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from datapath.verdict import median
 from support.cluster import ROOT
 from svg import APART, BAR, DATA, DEPTH, LEFT, PANEL, SOFT, TOP, document, frame, rule, text
-from worker.verdict import median
 
 _CLIENTS: Final = {
     "bare": "bare loop",

@@ -12,12 +12,12 @@ from unittest import mock
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from datapath.memory_api import Objects, OperatorsCluster
 from ibfeed_operator.controller import manager
 from ibfeed_operator.controller.dependencies import Dependencies, Settings
 from ibfeed_operator.controller.manager import Manager
 from ibfeed_operator.controller.snapshot import Informers
 from ibfeed_operator.main import wake
-from worker.memory_api import Objects, OperatorsCluster
 
 _LOOK_S: Final = 10.0  # at the latest; what changes wakes it at once
 

@@ -18,8 +18,8 @@ from ibind import IbkrWsClient
 from ibind.events import MarketData
 from ibind.ibkr_ws.ibkr_subscriptions import MarketDataSubscription
 
-from worker.frames import FIRST_CONID
-from worker.lap import Job, Lap, producer_settings
+from datapath.frames import FIRST_CONID
+from datapath.lap import Job, Lap, producer_settings
 
 
 class _Session:

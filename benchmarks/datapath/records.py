@@ -8,7 +8,8 @@ from collections import defaultdict
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
-from worker.verdict import Written
+from datapath.verdict import Written
+from support.kafka_message import place_of, value_of
 
 
 class _Tick(msgspec.Struct):
@@ -34,9 +35,9 @@ def written(servers: str, topic: str, partitions: int) -> dict[int, list[Written
             assert time.monotonic() < deadline, f"{topic}: {left} records did not come"
             for message in consumer.consume(2000, timeout=0.5):
                 assert message.error() is None, message.error()
-                tick = _decoder.decode(message.value())
+                tick = _decoder.decode(value_of(message))
                 price = bytes(tick.price).decode()
-                found[tick.conid].append(Written(message.partition(), tick.seq, tick.event_time, price))
+                found[tick.conid].append(Written(place_of(message)[0], tick.seq, tick.event_time, price))
                 left -= 1
         return found
     finally:

@@ -11,7 +11,7 @@ import msgspec
 from cryptofeed.backends.kafka import TickerKafka
 from cryptofeed.types import Ticker
 
-from worker.lap import Job, Lap
+from datapath.lap import Job, Lap
 
 
 class _Topic(TickerKafka):

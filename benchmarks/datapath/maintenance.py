@@ -23,16 +23,16 @@ from typing import Any, Final
 
 import msgspec
 
+from datapath import kafka_side, virtual_time
+from datapath.memory_api import Object
+from datapath.soak import NAMESPACE, SERVERS, Run, Soak
+from datapath.virtual_time import Clock, Outside
 from ibfeed_api.feed import Topic, Topics
 from ibfeed_api.labels import ANNOTATION_PARKED
 from ibfeed_operator.controller.snapshot import leases_path, shards_path
 from ibfeed_simulator.venue.faults import Action, Condition
 from ibfeed_simulator.venue.venue import Venue
 from ibfeed_worker.runtime import log
-from worker import kafka_side, virtual_time
-from worker.memory_api import Object
-from worker.soak import NAMESPACE, SERVERS, Run, Soak
-from worker.virtual_time import Clock, Outside
 
 HOURS: Final = 72.0
 ACCOUNTS: Final = 4
@@ -172,7 +172,7 @@ def measure(say: Callable[[str], None], hours: float = HOURS) -> dict[str, Any]:
 
 
 def main() -> int:
-    """``python -m worker.maintenance [hours] [kind]``; with ``SOAK_LOG=file`` the logs of all parts are kept."""
+    """``python -m datapath.maintenance [hours] [kind]``; with ``SOAK_LOG=file`` the logs of all parts are kept."""
     if kept := os.environ.get("SOAK_LOG"):
         handler = logging.FileHandler(kept, "w")
         handler.setFormatter(log._JsonLines())

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from datapath.faultrows import ROWS, Begins, Row, Says
 from ownership.evidence import Watch
 from ownership.verdict import delivery, unreported
 from ownership.witness import Login, Witness
@@ -24,7 +25,6 @@ from support import simulator
 from support.cluster import eventually
 from support.venue import Venue
 from support.worker import Stage, Worker, entry
-from worker.faultrows import ROWS, Begins, Row, Says
 
 _LANES: Final = 3
 _WITNESS: Final = _LANES + 1  # its account

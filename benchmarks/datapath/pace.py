@@ -21,13 +21,13 @@ from typing import Any, Final, Self
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
+from datapath.frames import FIRST_CONID, PACE_MS
+from datapath.lap import WARM
+from datapath.laps import CONTRACTS, PARTITIONS, Outcome, Track, ours
+from datapath.throughput import SIDE_TOPICS
+from datapath.verdict import median
 from ownership.verdict import quantile
 from support.broker import Broker
-from worker.frames import FIRST_CONID, PACE_MS
-from worker.lap import WARM
-from worker.laps import CONTRACTS, PARTITIONS, Outcome, Track, ours
-from worker.throughput import SIDE_TOPICS
-from worker.verdict import median
 
 PER_S: Final = 200.0
 WINDOWS: Final = 3
@@ -52,7 +52,7 @@ _decode: Final = msgspec.json.Decoder(_Place).decode
 def measure(say: Callable[[str], None]) -> dict[str, Any]:
     """Keys ``added_latency_ms``, ``bare_latency_ms``, ``cpu_percent_at_ib_rate``, ``bare_cpu_percent``,
     ``worker_rss_mb``."""
-    clients: dict[str, Sequence[str | Path]] = {"bare": [sys.executable, "-m", "worker.bare"], "ours": ours()}
+    clients: dict[str, Sequence[str | Path]] = {"bare": [sys.executable, "-m", "datapath.bare"], "ours": ours()}
     windows: dict[str, list[_Window]] = {name: [] for name in clients}
     with tempfile.TemporaryDirectory() as folder:
         broker = Broker(Path(folder))

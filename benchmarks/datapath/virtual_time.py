@@ -20,10 +20,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, Final, TypeVar
+from concurrent.futures import Executor
+from typing import Any, Final, TypeVar, TypeVarTuple
 from unittest import mock
 
 Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
 
 _EPOCH_S: Final = 1000  # what the monotonic clock says at the start: nobody may take zero for "never"
 _REAL_WAIT_S: Final = 0.002  # between two looks at what goes on outside
@@ -158,7 +160,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._clock.monotonic()
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Arguments], Result], *args: *Arguments
+    ) -> asyncio.Future[Result]:
         self._outside.begin()
         future = super().run_in_executor(executor, func, *args)
         future.add_done_callback(lambda _: self._outside.end())
@@ -175,7 +179,7 @@ class _Kind(type):
 def _datetime_of(clock: Clock) -> type:
     class VirtualDatetime(dt.datetime, metaclass=_Kind):
         @classmethod
-        def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:
+        def now(cls, tz: dt.tzinfo | None = None) -> Any:  # a real datetime, which is not of this class
             return dt.datetime.fromtimestamp(clock.time(), tz)
 
     return VirtualDatetime

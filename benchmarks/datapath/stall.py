@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from datapath.laps import PARTITIONS, Track, ours
+from datapath.records import written
+from datapath.throughput import SIDE_TOPICS
+from datapath.verdict import faults_of
 from support.broker import Broker
-from worker.laps import PARTITIONS, Track, ours
-from worker.records import written
-from worker.throughput import SIDE_TOPICS
-from worker.verdict import faults_of
 
 PER_S: Final = 2000.0
 UPDATES: Final = 32_000

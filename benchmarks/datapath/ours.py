@@ -1,4 +1,4 @@
-"""``python -m worker.ours``: the worker's real feeder, connection and publisher."""
+"""``python -m datapath.ours``: the worker's real feeder, connection and publisher."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from datapath.frames import FIRST_CONID
+from datapath.lap import Job, Lap
 from ibfeed_api.feed import Kafka, Topic, Topics
 from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker import worker  # noqa: F401 - all of the worker's modules count for its memory
@@ -18,8 +20,6 @@ from ibfeed_worker.gateway.pin import trusting
 from ibfeed_worker.publish import send_queue
 from ibfeed_worker.runtime.gc_tuning import collect_rarely
 from ibfeed_worker.stream import Link, Streamer
-from worker.frames import FIRST_CONID
-from worker.lap import Job, Lap
 
 
 class _NoSwitch:

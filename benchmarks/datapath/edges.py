@@ -22,6 +22,7 @@ import aiohttp
 from aiohttp import web
 from confluent_kafka import KafkaError
 
+from datapath.virtual_time import Clock, Outside
 from ibfeed_simulator.gateway import proxy, upstream
 from ibfeed_simulator.gateway.conf import Configuration
 from ibfeed_simulator.gateway.cookies import CookieStore
@@ -34,7 +35,6 @@ from ibfeed_worker.gateway.process import GatewaySettings
 from ibfeed_worker.login.page import Outcome, Result, Seen, result_of
 from ibfeed_worker.publish import broker, publisher
 from ibfeed_worker.publish.broker import Delivered, Headers, QueueFullError
-from worker.virtual_time import Clock, Outside
 
 START_S: Final = 2.0  # of a gateway's process
 LOGIN_S: Final = 4.0  # of a browser

@@ -14,10 +14,11 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from datapath.soak_verdict import Told
 from ibfeed_api.feed import Topics
 from ibfeed_api.records import HEADER_EPOCH, HEADER_WORKER, FeedEvent
 from ownership.verdict import Gap, Written
-from worker.soak_verdict import Told
+from support.kafka_message import headers_of
 
 _LIMIT_S: Final = 60.0
 _BATCH: Final = 5000
@@ -60,14 +61,14 @@ def read(servers: str, wanted: Topics) -> tuple[dict[int, list[Written]], list[T
 
 def _written(message: Message) -> Written:
     place = msgspec.json.decode(message.value() or b"", type=_Place)
-    headers = dict(message.headers() or [])
+    headers = headers_of(message)
     return Written(
         conid=int(message.key() or b"0"),
         partition=message.partition() or 0,
         offset=message.offset() or 0,
         at_ms=message.timestamp()[1],
-        epoch=int(headers[HEADER_EPOCH] or b"0"),
-        worker=(headers[HEADER_WORKER] or b"").decode(),
+        epoch=int(headers[HEADER_EPOCH] or "0"),
+        worker=headers[HEADER_WORKER],
         event_time=place.event_time,
         seq=place.seq,
     )

@@ -25,6 +25,13 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from datapath import kafka_side, memory_api, near_operator, near_venue, virtual_time
+from datapath.edges import KafkaEdge, in_place
+from datapath.memory_api import Object, Objects, WorkersKube
+from datapath.near_venue import Witness
+from datapath.soak_verdict import Outcome, Window, judge
+from datapath.virtual_time import Clock, Outside
+from datapath.week import KAFKA_AWAY, START, Fault, happenings
 from ibfeed_api.feed import Accounts, FeedSpec, Gateway, Kafka, Root, SecretRef, Topic, Topics
 from ibfeed_api.kinds import shard_name
 from ibfeed_operator.controller.snapshot import feeds_path, shards_path
@@ -40,13 +47,6 @@ from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.stop import Stop
 from ibfeed_worker.worker import Worker
 from support.ports import free_port
-from worker import kafka_side, memory_api, near_operator, near_venue, virtual_time
-from worker.edges import KafkaEdge, in_place
-from worker.memory_api import Object, Objects, WorkersKube
-from worker.near_venue import Witness
-from worker.soak_verdict import Outcome, Window, judge
-from worker.virtual_time import Clock, Outside
-from worker.week import KAFKA_AWAY, START, Fault, happenings
 
 HOURS: Final = 168.0
 NAMESPACE, FEED, SOURCE = "soak", "soak", "paper"
@@ -319,7 +319,7 @@ def figures(duration_h: float, run: Run, outcome: Outcome) -> dict[str, Any]:
 
 
 def main() -> int:
-    """``python -m worker.soak [hours]``; with ``SOAK_LOG=file`` the logs of all parts, in virtual time, are kept."""
+    """``python -m datapath.soak [hours]``; with ``SOAK_LOG=file`` the logs of all parts, in virtual time, are kept."""
     if kept := os.environ.get("SOAK_LOG"):
         handler = logging.FileHandler(kept, "w")
         handler.setFormatter(log._JsonLines())

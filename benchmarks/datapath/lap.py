@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
+from datapath.shared import Shared
 from support.memory import resident_mb
-from worker.shared import Shared
 
 WARM: Final = 0.15  # of the updates: until then imports, caches and connections settle
 

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from datapath.laps import CONTRACTS, FLOOD_LINGER_MS, PARTITIONS, Outcome, Track, ours
+from datapath.records import written
+from datapath.verdict import faults_of, median, ratio_of_medians
 from ibfeed_local import peers
 from ibfeed_local.state import State
 from support.broker import Broker
-from worker.laps import CONTRACTS, FLOOD_LINGER_MS, PARTITIONS, Outcome, Track, ours
-from worker.records import written
-from worker.verdict import faults_of, median, ratio_of_medians
 
 ROUNDS: Final = 5
 # Client -> updates of one window, and how many may be under way: less than any client's or library's own queue holds,
@@ -61,7 +61,7 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
 def _window(track: Track, name: str, number: int) -> Outcome:
     """Raises AssertionError if what is on Kafka is not what was sent."""
     python = peers.python(State.from_environment()) if name.startswith("peer_") else Path(sys.executable)
-    command = ours() if name == "ours" else [python, "-m", f"worker.{name}"]
+    command: list[str | Path] = ours() if name == "ours" else [python, "-m", f"datapath.{name}"]
     topic = f"bench-{name}-{number}"
     with track.topic(topic, PARTITIONS):
         if name == "peer_cryptofeed":

@@ -16,13 +16,13 @@ from unittest import mock
 
 import msgspec
 
+from datapath.verdict import median
 from ibfeed_api.feed import Login
 from ibfeed_worker import login
 from ibfeed_worker.gateway.process import Gateway, GatewaySettings, start
 from ibfeed_worker.login.page import Outcome
 from support.ports import free_port
 from support.simulator import Venue, environment, unpacked_gateway
-from worker.verdict import median
 
 _BROWSER: Final = login.Browser(Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver"))
 _LOGINS: Final = 3

@@ -1,4 +1,4 @@
-"""``python -m worker``, as `make bench-worker` runs it on the local machine.
+"""``python -m datapath``, as `make bench-worker` runs it on the local machine.
 
 PHASES=throughput,pace,...   what to measure (all)
 
@@ -18,9 +18,9 @@ from typing import Any, Final
 from confluent_kafka import KafkaException
 
 from bars import RESULTS
+from datapath import faulttable, logins, maintenance, pace, report, soak, stall, throughput
 from ibfeed_local.progress import Progress, headline
 from support.cluster import ROOT
-from worker import faulttable, logins, maintenance, pace, report, soak, stall, throughput
 
 WHOLE, PARTIAL = "worker.json", "worker-partial.json"
 Say = Callable[[str], None]

@@ -18,13 +18,13 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from datapath.flood import Order
+from datapath.lap import Job
+from datapath.shared import Shared
 from ibfeed_api.feed import Kafka
 from ibfeed_local import compiled
 from ibfeed_local.state import State
 from support.certificates import Certificate
-from worker.flood import Order
-from worker.lap import Job
-from worker.shared import Shared
 
 CONTRACTS: Final = 100
 PARTITIONS: Final = 12
@@ -59,7 +59,7 @@ class Outcome:
 def ours() -> list[str | Path]:
     """The worker's feeder, compiled as in its image."""
     imports = f"{compiled.folder(State.from_environment())}{os.pathsep}{os.environ['PYTHONPATH']}"
-    return ["env", f"PYTHONPATH={imports}", sys.executable, "-m", "worker.ours"]
+    return ["env", f"PYTHONPATH={imports}", sys.executable, "-m", "datapath.ours"]
 
 
 class Track:
@@ -104,7 +104,7 @@ class Track:
             begin_ms=int(time.time() * 1000) - 20 * 3_600_000,
             per_s=per_s,
         )
-        with _process([sys.executable, "-m", "worker.flood", msgspec.json.encode(order).decode()], OTHER) as sender:
+        with _process([sys.executable, "-m", "datapath.flood", msgspec.json.encode(order).decode()], OTHER) as sender:
             url = f"wss://127.0.0.1:{int(_line(sender))}/v1/api/ws"
             look_s = 0.5 if per_s else 0.004
             job = self._job(url, topic, updates, linger_ms, profile, look_s, block_s)
@@ -189,5 +189,5 @@ def _line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], _LIMIT_S)
     line = process.stdout.readline() if ready else ""
-    assert line, f"{process.args}: said nothing within {_LIMIT_S} s"
+    assert line, f"{process.args!r}: said nothing within {_LIMIT_S} s"
     return line
