@@ -45,9 +45,12 @@ def parks(reason: Reason) -> Says:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``faults`` are set in this order. When ``lasts_s`` are over, or the status has said what it ``shows``, those that
+    """A fault, and how a worker has to come out of it.
+
+    ``faults`` are set in this order. When ``lasts_s`` are over, or the status has said what it ``shows``, those that
     last are ended. Within ``within_s`` after that the worker says ``ends``; if that is to stream, every contract is on
-    Kafka again, nothing has come twice, and what is missing lies in a gap."""
+    Kafka again, nothing has come twice, and what is missing lies in a gap.
+    """
 
     name: str
     faults: tuple[Fault, ...]

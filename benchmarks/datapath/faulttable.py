@@ -38,8 +38,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``fault``: what went wrong; empty if the worker came out of the row as it should. ``seconds``: to come out of it.
-    ``missing``: updates that lie in gaps."""
+    """What became of one row.
+
+    ``fault``: what went wrong; empty if the worker came out of the row as it should. ``seconds``: to come out of it.
+    ``missing``: updates that lie in gaps.
+    """
 
     row: str
     fault: str

@@ -34,8 +34,10 @@ class Order(msgspec.Struct):
 
 
 def main() -> None:
-    """Prints a line with the port, later one with each contract's last update and, at a pace, when each was sent (ns
-    since 1970)."""
+    """Print a line with the port, later one with each contract's last update.
+
+    At a pace it also tells when each update was sent (ns since 1970).
+    """
     order = msgspec.json.decode(sys.argv[1], type=Order)
     market = Market(order.contracts, order.begin_ms)
     messages = [framed(message) for message in market.updates(order.updates)]

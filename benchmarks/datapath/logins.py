@@ -1,5 +1,7 @@
-"""What a login costs: processor time of Chromium, its driver and the process that steers them, against the real page's
-elements on the simulator."""
+"""The processor time of a login: Chromium, its driver and the process that steers them.
+
+The page is the simulator's, with the elements of the real one.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Three days of IB maintenance in virtual time: does any account end up parked, how often does each log in, and how
-soon does everything stream once it is over? Passwords are right all the while.
+"""Three days of IB maintenance in virtual time.
+
+Does any account end up parked, how often does each log in, and how soon does everything stream once it is over?
+Passwords are right all the while.
 
 Nobody has written down what IB's servers do in maintenance, so each thing that users report is tried on its own: all of
 it answers 503; nothing answers; logins pass and lead to nothing; the login page refuses every form with a text. Real is

@@ -32,11 +32,11 @@ Changed = Callable[[str, Object, bool], None]
 """Path and state of an object that somebody wrote, and whether it was deleted."""
 
 
-class Missing(Exception):
+class MissingError(Exception):
     pass
 
 
-class Stale(Exception):
+class StaleError(Exception):
     """Somebody else wrote first, or it is there already."""
 
 
@@ -52,7 +52,7 @@ class Objects:
         try:
             return self._objects[path]
         except KeyError:
-            raise Missing(path) from None
+            raise MissingError(path) from None
 
     def below(self, collection: str, labels: str = "") -> list[Object]:
         return [
@@ -63,7 +63,7 @@ class Objects:
 
     def create(self, path: str, body: Object) -> Object:
         if path in self._objects:
-            raise Stale(path)
+            raise StaleError(path)
         made = copy.deepcopy(body)
         made["metadata"] |= {"uid": made["metadata"].get("uid") or str(uuid.uuid4()), "generation": 1}
         return self._store(path, made)
@@ -73,7 +73,7 @@ class Objects:
         known = self.read(path)
         wanted = (body.get("metadata") or {}).get("resourceVersion")
         if wanted not in (None, known["metadata"]["resourceVersion"]):
-            raise Stale(path)
+            raise StaleError(path)
         merged: Object = _merged(known, body)
         if merged.get("spec") != known.get("spec"):
             generation = known["metadata"]["generation"] + 1
@@ -130,7 +130,7 @@ def _selected(found: Object, labels: str) -> bool:
 
 
 def _has_fields(found: Object, fields: str) -> bool:
-    """As a field selector with ``=`` says, whose names are paths with dots."""
+    """Whether an object matches a field selector: terms ``path.with.dots=value``, joined by commas."""
     for term in filter(None, fields.split(",")):
         name, _, wanted = term.partition("=")
         value: Any = found
@@ -215,9 +215,9 @@ class OperatorsCluster(operator_client.KubeClient):
     def _ask(call: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return call(*arguments)
-        except Missing as error:
+        except MissingError as error:
             raise errors.NotFoundError(str(error), 404) from None
-        except Stale as error:
+        except StaleError as error:
             raise errors.ConflictError(str(error), 409) from None
 
 
@@ -251,7 +251,7 @@ class WorkersKube(worker_client.Kube):
         self._shard = f"{shards_path(self._namespace)}/{name}"
         try:
             return self._objects.read(self._shard), "0"
-        except Missing:
+        except MissingError:
             return None, "0"
 
     def watch_shard(self, name: str, since: str) -> Iterator[tuple[str, Object]]:
@@ -276,9 +276,9 @@ class WorkersKube(worker_client.Kube):
     def _ask(call: Callable[..., Object], *arguments: Any) -> Object:
         try:
             return call(*arguments)
-        except Missing as error:
+        except MissingError as error:
             raise worker_client.NotFoundError(str(error)) from None
-        except Stale as error:
+        except StaleError as error:
             raise worker_client.ConflictError(str(error)) from None
 
 

@@ -50,8 +50,11 @@ _decode: Final = msgspec.json.Decoder(_Place).decode
 
 
 def measure(say: Callable[[str], None]) -> dict[str, Any]:
-    """Keys ``added_latency_ms``, ``bare_latency_ms``, ``cpu_percent_at_ib_rate``, ``bare_cpu_percent``,
-    ``worker_rss_mb``."""
+    """Measure latency, processor and memory at IB's pace.
+
+    Keys ``added_latency_ms``, ``bare_latency_ms``, ``cpu_percent_at_ib_rate``, ``bare_cpu_percent``,
+    ``worker_rss_mb``.
+    """
     clients: dict[str, Sequence[str | Path]] = {"bare": [sys.executable, "-m", "datapath.bare"], "ours": ours()}
     windows: dict[str, list[_Window]] = {name: [] for name in clients}
     with tempfile.TemporaryDirectory() as folder:

@@ -23,7 +23,7 @@ _decoder = msgspec.json.Decoder(_Tick)
 
 
 def written(servers: str, topic: str, partitions: int) -> dict[int, list[Written]]:
-    """conid -> its records in the order of their offsets. Raises AssertionError if they do not come within 60 s."""
+    """Conid -> its records in the order of their offsets. Raises AssertionError if they do not come within 60 s."""
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "bench", "enable.auto.commit": False})
     found: dict[int, list[Written]] = defaultdict(list)
     try:

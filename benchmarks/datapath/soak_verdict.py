@@ -27,7 +27,9 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``moves``: how often a contract went on at another worker. ``missing``: updates that are not on Kafka, ``lost``:
+    """What a soak came to.
+
+    ``moves``: how often a contract went on at another worker. ``missing``: updates that are not on Kafka, ``lost``:
     those of them that no gap excuses.
 
     By cause: ``empty_gaps``, in which no update is missing; ``gap_share``, the part of all contracts' trading time that

@@ -124,7 +124,7 @@ class Outside:
             return max(0.0, self._trailing[0] + self.patience_s - self._clock.elapsed)
 
 
-class StandsStill(RuntimeError):
+class StandstillError(RuntimeError):
     """The clock waits for something outside that does not come."""
 
 
@@ -144,7 +144,7 @@ class _Selector(selectors.DefaultSelector):
             ready = super().select(_REAL_WAIT_S)
             self._outside.look()
             if time.perf_counter() - self._went_on > _STANDS_AT_MOST_S:
-                raise StandsStill(f"the clock stands at {self._clock.now()}: {self._outside.describe()}")
+                raise StandstillError(f"the clock stands at {self._clock.now()}: {self._outside.describe()}")
             return ready
         self._went_on = time.perf_counter()
         self._clock.advance(min(timeout, leeway))
@@ -203,7 +203,7 @@ def _patched(clock: Clock) -> Iterator[None]:
 def run(main: Callable[[Clock, Outside], Coroutine[Any, Any, Result]], start: dt.datetime) -> Result:
     """Run to the end in virtual time that begins at ``start``. The product's modules must have been imported.
 
-    Raises StandsStill.
+    Raises StandstillError.
     """
     clock = Clock(start)
     outside = Outside(clock)

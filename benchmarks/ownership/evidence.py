@@ -73,7 +73,7 @@ class Watch:
         self._open.close()
 
     def written(self) -> dict[int, list[Written]]:
-        """conid -> its records so far."""
+        """Conid -> its records so far."""
         found: dict[int, list[Written]] = defaultdict(list)
         for record in self._ticks.records():
             found[record.conid].append(record)

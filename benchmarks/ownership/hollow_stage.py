@@ -216,7 +216,7 @@ class Stage:
         return self.plane.directory / "audit.log"
 
     def active(self) -> dict[int, str]:
-        """conid -> shard whose entry is Active."""
+        """Conid -> shard whose entry is Active."""
         return {
             held.conid: name
             for name, shard in self.shards.objects.items()

@@ -155,7 +155,7 @@ def _hung(
 
 
 def _held(watch: Watch, pod: str) -> dict[int, int]:
-    """conid -> epoch of its last record, of the contracts that this worker published last."""
+    """Conid -> epoch of its last record, of the contracts that this worker published last."""
     eventually(lambda: len(watch.written()) == setting.CONTRACTS, within=30, what="a record of every contract")
     latest = {conid: records[-1] for conid, records in watch.written().items()}
     return {conid: record.epoch for conid, record in latest.items() if record.worker == pod}

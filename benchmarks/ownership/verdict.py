@@ -186,7 +186,7 @@ def silences(arrivals: Mapping[int, Sequence[int]], step_s: float) -> dict[str, 
 
 
 def next_ticks_s(written: Records, epochs: Mapping[int, int], moment_ms: float) -> dict[int, float]:
-    """conid -> seconds from ``moment_ms`` to the first record above the contract's epoch of then, if there is one.
+    """Conid -> seconds from ``moment_ms`` to the first record above the contract's epoch of then, if there is one.
 
     What the lost worker had handed to Kafka before carries the old epoch, and is no recovery.
     """

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from ibfeed_local import images
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 
 NEEDED = ("bin/run.sh", "root/conf.yaml")
 
@@ -19,14 +19,14 @@ def archive() -> Path:
     if not given:
         return path  # it is built with the images
     if not path.is_file():
-        raise Problem(f"GATEWAY={given}: there is no such file", "Download clientportal.gw.zip from IB.")
+        raise ProblemError(f"GATEWAY={given}: there is no such file", "Download clientportal.gw.zip from IB.")
     try:
         with zipfile.ZipFile(path) as content:
             missing = [name for name in NEEDED if name not in content.namelist()]
     except (OSError, zipfile.BadZipFile) as error:
-        raise Problem(f"GATEWAY={given} is not a zip archive: {error}", "Download it again.") from None
+        raise ProblemError(f"GATEWAY={given} is not a zip archive: {error}", "Download it again.") from None
     if missing:
-        raise Problem(
+        raise ProblemError(
             f"GATEWAY={given} has no {missing[0]}", "A distribution has bin/run.sh and root/conf.yaml at its top."
         )
     return path

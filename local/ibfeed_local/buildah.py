@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ibfeed_local import containers
 from ibfeed_local.command import output, run, succeeds
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.state import State, write
 
 
@@ -110,7 +110,7 @@ def _import(layout: Path, tag: str, present: set[str]) -> None:
         pass  # ctr has given up; its exit code and message follow
     said = importing.stdout.read().decode(errors="replace")
     if importing.wait() != 0:
-        raise Problem(f"containerd did not take the image {tag}: {said.strip()[-2000:]}")
+        raise ProblemError(f"containerd did not take the image {tag}: {said.strip()[-2000:]}")
 
 
 def _needed(layout: Path, manifest_digest: str) -> list[str]:

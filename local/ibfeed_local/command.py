@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ibfeed_local import processes
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 
 Arguments = Sequence[str | Path]
 LAST_LINES = 25
@@ -53,14 +53,16 @@ def run(
                 start_new_session=True,  # so that it can be ended together with all that it started
             )
         except FileNotFoundError:
-            raise Problem(f"there is no program {arguments[0]}", remedy) from None
+            raise ProblemError(f"there is no program {arguments[0]}", remedy) from None
         with _children_lock:
             _children.add(child)
         try:
             code = child.wait(timeout=within)
         except subprocess.TimeoutExpired:
             _end(child)
-            raise Problem(f"{_shown(arguments)} did not end within {within:.0f} s; its log is {log}", remedy) from None
+            raise ProblemError(
+                f"{_shown(arguments)} did not end within {within:.0f} s; its log is {log}", remedy
+            ) from None
         except BaseException:
             _end(child)
             raise
@@ -68,7 +70,7 @@ def run(
             with _children_lock:
                 _children.discard(child)
     if code:
-        raise Problem(f"{_shown(arguments)} failed with exit code {code}; {tail(log, start)}", remedy)
+        raise ProblemError(f"{_shown(arguments)} failed with exit code {code}; {tail(log, start)}", remedy)
 
 
 def output(
@@ -96,12 +98,12 @@ def output(
             check=False,
         )
     except FileNotFoundError:
-        raise Problem(f"there is no program {arguments[0]}", remedy) from None
+        raise ProblemError(f"there is no program {arguments[0]}", remedy) from None
     except subprocess.TimeoutExpired:
-        raise Problem(f"{_shown(arguments)} did not answer within {within:.0f} s", remedy) from None
+        raise ProblemError(f"{_shown(arguments)} did not answer within {within:.0f} s", remedy) from None
     if done.returncode:
         said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-LAST_LINES:])
-        raise Problem(f"{_shown(arguments)} failed with exit code {done.returncode}: {said}", remedy)
+        raise ProblemError(f"{_shown(arguments)} failed with exit code {done.returncode}: {said}", remedy)
     return done.stdout
 
 
@@ -109,7 +111,7 @@ def succeeds(arguments: Arguments, *, environment: Mapping[str, str] | None = No
     """Whether a program ends with exit code 0. Nothing is printed."""
     try:
         output(arguments, environment=environment, within=30)
-    except Problem:
+    except ProblemError:
         return False
     return True
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ibfeed_local import daemons, layout, network, packages
 from ibfeed_local.command import output, succeeds
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.processes import Process
 from ibfeed_local.state import RUNTIME, State, write
 
@@ -54,7 +54,7 @@ disabled_plugins = [{unused}]
     while not (layout.CONTAINERD_SOCKET.exists() and succeeds([*CTR, "version"])):
         daemons.require(state, "containerd")
         if time.monotonic() > deadline:
-            raise Problem("containerd did not answer within 30 s", f"See {state.log / 'containerd.log'}")
+            raise ProblemError("containerd did not answer within 30 s", f"See {state.log / 'containerd.log'}")
         time.sleep(0.2)
 
 

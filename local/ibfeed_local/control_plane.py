@@ -9,7 +9,7 @@ import urllib.request
 
 from ibfeed_local import daemons, layout, pki
 from ibfeed_local.command import tail
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.state import State
 
 NAMES = ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd")  # in the order of stopping
@@ -92,7 +92,7 @@ def _wait_until_ready(state: State) -> None:
     while not ready(state):
         daemons.require(state, "etcd", "kube-apiserver")
         if time.monotonic() > deadline:
-            raise Problem(f"the API server was not ready within 90 s; {tail(state.log / 'kube-apiserver.log')}")
+            raise ProblemError(f"the API server was not ready within 90 s; {tail(state.log / 'kube-apiserver.log')}")
         time.sleep(0.2)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ibfeed_local.command import RUN, Arguments, tail
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.processes import Process, carrying, end
 from ibfeed_local.state import State, write
 
@@ -36,7 +36,7 @@ def start(
         )
     process = Process.of(child.pid)
     if process is None:
-        raise Problem(f"{name} ended as soon as it was started; {tail(log)}")
+        raise ProblemError(f"{name} ended as soon as it was started; {tail(log)}")
     write(_file(state, name), f"{process.pid} {process.started}\n")
 
 
@@ -50,7 +50,7 @@ def require(state: State, *names: str) -> None:
     """Raise Problem with the end of its log if one of these has died."""
     for name in names:
         if not running(state, name):
-            raise Problem(f"{name} has ended by itself; {tail(state.log / f'{name}.log')}")
+            raise ProblemError(f"{name} has ended by itself; {tail(state.log / f'{name}.log')}")
 
 
 def stop(state: State, name: str, patience: float) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ibfeed_local import command, images, progress
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.state import SOURCE, State
 from ibfeed_local.target import Target
 
@@ -29,7 +29,7 @@ def show(state: State, target: Target, said: progress.Progress) -> None:
     print(target.run("get", "ibf,ibs", "--namespace", "default", "-o", "wide"), end="")
     progress.headline(f"ticks on Kafka ({target.kafka_from_here}, topic ticklast), {SECONDS_OF_TICKS} s of them")
     if ticks(state, target.kafka_from_here, SECONDS_OF_TICKS):
-        raise Problem(f"no tick came from Kafka at {target.kafka_from_here}", "Is it reachable from this machine?")
+        raise ProblemError(f"no tick came from Kafka at {target.kafka_from_here}", "Is it reachable from this machine?")
     progress.headline("it streams. Try next:")
     if os.environ.get("CLUSTER") != "current":
         print('  eval "$(make -s kubeconfig)"')
@@ -69,7 +69,7 @@ def _wait(target: Target, step: progress.Step) -> None:
             return
         if time.monotonic() > deadline:
             pods = target.run("get", "pods", "--namespace", "default", "-o", "wide")
-            raise Problem(
+            raise ProblemError(
                 f"the feeds are not ready after {PATIENCE} s: {step.result}\n{pods}",
                 f"Look at: {target.kubectl_to_type} describe ibf; {target.kubectl_to_type} logs energy-0",
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ibfeed_local import images
 from ibfeed_local.command import output, succeeds
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.progress import Progress
 from ibfeed_local.state import SOURCE, State, write
 from ibfeed_local.target import Target
@@ -91,11 +91,11 @@ def _wait(target: Target, namespace: str) -> str:
     for name in names:
         try:
             target.run("rollout", "status", name, "--namespace", namespace, "--timeout=180s")
-        except Problem as problem:
+        except ProblemError as problem:
             pods = target.run("get", "pods", "--namespace", namespace, "-o", "wide")
             events = target.run("get", "events", "--namespace", namespace, "--sort-by=.lastTimestamp")
             latest = "\n".join(events.splitlines()[-8:])
-            raise Problem(
+            raise ProblemError(
                 f"{name} in {namespace} does not come up: {problem.what}\n{pods}\n{latest}",
                 f"Look at: {target.kubectl_to_type} logs --namespace {namespace} {name}",
             ) from None

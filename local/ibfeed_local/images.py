@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ibfeed_local import buildah, containers, layout
 from ibfeed_local.command import run
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.progress import Progress
 from ibfeed_local.state import SOURCE, State, digest, write
 
@@ -118,7 +118,9 @@ def tag(image: Image, gateway: Path = GATEWAY) -> str:
     """Return the image's name and tag. The tag is a digest of the Dockerfile and of all that it copies."""
     for source in image.sources:
         if not (SOURCE / source).exists():
-            raise Problem(f"{source} is missing; the image {image.repository} is made of it", "Is the checkout whole?")
+            raise ProblemError(
+                f"{source} is missing; the image {image.repository} is made of it", "Is the checkout whole?"
+            )
     paths = [image.dockerfile, SOURCE / ".dockerignore", *(SOURCE / source for source in image.sources)]
     if image.gateway:
         paths.append(gateway)

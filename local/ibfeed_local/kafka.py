@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ibfeed_local import daemons, layout
 from ibfeed_local.command import run, tail
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.state import SOURCE, State, digest, write
 
 POM = SOURCE / "local" / "kafka" / "pom.xml"
@@ -101,7 +101,7 @@ logger.server.level=info
     while not _answers():
         daemons.require(state, "kafka")
         if time.monotonic() > deadline:
-            raise Problem(f"Kafka did not answer within 60 s; {tail(state.log / 'kafka.log')}")
+            raise ProblemError(f"Kafka did not answer within 60 s; {tail(state.log / 'kafka.log')}")
         time.sleep(0.2)
 
 

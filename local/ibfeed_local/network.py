@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ibfeed_local import layout
 from ibfeed_local.command import output, succeeds
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.state import State, write
 
 # Settings that we and the kubelet change. `down` puts them back as they were.
@@ -72,7 +72,9 @@ def down(state: State) -> None:
         # The kernel keeps a dead pod's namespace, and so its link, until the last connection in it has timed out.
         for link in (bridge / "brif").iterdir():
             if not succeeds(["ip", "link", "delete", link.name]) and link.exists():
-                raise Problem(f"network link {link.name} can't be removed: look at `ip link`, then run make down again")
+                raise ProblemError(
+                    f"network link {link.name} can't be removed: look at `ip link`, then run make down again"
+                )
         output(["ip", "link", "delete", layout.BRIDGE])
     for name, value in json.loads(before.read_text()).items():
         if _setting(name).exists() and _setting(name).read_text().strip() != value:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ibfeed_local import daemons, layout, pki
 from ibfeed_local.command import output, succeeds, tail
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.state import State, write
 
 NAMES = ("coredns", "kube-proxy", "kubelet")  # in the order of stopping
@@ -36,7 +36,7 @@ def wait_until_ready(state: State) -> None:
     ):
         daemons.require(state, *NAMES, "containerd", "kube-controller-manager")
         if time.monotonic() > deadline:
-            raise Problem(f"the node was not ready within 90 s; {tail(state.log / 'kubelet.log')}")
+            raise ProblemError(f"the node was not ready within 90 s; {tail(state.log / 'kubelet.log')}")
         time.sleep(0.3)
 
 

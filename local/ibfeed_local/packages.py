@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ibfeed_local.command import run, succeeds
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.state import State
 
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
@@ -65,7 +65,7 @@ def cni_folder() -> Path:
     for folder in CNI_FOLDERS:
         if (folder / "bridge").exists():
             return folder
-    raise Problem("the CNI plugins are missing", "Install containernetworking-plugins.")
+    raise ProblemError("the CNI plugins are missing", "Install containernetworking-plugins.")
 
 
 def _program(name: str) -> str | None:

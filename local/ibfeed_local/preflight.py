@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ibfeed_local import layout, network, ports
 from ibfeed_local.command import output
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.state import State
 
 DISK_FOR_BUILDS, DISK_FOR_RUNNING = 12, 2  # GB free
@@ -21,14 +21,16 @@ MEMORY = 4  # GB available: control plane 0.9, Kafka 0.5, workers 0.2 each and 0
 def machine() -> None:
     """Raise Problem unless this is a Linux machine with apt, and we are root."""
     if not sys.platform.startswith("linux"):
-        raise Problem(f"the local cluster needs Linux; this is {sys.platform}", "Use a Debian 12 virtual machine.")
+        raise ProblemError(f"the local cluster needs Linux; this is {sys.platform}", "Use a Debian 12 virtual machine.")
     if shutil.which("apt-get") is None:
-        raise Problem(
+        raise ProblemError(
             f"the local cluster needs Debian or Ubuntu: there is no apt-get on {_distribution()}",
             "Use a Debian 12 virtual machine, or your own cluster with CLUSTER=current.",
         )
     if os.geteuid() != 0:
-        raise Problem("the local cluster needs root (it makes namespaces, a bridge and mounts)", "Run it with sudo.")
+        raise ProblemError(
+            "the local cluster needs root (it makes namespaces, a bridge and mounts)", "Run it with sudo."
+        )
 
 
 def room(state: State) -> None:
@@ -37,14 +39,16 @@ def room(state: State) -> None:
     needed = DISK_FOR_RUNNING if built else DISK_FOR_BUILDS
     free = shutil.disk_usage(state.root).free / 1e9
     if free < needed:
-        raise Problem(
+        raise ProblemError(
             f"{state.root} has {free:.1f} GB free, and {needed} GB are needed",
             "Free some, or name a folder on another disk: IBFEED_STATE=/path make demo",
         )
     fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     available = int(fields["MemAvailable"].split()[0]) * 1024 / 1e9
     if available < MEMORY:
-        raise Problem(f"{available:.1f} GB of memory are available, and {MEMORY} GB are needed", "End some programs.")
+        raise ProblemError(
+            f"{available:.1f} GB of memory are available, and {MEMORY} GB are needed", "End some programs."
+        )
 
 
 def unclaimed() -> None:
@@ -56,16 +60,16 @@ def unclaimed() -> None:
         if listener.clashes(address, port)
     ]
     if taken:
-        raise Problem("\n".join(taken), "Stop these first, or use your own cluster with CLUSTER=current.")
+        raise ProblemError("\n".join(taken), "Stop these first, or use your own cluster with CLUSTER=current.")
     if chains := network.kubernetes_chains():
-        raise Problem(
+        raise ProblemError(
             f"this machine already runs a Kubernetes node: iptables has its chains ({', '.join(chains[:3])}, ...)",
             "Use that cluster: CLUSTER=current make demo",
         )
     for range_ in (layout.POD_RANGE, layout.SERVICE_RANGE):
         for interface, address in _addresses():
             if address.ip in ipaddress.ip_network(range_) and interface != layout.BRIDGE:
-                raise Problem(
+                raise ProblemError(
                     f"interface {interface} has {address}, inside the local cluster's {range_}",
                     "Use your own cluster with CLUSTER=current.",
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Problem(Exception):
+class ProblemError(Exception):
     """A failure that the person at the keyboard can act on: what is wrong, and what to do about it.
 
     It is printed as it is, without a traceback.

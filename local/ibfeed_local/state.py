@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 
 SOURCE = Path(__file__).resolve().parents[2]
 RUNTIME = Path("/run/ibfeed-local")  # sockets: their paths have at most 107 characters
@@ -73,7 +73,7 @@ class State:
             self.root.mkdir(parents=True, exist_ok=True)
             (self.root / "steps").mkdir(exist_ok=True)
         except (PermissionError, NotADirectoryError):
-            raise Problem(
+            raise ProblemError(
                 f"{self.root} cannot be written to", "Run it as root, or name a folder of your own: IBFEED_STATE=..."
             ) from None
         for folder in (self.bin, self.cache, self.log, self.run, self.images):

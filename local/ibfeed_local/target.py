@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ibfeed_local import cluster, images, layout
 from ibfeed_local.command import output
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.state import State
 
 
@@ -31,7 +31,7 @@ class Target:
 def local(state: State, tags: dict[str, str]) -> Target:
     """Return the local cluster. Raises Problem if it is not up."""
     if not cluster.is_up(state):
-        raise Problem("the local cluster is not up", "Start it with: make up")
+        raise ProblemError("the local cluster is not up", "Start it with: make up")
     return Target(
         (state.kubectl, f"--kubeconfig={state.kubeconfig}"), "kubectl", tags, f"kafka:{layout.KAFKA_PORT}", layout.KAFKA
     )
@@ -41,11 +41,13 @@ def current() -> Target:
     """Return the cluster of the current kubectl context, with images and Kafka from the environment."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
-        raise Problem("there is no kubectl on PATH", "CLUSTER=current uses your own kubectl and its current context.")
+        raise ProblemError(
+            "there is no kubectl on PATH", "CLUSTER=current uses your own kubectl and its current context."
+        )
     prefix, tag, kafka = (os.environ.get(name, "") for name in ("IMAGES", "TAG", "KAFKA"))
     missing = [name for name, value in (("IMAGES", prefix), ("TAG", tag), ("KAFKA", kafka)) if not value]
     if missing:
-        raise Problem(
+        raise ProblemError(
             f"CLUSTER=current needs {' and '.join(missing)}",
             "IMAGES is the registry and prefix that operator, worker and simulator were pushed to, TAG their tag,\n"
             "  and KAFKA the host:port of a Kafka that the pods reach:\n"
@@ -53,7 +55,7 @@ def current() -> Target:
         )
     host, colon, port = kafka.rpartition(":")
     if not (host and colon and port.isdigit()):
-        raise Problem(f"KAFKA must be host:port, and it is {kafka!r}")
+        raise ProblemError(f"KAFKA must be host:port, and it is {kafka!r}")
     output([kubectl, "version", "--request-timeout=10s"], remedy="Is the current kubectl context the right one?")
     names = {image.name: f"{prefix.rstrip('/')}/{image.name}:{tag}" for image in images.PRODUCT}
     return Target((kubectl,), "kubectl", names, kafka, kafka)

@@ -36,7 +36,7 @@ from ibfeed_local import (
 )
 from ibfeed_local import demo as show
 from ibfeed_local.interrupt import Interrupted
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.progress import Progress
 from ibfeed_local.state import State
 
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     interrupt.listen()
     try:
         return VERBS[arguments[0]](State.from_environment()) or 0
-    except Problem as problem:
+    except ProblemError as problem:
         print(f"\nERROR: {problem}", file=sys.stderr)
         return 1
     except Interrupted as interrupted:
@@ -108,7 +108,7 @@ def kubeconfig(state: State) -> None:
 def ticks(state: State) -> int:
     """Print ticks until interrupted."""
     if not state.python.exists():
-        raise Problem("nothing is built yet", "Start with: make demo")
+        raise ProblemError("nothing is built yet", "Start with: make demo")
     try:
         return show.ticks(state, target.current().kafka if _is_current() else layout.KAFKA, 0)
     except Interrupted as interrupted:
@@ -120,7 +120,9 @@ def ticks(state: State) -> int:
 def down(state: State) -> None:
     """Stop everything; keep caches and images."""
     if _is_current():
-        raise Problem("CLUSTER=current was not started from here", "Remove the feeds with: kubectl delete ibf --all")
+        raise ProblemError(
+            "CLUSTER=current was not started from here", "Remove the feeds with: kubectl delete ibf --all"
+        )
     if state.root.exists():
         with _alone(state) as progress:
             cluster.down(state, progress)
@@ -131,7 +133,9 @@ def clean(state: State) -> None:
     if not state.root.exists():
         return
     if not (state.root / "steps").is_dir() and any(state.root.iterdir()):
-        raise Problem(f"{state.root} does not look like a state folder of ours", "Look at it, and remove it yourself.")
+        raise ProblemError(
+            f"{state.root} does not look like a state folder of ours", "Look at it, and remove it yourself."
+        )
     down(state)
     with Progress().step(f"removing {state.root}"):
         buildah.remove_storage(state)
@@ -167,7 +171,7 @@ def test_gateway(state: State) -> int:
     """Test one gateway distribution: the main job, a hand-over, crashes, a reset and each fault of a session."""
     archive = acceptance.archive()
     if _is_current():
-        raise Problem("the tests kill containers, and need the local cluster for that", "Unset CLUSTER.")
+        raise ProblemError("the tests kill containers, and need the local cluster for that", "Unset CLUSTER.")
     with _alone(state) as progress:
         _others_clients(state, progress)
         _deployed(state, progress)
@@ -179,7 +183,9 @@ def test_gateway(state: State) -> int:
 def bench_ownership(state: State) -> int:
     """Measure how moves, crashes and hung workers show to a reader of Kafka."""
     if _is_current():
-        raise Problem("the benchmark kills and stops processes, and needs the local cluster for that", "Unset CLUSTER.")
+        raise ProblemError(
+            "the benchmark kills and stops processes, and needs the local cluster for that", "Unset CLUSTER."
+        )
     with _alone(state) as progress:
         _deployed(state, progress)
     return bench.run(state, "ownership")
@@ -188,7 +194,9 @@ def bench_ownership(state: State) -> int:
 def bench_worker(state: State) -> int:
     """Measure throughput, latency and losses of a worker's data path, beside other people's clients."""
     if _is_current():
-        raise Problem("the benchmark stalls and pins processes, and needs the local cluster for that", "Unset CLUSTER.")
+        raise ProblemError(
+            "the benchmark stalls and pins processes, and needs the local cluster for that", "Unset CLUSTER."
+        )
     with _alone(state) as progress:
         with progress.step("a browser for the logins") as step:
             step.result = " ".join(packages.install(state, packages.BROWSER)) or "there already"
@@ -249,13 +257,13 @@ def _environment(state: State) -> None:
 
 def _needs_cluster(state: State) -> None:
     if not cluster.is_up(state):
-        raise Problem("the local cluster is not up", "Start it with: make up")
+        raise ProblemError("the local cluster is not up", "Start it with: make up")
 
 
 def _is_current() -> bool:
     wanted = os.environ.get("CLUSTER", "")
     if wanted not in ("", "local", "current"):
-        raise Problem(f"CLUSTER must be `local` or `current`, and it is {wanted!r}")
+        raise ProblemError(f"CLUSTER must be `local` or `current`, and it is {wanted!r}")
     return wanted == "current"
 
 
@@ -284,7 +292,9 @@ def _hold(state: State) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise Problem(f"another run has held {lock.name} for an hour", "Is it still at work?") from None
+                    raise ProblemError(
+                        f"another run has held {lock.name} for an hour", "Is it still at work?"
+                    ) from None
                 if not told:
                     lock.seek(0)
                     print(f"waiting for another run on {state.root} to end ({lock.read().strip()})", flush=True)

@@ -21,7 +21,7 @@ DATA_PATH = (
     "tests/component/test_stream_kafka.py",
 )
 IMAGE_VARIABLE = "IBFEED_GATEWAY_IMAGE"  # tests/gateway: the worker's image with the distribution under test
-TYPED = (*PACKAGES, "local/ibfeed_local", "worker/image")
+TYPED = (*PACKAGES, "local/ibfeed_local", "worker/image", "tests", "benchmarks")
 
 
 def lint(state: State) -> int:

@@ -59,7 +59,7 @@ def users_json(material: Material) -> str:
 
 
 def account_keys(material: Material) -> dict[str, str]:
-    """Return the keys and values ``username-1``, ``password-1``, …"""
+    """Return the keys and values ``username-1``, ``password-1`` and so on."""
     return {
         f"{key}-{index}": value
         for index, account in enumerate(material.accounts, start=1)

@@ -40,12 +40,12 @@ def calls(api: REST, account: str, future: int) -> dict[str, Callable[[], Any]]:
 
 
 def needs(answer: dict[str, Any], key: str) -> Any:
-    """easyib hands back whatever came; a user goes on with this key."""
+    """Easyib hands back whatever came; a user goes on with this key."""
     return answer[key]
 
 
 def refused(error: Exception) -> str | None:
-    """easyib takes the first of a list of replies; a rejected order is answered with none."""
+    """Easyib takes the first of a list of replies; a rejected order is answered with none."""
     return "refused: error" if isinstance(error, KeyError) and error.args == (0,) else None
 
 

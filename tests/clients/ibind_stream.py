@@ -51,8 +51,11 @@ def needed(answer: Any, otherwise: str) -> Any:
 
 
 def stop(client: IbkrWsClient) -> Any:
-    """Two threads of ibind's read the close frame, whatever the gateway; if the wrong one is first, it gives up after
-    5 s, says so, and succeeds when it is asked again."""
+    """Shut ibind's client down, with a second try.
+
+    Two of its threads read the close frame, whatever the gateway. If the wrong one is first, it gives up after 5 s,
+    says so, and succeeds when it is asked again.
+    """
     return client.shutdown() or needed(client.shutdown(), "it did not stop")
 
 

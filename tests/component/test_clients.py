@@ -33,8 +33,10 @@ def gateway_folder(gateway_folder: Path, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
-    """ibeam asks each second while it waits, and the gateway asks as well: too much, now and then. Forms must wait as
-    long as they must by default."""
+    """A venue for ibeam, which asks each second while it waits, as the gateway does: too much, now and then.
+
+    Forms must wait as long as they must by default.
+    """
     options = ("--penalty-seconds", "1", "--typing-seconds", "4")
     with Venue(tmp_path_factory.mktemp("venue"), *options, place=PLACE) as started:
         yield started

@@ -47,7 +47,7 @@ async def delete(feed: Feed) -> None:
 
 
 def seen(crew: Crew) -> dict[int, int]:
-    """conid -> the highest epoch of a record on the topic."""
+    """Conid -> the highest epoch of a record on the topic."""
     return {conid: epoch for (topic, conid), epoch in crew.on_topic.items() if topic == SHARED}
 
 

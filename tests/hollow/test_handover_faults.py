@@ -54,7 +54,7 @@ class Stage:
     skipped: Counter[str] = field(default_factory=Counter)
 
     async def die(self) -> None:
-        """kill -9 of the operator, and the next container of its pod."""
+        """Kill -9 of the operator, and the next container of its pod."""
         self.operator.kill()
         self.operator.start()
 
@@ -85,8 +85,10 @@ class Lane(Feed):
         await self.cluster.patch(f"{FEEDS}/{self.name}", {"metadata": {"annotations": {ANNOTATION_PIN: pin}}})
 
     async def move(self, what: str) -> None:
-        """Move the contract to the other worker; done when it is published there, the status says so, and nothing of
-        the move is left."""
+        """Move the contract to the other worker.
+
+        It is done when the contract is published there, the status says so, and nothing of the move is left.
+        """
         await self.pin(1 - self.at)
         self.at = 1 - self.at
         await self.settled(what)

@@ -64,7 +64,7 @@ class Message:
 
 
 class NoTables:
-    """What a broker does for a compacted topic, which no test of the stream asks for."""
+    """The calls for a compacted topic, which no test of the stream makes."""
 
     def provide_table(self, topic: Topic, *, create: bool) -> None:
         raise AssertionError(f"{topic.name} is not of the stream")

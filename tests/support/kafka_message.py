@@ -26,7 +26,7 @@ def value_of(message: Message) -> bytes:
 
 
 def headers_of(message: Message) -> dict[str, str]:
-    """Empty if there are none."""
+    """The headers as text; empty if there are none."""
     found: dict[str, str] = {}
     for name, value in dict(message.headers() or []).items():
         assert isinstance(value, bytes)

@@ -11,7 +11,7 @@ from support.stream import Record
 
 @dataclass
 class RuledReader:
-    """The reader of one topic, in the order of arrival. ``falls``: accepted records with a ``seq`` not above the last."""
+    """The reader of one topic, in order of arrival. ``falls``: taken records whose ``seq`` is not above the last."""
 
     taken: dict[int, int] = field(default_factory=lambda: defaultdict(int))  # conid -> number of records
     epochs: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))  # conid -> in the order of arrival

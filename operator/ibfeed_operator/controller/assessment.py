@@ -17,8 +17,13 @@ from ibfeed_operator.planning.universe import merge, remembered, trading_day
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """``today``: the trading day, YYYYMMDD. ``known``: contracts of shards and status, by conid. ``next_look_s``:
-    seconds until a verdict may change although nothing happens."""
+    """The meaning of a snapshot.
+
+    Args:
+        today: the trading day, YYYYMMDD.
+        known: contracts of shards and status, by conid.
+        next_look_s: seconds until a verdict may change although nothing happens.
+    """
 
     today: str
     pods: Mapping[int, Pod]

@@ -82,26 +82,7 @@ class LivenessTracker:
         """Return a verdict for each observation. ``now`` is monotonic, in seconds."""
         diagnoses = {index: diagnose(observation) for index, observation in observations.items()}
         self._feed_silence.observe({index: _last_tick(observation) for index, observation in observations.items()}, now)
-        for index in list(self._outages):
-            if index not in diagnoses:
-                del self._outages[index]
-            elif diagnoses[index].has_session:
-                outage = self._outages.pop(index)
-                if outage.feed_silent and not self._feed_silence.has_ticked_since(index, outage.since):
-                    self._feed_silence.mark_unproven(index, now)
-                self._last_return = now if outage.mass or outage.total else self._last_return
-        for index in self._processes.keys() - diagnoses.keys():
-            del self._processes[index]
-        for index in self._records.keys() - diagnoses.keys():
-            del self._records[index]
-        for index, diagnosis in diagnoses.items():
-            if diagnosis.has_session:
-                self._processes[index] = diagnosis.process
-            else:
-                outage = self._outages.setdefault(index, _Outage(since=now))
-                replaced = self._processes.get(index, diagnosis.process) != diagnosis.process
-                outage.died = outage.died or diagnosis.dead or diagnosis.far_from_back or replaced
-                outage.feed_silent = diagnosis.feed_silent or (outage.feed_silent and not diagnosis.troubled)
+        self._follow_outages(diagnoses, now)
         holders = [index for index, observation in observations.items() if observation.holds]
         down = [i for i in holders if not diagnoses[i].has_session and not diagnoses[i].relogging_in]
         self._most_down = 2 * len(down) > len(holders)
@@ -125,6 +106,29 @@ class LivenessTracker:
             health = WorkerHealth(state=Health.LEAVING, reason="it is about to log in again on schedule", renewing=True)
             verdicts[relieved] = Verdict(health=health, silent=False, relieved=True)
         return {index: self._with_probation(observations[index], verdict, now) for index, verdict in verdicts.items()}
+
+    def _follow_outages(self, diagnoses: Mapping[int, Diagnosis], now: float) -> None:
+        """Begin, continue and end the outages; forget workers that are gone."""
+        for index in list(self._outages):
+            if index not in diagnoses:
+                del self._outages[index]
+            elif diagnoses[index].has_session:
+                outage = self._outages.pop(index)
+                if outage.feed_silent and not self._feed_silence.has_ticked_since(index, outage.since):
+                    self._feed_silence.mark_unproven(index, now)
+                self._last_return = now if outage.mass or outage.total else self._last_return
+        for index in self._processes.keys() - diagnoses.keys():
+            del self._processes[index]
+        for index in self._records.keys() - diagnoses.keys():
+            del self._records[index]
+        for index, diagnosis in diagnoses.items():
+            if diagnosis.has_session:
+                self._processes[index] = diagnosis.process
+            else:
+                outage = self._outages.setdefault(index, _Outage(since=now))
+                replaced = self._processes.get(index, diagnosis.process) != diagnosis.process
+                outage.died = outage.died or diagnosis.dead or diagnosis.far_from_back or replaced
+                outage.feed_silent = diagnosis.feed_silent or (outage.feed_silent and not diagnosis.troubled)
 
     def next_change_s(self, observations: Mapping[int, Observation], now: float) -> float:
         """Return the seconds until a verdict may change although nothing happens, for the caller's timer."""

@@ -1,5 +1,7 @@
-"""Rules for orders in a contract: ``/iserver/contract/rules``, and ``rules`` in
-``/iserver/contract/{conid}/info-and-rules``."""
+"""Rules for orders in a contract.
+
+They are the answer of ``/iserver/contract/rules``, and ``rules`` in ``/iserver/contract/{conid}/info-and-rules``.
+"""
 
 from __future__ import annotations
 

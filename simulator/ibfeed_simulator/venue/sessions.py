@@ -92,8 +92,11 @@ class Sessions:
         return self._by_tickle.get(tickle_id)
 
     def log_in(self, user: User, now: float) -> SsoSession:
-        """Begin a session. If another still holds the brokerage session, even a dead gateway, it shows ``competing``
-        until its own ``ssodh/init`` takes it."""
+        """Begin a session.
+
+        If another still holds the brokerage session, even a dead gateway, it shows ``competing``
+        until its own ``ssodh/init`` takes it.
+        """
         session = SsoSession(user, now, now)
         if user.username in self._holders or user.username in self._strangers:
             session.connected = session.competing = True

@@ -23,7 +23,7 @@ _UNKNOWN_TOPIC: Final = 1
 _NO_BRIDGE: Final = 2
 _BAD_CONTRACT: Final = 3
 _LIMIT: Final = 4
-# These topics send nothing. Those of orders have nothing to send, as there are none.
+# These topics send nothing; for orders, because there are none.
 _QUIET_TOPICS: Final = frozenset({"sor", "uor", "utr", "upl", "act", "blt", "ntf", "sts"})
 _ACCOUNT_TOPICS: Final = frozenset({"spl", "ssd", "sld", "str"})
 # Topics that need the brokerage session.
@@ -76,7 +76,7 @@ class WebsocketHandler:
         for frame in self._venue.connected_frames(session):
             connection.send(frame)
 
-    def _command(self, connection: Connection, text: str) -> None:
+    def _command(self, connection: Connection, text: str) -> None:  # noqa: C901 - one arm for each command
         venue, session = self._venue, connection.session
         if session is None:
             if (found := self._named_session(text)) is not None:

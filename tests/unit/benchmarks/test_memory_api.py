@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datapath.memory_api import Missing, Object, Objects, Stale
+from datapath.memory_api import MissingError, Object, Objects, OperatorsCluster, StaleError
 
 PATH = "/apis/x/namespaces/n/things/a"
 
@@ -17,7 +17,7 @@ def test_a_write_that_rests_on_an_old_version_is_refused() -> None:
     objects = Objects()
     version = made(objects)["metadata"]["resourceVersion"]
     objects.patch(PATH, {"metadata": {"resourceVersion": version}, "spec": {"a": 1}})
-    with pytest.raises(Stale):
+    with pytest.raises(StaleError):
         objects.patch(PATH, {"metadata": {"resourceVersion": version}, "spec": {"a": 2}})
     assert objects.read(PATH)["spec"] == {"a": 1}
 
@@ -44,11 +44,21 @@ def test_labels_select() -> None:
     assert [len(objects.below(collection, labels)) for labels in ("", "k", "k=v", "k=w", "k=v,l")] == [1, 1, 1, 0, 0]
 
 
+async def test_fields_select() -> None:
+    objects = Objects()
+    made(objects, spec={"a": "x"})
+    cluster, collection = OperatorsCluster(objects), PATH.rpartition("/")[0]
+    found = [
+        len(await cluster.list(collection, fields=fields)) for fields in ("", "spec.a=x", "spec.a=y", "spec.b.c=x")
+    ]
+    assert found == [1, 1, 0, 0]
+
+
 def test_nothing_is_there_twice_and_what_is_gone_is_missing() -> None:
     objects = Objects()
     made(objects)
-    with pytest.raises(Stale):
+    with pytest.raises(StaleError):
         made(objects)
     objects.delete(PATH)
-    with pytest.raises(Missing):
+    with pytest.raises(MissingError):
         objects.read(PATH)

@@ -86,7 +86,7 @@ def test_a_clock_that_waits_for_what_never_comes_says_so(monkeypatch: pytest.Mon
         outside.sent()
         await asyncio.sleep(60)
 
-    with pytest.raises(virtual_time.StandsStill, match="0 calls in threads, 1 answers"):
+    with pytest.raises(virtual_time.StandstillError, match="0 calls in threads, 1 answers"):
         virtual_time.run(main, START)
 
 

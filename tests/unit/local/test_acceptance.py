@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ibfeed_local import acceptance, images
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 
 
 def zipped(folder: Path, *names: str) -> Path:
@@ -43,5 +43,5 @@ def test_what_is_none_is_named(
     elif content is not None:
         zipped(tmp_path, *content)
     monkeypatch.setenv("GATEWAY", str(path))
-    with pytest.raises(Problem, match=says):
+    with pytest.raises(ProblemError, match=says):
         acceptance.archive()

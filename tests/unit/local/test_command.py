@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from ibfeed_local import command
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 
 
 def test_a_failure_shows_the_last_lines_of_the_log_its_path_and_what_to_do(tmp_path: Path) -> None:
     log = tmp_path / "build.log"
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ProblemError) as caught:
         command.run(["sh", "-c", "seq 100; echo no space left >&2; exit 3"], log, remedy="Free some.")
     told = str(caught.value)
     assert "exit code 3" in told
@@ -25,7 +25,7 @@ def test_a_failure_shows_the_last_lines_of_the_log_its_path_and_what_to_do(tmp_p
 def test_a_program_that_takes_too_long_is_ended_with_all_it_started(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     began = time.monotonic()
-    with pytest.raises(Problem, match="did not end within"):
+    with pytest.raises(ProblemError, match="did not end within"):
         command.run(["sh", "-c", f"(sleep 2; touch {mark}) & wait"], tmp_path / "log", within=0.2)
     assert time.monotonic() - began < 2
     time.sleep(2)
@@ -33,13 +33,13 @@ def test_a_program_that_takes_too_long_is_ended_with_all_it_started(tmp_path: Pa
 
 
 def test_a_missing_program_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match="no program ibfeed-nonesuch"):
+    with pytest.raises(ProblemError, match="no program ibfeed-nonesuch"):
         command.run(["ibfeed-nonesuch"], tmp_path / "log")
-    with pytest.raises(Problem, match="no program ibfeed-nonesuch"):
+    with pytest.raises(ProblemError, match="no program ibfeed-nonesuch"):
         command.output(["ibfeed-nonesuch"])
 
 
 def test_output_tells_what_was_said_on_failure() -> None:
     assert command.output(["cat"], given="text") == "text"
-    with pytest.raises(Problem, match="refused"):
+    with pytest.raises(ProblemError, match="refused"):
         command.output(["sh", "-c", "echo refused >&2; exit 1"])

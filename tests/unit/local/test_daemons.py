@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ibfeed_local import daemons, processes
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.processes import Process
 from ibfeed_local.state import State, write
 
@@ -73,7 +73,7 @@ def test_a_dead_daemon_is_told_with_the_end_of_its_log(state: State) -> None:
     deadline = time.monotonic() + 10
     while daemons.running(state, "etcd") and time.monotonic() < deadline:
         time.sleep(0.02)
-    with pytest.raises(Problem, match=r"(?s)etcd has ended by itself.*cannot bind"):
+    with pytest.raises(ProblemError, match=r"(?s)etcd has ended by itself.*cannot bind"):
         daemons.require(state, "etcd")
 
 

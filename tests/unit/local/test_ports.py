@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from ibfeed_local import layout, network, ports, preflight
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_a_port_taken_by_somebody_else_is_refused_by_name(monkeypatch: pytest.Mo
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         monkeypatch.setattr(layout, "PORTS", {("127.0.0.1", port): "kubelet"})
-        with pytest.raises(Problem, match=rf"port {port} \(kubelet\) is taken by process {os.getpid()} "):
+        with pytest.raises(ProblemError, match=rf"port {port} \(kubelet\) is taken by process {os.getpid()} "):
             preflight.unclaimed()
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 from ibfeed_local.state import State, digest, write
 
 
@@ -49,5 +49,5 @@ def test_texts_cannot_be_moved_across_their_borders_unnoticed() -> None:
 
 def test_a_folder_that_cannot_be_made_is_a_problem_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Problem, match="IBFEED_STATE"):
+    with pytest.raises(ProblemError, match="IBFEED_STATE"):
         State(tmp_path / "file" / "state").prepare()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ibfeed_local import images, target
-from ibfeed_local.problem import Problem
+from ibfeed_local.problem import ProblemError
 
 
 @pytest.fixture
@@ -21,14 +21,14 @@ def own_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("own_cluster")
 def test_what_an_own_cluster_needs_is_asked_for_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Problem, match="needs IMAGES and TAG and KAFKA"):
+    with pytest.raises(ProblemError, match="needs IMAGES and TAG and KAFKA"):
         target.current()
     monkeypatch.setenv("IMAGES", "registry.example.org/ibfeed/")
     monkeypatch.setenv("TAG", "1")
-    with pytest.raises(Problem, match="needs KAFKA\n"):
+    with pytest.raises(ProblemError, match="needs KAFKA\n"):
         target.current()
     monkeypatch.setenv("KAFKA", "kafka.example.org")
-    with pytest.raises(Problem, match="must be host:port"):
+    with pytest.raises(ProblemError, match="must be host:port"):
         target.current()
     monkeypatch.setenv("KAFKA", "kafka.example.org:9092")
     found = target.current()
@@ -41,7 +41,7 @@ def test_what_an_own_cluster_needs_is_asked_for_all_at_once(monkeypatch: pytest.
 
 def test_without_kubectl_an_own_cluster_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Problem, match="no kubectl"):
+    with pytest.raises(ProblemError, match="no kubectl"):
         target.current()
 
 

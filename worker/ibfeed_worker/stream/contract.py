@@ -225,8 +225,10 @@ class Contract:
             self.interrupted = why
 
     def why(self, now_s: float) -> str:
-        """Why it does not publish, for a person; empty where there is nothing to say. Of a contract that publishes: why
-        its order book does not."""
+        """Why it does not publish, for a person; empty where there is nothing to say.
+
+        Of a contract that publishes: why its order book does not.
+        """
         state = self.state
         if state is ContractState.REFUSED:
             return f"IB refuses it: {self.refusal}"

@@ -60,13 +60,12 @@ class Streamer:
         read_secrets: ReadSecrets = no_secrets,
         connect: Connect = connect,
     ) -> None:
-        """``on_change``: reports or Kafka's status are other ones. ``on_session``: IB said something of the session, or
-        the feed is no longer ``mute``.
-        ``may_write``: whether the account is ours at this moment. ``left_behind``: conid to the epoch under which an
-        earlier process published: that is over. ``hours``: when a contract trades; without them silence is not judged.
-        ``read_secrets``: who we are at Kafka.
+        """The callbacks run on the event loop, from the reader: they must return at once.
 
-        They are called on the event loop, from the reader: they must return at once.
+        ``on_change``: reports or Kafka's status are other ones. ``on_session``: IB said something of the session, or
+        the feed is no longer ``mute``. ``may_write``: whether the account is ours at this moment. ``left_behind``:
+        conid to the epoch under which an earlier process published: that is over. ``hours``: when a contract trades;
+        without them silence is not judged. ``read_secrets``: who we are at Kafka.
         """
         self._worker: Final = worker
         self._feed: Final = feed
@@ -188,8 +187,10 @@ class Streamer:
         self._changed()
 
     def cut_off(self) -> None:
-        """The account is lost: somebody else may publish our contracts in a moment. What Kafka has not answered for is
-        given up, without a word to it; each contract is released, with no mark, and goes on only with a higher epoch.
+        """The account is lost: another worker may publish our contracts in a moment.
+
+        Records that Kafka has not answered for are given up, without a word to it. Each contract is released, with no
+        mark, and goes on only with a higher epoch.
         """
         self._publisher.give_up(self._channels(), "the account's Lease was lost")
         for contract in self._contracts.values():
@@ -291,8 +292,10 @@ class Streamer:
             contract.normaliser.restart()
 
     def on_renewed(self, conids: Sequence[int]) -> None:
-        """A subscription that had ended in silence is there again, and nobody says so: what is new in its frame may be
-        more than one update. A line that has spoken just now was there."""
+        """A subscription that had ended in silence is there again, without a word.
+
+        Its first frame may hold more than one update. A line that has spoken just now was there.
+        """
         now_s = time.time()
         for conid in conids:
             contract = self._contracts.get(conid)
@@ -399,8 +402,10 @@ class Streamer:
         return [channel for contract in self._contracts.values() for channel in contract.channels]
 
     def _let_go_of_stalled(self) -> None:
-        """Another worker is to go on with these, and Kafka takes nothing of ours: what it has not acknowledged is given
-        up rather than waited for, and how far it came is for the heir to find out."""
+        """Give up contracts that another worker is to go on with, while Kafka takes nothing of ours.
+
+        Unacknowledged records are not waited for; the heir finds out how far Kafka has the contract.
+        """
         unreachable = self._publisher.status.reachable is False
         stuck = [contract for contract in self._contracts.values() if contract.is_stuck(unreachable=unreachable)]
         for contract in stuck:

@@ -151,7 +151,9 @@ STEP_S = 5.0
 
 @dataclass
 class World:
-    """Workers as docs/architecture/liveness.md says. A lost worker loses its contracts at once to where ``decide``
+    """Workers as docs/architecture/liveness.md says.
+
+    A lost worker loses its contracts at once to where ``decide``
     says. A planned move takes place once the new worker hears the contract. ``quiet``: since when each has, or would
     have, heard nothing.
     """

@@ -139,12 +139,13 @@ class World:
         """The worker sees its shard as it is now, acts, and reports. What is used up on Kafka it does not publish."""
         worker = self.workers[index]
         used = {conid: (epoch, (holder, life)) for conid, epoch, holder, life in self.used}
+        process = (index, worker.life)
         strangers = dict(self.strangers)
         sees, reports = [], []
         for item in worker.spec:
-            newest, process = used.get(item.conid, (0, []))
+            newest, publisher = used.get(item.conid, (0, None))
             latest = max(newest, strangers.get(item.conid, 0))
-            goes_on = (newest, process) == (item.epoch, [index, worker.life])
+            goes_on = (newest, publisher) == (item.epoch, process)
             if item.state is EntryState.ACTIVE and item.epoch <= latest and not goes_on:
                 assert self.surprises, f"{item.conid} under {item.epoch} after {latest}: {self}"
                 sees.append((item.conid, item.epoch, EntryState.STANDBY))
@@ -167,9 +168,8 @@ class World:
         obeyed = replace(worker, sees=tuple(sees), reports=tuple(reports), lines=lines, ended=())
         world = self.with_worker(index, obeyed)
         for conid, epoch in obeyed.publishing.items():
-            process = (index, worker.life)
-            newest, publisher = used.get(conid, (0, process))
-            assert epoch > newest or (epoch == newest and publisher == process), f"{conid} under {epoch} again: {self}"
+            newest, holder = used.get(conid, (0, process))
+            assert epoch > newest or (epoch == newest and holder == process), f"{conid} under {epoch} again: {self}"
             used[conid] = (epoch, process)
         return replace(world, used=tuple((conid, epoch, *process) for conid, (epoch, process) in sorted(used.items())))
 
@@ -243,8 +243,10 @@ def explore(
     surprises: int = 0,
     epochs: int = MAX_EPOCH,
 ) -> int:
-    """Visit every world that can be reached; returns how many there are. Unless ``mortal`` no
-    worker dies, and no contract expires."""
+    """Visit every world that can be reached; returns how many there are.
+
+    Unless ``mortal`` no worker dies, and no contract expires.
+    """
     seen, todo = {start}, deque([start])
     while todo:
         world = todo.popleft()

@@ -231,8 +231,10 @@ def explore_one_death(workers: int, *, updates: int, plans: int) -> int:
 
 
 def explore(workers: int, *, updates: int, plans: int, deaths: int, leaves: int, cuts: int) -> int:
-    """Visit every world that is reached by so many updates, changes of plan, deaths, orders to stop and workers cut
-    off; returns how many there are."""
+    """Visit every world that is reached by so many updates, changes of plan, deaths, orders to stop and cut-offs.
+
+    Returns how many there are.
+    """
     start = World(workers=(Process(spec=entry(1, 1)), *(Process() for _ in range(workers - 1))), target=A).obey(A)
     seen, todo = {start}, deque([start])
     while todo:

@@ -101,7 +101,7 @@ class World:
 
     @property
     def placed(self) -> dict[int, tuple[int, int, int]]:
-        """conid -> worker, slot, epoch; no contract twice."""
+        """Conid -> worker, slot, epoch; no contract twice."""
         found = [(e.conid, (worker, e.slot, e.epoch)) for worker, mine in self.entries.items() for e in mine]
         assert len(dict(found)) == len(found)
         return dict(found)
