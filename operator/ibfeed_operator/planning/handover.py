@@ -32,23 +32,20 @@ next process has taken its place.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Final
 
 import msgspec
 
 from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
 from ibfeed_operator.model.types import Contract
+from ibfeed_operator.planning.account_lines import AccountLines
 from ibfeed_operator.planning.handover_state import HandoverState, Holding, Phase
 
 # New subscriptions that planned moves ask of one account at a time. IB documents no limit for the websocket; 25 in a
 # burst were seen not to be throttled, and throttled is the address, with all workers behind it.
 WARMING_AT_ONCE: Final = 25
-# States of a Standby contract for which IB has answered: there is nothing more to wait for.
-_SETTLED: Final = frozenset({ContractState.WARM, ContractState.REFUSED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,20 +111,7 @@ class _Step:
         self._state = state = HandoverState(holdings)
         self._holdings, self._placed = state.holdings, state.placed
         self._next = {holding.worker: {entry.conid: entry for entry in holding.entries} for holding in holdings}
-        # A retiring contract keeps its line until its entry goes; only a dead process has none.
-        self._used = {
-            holding.worker: sum(
-                not (holding.silent and entry.state is EntryState.RETIRING) for entry in holding.entries
-            )
-            for holding in holdings
-        }
-        self._emptying = self._find_emptying()
-        self._warming = Counter(
-            worker
-            for placed in self._placed.values()
-            for worker, entry in placed.items()
-            if entry.state is EntryState.STANDBY and self._soon_warm(worker, entry)
-        )
+        self._lines = AccountLines(self._state, self._goal)
 
     def rewrites(self) -> tuple[Rewrite, ...]:
         # Nearest contracts first: where a worker's lines are short, they get the ones that become free.
@@ -144,9 +128,13 @@ class _Step:
                 result.append(Rewrite(worker, entries))
         return tuple(result)
 
+    def _goal(self, conid: int) -> int | None:
+        """The worker that shall have a contract; None: it shall be nowhere."""
+        return self._targets.owners.get(conid) if conid in self._targets.contracts else None
+
     def _advance(self, conid: int) -> None:
         """Bring one contract one step further."""
-        target = self._targets.owners.get(conid) if conid in self._targets.contracts else None
+        target = self._goal(conid)
         if target is not None and target not in self._holdings:
             return
         there = self._placed.get(conid, {})
@@ -166,7 +154,7 @@ class _Step:
             self._put(worker, entry, state=EntryState.RETIRING)
         match phase := self._state.phase(conid, target):
             case Phase.UNPLACED:
-                if target is not None and (target in there or self._room(target)):
+                if target is not None and (target in there or self._lines.has_room(target)):
                     self._activate(target, conid, ())
             case Phase.BREAKING | Phase.RETIRING | Phase.BROKEN | Phase.RELEASED | Phase.BOTH_RETIRED:
                 if target is not None:
@@ -241,13 +229,15 @@ class _Step:
 
     def _begin(self, worker: int, entry: Entry, target: int) -> bool:
         """Have ``target`` stand by, if its account has a line; whether the move must break before it makes instead."""
-        if not self._room(target):  # IB ignores in silence what exceeds an account's lines
-            return target not in self._emptying and (self._state.ends(worker) or worker in self._beyond(target))
+        if not self._lines.has_room(target):  # IB ignores in silence what exceeds an account's lines
+            return not self._lines.becomes_free(target) and (
+                self._state.ends(worker) or worker in self._lines.beyond(target)
+            )
         if self._state.says(worker, entry, ContractState.PUBLISHING):
-            if self._warming[target] >= self._targets.warming_at_once:
+            if self._lines.warming[target] >= self._targets.warming_at_once:
                 return False
-            self._warming[target] += 1
-        self._used[target] += 1
+            self._lines.warming[target] += 1
+        self._lines.used[target] += 1
         self._stand_by(target, entry.conid)
         return False
 
@@ -264,7 +254,7 @@ class _Step:
         there = self._placed[conid].get(target)
         if self._state.ends(target):
             return
-        room = there is not None or self._room(target)
+        room = there is not None or self._lines.has_room(target)
         worker, entry = retiring[-1]
         back = self._state.up(worker, entry, released=True) and not self._holdings[worker].leaving
         if there is not None and there.state is EntryState.RETIRING:
@@ -311,7 +301,7 @@ class _Step:
         placed = self._placed.get(conid, {})
         there = placed.get(worker)
         if there is None:
-            self._used[worker] += 1
+            self._lines.used[worker] += 1
         others = [self._state.on_kafka(conid), *(entry.epoch for old, entry in placed.items() if old != worker)]
         if retiring and there is not None and there.state is EntryState.STANDBY and there.epoch > max(others):
             epoch = there.epoch
@@ -355,51 +345,6 @@ class _Step:
 
     def _remembered(self, conid: int) -> int:
         return self._targets.epochs.get(conid, self._targets.highest_epoch)
-
-    def _soon_warm(self, worker: int, standby: Entry) -> bool:
-        """Whether it is a matter of moments: IB sends a contract's present state at once, if anybody hears of it."""
-        placed = self._placed[standby.conid].items()
-        live = any(
-            entry.state is EntryState.ACTIVE and self._state.says(owner, entry, ContractState.PUBLISHING)
-            for owner, entry in placed
-        )
-        report = self._state.report(worker, standby)
-        return live and (report is None or report.state not in _SETTLED)
-
-    @cached_property
-    def _outward(self) -> dict[int, set[int | None]]:
-        """By worker, where contracts that are Active there are to go. None: nowhere, or one retires already."""
-        outward: dict[int, set[int | None]] = {worker: set() for worker in self._holdings}
-        for conid, placed in self._placed.items():
-            target = self._targets.owners.get(conid) if conid in self._targets.contracts else None
-            for worker, entry in placed.items():
-                if entry.state is EntryState.RETIRING:
-                    outward[worker].add(None)
-                elif entry.state is EntryState.ACTIVE and worker != target:
-                    outward[worker].add(target)
-        return outward
-
-    def _find_emptying(self) -> set[int | None]:
-        """Workers that have a line to spare, or will, without anybody's having to break off first."""
-        found: set[int | None] = {None, *(worker for worker in self._holdings if self._room(worker))}
-        if len(found) > len(self._holdings):
-            return found
-        while more := {worker for worker, goals in self._outward.items() if goals & found} - found:
-            found |= more
-        return found
-
-    def _beyond(self, worker: int) -> set[int]:
-        """Workers that must take something before ``worker`` has a line to spare."""
-        found: set[int] = set()
-        todo = [worker]
-        while todo:
-            goals = {goal for goal in self._outward[todo.pop()] if goal in self._holdings} - found
-            found |= goals
-            todo.extend(goals)
-        return found
-
-    def _room(self, worker: int) -> bool:
-        return self._used[worker] < self._holdings[worker].lines
 
     def _relieved_by_others(self, worker: int) -> bool:
         """Whether another worker is to take over something that is Active here."""
