@@ -13,7 +13,7 @@ NEEDED = ("bin/run.sh", "root/conf.yaml")
 
 
 def archive() -> Path:
-    """Return the path of the distribution's zip. Raises Problem if GATEWAY names no such file."""
+    """Return the path of the distribution's zip. Raises ProblemError if GATEWAY names no such file."""
     given = os.environ.get("GATEWAY", "")
     path = Path(given).resolve() if given else images.GATEWAY
     if not given:

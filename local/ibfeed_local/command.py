@@ -36,7 +36,7 @@ def run(
 ) -> None:
     """Run a program with its output appended to a log file.
 
-    Raises Problem with the log's last lines if it fails, or if it does not end ``within`` seconds.
+    Raises ProblemError with the log's last lines if it fails, or if it does not end ``within`` seconds.
     """
     with log.open("ab") as out:
         out.write(f"$ {_shown(arguments)}\n".encode())
@@ -84,7 +84,7 @@ def output(
 ) -> str:
     """Return the standard output of a program.
 
-    Raises Problem with its error output if it fails, or if it does not end ``within`` seconds.
+    Raises ProblemError with its error output if it fails, or if it does not end ``within`` seconds.
     """
     try:
         done = subprocess.run(

@@ -86,7 +86,7 @@ def _overlay(state: State, target: Target, part: str) -> Path:
 
 
 def _wait(target: Target, namespace: str) -> str:
-    """Wait until every Deployment of a namespace runs as described. Raises Problem that says why one does not."""
+    """Wait until every Deployment of a namespace runs as described. Raises ProblemError that says why one does not."""
     names = target.run("get", "deployments", "--namespace", namespace, "-o", "name").split()
     for name in names:
         try:

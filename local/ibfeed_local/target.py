@@ -29,7 +29,7 @@ class Target:
 
 
 def local(state: State, tags: dict[str, str]) -> Target:
-    """Return the local cluster. Raises Problem if it is not up."""
+    """Return the local cluster. Raises ProblemError if it is not up."""
     if not cluster.is_up(state):
         raise ProblemError("the local cluster is not up", "Start it with: make up")
     return Target(
