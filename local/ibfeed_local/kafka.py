@@ -47,6 +47,28 @@ def start(state: State) -> None:
         return
     home = state.run / "kafka"
     home.mkdir(exist_ok=True)
+    configuration, logging = _configure(home)
+    java = ["java", "-cp", f"{_jars(state)}/*", f"-Dlog4j2.configurationFile={logging.as_uri()}"]
+    if not (home / "data" / "meta.properties").exists():
+        run(
+            [
+                *(*java, "-Xmx128m", "kafka.tools.StorageTool", "format", "--standalone"),
+                *("-t", _cluster_id(), "-c", configuration),
+            ],
+            state.log / "kafka-format.log",
+        )
+    heap = ["-Xms128m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxDirectMemorySize=128m"]
+    daemons.start(state, "kafka", [java[0], *heap, *java[1:], "kafka.Kafka", configuration], folder=home)
+    deadline = time.monotonic() + 60
+    while not _answers():
+        daemons.require(state, "kafka")
+        if time.monotonic() > deadline:
+            raise ProblemError(f"Kafka did not answer within 60 s; {tail(state.log / 'kafka.log')}")
+        time.sleep(0.2)
+
+
+def _configure(home: Path) -> tuple[Path, Path]:
+    """Write the settings of the broker and of its log; return their files."""
     configuration = home / "server.properties"
     write(
         configuration,
@@ -86,23 +108,7 @@ logger.server.name=kafka.server.KafkaRaftServer
 logger.server.level=info
 """,
     )
-    java = ["java", "-cp", f"{_jars(state)}/*", f"-Dlog4j2.configurationFile={logging.as_uri()}"]
-    if not (home / "data" / "meta.properties").exists():
-        run(
-            [
-                *(*java, "-Xmx128m", "kafka.tools.StorageTool", "format", "--standalone"),
-                *("-t", _cluster_id(), "-c", configuration),
-            ],
-            state.log / "kafka-format.log",
-        )
-    heap = ["-Xms128m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxDirectMemorySize=128m"]
-    daemons.start(state, "kafka", [java[0], *heap, *java[1:], "kafka.Kafka", configuration], folder=home)
-    deadline = time.monotonic() + 60
-    while not _answers():
-        daemons.require(state, "kafka")
-        if time.monotonic() > deadline:
-            raise ProblemError(f"Kafka did not answer within 60 s; {tail(state.log / 'kafka.log')}")
-        time.sleep(0.2)
+    return configuration, logging
 
 
 def _answers() -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from ibfeed_api.feed import Accounts, FeedSpec, Kafka, Root, SecretRef
+from ibfeed_api.feed import Accounts, FeedSpec, Kafka, Root, SecretRef, WorkerSpec
 from ibfeed_api.shard import Account, Entry, EntryState, KafkaStatus, Session, ShardSpec, ShardStatus
 from ibfeed_operator.model.types import AccountLease, Contract, Feed, Pod, Shard
+from ibfeed_worker.config import Config
 
 STARTED = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
@@ -97,4 +99,23 @@ def lease(worker: int, *, age: float = 0.0, holder: str | None = None, **more: A
         holder=f"energy-{worker}_p{worker}" if holder is None else holder,
         renew_seen_age_s=age,
         **more,
+    )
+
+
+def worker_config(spec: WorkerSpec) -> Config:
+    """The configuration of worker ``energy-0``, whose files and ports nothing uses."""
+    nowhere = Path("/nowhere")
+    return Config(
+        pod="energy-0",
+        namespace="markets",
+        pod_uid="u",
+        node="here",
+        feed="energy",
+        spec=spec,
+        extra_ca=None,
+        gateway_folder=nowhere,
+        gateway_port=1,
+        http_port=1,
+        chromium=nowhere,
+        chromedriver=nowhere,
     )

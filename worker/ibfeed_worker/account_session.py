@@ -71,12 +71,12 @@ class SessionParts:
 class AccountSession:
     """The sessions of one account under one term of its Lease."""
 
-    def __init__(self, parts: SessionParts, streamer: Streamer, account: Account, hold: Leaseholder) -> None:
+    def __init__(self, parts: SessionParts, streamer: Streamer, account: Account, leaseholder: Leaseholder) -> None:
         self.client: SessionClient | None = None  # while there is a session to ask
         self._parts: Final = parts
         self._streamer: Final = streamer
         self._account: Final = account
-        self._hold: Final = hold
+        self._leaseholder: Final = leaseholder
         self._loop: SessionLoop | None = None
         self._lifetime: Lifetime | None = None
         self._streamed = False  # since the latest try began
@@ -86,7 +86,7 @@ class AccountSession:
         """One session after the other, with back-off. Raises AccountParkedError."""
         parts, loop = self._parts, asyncio.get_running_loop()
         if self._account.used_by:
-            await parts.logins.while_used_elsewhere(self._account, self._hold)
+            await parts.logins.while_used_elsewhere(self._account, self._leaseholder)
         pause = Backoff(0.5, _LONGEST_PAUSE_S)
         while True:
             begun, self._streamed = loop.time(), False
@@ -120,12 +120,12 @@ class AccountSession:
     async def _yield(self, error: SessionError, *, lasted: float) -> SessionError:
         """Stay away for a while, which the account's Lease remembers: a new process must not begin to fight."""
         record = after_loss_to_others(
-            self._hold.record,
+            self._leaseholder.record,
             now=datetime.now(UTC),
             lasted=timedelta(seconds=lasted),
             first=timedelta(seconds=self._parts.config.spec.accounts.compete_backoff_seconds),
         )
-        await self._hold.write(record)
+        await self._leaseholder.write(record)
         return SessionError(error.reason, error.message, until=record.next_login)
 
     async def _back_off(self, error: SessionError, usual: float) -> None:
@@ -143,10 +143,10 @@ class AccountSession:
     async def _session(self) -> NoReturn:
         """From nothing to a streaming session, until it can't go on. Raises SessionError or AccountParkedError."""
         parts = self._parts
-        await parts.logins.until_due(self._account, self._hold)
+        await parts.logins.until_due(self._account, self._leaseholder)
         await parts.penalties.look()
         # A change of a password counts at the next login: credentials are read for one login each.
-        credentials = asyncio.create_task(parts.logins.read(self._account, self._hold), name="credentials")
+        credentials = asyncio.create_task(parts.logins.read(self._account, self._leaseholder), name="credentials")
         try:
             if not parts.gateways.is_up:
                 parts.status.set(Session.STARTING_GATEWAY)
@@ -178,7 +178,7 @@ class AccountSession:
                 gateway.sick.wait(),
                 self._until_relogin(),
                 parts.timetable.keep(client, parts.entries),
-                parts.logins.note_stream(self._account, self._hold, parts.is_streaming),
+                parts.logins.note_stream(self._account, self._leaseholder, parts.is_streaming),
                 parts.universe.read_on(client),
                 parts.reference.keep(client),
             )
@@ -187,10 +187,10 @@ class AccountSession:
                 raise SessionError(Reason.GATEWAY_SICK, text, restart_gateway=True)
             raise SessionError(Reason.GATEWAY_DIED, f"the gateway ended; it last said: {gateway.tail}")
         except AccountParkedError as parked:
-            if self._hold.record.parked:
+            if self._leaseholder.record.parked:
                 raise
             # It is of the session, not of the login.
-            await parts.logins.failed(self._account, self._hold, parked.reason, parked.message)
+            await parts.logins.failed(self._account, self._leaseholder, parked.reason, parked.message)
         finally:
             self.client = self._loop = None
             await to_the_end(self._end(client, gateway))
@@ -202,15 +202,15 @@ class AccountSession:
 
     async def _log_out(self, client: SessionClient) -> None:
         # A gateway whose session was taken logs out by itself, and then answers us with 401.
-        if (await client.logout() or self._taken) and self._hold.record.session_open:
-            self._hold.note(after_logout(self._hold.record))
+        if (await client.logout() or self._taken) and self._leaseholder.record.session_open:
+            self._leaseholder.note(after_logout(self._leaseholder.record))
 
     async def _log_in(self, gateway: Gateway, credentials: asyncio.Task[Credentials]) -> bool:
         """One login by browser; whether a session of ours before it ended without a logout.
 
         Raises SessionError or AccountParkedError.
         """
-        left_open = await self._parts.logins.log_in(self._account, gateway, self._hold, credentials)
+        left_open = await self._parts.logins.log_in(self._account, gateway, self._leaseholder, credentials)
         self._lifetime = Lifetime(datetime.now(UTC))
         return left_open
 

@@ -24,7 +24,7 @@ from ibfeed_worker.account.leaseholder import Leaseholder, acquire_lease
 from ibfeed_worker.account.penalty_exchange import PenaltyExchange
 from ibfeed_worker.account_session import AccountSession, SessionParts
 from ibfeed_worker.config import Config
-from ibfeed_worker.credentials import source_of
+from ibfeed_worker.credentials import CredentialSource, source_of
 from ibfeed_worker.errors import AccountParkedError
 from ibfeed_worker.gateway.disk import keep_bounded
 from ibfeed_worker.gateway.keeper import GatewayKeeper
@@ -92,21 +92,7 @@ class Worker:
         config, budget, timetable = self._config, Budget(), Timetable()
         accounts, kafka = config.spec.accounts, config.spec.kafka
         status = SessionStatus(self._metrics, self._on_news, self._is_reset)
-        credentials = source_of(
-            accounts,
-            namespace=config.namespace,
-            read_secret=lambda name: read_secret(self._kube, name),
-            extra_ca=config.extra_ca,
-        )
-        logins = Logins(config, self._kube, status, self._metrics, credentials)
-        gateway = GatewaySettings(
-            folder=config.gateway_folder,
-            run_folder=config.run_folder,
-            port=config.gateway_port,
-            upstream=config.spec.gateway.upstream,
-            extra_ca=config.extra_ca,
-            certificate=config.spec.gateway.certificate_sha256,
-        )
+        logins = Logins(config, self._kube, status, self._metrics, _credentials(config, self._kube))
         reference = Reference(
             feed=config.feed,
             worker=config.number,
@@ -123,7 +109,7 @@ class Worker:
             config=config,
             metrics=self._metrics,
             status=status,
-            gateways=GatewayKeeper(gateway, self._metrics),
+            gateways=GatewayKeeper(GatewaySettings.of(config), self._metrics),
             logins=logins,
             penalties=PenaltyExchange(
                 self._kube, accounts.logins_lease_name, budget, config.node, also=logins.pool.hear
@@ -302,44 +288,44 @@ class Worker:
         def wait(why: str) -> None:
             self._parts.status.set(Session.WAITING_FOR_ACCOUNT, Reason.ACCOUNT_HELD, why)
 
-        hold = await acquire_lease(
+        leaseholder = await acquire_lease(
             self._kube, account.lease, self._config.holder, self._fence, wait, on_end=self._failures.of_task
         )
-        sessions = asyncio.create_task(self._sessions(account, hold), name="sessions")
-        lost = asyncio.create_task(hold.lost.wait(), name="lease lost")
+        sessions = asyncio.create_task(self._sessions(account, leaseholder), name="sessions")
+        lost = asyncio.create_task(leaseholder.lost.wait(), name="lease lost")
         parked: AccountParkedError | None = None
         try:
             await asyncio.wait((sessions, lost), return_when=asyncio.FIRST_COMPLETED)
-            if not hold.lost.is_set():
+            if not leaseholder.lost.is_set():
                 sessions.result()  # it only ever ends by raising
         except AccountParkedError as error:
             parked = error
             self._parts.status.set(Session.PARKED, error.reason, error.message)
         finally:
-            await to_the_end(self._give_back(hold, sessions))
+            await to_the_end(self._give_back(leaseholder, sessions))
             await cancel(lost)
         if parked is not None:
             await self._parts.logins.while_parked(account)
 
-    async def _give_back(self, hold: Leaseholder, sessions: asyncio.Task[NoReturn]) -> None:
+    async def _give_back(self, leaseholder: Leaseholder, sessions: asyncio.Task[NoReturn]) -> None:
         """Release what we stream and log out; then nobody is disturbed when somebody else takes the account."""
-        if hold.lost.is_set():
+        if leaseholder.lost.is_set():
             # Somebody else may take it in a moment: stop at once, nothing is left to be handed over.
             self._metrics.leases_lost.inc()
-            _log.error("account lost", lease=hold.why_lost)
-            self._parts.status.set(Session.RECONNECTING, Reason.LEASE_LOST, hold.why_lost)
+            _log.error("account lost", lease=leaseholder.why_lost)
+            self._parts.status.set(Session.RECONNECTING, Reason.LEASE_LOST, leaseholder.why_lost)
         elif self._streamer is not None and not sessions.done():
             await bounded(self._streamer.release(_RELEASE_S), _RELEASE_S + 1.0, "releasing the contracts")
             await bounded(self._writer.write(), _STATUS_S, "reporting the release")
         await cancel(sessions)
         await bounded(self._parts.gateways.stop(), _STOP_GATEWAY_S, "stopping the gateway")
-        await bounded(hold.release(), _FREE_LEASE_S, "freeing the account")
+        await bounded(leaseholder.release(), _FREE_LEASE_S, "freeing the account")
 
-    async def _sessions(self, account: Account, hold: Leaseholder) -> NoReturn:
+    async def _sessions(self, account: Account, leaseholder: Leaseholder) -> NoReturn:
         """Raises AccountParkedError."""
         await self._streamer_ready.wait()
         assert self._streamer is not None  # noqa: S101 - it is ready
-        self._account_session = AccountSession(self._parts, self._streamer, account, hold)
+        self._account_session = AccountSession(self._parts, self._streamer, account, leaseholder)
         try:
             await self._account_session.run()
         finally:
@@ -387,6 +373,15 @@ async def work(config: Config, stop: Stop) -> None:
         await Worker(config, Kube(connect(), config.namespace), Metrics()).run(stop)
     finally:
         shutil.rmtree(config.run_folder, ignore_errors=True)
+
+
+def _credentials(config: Config, kube: Kube) -> CredentialSource:
+    return source_of(
+        config.spec.accounts,
+        namespace=config.namespace,
+        read_secret=lambda name: read_secret(kube, name),
+        extra_ca=config.extra_ca,
+    )
 
 
 def _raise_failure(task: asyncio.Task[None]) -> None:

@@ -79,50 +79,39 @@ def decide(
     placement, refused = placement or Placement(), refused or {}
     holdings, accounts = tuple(holdings), feed.spec.accounts
     contracts = {contract.conid: contract for contract in universe.contracts}
-    crew = _crew(feed, holdings, verdicts, placement, gathering=gathering, wanted_lines=len(contracts))
-    previous = current_assignment(holdings, among=crew.wanted, ready=crew.trusted)
-    kept = {conid: worker for conid, worker in previous.items() if worker in crew.fixed and conid in contracts}
+    sets = _worker_sets(feed, holdings, verdicts, placement, gathering=gathering, wanted_lines=len(contracts))
+    previous = current_assignment(holdings, among=sets.wanted, ready=sets.trusted)
+    kept = {conid: worker for conid, worker in previous.items() if worker in sets.fixed and conid in contracts}
     free = [contract for conid, contract in contracts.items() if conid not in kept]
-    ready = crew.trusted - crew.drained
-    back = {conid: holding.worker for holding in holdings for conid in holding.home}
-    asked = {conid: worker for conid, worker in {**back, **placement.pins}.items() if worker in ready}
+    ready = sets.trusted - sets.drained
     lines = _lines(accounts.lines_per_account, holdings, ready, full, wanted=len(contracts))
-    pins = {conid: worker for conid, worker in asked.items() if worker not in refused.get(conid, ())}
-    pins = {**_accepted(refused, holdings, previous, {worker: lines[worker] for worker in ready}), **pins}
+    pins = _pins(placement, refused, holdings, previous, {worker: lines[worker] for worker in ready})
     even = _even(feed)
     result = plan(
         [Demand(contract.conid, _rank(contract), contract.depth, pins.get(contract.conid)) for contract in free],
         [
-            Capacity(worker, lines[worker], accounts.depth_per_account, worker in crew.drained)
-            for worker in crew.trusted
+            Capacity(worker, lines[worker], accounts.depth_per_account, worker in sets.drained)
+            for worker in sets.trusted
         ],
         previous,
         even=even,
     )
     owners = {**result.owners, **kept}
     return Decision(
-        targets=Targets(
-            contracts=contracts,
-            owners=owners,
-            ladders=result.ladders | (_books(holdings) & kept.keys()),
-            floor=epoch_floor,
-            epochs={contract.conid: contract.epoch for contract in feed.status.contracts if contract.epoch},
-            highest_epoch=feed.status.highest_epoch,
-            fresh=_fresh(feed, contracts),
-        ),
+        targets=_targets(feed, contracts, owners, result.ladders | (_books(holdings) & kept.keys()), epoch_floor),
         unassigned={
             **dict.fromkeys(result.without_ladder, UnassignedReason.DEPTH_CAPACITY),
-            **_why(result.unplaced, feed, owners, accountless, crew, placement),
+            **_why(result.unplaced, feed, owners, accountless, sets, placement),
         },
-        unmet=_unmet(placement, result, kept, crew, refused),
+        unmet=_unmet(placement, result, kept, sets, refused),
         stranded=frozenset(conid for conid, worker in result.owners.items() if worker in placement.drained),
-        homes=_homes(holdings, owners, relieved=crew.relieved, ready=ready, drained=placement.drained, known=contracts),
+        homes=_homes(holdings, owners, relieved=sets.relieved, ready=ready, drained=placement.drained, known=contracts),
         evened=even and ready >= {*range(feed.spec.workers)} - placement.drained and bool(ready),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Crew:
+class _WorkerSets:
     """The feed's workers, by what they may be given.
 
     Args:
@@ -146,7 +135,7 @@ class _Crew:
     fixed: frozenset[int]
 
 
-def _crew(
+def _worker_sets(
     feed: Feed,
     holdings: Sequence[Holding],
     verdicts: Mapping[int, Verdict],
@@ -154,7 +143,7 @@ def _crew(
     *,
     gathering: bool,
     wanted_lines: int,
-) -> _Crew:
+) -> _WorkerSets:
     relieved = frozenset(holding.worker for holding in holdings if verdicts[holding.worker].relieved)
     wanted = frozenset(holding.worker for holding in holdings if holding.worker < feed.spec.workers)
     streaming = frozenset(worker for worker in wanted if verdicts[worker].health.streaming or worker in relieved)
@@ -169,7 +158,7 @@ def _crew(
     if len(able - drained - settling) * feed.spec.accounts.lines_per_account < wanted_lines:
         settling = frozenset()
     returning = frozenset(worker for worker in wanted if verdicts[worker].health.state is Health.RETURNING)
-    return _Crew(
+    return _WorkerSets(
         wanted=wanted,
         relieved=relieved,
         streaming=streaming,
@@ -191,6 +180,38 @@ def _lines(
     limits = {worker: min(most, count) if worker in full else most for worker, count in active.items()}
     enough = sum(limits[worker] for worker in ready) >= wanted
     return limits if enough else dict.fromkeys(active, most)
+
+
+def _targets(
+    feed: Feed, contracts: Mapping[int, Contract], owners: Mapping[int, int], ladders: frozenset[int], floor: int
+) -> Targets:
+    return Targets(
+        contracts=contracts,
+        owners=owners,
+        ladders=ladders,
+        floor=floor,
+        epochs={contract.conid: contract.epoch for contract in feed.status.contracts if contract.epoch},
+        highest_epoch=feed.status.highest_epoch,
+        fresh=_fresh(feed, contracts),
+    )
+
+
+def _pins(
+    placement: Placement,
+    refused: Mapping[int, frozenset[int]],
+    holdings: Sequence[Holding],
+    previous: Mapping[int, int],
+    lines: Mapping[int, int],
+) -> dict[int, int]:
+    """By conid the worker that shall have a contract whatever the loads.
+
+    Contracts that are lent go back, unless people have pinned them elsewhere; what IB refuses goes to another account.
+    ``lines``: of the workers that may be given contracts.
+    """
+    back = {conid: holding.worker for holding in holdings for conid in holding.home}
+    asked = {conid: worker for conid, worker in {**back, **placement.pins}.items() if worker in lines}
+    pins = {conid: worker for conid, worker in asked.items() if worker not in refused.get(conid, ())}
+    return {**_accepted(refused, holdings, previous, lines), **pins}
 
 
 def _accepted(
@@ -257,11 +278,11 @@ def _why(
     feed: Feed,
     owners: Mapping[int, int],
     accountless: Collection[int],
-    crew: _Crew,
+    sets: _WorkerSets,
     placement: Placement,
 ) -> dict[int, UnassignedReason]:
     """Why contracts (nearest first) have no worker: each free line that cannot be used explains one of them."""
-    if not crew.streaming:
+    if not sets.streaming:
         return dict.fromkeys(unplaced, UnassignedReason.NO_WORKERS)
     load = Counter(owners.values())
     reasons: list[UnassignedReason] = []
@@ -269,11 +290,11 @@ def _why(
         free = feed.spec.accounts.lines_per_account - load[worker]
         if worker in accountless:
             reasons += [UnassignedReason.NO_ACCOUNT] * free
-        elif worker not in crew.streaming:
+        elif worker not in sets.streaming:
             reasons += [UnassignedReason.WORKER_MISSING] * free
-        elif worker in crew.unable:
+        elif worker in sets.unable:
             reasons += [UnassignedReason.KAFKA] * free
-        elif worker in placement.drained | crew.relieved:
+        elif worker in placement.drained | sets.relieved:
             reasons += [UnassignedReason.DRAINED] * free
     reasons.sort(key=list(UnassignedReason).index)
     reasons += [UnassignedReason.CAPACITY] * len(unplaced)
@@ -311,22 +332,22 @@ def _unmet(
     placement: Placement,
     result: Plan,
     kept: Mapping[int, int],
-    crew: _Crew,
+    sets: _WorkerSets,
     refused: Mapping[int, frozenset[int]],
 ) -> dict[int, PinProblem]:
     """The pins that do not hold. Of a contract that waits for its own worker's return nothing is said yet."""
-    streaming = crew.streaming - crew.relieved
+    streaming = sets.streaming - sets.relieved
     troubles: dict[int, PinProblem] = {}
     for conid, worker in placement.pins.items():
         if conid in kept:
             continue
         if worker in placement.drained:
             troubles[conid] = PinProblem.DRAINED
-        elif worker in crew.settling:
+        elif worker in sets.settling:
             troubles[conid] = PinProblem.SETTLING
         elif worker not in streaming:
             troubles[conid] = PinProblem.NOT_STREAMING
-        elif worker in crew.unable:
+        elif worker in sets.unable:
             troubles[conid] = PinProblem.CANNOT_PUBLISH
         elif worker in refused.get(conid, ()):
             troubles[conid] = PinProblem.REFUSED

@@ -24,9 +24,7 @@ from msgspec.structs import replace
 
 from ibfeed_api.calls import ResolvedContract, ResolvedProduct
 from ibfeed_api.feed import FILTERS, FeedSpec, Root
-from ibfeed_api.instrument import Product
-from ibfeed_api.shard import Entry
-from ibfeed_operator.model.feed_status import ContractStatus
+from ibfeed_api.instrument import Instrument, Product
 from ibfeed_operator.model.text import listed, plural
 from ibfeed_operator.model.types import Contract, Feed, RootProblem, RootProblemKind, Shard, Universe
 from ibfeed_operator.planning.balancer import slots
@@ -68,27 +66,11 @@ class Answer:
 
 def remembered(feed: Feed, shards: Iterable[Shard]) -> dict[int, Contract]:
     """Return all contracts of this feed in the cluster, by conid. Entries of shards override the status."""
-    known = {contract.conid: _remembered(contract) for contract in feed.status.contracts}
+    known = {one.conid: _contract(one, root=one.root, slot=one.slot, depth=one.depth) for one in feed.status.contracts}
     for shard in shards:
         for entry in shard.spec.contracts:
-            known[entry.conid] = _remembered(entry)
+            known[entry.conid] = _contract(entry, root=entry.root, slot=entry.slot, depth=entry.depth)
     return known
-
-
-def _remembered(contract: Entry | ContractStatus) -> Contract:
-    return Contract(
-        conid=contract.conid,
-        root=contract.root,
-        symbol=contract.symbol,
-        exchange=contract.exchange,
-        trading_class=contract.trading_class,
-        multiplier=contract.multiplier,
-        currency=contract.currency,
-        contract_month=contract.contract_month,
-        last_trading_day=contract.last_trading_day,
-        slot=contract.slot,
-        depth=contract.depth,
-    )
 
 
 def merge(spec: FeedSpec, known: Mapping[int, Contract], answers: Mapping[str, Answer], *, today: str) -> Universe:
@@ -155,7 +137,8 @@ def _of_root(
     elif answer.trouble is not None:
         problem = RootProblem(root=root.label, trouble=answer.trouble, message=answer.message)
     else:
-        told = (_contract(root, contract) for contract in answer.contracts if root.product.includes(contract.product))
+        asked = (contract for contract in answer.contracts if root.product.includes(contract.product))
+        told = (_contract(contract, root=root.symbol, slot=0, depth=False) for contract in asked)
         new = _nearest(told, today)
         # A contract from before products were told apart may be of a product that the spec does not ask for.
         lost = _lost([one for one in kept if root.product.includes(one.product)], new, answer.months)
@@ -287,18 +270,19 @@ def _nearest(contracts: Iterable[Contract], today: str) -> list[Contract]:
     return sorted(alive, key=lambda contract: (contract.last_trading_day, contract.contract_month, contract.conid))
 
 
-def _contract(root: Root, contract: ResolvedContract) -> Contract:
+def _contract(found: Instrument, *, root: str, slot: int, depth: bool) -> Contract:
     return Contract(
-        conid=contract.conid,
-        root=root.symbol,
-        symbol=contract.symbol,
-        exchange=contract.exchange,
-        trading_class=contract.trading_class,
-        multiplier=contract.multiplier,
-        currency=contract.currency,
-        contract_month=contract.contract_month,
-        last_trading_day=contract.last_trading_day,
-        slot=0,
+        conid=found.conid,
+        root=root,
+        symbol=found.symbol,
+        exchange=found.exchange,
+        trading_class=found.trading_class,
+        multiplier=found.multiplier,
+        currency=found.currency,
+        contract_month=found.contract_month,
+        last_trading_day=found.last_trading_day,
+        slot=slot,
+        depth=depth,
     )
 
 

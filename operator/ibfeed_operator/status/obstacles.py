@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from ibfeed_operator.model.text import clip
+
 REFUSED: Final = "FailedCreate"
 CREATED: Final = "SuccessfulCreate"
 
@@ -108,7 +110,7 @@ def refusal(events: Iterable[Event], pod: str) -> str:
     found = _OF_A_POD.fullmatch(latest.message)
     error = _FORBIDDEN.sub("", (found[2] if found is not None else None) or "it does not say why")
     return (
-        f"the API server refuses its pod: {_clipped(error)}; {advice(error)}; Kubernetes is asked for the pod again"
+        f"the API server refuses its pod: {_one_line(error)}; {advice(error)}; Kubernetes is asked for the pod again"
         " each minute"
     )
 
@@ -124,9 +126,8 @@ def obstruction(events: Iterable[Event]) -> str:
     if not warnings:
         return ""
     latest = max(warnings, key=lambda event: event.at)
-    return f"its pod is not started: {latest.reason}: {_clipped(latest.message)}"
+    return f"its pod is not started: {latest.reason}: {_one_line(latest.message)}"
 
 
-def _clipped(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+def _one_line(text: str) -> str:
+    return clip(" ".join(text.split()), _LONGEST)

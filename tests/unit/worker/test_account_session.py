@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,38 +10,21 @@ from ibfeed_api.feed import Accounts, Kafka, SecretRef, WorkerSpec
 from ibfeed_api.logins import PageTrouble
 from ibfeed_api.shard import Account
 from ibfeed_worker.account_session import AccountSession, SessionParts
-from ibfeed_worker.config import Config
+from support.build import worker_config
 from support.clock import run
 
+ACCOUNTS = Accounts(secret_ref=SecretRef(name="paper"))
 NOW = datetime(2026, 11, 18, 15, tzinfo=UTC)
-
-
-def config() -> Config:
-    nowhere = Path("/nowhere")
-    spec = WorkerSpec(
-        accounts=Accounts(secret_ref=SecretRef(name="paper")), kafka=Kafka(bootstrap_servers="kafka:9092")
-    )
-    return Config(
-        pod="energy-0",
-        namespace="markets",
-        pod_uid="u",
-        node="here",
-        feed="energy",
-        spec=spec,
-        extra_ca=None,
-        gateway_folder=nowhere,
-        gateway_port=1,
-        http_port=1,
-        chromium=nowhere,
-        chromedriver=nowhere,
-    )
 
 
 def test_a_nightly_login_waits_for_the_page_as_long_as_it_can() -> None:
     async def act() -> None:
         nothing: Any = None
         logins = SimpleNamespace(pool=SimpleNamespace(trouble=None))
-        parts = SimpleNamespace(config=config(), logins=logins)
+        parts = SimpleNamespace(
+            config=worker_config(WorkerSpec(accounts=ACCOUNTS, kafka=Kafka(bootstrap_servers="kafka:9092"))),
+            logins=logins,
+        )
         session = AccountSession(
             cast("SessionParts", parts), nothing, Account(source="paper", index=1, lease="l"), nothing
         )

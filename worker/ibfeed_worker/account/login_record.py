@@ -40,7 +40,7 @@ DAY: Final = timedelta(days=1)
 # last one is kept for when the page is well again.
 MOST_TRIES: Final = 9
 MOST_PROBES: Final = 8
-SUBMIT_WAIT_S: Final = 5.0  # as in login.page: a form's shortest wait
+SUBMIT_WAIT_S: Final = 5.0  # a form's shortest wait between the last key and the click
 LONGEST_SUBMIT_WAIT_S: Final = 30.0
 KEPT_SUBMIT_WAIT_S: Final = 10.0  # after a login that passed
 _SUBMIT_STEP_S: Final = 5.0

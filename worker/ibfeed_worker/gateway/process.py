@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from ibfeed_worker.config import Config
 from ibfeed_worker.gateway import distribution, leftover
 from ibfeed_worker.gateway.distribution import DistributionError
 from ibfeed_worker.gateway.pin import PinnedTls, pin
@@ -54,6 +55,17 @@ class GatewaySettings:
     extra_ca: Path | None
     certificate: str | None  # SHA-256 from the feed's spec
     tunnel: Tunnel | None = None  # to the upstream, where that is behind a proxy
+
+    @classmethod
+    def of(cls, config: Config) -> GatewaySettings:
+        return cls(
+            folder=config.gateway_folder,
+            run_folder=config.run_folder,
+            port=config.gateway_port,
+            upstream=config.spec.gateway.upstream,
+            extra_ca=config.extra_ca,
+            certificate=config.spec.gateway.certificate_sha256,
+        )
 
 
 class _Output(asyncio.SubprocessProtocol):

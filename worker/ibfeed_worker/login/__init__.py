@@ -16,7 +16,8 @@ from typing import Final
 import msgspec
 
 from ibfeed_api.feed import Login
-from ibfeed_worker.login.page import SUBMIT_WAIT_S, Order, Outcome, Result, selectors
+from ibfeed_worker.account.login_record import SUBMIT_WAIT_S
+from ibfeed_worker.login.page import Order, Outcome, Result, selectors
 from ibfeed_worker.runtime.processes import kill_tree
 
 _GRACE: Final = 25.0  # seconds beyond the login's own limit: browser start and end, and the wait for leave to submit

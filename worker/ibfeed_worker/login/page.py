@@ -14,11 +14,11 @@ import msgspec
 
 from ibfeed_api.feed import Login
 from ibfeed_api.reasons import Reason
+from ibfeed_worker.account.login_record import SUBMIT_WAIT_S
 
 SUCCESS: Final = "Client login succeeds"
 # IB answers a form that is sent at once after typing like a wrong password (public reports; other clients wait as
 # long).
-SUBMIT_WAIT_S: Final = 5.0
 _WRONG_CREDENTIALS: Final = ("invalid username password", "invalid username or password", "invalid credentials")
 _WRONG_MODE: Final = ("please select the correct login mode",)
 _LOCKED: Final = ("locked", "too many failed", "has been disabled")

@@ -29,12 +29,12 @@ _MOST_STEPS: Final = 8  # retire, activate, drop, and room for what becomes free
 
 def plan_contracts(context: Context) -> Decision:
     """Give each contract a worker, or a reason why it has none."""
-    refusals = context.memory.refusals
-    refusals.observe(context.holdings(), time.monotonic())
+    refusals, holdings = context.memory.refusals, context.holdings()
+    refusals.observe(holdings, time.monotonic())
     return decide(
         context.feed,
         context.assessment.universe,
-        context.holdings(),
+        holdings,
         context.verdicts,
         placement=context.assessment.placement,
         accountless={worker for worker, shard in context.shards.items() if shard.spec.account is None},

@@ -79,7 +79,7 @@ def _too_few_text(status_input: StatusInput, without: Sequence[str]) -> str:
     accounts = feed.spec.accounts
     own = {shard_name(feed.name, worker.index) for worker in status_input.workers}
     elsewhere = [
-        f"account {lease.index} is in use by {lease.holder.rsplit('_', 1)[0]}"
+        f"account {lease.index} is in use by {pod_of(lease.holder)}"
         for lease in status_input.leases
         if lease.index in accounts.indices and lease.holder and pod_of(lease.holder) not in own
     ]

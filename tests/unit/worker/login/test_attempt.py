@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,7 +27,6 @@ from ibfeed_operator.planning.accounts import taken_back, wrongly_parked
 from ibfeed_worker import login
 from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.leaseholder import Leaseholder, acquire_lease
-from ibfeed_worker.config import Config
 from ibfeed_worker.credentials import Credentials, CredentialsError
 from ibfeed_worker.errors import AccountParkedError, SessionError
 from ibfeed_worker.login.attempt import Logins
@@ -36,6 +34,7 @@ from ibfeed_worker.login.page import Outcome, Result
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.tasks import cancel, first
 from ibfeed_worker.session.status import SessionStatus
+from support.build import worker_config
 from support.leases import Leases
 
 START = datetime(2026, 11, 18, 15, tzinfo=UTC)  # a Wednesday, far from IB's nights
@@ -176,21 +175,7 @@ class World:
             accounts=Accounts(secret_ref=SecretRef(name="paper"), count=accounts, **more),
             kafka=Kafka(bootstrap_servers="kafka:9092"),
         )
-        nowhere = Path("/nowhere")
-        self.config = Config(
-            pod="energy-0",
-            namespace="markets",
-            pod_uid="u",
-            node="here",
-            feed="energy",
-            spec=spec,
-            extra_ca=None,
-            gateway_folder=nowhere,
-            gateway_port=1,
-            http_port=1,
-            chromium=nowhere,
-            chromedriver=nowhere,
-        )
+        self.config = worker_config(spec)
         self.seats = [Seat(self, index) for index in range(1, accounts + 1)]
         self._operator = asyncio.create_task(self._take_back())
 
