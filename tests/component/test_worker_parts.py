@@ -17,7 +17,9 @@ from support.simulator import Venue
 from support.stream import Tap
 from support.worker import Stage, Worker, below, entry
 
-HELD_S = 5.0  # below the 8 s after which a worker that can't renew its Lease stops
+# A worker renews its Lease each 3 s and stops 8 s after its last renewal: a cut may begin right before a renewal.
+CUT_S = 3.0
+HELD_S = 5.0
 PAUSE_S = 2.5  # of any contract; IB's pace is 0.5 s
 
 
@@ -55,11 +57,13 @@ def test_each_part_is_held_in_turn_and_the_others_go_on(stage: Stage, tmp_path: 
             # What obeys the shard waits for the API server: the stream goes on, and so does the session.
             begun = time.time()
             forwarder.cut()
-            time.sleep(HELD_S)
+            before = stage.lease()["spec"]["renewTime"]
+            time.sleep(CUT_S)
             assert worker.probe("/readyz") == 200
             forwarder.mend()
             assert longest_pause(tap, first, begun, time.time()) < PAUSE_S
-            eventually(lambda: worker.status()["session"] == "Streaming", within=10, what="the status")
+            eventually(lambda: stage.lease()["spec"]["renewTime"] != before, within=10, what="a renewal")
+            assert worker.status()["session"] == "Streaming"
 
             # What keeps the session waits for IB's answers: the stream goes on, and a new contract is taken.
             begun = time.time()
