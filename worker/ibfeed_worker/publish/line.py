@@ -124,15 +124,15 @@ class ProducerLine:
             self._send_queue.resume(broker)
             self.is_open, self.opened_at = True, asyncio.get_running_loop().time()
         closed = affected(survey, self.limits)
-        asked = [channel for channel in self._send_queue.doubtful if (channel.topic, channel.partition) not in closed]
+        asked = [writer for writer in self._send_queue.doubtful if (writer.topic, writer.partition) not in closed]
         if not asked:
             self._searches = 0
             return
         self._searches += 1
         found = await self.tails(asked, anywhere=False)
-        reached = {channel: _reached(channel, tail) for channel, tail in found.items()}
+        reached = {writer: _reached(writer, tail) for writer, tail in found.items()}
         if self._searches < _SEARCHES:
-            reached = {channel: mark for channel, mark in reached.items() if mark is not None}
+            reached = {writer: mark for writer, mark in reached.items() if mark is not None}
         self._send_queue.learn(reached)
 
     async def ask(self, broker: Broker) -> None:
@@ -164,28 +164,28 @@ class ProducerLine:
             self._who = found
             self.broken = True
 
-    async def tails(self, channels: Sequence[PartitionWriter], *, anywhere: bool) -> dict[PartitionWriter, Tail]:
+    async def tails(self, writers: Sequence[PartitionWriter], *, anywhere: bool) -> dict[PartitionWriter, Tail]:
         """Return how far Kafka has the ticks of these. It never raises on Kafka's account: the doubt says why not.
 
         ``anywhere``: nothing is remembered of them, not even the partition.
         """
-        questions = [Question(channel.key, channel.partition, anywhere) for channel in channels]
+        questions = [Question(writer.key, writer.partition, anywhere) for writer in writers]
         broker, topics = self.broker, self._kafka.topics
         if broker is None:
-            return dict.fromkeys(channels, Tail(None, "there is no connection to Kafka"))
+            return dict.fromkeys(writers, Tail(None, "there is no connection to Kafka"))
         try:
             found = await asyncio.to_thread(broker.tails, topics.ticklast, topics.l2_data, questions)
         except BrokerError as error:
-            return dict.fromkeys(channels, Tail(None, str(error)))
-        return {channel: found[channel.key] for channel in channels}
+            return dict.fromkeys(writers, Tail(None, str(error)))
+        return {writer: found[writer.key] for writer in writers}
 
-    def give_up(self, channels: Collection[PartitionWriter]) -> None:
+    def give_up(self, writers: Collection[PartitionWriter]) -> None:
         """Lose, at once and for good, the records of these that Kafka has not answered for.
 
         Not even the client knows any more whether Kafka has them, so another producer takes its place. Records of other
         contracts on their way go on with that one.
         """
-        self._send_queue.give_up(channels)
+        self._send_queue.give_up(writers)
         if self.broker is not None:
             self.counters.given_up += 1
             self.stop()
@@ -232,7 +232,7 @@ class ProducerLine:
 
     def _drop(self, refusal: Refusal) -> None:
         """Drop a record that is too large for its topic, in whatever batch it is."""
-        of = refusal.channel.symbol if refusal.channel is not None else "an event"
+        of = refusal.writer.symbol if refusal.writer is not None else "an event"
         self._remark = (
             f"a record of {refusal.size} bytes ({of}) is more than topic {refusal.topic} takes, and was left out:"
             " raise its max.message.bytes"
@@ -248,10 +248,10 @@ class ProducerLine:
         self._on_disturbance()
 
 
-def _reached(channel: PartitionWriter, tail: Tail) -> int | None:
+def _reached(writer: PartitionWriter, tail: Tail) -> int | None:
     """Return the ``seq`` up to which Kafka has a partition writer's records; None if that is not known."""
     if tail.doubt:
         return None
     if tail.mark is None:
         return 0
-    return tail.mark.seq if tail.mark_epoch <= channel.epoch else None
+    return tail.mark.seq if tail.mark_epoch <= writer.epoch else None

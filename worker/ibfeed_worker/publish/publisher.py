@@ -53,7 +53,7 @@ class Publisher:
         feed: str,
         kafka: Kafka,
         read_secrets: ReadSecrets = no_secrets,
-        channels: Callable[[], Iterable[PartitionWriter]] = tuple,
+        writers: Callable[[], Iterable[PartitionWriter]] = tuple,
         on_progress: Callable[[PartitionWriter], None],
         on_status: Callable[[], None],
         may_write: Callable[[], bool],
@@ -63,7 +63,7 @@ class Publisher:
 
         Args:
             read_secrets: called before the first connection, and again when Kafka refuses us; raises SecretsError.
-            channels: returns the partition writers in use.
+            writers: returns the partition writers in use.
             on_progress: called with a partition writer whose records were acknowledged or refused.
             on_status: called when ``status`` has changed, or whether a partition writer is ``stalled``.
             may_write: called before each tick and each record of a book; while it is False, they wait.
@@ -83,7 +83,7 @@ class Publisher:
         self._worker: Final = worker
         self._feed: Final = feed
         self._kafka: Final = kafka
-        self._channels: Final = channels
+        self._writers: Final = writers
         self._routes: Final[dict[str, tuple[Topic, Deliveries]]] = {
             SCHEMA_TICK: (kafka.topics.ticklast, self.send_queue.counters.ticks),
             SCHEMA_DEPTH: (kafka.topics.l2_data, self.send_queue.counters.books),
@@ -147,17 +147,17 @@ class Publisher:
             return False
         return True
 
-    def give_up(self, channels: Collection[PartitionWriter], why: str) -> None:
+    def give_up(self, writers: Collection[PartitionWriter], why: str) -> None:
         """Lose, at once and for good, the records of these that Kafka has not answered for.
 
         Another worker may publish these contracts in a moment.
         """
-        _log.warning("records are given up", why=why, channels=len(channels), in_flight=self.send_queue.in_flight)
-        self._line.give_up(channels)
+        _log.warning("records are given up", why=why, writers=len(writers), in_flight=self.send_queue.in_flight)
+        self._line.give_up(writers)
         self._disturbed.set()
         self._serve_in(0.0)
 
-    def channel(self, conid: int, symbol: str, *, slot: int, epoch: int, schema: str) -> PartitionWriter:
+    def writer(self, conid: int, symbol: str, *, slot: int, epoch: int, schema: str) -> PartitionWriter:
         """Return a contract's way to the topic of ``schema`` for one epoch."""
         topic, deliveries = self._routes[schema]
         return PartitionWriter(
@@ -171,14 +171,14 @@ class Publisher:
             deliveries=deliveries,
         )
 
-    async def tails(self, channels: Sequence[PartitionWriter], *, anywhere: bool) -> dict[PartitionWriter, Tail]:
+    async def tails(self, writers: Sequence[PartitionWriter], *, anywhere: bool) -> dict[PartitionWriter, Tail]:
         """Return how far Kafka has them, from any publisher.
 
         It never raises on Kafka's account: the doubt says why not.
 
         ``anywhere``: nothing is remembered of them, not even the partition.
         """
-        return await self._line.tails(channels, anywhere=anywhere)
+        return await self._line.tails(writers, anywhere=anywhere)
 
     # Serving the client library.
 
@@ -192,8 +192,8 @@ class Publisher:
         try:
             if self._line.broker is not None:
                 self._line.broker.poll()
-            for channel in self.send_queue.after_answers():
-                self._on_progress(channel)
+            for writer in self.send_queue.after_answers():
+                self._on_progress(writer)
             self._count_answers()
             if self._loop.time() >= self._sweep_at:
                 self._sweep()
@@ -219,7 +219,7 @@ class Publisher:
         now = self._loop.time()
         self._sweep_at = now + _SWEEP_S
         counts: dict[PartitionWriter | None, tuple[int, int]] = {
-            channel: (channel.answered, channel.in_flight) for channel in self._channels()
+            writer: (writer.answered, writer.in_flight) for writer in self._writers()
         }
         counts[None] = (self.send_queue.events_answered, self.send_queue.events_in_flight)
         late = self._progress.look(counts, now)
@@ -263,12 +263,12 @@ class Publisher:
         known = self._survey is not None and self._line.is_open
         closed = affected(self._survey, self._line.limits) if known and self._survey is not None else None
         changed = False
-        for channel in self._channels():
-            shut = closed is None or (channel.topic, channel.partition) in closed
+        for writer in self._writers():
+            shut = closed is None or (writer.topic, writer.partition) in closed
             # Before the first result a writer is not stalled: it has published nothing either.
-            stalled = channel in self._late or (shut and self.status.reachable is False)
-            changed = changed or stalled is not channel.stalled
-            channel.stalled = stalled
+            stalled = writer in self._late or (shut and self.status.reachable is False)
+            changed = changed or stalled is not writer.stalled
+            writer.stalled = stalled
         if changed:
             self._on_status()
 
@@ -361,8 +361,8 @@ class Publisher:
         late, broker = dict(self._late), self._line.broker
         if not late or broker is None:
             return None
-        channel = max(late, key=lambda channel: late[channel])
-        topic = channel.topic if channel is not None else self._kafka.topics.feed_events.name
+        writer = max(late, key=lambda writer: late[writer])
+        topic = writer.topic if writer is not None else self._kafka.topics.feed_events.name
         await self._line.ask_limits(broker)
         return unanswered(topic, survey, self._line.limits, KAFKA_ANSWER_S)
 

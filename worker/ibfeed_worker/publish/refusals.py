@@ -23,11 +23,11 @@ _OF_THE_SIZE: Final = KafkaError.MSG_SIZE_TOO_LARGE
 
 
 class Refusal(NamedTuple):
-    """A record whose batch was too large. ``channel`` is None for an event."""
+    """A record whose batch was too large. ``writer`` is None for an event."""
 
     topic: str
     partition: int
-    channel: PartitionWriter | None
+    writer: PartitionWriter | None
     seq: int
     size: int  # bytes of its value
 

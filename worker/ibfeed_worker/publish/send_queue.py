@@ -54,13 +54,13 @@ class _Answer:
     ``before`` is the event time of the contract's record before it.
     """
 
-    __slots__ = ("before", "channel", "event_time", "refusals", "send_queue", "seq")
+    __slots__ = ("before", "event_time", "refusals", "send_queue", "seq", "writer")
 
     def __init__(
-        self, send_queue: SendQueue, channel: PartitionWriter, event_time: int, seq: int, before: int | None
+        self, send_queue: SendQueue, writer: PartitionWriter, event_time: int, seq: int, before: int | None
     ) -> None:
         self.send_queue: Final = send_queue
-        self.channel: Final = channel
+        self.writer: Final = writer
         self.event_time: Final = event_time
         self.seq: Final = seq
         self.before: Final = before
@@ -158,26 +158,26 @@ class SendQueue:
         """Number of records that Kafka has not acknowledged."""
         return self.in_flight + self.kept + len(self._waiting) + len(self._events) + len(self._returned)
 
-    def publish(self, channel: PartitionWriter, tick: Tick) -> None:
+    def publish(self, writer: PartitionWriter, tick: Tick) -> None:
         """Send a tick, or keep it until there is room. While Kafka does not keep up, the latest of a contract wins."""
-        channel.used = True
-        if channel.waiting is None and self._hand_over(channel, tick):
+        writer.used = True
+        if writer.waiting is None and self._hand_over(writer, tick):
             return
-        self._wait(channel, tick)
+        self._wait(writer, tick)
 
-    def publish_book(self, channel: PartitionWriter, record: DepthRecord, whole: Callable[[], DepthRecord]) -> None:
+    def publish_book(self, writer: PartitionWriter, record: DepthRecord, whole: Callable[[], DepthRecord]) -> None:
         """Send a record of an order book.
 
         A delta without room would mislead the reader of the next one. So it is replaced by ``whole()``, the book as it
         is, which waits in its place.
         """
-        channel.used = True
-        if channel.waiting is None and self._hand_over(channel, record):
+        writer.used = True
+        if writer.waiting is None and self._hand_over(writer, record):
             return
         if record.kind == "delta":
-            self.counters.books.conflated += channel.waiting is None
+            self.counters.books.conflated += writer.waiting is None
             record = whole()
-        self._wait(channel, record)
+        self._wait(writer, record)
 
     def event(self, event: FeedEvent, slot: int = 0) -> None:
         """Send an event, in order with the others."""
@@ -188,21 +188,21 @@ class SendQueue:
         self.calm.clear()
         self._push_events()
 
-    def abandon(self, channel: PartitionWriter) -> None:
+    def abandon(self, writer: PartitionWriter) -> None:
         """Drop the waiting record of a contract that another worker has by now: it must not follow."""
-        channel.waiting = None
-        self._waiting.pop(channel, None)
+        writer.waiting = None
+        self._waiting.pop(writer, None)
         self._settle_down()
 
-    def give_up(self, channels: Collection[PartitionWriter]) -> None:
+    def give_up(self, writers: Collection[PartitionWriter]) -> None:
         """Give up the records of these, since their next publisher must not meet records of ours.
 
         Kept records are lost now; those in the client library are lost as soon as it gives them back.
         """
-        for channel in channels:
-            channel.over, channel.queued = True, False
-            self._doubtful.pop(channel, None)
-            for kept in self._kept.pop(channel, []):
+        for writer in writers:
+            writer.over, writer.queued = True, False
+            self._doubtful.pop(writer, None)
+            for kept in self._kept.pop(writer, []):
                 self.kept -= 1
                 self._fail(kept.answer, GIVEN_UP)
         self._settle_down()
@@ -222,10 +222,10 @@ class SendQueue:
             reached: the ``seq`` up to which Kafka has a writer's records; None if that cannot be known. Such records
                 are lost, since sending them again could double them.
         """
-        for channel, mark in reached.items():
-            self._doubtful.pop(channel, None)
+        for writer, mark in reached.items():
+            self._doubtful.pop(writer, None)
             left = []
-            for item in sorted(self._kept.get(channel, []), key=lambda item: item.answer.seq):
+            for item in sorted(self._kept.get(writer, []), key=lambda item: item.answer.seq):
                 if not item.tried or (mark is not None and item.answer.seq > mark):
                     left.append(item)
                     continue
@@ -235,7 +235,7 @@ class SendQueue:
                 else:
                     self.learned += 1
                     self._acknowledge(item.answer)
-            self._kept[channel] = left
+            self._kept[writer] = left
         self.push()
 
     def resume(self, broker: Broker) -> None:
@@ -246,12 +246,12 @@ class SendQueue:
 
     def refuse(self, refusal: Refusal) -> None:
         """Give up a record, or an event, that came back: it is too large for its topic."""
-        if refusal.channel is None:
+        if refusal.writer is None:
             left = [item for item in self._returned if item[0].at_ms != refusal.seq]
             self.counters.events_lost += len(self._returned) - len(left)
             self._returned = left
             return
-        kept = self._kept.get(refusal.channel, [])
+        kept = self._kept.get(refusal.writer, [])
         for item in kept:
             if item.answer.seq == refusal.seq:
                 kept.remove(item)
@@ -268,11 +268,11 @@ class SendQueue:
         if not self._push_kept():
             return
         self._push_events()
-        for channel in list(self._waiting):
-            record = channel.waiting
-            if record is None or self._hand_over(channel, record):
-                channel.waiting = None
-                del self._waiting[channel]
+        for writer in list(self._waiting):
+            record = writer.waiting
+            if record is None or self._hand_over(writer, record):
+                writer.waiting = None
+                del self._waiting[writer]
             else:
                 return
 
@@ -285,7 +285,7 @@ class SendQueue:
         if touched and (self._waiting or self._events or self._returned or self._kept):
             self.push()
         self._settle_down()
-        return [channel for channel in touched if channel is not None]
+        return [writer for writer in touched if writer is not None]
 
     def told(self, answer: _Answer, error: Any, message: Any) -> None:
         """Take Kafka's answer to one record."""
@@ -317,101 +317,101 @@ class SendQueue:
         self._on_refusal()
 
     def _acknowledge(self, answer: _Answer) -> None:
-        channel = answer.channel
-        self._touched[channel] = None
-        closed = channel.delivered(answer.event_time, answer.seq)
-        if closed is not None and channel.schema == SCHEMA_TICK:  # a book is mended by its next snapshot
-            self._report_gap(channel, closed)
+        writer = answer.writer
+        self._touched[writer] = None
+        closed = writer.delivered(answer.event_time, answer.seq)
+        if closed is not None and writer.schema == SCHEMA_TICK:  # a book is mended by its next snapshot
+            self._report_gap(writer, closed)
 
     def _fail(self, answer: _Answer, why: str) -> None:
-        channel = answer.channel
-        self._touched[channel] = None
-        channel.failed(answer.seq, why, after=answer.before)
+        writer = answer.writer
+        self._touched[writer] = None
+        writer.failed(answer.seq, why, after=answer.before)
 
     def _take_back(self, answer: _Answer, error: Any, message: Any) -> None:
         """Take a record back that Kafka has refused, or whose producer is being replaced.
 
         Send it again if that may help.
         """
-        channel = answer.channel
+        writer = answer.writer
         value = message.value() if message is not None else None
         if value is not None and is_of_the_size(error):
-            self.refusals.append(Refusal(channel.topic, channel.partition, channel, answer.seq, len(value)))
+            self.refusals.append(Refusal(writer.topic, writer.partition, writer, answer.seq, len(value)))
         elif is_of_the_record(error):
             answer.refusals += 1
         # A book is mended by its next snapshot.
         if (
-            channel.over
+            writer.over
             or value is None
-            or channel.schema != SCHEMA_TICK
+            or writer.schema != SCHEMA_TICK
             or self.kept >= self._room
             or answer.refusals >= _TRIES_AT_MOST
         ):
             self._fail(answer, str(error))
         else:
-            self._touched[channel] = None
-            channel.deliveries.again += 1
+            self._touched[writer] = None
+            writer.deliveries.again += 1
             self._keep(answer, value, tried=True)
         self._on_refusal()
 
     def _keep(self, answer: _Answer, value: bytes, *, tried: bool) -> None:
-        channel = answer.channel
-        self._kept.setdefault(channel, []).append(_Kept(answer, value, tried))
+        writer = answer.writer
+        self._kept.setdefault(writer, []).append(_Kept(answer, value, tried))
         self.kept += 1
-        channel.queued = True
+        writer.queued = True
         if tried:
-            self._doubtful[channel] = None
+            self._doubtful[writer] = None
         self.calm.clear()
 
     def _push_kept(self) -> bool:
         """Hand over kept records. Return whether there is room for more."""
         broker = self.broker
-        for channel in [channel for channel in self._kept if channel not in self._doubtful]:
-            kept, done = self._kept[channel], 0
+        for writer in [writer for writer in self._kept if writer not in self._doubtful]:
+            kept, done = self._kept[writer], 0
             while done < len(kept) and broker is not None and self._may_write():
                 if not self._send(broker, kept[done].answer, kept[done].value):
                     break
                 done += 1
             self.kept -= done
             if done < len(kept):
-                self._kept[channel] = kept[done:]
+                self._kept[writer] = kept[done:]
                 return False
-            del self._kept[channel]
-            channel.queued = False
+            del self._kept[writer]
+            writer.queued = False
         return True
 
-    def _wait(self, channel: PartitionWriter, record: Record) -> None:
-        channel.deliveries.conflated += channel.wait(record)
-        self._waiting[channel] = None
+    def _wait(self, writer: PartitionWriter, record: Record) -> None:
+        writer.deliveries.conflated += writer.wait(record)
+        self._waiting[writer] = None
         self.calm.clear()
 
-    def _hand_over(self, channel: PartitionWriter, record: Record) -> bool:
+    def _hand_over(self, writer: PartitionWriter, record: Record) -> bool:
         """Hand over a record. Return whether it needs no more care: it is on its way, or kept, or lost for good."""
         if not self._may_write():
             return False
         value = self._encode(record)
         time_ = record.event_time
-        answer = _Answer(self, channel, time_, record.seq, channel.sent)
+        answer = _Answer(self, writer, time_, record.seq, writer.sent)
         broker = self.broker
-        channel.in_flight += 1
-        if len(value) > channel.deliveries.largest:
+        writer.in_flight += 1
+        if len(value) > writer.deliveries.largest:
             self._fail(answer, TOO_LARGE)
-        elif broker is not None and not channel.queued and self._send(broker, answer, value):
-            channel.sent = time_
-        elif (self.broker is None or channel.queued) and channel.schema == SCHEMA_TICK and self.kept < self._room:
+        elif broker is not None and not writer.queued and self._send(broker, answer, value):
+            writer.sent = time_
+        elif (self.broker is None or writer.queued) and writer.schema == SCHEMA_TICK and self.kept < self._room:
             self._keep(answer, value, tried=False)  # there was no producer, or it has just gone
-            channel.sent = time_
+            writer.sent = time_
         else:
-            channel.in_flight -= 1
+            writer.in_flight -= 1
             return False
-        channel.deliveries.handed_over += 1
+        writer.deliveries.handed_over += 1
         return True
 
     def _send(self, broker: Broker, answer: _Answer, value: bytes) -> bool:
         """Send a record. Return whether it needs no more care: it is on its way, or too large for any producer."""
-        channel = answer.channel
+        writer = answer.writer
         try:
-            return self._produce(broker, channel.topic, channel.partition, channel.key, value, channel.headers, answer)
+            return self._produce(broker, writer.topic, writer.partition, writer.key, value, writer.headers, answer)
         except RecordTooLargeError:
             self._fail(answer, TOO_LARGE)
             return True
@@ -463,19 +463,19 @@ class SendQueue:
             if not self.kept and not self._waiting and not self._events and not self._returned:
                 self.calm.set()
 
-    def _report_gap(self, channel: PartitionWriter, closed: Closed) -> None:
+    def _report_gap(self, writer: PartitionWriter, closed: Closed) -> None:
         self.event(
             FeedEvent(
                 kind="gap",
                 feed=self._feed,
                 worker=self._worker,
                 at_ms=time.time_ns() // 1_000_000,
-                conid=channel.conid,
-                symbol=channel.symbol,
-                epoch=channel.epoch,
+                conid=writer.conid,
+                symbol=writer.symbol,
+                epoch=writer.epoch,
                 from_ms=closed.gap.after,
                 to_ms=closed.until,
                 detail=f"{closed.gap.records} updates lost: {closed.gap.why}",
             ),
-            channel.slot,
+            writer.slot,
         )

@@ -33,7 +33,7 @@ class Contract:
         self,
         entry: Entry,
         *,
-        channel: PartitionWriter,
+        writer: PartitionWriter,
         normaliser: Normaliser,
         count: int,
         interrupted: str,
@@ -49,7 +49,7 @@ class Contract:
         that this process gave to Kafka in an epoch before. ``fresh``: nobody published it before.
         """
         self.entry = entry
-        self.channel: Final = channel
+        self.writer: Final = writer
         self.normaliser: Final = normaliser
         self.depth: Final = depth
         self.held: Final = held
@@ -105,26 +105,24 @@ class Contract:
         if self.unsure:
             return None
         former = self.former.acknowledged if self.former else None
-        return self.channel.acknowledged or later_mark(former, self._mark)
+        return self.writer.acknowledged or later_mark(former, self._mark)
 
     @property
     def sent(self) -> int | None:
         """Event time of the latest record that this process gave to Kafka, acknowledged or not."""
-        return max((time for time in (self.channel.sent, self._own) if time is not None), default=None)
+        return max((time for time in (self.writer.sent, self._own) if time is not None), default=None)
 
     @property
-    def channels(self) -> list[PartitionWriter]:
+    def writers(self) -> list[PartitionWriter]:
         """All that may have records of it on their way."""
-        own = [self.channel, self.depth.channel]
+        own = [self.writer, self.depth.writer]
         return own if self.former is None else [*own, self.former]
 
     def is_stuck(self, *, unreachable: bool) -> bool:
         """Whether it is to be released, and Kafka does not answer: for its records, or (``unreachable``) at all."""
         if not self.retiring or self.released:
             return False
-        return (self.taking_over and unreachable) or any(
-            channel.stalled and not channel.idle for channel in self.channels
-        )
+        return (self.taking_over and unreachable) or any(writer.stalled and not writer.idle for writer in self.writers)
 
     @property
     def state(self) -> ContractState:
@@ -138,7 +136,7 @@ class Contract:
             return ContractState.SUBSCRIBING
         if self.entry.state is EntryState.STANDBY:
             return ContractState.WARM if self.overlaps else ContractState.SUBSCRIBING
-        if self.unsure or self.channel.stalled or (self.channel.used and self.channel.acknowledged is None):
+        if self.unsure or self.writer.stalled or (self.writer.used and self.writer.acknowledged is None):
             return ContractState.SUBSCRIBING
         return ContractState.PUBLISHING
 
@@ -189,8 +187,8 @@ class Contract:
         """Count as released once nothing is, or will be, on its way to Kafka; whether it does by now."""
         idle = (
             not self.taking_over
-            and self.channel.idle
-            and self.depth.channel.idle
+            and self.writer.idle
+            and self.depth.writer.idle
             and (self.former is None or self.former.idle)
         )
         if self.retiring and not self.released and idle:
@@ -244,9 +242,9 @@ class Contract:
             return f"IB has sent nothing of it since it was subscribed at {_clock(self.subscribed_s)}"
         if self.confirmed and self.taking_over:
             return "Kafka is asked how far it was published"
-        if self.confirmed and self.channel.stalled:
+        if self.confirmed and self.writer.stalled:
             return "Kafka does not acknowledge its records"
-        if self.confirmed and self.channel.used:
+        if self.confirmed and self.writer.used:
             return "Kafka has not acknowledged a record of it yet"
         return ""
 

@@ -19,10 +19,10 @@ class Depth:
     Times are ms since 1970.
     """
 
-    def __init__(self, book: Book, *, channel: PartitionWriter, count: int) -> None:
+    def __init__(self, book: Book, *, writer: PartitionWriter, count: int) -> None:
         """Create a book that is not published yet. ``count``: records of this epoch so far."""
         self.book: Final = book
-        self.channel: Final = channel
+        self.writer: Final = writer
         self.on = False
         self.silence: Final = LadderStaleness()
         self.refusal = ""  # IB's words, until rows come
@@ -65,8 +65,8 @@ class Depth:
         if not self.on:
             self.book.note(found)
             return None
-        if self.channel.failures != self._failures:  # consumers lack a record, so a change would mislead them
-            self._failures = self.channel.failures
+        if self.writer.failures != self._failures:  # consumers lack a record, so a change would mislead them
+            self._failures = self.writer.failures
             self.book.reset()
         return self._counted(self.book.apply(found, event_time=event_time, seq=self._next_seq))
 
@@ -83,11 +83,11 @@ class Depth:
 
     def begin_behind(self, seq: int) -> None:
         """Number all further records above ``seq``."""
-        self._count = max(self._count, seq - seq_of(self.channel.epoch, 0))
+        self._count = max(self._count, seq - seq_of(self.writer.epoch, 0))
 
     @property
     def _next_seq(self) -> int:
-        return seq_of(self.channel.epoch, self._count + 1)
+        return seq_of(self.writer.epoch, self._count + 1)
 
     def _clear(self, now_ms: int, flags: tuple[str, ...]) -> DepthRecord | None:
         if not self.on:

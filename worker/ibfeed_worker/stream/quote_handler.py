@@ -72,7 +72,7 @@ class QuoteHandler:
         if isinstance(outcome, Tick):
             if contract.flows and not contract.interrupted:
                 contract.count += 1
-                self._send_queue.publish(contract.channel, outcome)
+                self._send_queue.publish(contract.writer, outcome)
             else:
                 self._on_interrupted(contract, outcome, before)
         else:

@@ -79,7 +79,7 @@ class Streamer:
             feed=feed,
             kafka=kafka,
             read_secrets=read_secrets,
-            channels=self._channels,
+            writers=self._writers,
             on_progress=self._on_progress,
             on_status=self._on_kafka,
             may_write=may_write,
@@ -192,7 +192,7 @@ class Streamer:
         Records that Kafka has not answered for are given up, without a word to it. Each contract is released, with no
         mark, and goes on only with a higher epoch.
         """
-        self._publisher.give_up(self._channels(), "the account's Lease was lost")
+        self._publisher.give_up(self._writers(), "the account's Lease was lost")
         for contract in self._contracts.values():
             if contract.entry.state is not EntryState.STANDBY:
                 self._abandon(contract)
@@ -385,9 +385,9 @@ class Streamer:
 
     # Called by the publisher.
 
-    def _on_progress(self, channel: PartitionWriter) -> None:
-        contract = self._contracts.get(channel.conid)
-        if contract is not None and channel in (contract.channel, contract.depth.channel, contract.former):
+    def _on_progress(self, writer: PartitionWriter) -> None:
+        contract = self._contracts.get(writer.conid)
+        if contract is not None and writer in (contract.writer, contract.depth.writer, contract.former):
             self._release_if_idle(contract)
             self._tell_state(contract)
 
@@ -397,9 +397,9 @@ class Streamer:
         self._tell_states()
         self._on_change()
 
-    def _channels(self) -> list[PartitionWriter]:
+    def _writers(self) -> list[PartitionWriter]:
         """All that may have records on their way."""
-        return [channel for contract in self._contracts.values() for channel in contract.channels]
+        return [writer for contract in self._contracts.values() for writer in contract.writers]
 
     def _let_go_of_stalled(self) -> None:
         """Give up contracts that another worker is to go on with, while Kafka takes nothing of ours.
@@ -411,9 +411,9 @@ class Streamer:
         for contract in stuck:
             self._abandon(contract)
             contract.cut_off()
-        if any(not channel.idle for contract in stuck for channel in contract.channels):
-            channels = [channel for contract in stuck for channel in contract.channels]
-            self._publisher.give_up(channels, "others are to publish what Kafka does not acknowledge")
+        if any(not writer.idle for contract in stuck for writer in contract.writers):
+            writers = [writer for contract in stuck for writer in contract.writers]
+            self._publisher.give_up(writers, "others are to publish what Kafka does not acknowledge")
         for contract in stuck:
             self._release_if_idle(contract)
 
@@ -447,13 +447,13 @@ class Streamer:
             self._abandon(former)
         contract = Contract(
             entry,
-            channel=self._channel(entry, SCHEMA_TICK),
+            writer=self._writer(entry, SCHEMA_TICK),
             normaliser=former.normaliser if former else Normaliser(entry.conid, entry.symbol),
             count=count_after_restart(now_s, entry.epoch) if began_before else 0,
             interrupted=interrupted,
             depth=Depth(
                 former.depth.book if former else Book(entry.conid, entry.symbol),
-                channel=self._channel(entry, SCHEMA_DEPTH),
+                writer=self._writer(entry, SCHEMA_DEPTH),
                 count=count_after_restart(now_s, entry.epoch, BOOK_COUNTS_PER_S) if began_before else 0,
             ),
             held=former.held if former else HandoverBuffer(),
@@ -468,8 +468,8 @@ class Streamer:
             contract.broke_s, contract.silent_since = former.broke_s, former.silent_since
             contract.refusal = former.refusal
             contract.data_type = former.data_type
-            contract.former = former.channel if former.channel.used else former.former
-            contract.channel.follow(former.channel)
+            contract.former = former.writer if former.writer.used else former.former
+            contract.writer.follow(former.writer)
             contract.begin_behind(former.next_seq - 1)
             contract.depth.begin_behind(former.depth.last_seq)
         elif self._connection is not None:
@@ -504,7 +504,7 @@ class Streamer:
         contract.count += 1
         if why:
             self._tell("gap", contract, why, from_ms=before, to_ms=tick.event_time)
-        self._send_queue.publish(contract.channel, tick)
+        self._send_queue.publish(contract.writer, tick)
 
     def _look(self) -> None:
         """Ask Kafka for all contracts that wait for it, in one go; new ones after the others, it takes longer."""
@@ -515,17 +515,17 @@ class Streamer:
 
     async def _find(self, contracts: Sequence[Contract], *, anywhere: bool) -> None:
         """``anywhere``: nobody remembers anything of them."""
-        channels = [contract.channel for contract in contracts]
+        writers = [contract.writer for contract in contracts]
         try:
-            tails = await self._publisher.tails(channels, anywhere=anywhere)
+            tails = await self._publisher.tails(writers, anywhere=anywhere)
         except Exception as error:  # noqa: BLE001 - whatever it is, these contracts must not wait for ever
             _log.error("Kafka's tail could not be searched", error=f"{type(error).__name__}: {error}")
-            tails = dict.fromkeys(channels, Tail(None, f"the search failed: {type(error).__name__}"))
+            tails = dict.fromkeys(writers, Tail(None, f"the search failed: {type(error).__name__}"))
         finally:
             self._search = None
         for contract in contracts:
             if contract.taking_over and self._contracts.get(contract.entry.conid) is contract:
-                self._found(contract, tails[contract.channel])
+                self._found(contract, tails[contract.writer])
                 self._release_if_idle(contract)
         self._settle_books()
         self._look()
@@ -561,15 +561,15 @@ class Streamer:
 
     def _abandon(self, contract: Contract) -> None:
         """Its epoch is over. Ticks that were not given to Kafka are held, in case that we go on."""
-        if isinstance(contract.channel.waiting, Tick):
-            contract.held.put_back(contract.channel.waiting)
-        self._send_queue.abandon(contract.channel)
-        self._send_queue.abandon(contract.depth.channel)
+        if isinstance(contract.writer.waiting, Tick):
+            contract.held.put_back(contract.writer.waiting)
+        self._send_queue.abandon(contract.writer)
+        self._send_queue.abandon(contract.depth.writer)
         if contract.sent is not None:
             self._sent[contract.entry.conid] = contract.sent
 
-    def _channel(self, entry: Entry, schema: str) -> PartitionWriter:
-        return self._publisher.channel(entry.conid, entry.symbol, slot=entry.slot, epoch=entry.epoch, schema=schema)
+    def _writer(self, entry: Entry, schema: str) -> PartitionWriter:
+        return self._publisher.writer(entry.conid, entry.symbol, slot=entry.slot, epoch=entry.epoch, schema=schema)
 
     def _release_if_idle(self, contract: Contract) -> None:
         if not contract.released and contract.release_if_idle():
@@ -595,7 +595,7 @@ class Streamer:
     def _publish_book(self, depth: Depth, record: DepthRecord | None) -> None:
         if record is not None:
             self._books_crossed += CROSSED in record.flags
-            self._send_queue.publish_book(depth.channel, record, lambda: depth.whole(record.event_time))
+            self._send_queue.publish_book(depth.writer, record, lambda: depth.whole(record.event_time))
 
     def _watch_ladder(self, contract: Contract, received_ns: int) -> None:
         """The contract's quote has changed: rows should come, too."""

@@ -6,7 +6,7 @@ from ibfeed_api.feed import Topic
 from ibfeed_worker.publish.partition_writer import Deliveries, PartitionWriter
 
 
-def channel() -> PartitionWriter:
+def writer() -> PartitionWriter:
     return PartitionWriter(
         worker="energy-0",
         conid=7,
@@ -21,7 +21,7 @@ def channel() -> PartitionWriter:
 
 def test_refusals_in_the_wrong_order_leave_one_gap_around_all() -> None:
     """The third record arrived, and the client library tells of the second before it tells of the first."""
-    of = channel()
+    of = writer()
     of.in_flight = 4
     of.delivered(3000, 3)
     of.failed(2, "not authorized", after=1000)
@@ -32,7 +32,7 @@ def test_refusals_in_the_wrong_order_leave_one_gap_around_all() -> None:
 
 
 def test_what_is_refused_after_later_ones_gave_way_is_in_the_gap() -> None:
-    of = channel()
+    of = writer()
     of.in_flight = 2
     of.sent = 2000
 
@@ -50,7 +50,7 @@ def test_what_is_refused_after_later_ones_gave_way_is_in_the_gap() -> None:
 
 
 def test_answers_are_counted_with_what_is_on_its_way() -> None:
-    of = channel()
+    of = writer()
     of.in_flight = 2
     of.delivered(1000, 1)
     of.failed(2, "refused", after=1000)
