@@ -8,11 +8,17 @@ from typing import Final
 from ibfeed_api.records import seq_of
 from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
 from ibfeed_worker.publish import PartitionWriter
+from ibfeed_worker.stream.contract_state import Publication, Subscription
 from ibfeed_worker.stream.depth import Depth
 from ibfeed_worker.stream.handover_buffer import HandoverBuffer, HeldTick
 from ibfeed_worker.ticks import Normaliser
 
-_ACTIVE: Final = EntryState.ACTIVE  # each look at a member of an enumeration costs as much as a call
+_LIVE: Final = Publication.LIVE  # each look at a member of an enumeration costs as much as a call
+_STANDBY: Final = Publication.STANDBY
+_LOCATING: Final = Publication.LOCATING
+_CLOSING: Final = Publication.CLOSING
+_DRAINING: Final = Publication.DRAINING
+_RELEASED: Final = Publication.RELEASED
 _FIRST_FRAME_S: Final = 5.0  # IB answers a subscription at once
 COUNTS_PER_S: Final = 8  # four times what IB sends of a contract at most (500 ms snapshots)
 BOOK_COUNTS_PER_S: Final = 16  # a frame of a ladder is two records at most, and its pace is not documented
@@ -29,61 +35,239 @@ def count_after_restart(now_s: float, epoch: int, per_s: int = COUNTS_PER_S) -> 
 
 
 class Contract:
+    """A contract in one epoch. It begins on standby; ``locate``, ``go_on`` and ``retire`` lead on from there.
+
+    Frames of IB move ``subscription``, the operator and Kafka move ``publication``.
+    """
+
     def __init__(
         self,
         entry: Entry,
         *,
         writer: PartitionWriter,
-        normaliser: Normaliser,
-        count: int,
-        interrupted: str,
         depth: Depth,
-        held: HandoverBuffer,
-        mark: Mark | None,
+        former: Contract | None,
+        count: int,
+        located: bool,
+        interrupted: str,
         own: int | None,
         fresh: bool,
     ) -> None:
-        """``count``: records of this epoch so far. ``interrupted``: why ticks may be missing before the next one.
+        """Create a contract on standby.
 
-        ``mark``: how far Kafka has the contract, as far as that is known. ``own``: event time (ms) of the latest record
-        that this process gave to Kafka in an epoch before. ``fresh``: nobody published it before.
+        Args:
+            entry: the operator's entry for it.
+            writer: its way to the topic of ticks in this epoch.
+            depth: its order book in this epoch.
+            former: the same contract in an earlier epoch of this process. Its subscription and held ticks go on.
+            count: the number of records of this epoch so far.
+            located: whether it is known how far Kafka has it, although it is not to be published.
+            interrupted: why ticks may be missing before the next one; empty if none are.
+            own: event time (ms) of the latest record that this process gave to Kafka in an epoch before.
+            fresh: nobody published it before.
         """
         self.entry = entry
         self.writer: Final = writer
-        self.normaliser: Final = normaliser
         self.depth: Final = depth
-        self.held: Final = held
+        self.fresh: Final = fresh
+        self.normaliser: Final[Normaliser] = (
+            Normaliser(entry.conid, entry.symbol) if former is None else former.normaliser
+        )
+        self.held: Final[HandoverBuffer] = HandoverBuffer() if former is None else former.held
         self.count = count
         self.interrupted = interrupted
-        self.retiring = entry.state is EntryState.RETIRING
-        self.released = False
-        self.unsure = False  # how far Kafka has the contract is not known here: nothing is published before it is
-        self.taking_over = False  # ours to publish as soon as Kafka has told that; it ends with what is held published
-        self.confirmed = False  # IB has sent something since the subscription
-        self.confirmed_ns = 0  # when it did
-        self.overlaps = False  # and so long ago that who publishes it now has had that, too
+        self.subscription = Subscription.NEW
+        self.publication = Publication.STANDBY
+        self.located = located  # whether it is known here how far Kafka has the contract
         self.last_frame_ns: int | None = None
         self.broke_s: float | None = None  # when the latest frame came that ended a gap, in seconds since 1970
-        self.silent_since: float | None = None  # its latest frame before it was suspected, until it has answered
-        self.refusal = ""  # IB's words, until IB sends something
-        self.subscribed_s: float | None = None  # when IB was asked for it on this connection, in seconds since 1970
         self.data_type: str | None = None  # the latest 6509 of any connection
         self.told: ContractState | None = None  # the state in the latest report that anybody was told of
-        self.former: PartitionWriter | None = None  # of an earlier epoch, whose records Kafka may not have answered for
-        self.fresh: Final = fresh
-        self.kafka_epoch: int | None = None  # what Kafka has, if that is not below ours: nothing is published
+        self._confirmed_ns = 0  # when IB sent its first frame
+        self._subscribed_s: float | None = None  # when IB was asked for it on this connection, in seconds since 1970
+        self._silent_since: float | None = None  # its latest frame before it fell silent
+        self._refusal = ""  # IB's words, until IB sends something
+        self._former_writer: PartitionWriter | None = None  # whose records Kafka may not have answered for
+        self._kafka_epoch: int | None = None  # what Kafka has, if that is not below ours
         self._seq_before_first: Final = seq_of(entry.epoch, 0)
-        self._mark = mark
+        self._mark = later_mark(entry.mark, None if former is None else former.mark)
         self._own = own
         if own is not None:
-            normaliser.published_elsewhere(own)
-        if mark is not None:
-            self.begin_behind(mark.seq)
+            self.normaliser.published_elsewhere(own)
+        if self._mark is not None:
+            self.begin_behind(self._mark.seq)
+        if former is not None:
+            self._succeed(former)
+
+    def _succeed(self, former: Contract) -> None:
+        self.subscription = former.subscription
+        self.last_frame_ns, self.broke_s = former.last_frame_ns, former.broke_s
+        self.data_type = former.data_type
+        self._confirmed_ns = former._confirmed_ns
+        self._silent_since, self._refusal = former._silent_since, former._refusal
+        self._former_writer = former.writer if former.writer.used else former._former_writer
+        self.writer.follow(former.writer)
+        self.begin_behind(former.next_seq - 1)
+        self.depth.begin_behind(former.depth.last_seq)
+
+    # What the operator and Kafka say: the publication.
 
     @property
     def publishes(self) -> bool:
         """Whether the operator wants it published from here."""
-        return self.entry.state is EntryState.ACTIVE and not self.retiring
+        return self.publication in (_LIVE, _LOCATING, Publication.OVERTAKEN)
+
+    @property
+    def retires(self) -> bool:
+        """Whether it is to be released, or is: only a later epoch leads on from there."""
+        return self.publication in (_CLOSING, _DRAINING, _RELEASED)
+
+    @property
+    def waits_for_kafka(self) -> bool:
+        """Whether Kafka is to be asked how far it has the contract."""
+        return self.publication in (_LOCATING, _CLOSING)
+
+    @property
+    def flows(self) -> bool:
+        """Whether ticks go to Kafka as they come; else they are held."""
+        return self.publication is _LIVE
+
+    @property
+    def released(self) -> bool:
+        return self.publication is _RELEASED
+
+    def locate(self) -> None:
+        """It is ours; nobody here knows how far Kafka has it."""
+        self.publication, self.located = _LOCATING, False
+
+    def learn(self, mark: Mark | None) -> None:
+        """Kafka has at least this much of the contract."""
+        self._mark = later_mark(self._mark, mark)
+        if mark is not None:
+            self.begin_behind(mark.seq)
+
+    def go_on(self, doubt: str = "") -> list[HeldTick]:
+        """Begin to publish, or, if it is to be released, publish for the last time.
+
+        Returns the ticks that were held and that Kafka does not have.
+
+        ``doubt``: why it is not known what Kafka has.
+        """
+        self.publication = _DRAINING if self.publication is _CLOSING else _LIVE
+        self.located = True
+        mark = self._mark.event_time if self._mark else None
+        if mark is not None:
+            self.normaliser.published_elsewhere(mark)
+        left = self.held.go_on(mark, self.sent)
+        if doubt and left:
+            left[0] = HeldTick(left[0].tick, doubt)
+        elif doubt:
+            self.interrupted = doubt
+        return left
+
+    def overtaken(self, kafka_epoch: int) -> None:
+        """Kafka has records of this epoch, or a higher one: readers would drop what is published under ours."""
+        self._kafka_epoch = kafka_epoch
+        self.publication = _DRAINING if self.publication is _CLOSING else Publication.OVERTAKEN
+        self.located = False
+
+    def retire(self) -> None:
+        """Another worker is to go on with it: it is to be released."""
+        if not self.retires:
+            self.publication = _CLOSING if self.publication is _LOCATING else _DRAINING
+
+    def stop_locating(self) -> None:
+        """There is no time left to ask Kafka: whoever comes next does."""
+        if self.publication is _CLOSING:
+            self.publication = _DRAINING
+
+    def cut_off(self) -> None:
+        """It may be somebody else's in a moment, and some of what was on its way may have arrived."""
+        if self.publication is not _RELEASED:
+            self.publication = _DRAINING
+        self.located = False
+        self.depth.on = False
+
+    def release_if_idle(self) -> bool:
+        """Release it once nothing is, or will be, on its way to Kafka; return whether that came about just now."""
+        if self.publication is not _DRAINING or not all(writer.idle for writer in self.writers):
+            return False
+        self.publication = _RELEASED
+        return True
+
+    def is_stuck(self, *, unreachable: bool) -> bool:
+        """Whether it is to be released, and Kafka does not answer: for its records, or (``unreachable``) at all."""
+        if self.publication not in (_CLOSING, _DRAINING):
+            return False
+        return (self.publication is _CLOSING and unreachable) or any(
+            writer.stalled and not writer.idle for writer in self.writers
+        )
+
+    def never_published(self) -> None:
+        """Nobody published it before: so nothing is missing before the next tick."""
+        self.interrupted = ""
+        self.held.never_published()
+
+    # What IB says: the subscription.
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether IB has sent something since the subscription."""
+        return self.subscription in (Subscription.CONFIRMED, Subscription.WARM)
+
+    def subscribed(self, now_s: float) -> None:
+        """IB is asked for it: its next frame is a full one."""
+        self.disconnected("there was no line for it")  # if it was ever confirmed on this connection
+        self._subscribed_s = self._subscribed_s or now_s
+        self.normaliser.restart()
+
+    def confirm(self, received_ns: int) -> None:
+        """IB sends it."""
+        self.subscription, self._confirmed_ns = Subscription.CONFIRMED, received_ns
+        self._subscribed_s = self._silent_since = None
+        self._refusal = ""
+
+    def overlap(self, since_ns: int) -> bool:
+        """Whoever publishes it has had its first frame of ``since_ns``, too; return whether that is still the first."""
+        if self.subscription is not Subscription.CONFIRMED or self._confirmed_ns != since_ns:
+            return False
+        self.subscription = Subscription.WARM
+        return True
+
+    def suspect(self, why: str) -> None:
+        """It is subscribed, but updates may have been missed: its next frame shows whether nothing had happened."""
+        if self.confirmed and not self.interrupted:
+            self.interrupted = why
+
+    def disconnected(self, why: str = "the connection to IB was lost") -> None:
+        """The subscription is gone: what follows until the next one is not seen."""
+        self.suspect(why)
+        if self.confirmed:
+            self.subscription = Subscription.NEW
+
+    def connection_lost(self) -> None:
+        self.disconnected()
+        self._subscribed_s = None
+
+    def fall_silent(self, why: str) -> None:
+        """It was asked for a full frame, and has not answered: the next frame confirms it again."""
+        self.disconnected(why)
+        if self.subscription is Subscription.NEW and self.last_frame_ns is not None:
+            self.subscription, self._silent_since = Subscription.SILENT, self.last_frame_s
+
+    def refused(self, text: str) -> None:
+        """IB will not send it, and says why."""
+        self.disconnected(f"IB refused the subscription: {text}")
+        self.subscription, self._refusal = Subscription.REFUSED, text
+
+    def interruption(self) -> str:
+        """Return why updates may be missing before the frame that came just now, and count it as told."""
+        why, self.interrupted = self.interrupted, ""
+        if why:
+            self.broke_s = self.last_frame_s
+        return why
+
+    # Numbers and marks.
 
     @property
     def last_frame_s(self) -> float | None:
@@ -91,20 +275,19 @@ class Contract:
         return None if self.last_frame_ns is None else self.last_frame_ns / 1e9
 
     @property
-    def flows(self) -> bool:
-        """Whether ticks go to Kafka as they come; else they are held."""
-        return not self.unsure and not self.retiring and self.entry.state is _ACTIVE
-
-    @property
     def next_seq(self) -> int:
         return self._seq_before_first + self.count + 1
+
+    def begin_behind(self, seq: int) -> None:
+        """No record has a lower number: an earlier epoch may have had more records than there are numbers between."""
+        self.count = max(self.count, seq - self._seq_before_first)
 
     @property
     def mark(self) -> Mark | None:
         """How far Kafka has the contract, as far as this worker knows; None rather than too little."""
-        if self.unsure:
+        if not self.located:
             return None
-        former = self.former.acknowledged if self.former else None
+        former = self._former_writer.acknowledged if self._former_writer else None
         return self.writer.acknowledged or later_mark(former, self._mark)
 
     @property
@@ -116,111 +299,30 @@ class Contract:
     def writers(self) -> list[PartitionWriter]:
         """All that may have records of it on their way."""
         own = [self.writer, self.depth.writer]
-        return own if self.former is None else [*own, self.former]
+        return own if self._former_writer is None else [*own, self._former_writer]
 
-    def is_stuck(self, *, unreachable: bool) -> bool:
-        """Whether it is to be released, and Kafka does not answer: for its records, or (``unreachable``) at all."""
-        if not self.retiring or self.released:
-            return False
-        return (self.taking_over and unreachable) or any(writer.stalled and not writer.idle for writer in self.writers)
+    # What the operator is told.
 
     @property
     def state(self) -> ContractState:
-        if self.released:
+        if self.publication is _RELEASED:
             return ContractState.RELEASED
-        if self.refusal:
-            return ContractState.REFUSED
-        if self.silent_since is not None:
-            return ContractState.SILENT
-        if not self.confirmed:
-            return ContractState.SUBSCRIBING
+        match self.subscription:
+            case Subscription.REFUSED:
+                return ContractState.REFUSED
+            case Subscription.SILENT:
+                return ContractState.SILENT
+            case Subscription.NEW:
+                return ContractState.SUBSCRIBING
+            case _:
+                return self._state_of_confirmed()
+
+    def _state_of_confirmed(self) -> ContractState:
         if self.entry.state is EntryState.STANDBY:
-            return ContractState.WARM if self.overlaps else ContractState.SUBSCRIBING
-        if self.unsure or self.writer.stalled or (self.writer.used and self.writer.acknowledged is None):
+            return ContractState.WARM if self.subscription is Subscription.WARM else ContractState.SUBSCRIBING
+        if not self.located or self.writer.stalled or (self.writer.used and self.writer.acknowledged is None):
             return ContractState.SUBSCRIBING
         return ContractState.PUBLISHING
-
-    def learn(self, mark: Mark | None) -> None:
-        """Kafka has at least this much of the contract."""
-        self._mark = later_mark(self._mark, mark)
-        if mark is not None:
-            self.begin_behind(mark.seq)
-
-    def begin_behind(self, seq: int) -> None:
-        """No record has a lower number: an earlier epoch may have had more records than there are numbers between."""
-        self.count = max(self.count, seq - self._seq_before_first)
-
-    def wait_for_epoch(self, kafka_epoch: int) -> None:
-        """Kafka has records of this epoch, or a higher one: readers would drop what is published under ours."""
-        self.kafka_epoch = kafka_epoch
-        self.unsure, self.taking_over = True, False
-
-    def go_on(self, doubt: str = "") -> list[HeldTick]:
-        """From now on ticks flow; what was held and Kafka has not comes first.
-
-        ``doubt``: why it is not known what Kafka has.
-        """
-        self.unsure = self.taking_over = False
-        mark = self._mark.event_time if self._mark else None
-        if mark is not None:
-            self.normaliser.published_elsewhere(mark)
-        left = self.held.go_on(mark, self.sent)
-        if doubt and left:
-            left[0] = HeldTick(left[0].tick, doubt)
-        elif doubt:
-            self.interrupted = doubt
-        return left
-
-    def cut_off(self) -> None:
-        """It may be somebody else's in a moment: it goes on with a higher epoch, if at all."""
-        self.retiring = True
-        self.taking_over = False
-        self.unsure = True  # some of what was on its way may have arrived
-        self.depth.on = False
-
-    def never_published(self) -> None:
-        """By nobody: so nothing is missing before the next tick."""
-        self.interrupted = ""
-        self.held.never_published()
-
-    def release_if_idle(self) -> bool:
-        """Count as released once nothing is, or will be, on its way to Kafka; whether it does by now."""
-        idle = (
-            not self.taking_over
-            and self.writer.idle
-            and self.depth.writer.idle
-            and (self.former is None or self.former.idle)
-        )
-        if self.retiring and not self.released and idle:
-            self.released = True
-        return self.released
-
-    def disconnected(self, why: str = "the connection to IB was lost") -> None:
-        """The subscription is gone: what follows until the next one is not seen."""
-        self.suspect(why)
-        self.confirmed = self.overlaps = False
-
-    def confirm(self, received_ns: int) -> None:
-        """IB sends it."""
-        self.confirmed, self.confirmed_ns = True, received_ns
-        self.subscribed_s = None
-        self.silent_since, self.refusal = None, ""
-
-    def fall_silent(self, why: str) -> None:
-        """It was asked for a full frame, and has not answered: the next frame confirms it again."""
-        if self.silent_since is None:
-            self.disconnected(why)
-            self.silent_since = self.last_frame_s
-
-    def refused(self, text: str) -> None:
-        """IB will not send it, and says why."""
-        self.disconnected(f"IB refused the subscription: {text}")
-        self.refusal, self.silent_since = text, None
-
-    def suspect(self, why: str) -> None:
-        """It is subscribed, but updates may have been missed: its next frame shows whether nothing had happened."""
-        if self.confirmed and not self.interrupted:
-            self.interrupted = why
 
     def why(self, now_s: float) -> str:
         """Why it does not publish, for a person; empty where there is nothing to say.
@@ -229,24 +331,25 @@ class Contract:
         """
         state = self.state
         if state is ContractState.REFUSED:
-            return f"IB refuses it: {self.refusal}"
-        if state is ContractState.SILENT and self.silent_since is not None:
-            return f"IB sends nothing of it since {_clock(self.silent_since)}, although it trades; it is asked again"
+            return f"IB refuses it: {self._refusal}"
+        if state is ContractState.SILENT and self._silent_since is not None:
+            return f"IB sends nothing of it since {_clock(self._silent_since)}, although it trades; it is asked again"
         if state is not ContractState.SUBSCRIBING:
             return f"IB refuses its order book: {self.depth.refusal}" if self.depth.refusal else ""
-        if self.kafka_epoch is not None:
+        if self._kafka_epoch is not None:
             return (
-                f"Kafka has it under epoch {self.kafka_epoch} already: it waits for a later one than {self.entry.epoch}"
+                f"Kafka has it under epoch {self._kafka_epoch} already:"
+                f" it waits for a later one than {self.entry.epoch}"
             )
-        if self.subscribed_s is not None and now_s - self.subscribed_s > _FIRST_FRAME_S:
-            return f"IB has sent nothing of it since it was subscribed at {_clock(self.subscribed_s)}"
-        if self.confirmed and self.taking_over:
+        if self._subscribed_s is not None and now_s - self._subscribed_s > _FIRST_FRAME_S:
+            return f"IB has sent nothing of it since it was subscribed at {_clock(self._subscribed_s)}"
+        if not self.confirmed:
+            return ""
+        if self.waits_for_kafka:
             return "Kafka is asked how far it was published"
-        if self.confirmed and self.writer.stalled:
+        if self.writer.stalled:
             return "Kafka does not acknowledge its records"
-        if self.confirmed and self.writer.used:
-            return "Kafka has not acknowledged a record of it yet"
-        return ""
+        return "Kafka has not acknowledged a record of it yet" if self.writer.used else ""
 
     def report(self, now_s: float) -> Report:
         mark = self.mark
@@ -258,7 +361,7 @@ class Contract:
             seq=mark.seq if mark else None,
             last_tick_time=_rfc3339(self.last_frame_s),
             message=self.why(now_s),
-            kafka_epoch=self.kafka_epoch,
+            kafka_epoch=self._kafka_epoch,
         )
 
 

@@ -46,7 +46,7 @@ async def begin(streamer: Streamer, *entries: Entry) -> None:
     """Give contracts that nobody had before, and wait until Kafka has been asked."""
     streamer.obey(tuple(msgspec.structs.replace(entry, fresh=True) for entry in entries))
     async with asyncio.timeout(20):
-        while any(contract.taking_over for contract in streamer._contracts.values()):  # noqa: ASYNC110 - no event of it
+        while any(contract.waits_for_kafka for contract in streamer._contracts.values()):  # noqa: ASYNC110 - no event of it
             await asyncio.sleep(0.005)
 
 

@@ -545,7 +545,7 @@ async def test_a_contract_goes_on_only_above_what_kafka_has(bench: Bench, broker
     bench.streamer.obey((entry(epoch=epoch),))
     bench.subscribe()
     updates(bench, 1, 3)
-    await bench.until(lambda: broker.searches and not bench.streamer._contracts[7].taking_over)
+    await bench.until(lambda: broker.searches and not bench.streamer._contracts[7].waits_for_kafka)
     assert bool(broker.ticks()) == (epoch > 9)
     assert bench.streamer.reports()[0].kafka_epoch == (None if epoch > 9 else 9)
 

@@ -66,8 +66,8 @@ async def test_the_first_frame_has_the_session_looked_at_anew(bench: Bench) -> N
     told: list[tuple[SessionFacts, bool]] = []
     streamer = bench.streamer
     streamer._on_session = lambda facts: told.append((facts, streamer.mute))  # type: ignore[misc]
-    streamer._watch = watched(bench)  # type: ignore[misc]
-    silent_from(streamer._watch, bench, NOW)
+    streamer._staleness = watched(bench)  # type: ignore[misc]
+    silent_from(streamer._staleness, bench, NOW)
     facts = SessionFacts(authenticated=True)
     streamer.on_session(facts)
     assert told == [(facts, True)]
