@@ -13,6 +13,8 @@ from typing import Final
 
 # These have no coroutines, in which mypyc's code was seen to crash, and no msgspec Structs, which it cannot compile.
 MODULES: Final = (
+    "ibfeed_worker/publish/counters.py",
+    "ibfeed_worker/publish/delivery.py",
     "ibfeed_worker/publish/partition_writer.py",
     "ibfeed_worker/publish/send_queue.py",
     "ibfeed_worker/stream/contract.py",

@@ -4,11 +4,11 @@ Each contract's records arrive in order, on its partition. Each record is acknow
 """
 
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, QueueFullError, connect
+from ibfeed_worker.publish.counters import Deliveries, PublishCounters
 from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials, KafkaSecretError, read_credentials
 from ibfeed_worker.publish.line import ReadSecrets, SecretsError, no_secrets
-from ibfeed_worker.publish.partition_writer import Deliveries, PartitionWriter
+from ibfeed_worker.publish.partition_writer import PartitionWriter
 from ibfeed_worker.publish.publisher import Publisher
-from ibfeed_worker.publish.send_queue import PublishCounters
 from ibfeed_worker.publish.tail import Tail
 
 __all__ = [

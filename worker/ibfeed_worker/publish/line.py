@@ -10,9 +10,10 @@ from typing import Final
 
 from ibfeed_api.feed import Kafka, Topic
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect
+from ibfeed_worker.publish.counters import Deliveries
 from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials
 from ibfeed_worker.publish.metrics import LineCounters
-from ibfeed_worker.publish.partition_writer import Deliveries, PartitionWriter
+from ibfeed_worker.publish.partition_writer import PartitionWriter
 from ibfeed_worker.publish.refusals import Refusal, after_refusals
 from ibfeed_worker.publish.send_queue import SendQueue
 from ibfeed_worker.publish.survey import Survey, TopicLimits, affected, batch_size

@@ -10,20 +10,9 @@ from ibfeed_api.instrument import partition_of
 from ibfeed_api.records import HEADER_EPOCH, HEADER_SCHEMA, HEADER_WORKER, DepthRecord, Tick
 from ibfeed_api.shard import Mark
 from ibfeed_worker.publish.broker import Headers
+from ibfeed_worker.publish.counters import Deliveries
 
 Record = Tick | DepthRecord
-
-
-@dataclass(slots=True)
-class Deliveries:
-    """Counts of one topic's records since the process started, and the size that one may have."""
-
-    handed_over: int = 0  # given to the client library, or kept for it
-    acknowledged: int = 0
-    failed: int = 0  # refused by Kafka for good
-    conflated: int = 0  # replaced by a later one because Kafka did not keep up
-    again: int = 0  # came back and were given to the client library once more
-    largest: int = 1 << 31  # the topic certainly refuses a record whose value has more bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,24 +8,23 @@ at the price of a switch for each record.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NoReturn
 
 from ibfeed_api.feed import Kafka, Topic
 from ibfeed_api.reasons import Reason
-from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK, FeedEvent
+from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK
 from ibfeed_api.shard import KAFKA_ANSWER_S, KAFKA_PAUSE_S, KafkaStatus
 from ibfeed_worker.publish import broker as edge
-from ibfeed_worker.publish.admin import NoMetadataError, TopicCreationError
-from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, connect
-from ibfeed_worker.publish.diagnosis import diagnose_bootstrap, diagnose_leader
-from ibfeed_worker.publish.line import ProducerLine, ReadSecrets, SecretsError, no_secrets
+from ibfeed_worker.publish.broker import Connect, connect
+from ibfeed_worker.publish.counters import Deliveries
+from ibfeed_worker.publish.inspection import Inspection
+from ibfeed_worker.publish.line import ProducerLine, ReadSecrets, no_secrets
 from ibfeed_worker.publish.metrics import KafkaCollector
-from ibfeed_worker.publish.partition_writer import Deliveries, PartitionWriter
+from ibfeed_worker.publish.partition_writer import PartitionWriter
 from ibfeed_worker.publish.progress import Progress
 from ibfeed_worker.publish.send_queue import SendQueue
-from ibfeed_worker.publish.survey import Survey, affected, missing, topic_trouble, unanswered
+from ibfeed_worker.publish.survey import affected
 from ibfeed_worker.publish.tail import Tail
 from ibfeed_worker.publish.trouble import REFUSED, Trouble
 from ibfeed_worker.runtime.backoff import Backoff
@@ -38,8 +37,6 @@ _SWEEP_S: Final = 0.5
 CHECK_S: Final = 2.0  # with a look's duration, it stays below ibfeed_api.shard.KAFKA_LOOK_S
 _SHORTEST_PAUSE_S: Final = 0.5  # a burst of errors is one reason to look, not many
 _LONGEST_PAUSE_S: Final = 5.0
-_PROBE_S: Final = 60.0  # seconds without an acknowledgement; then one is asked for
-_SPREADING_LOOKS: Final = 4
 _LONGEST_TEXT: Final = 1000  # the CRD's limit is 1024
 
 
@@ -81,7 +78,6 @@ class Publisher:
         )
         self.status = KafkaStatus(message=f"connecting to {kafka.bootstrap_servers}")
         self._worker: Final = worker
-        self._feed: Final = feed
         self._kafka: Final = kafka
         self._writers: Final = writers
         self._routes: Final[dict[str, tuple[Topic, Deliveries]]] = {
@@ -97,17 +93,22 @@ class Publisher:
             connect=connect,
             on_disturbance=self._disturb,
         )
+        self._inspection: Final = Inspection(
+            worker=worker,
+            feed=feed,
+            kafka=kafka,
+            line=self._line,
+            send_queue=self.send_queue,
+            late=lambda: self._late,
+            on_doubt=self._doubt,
+        )
         self.collector: Final = KafkaCollector(self._line.counters, self.send_queue, lambda: len(self._late))
-        self._names: Final = tuple(topic.name for topic in kafka.topics.every)
         self._on_progress: Final = on_progress
         self._on_status: Final = on_status
-        self._survey: Survey | None = None
         self._progress: Final = Progress[PartitionWriter | None]()
         self._late: Mapping[PartitionWriter | None, float] = {}  # None: events
         self._sweep_at = 0.0
         self._acknowledged = 0
-        self._acknowledged_at = float("-inf")  # when a record that the present producer sent was acknowledged last
-        self._answered = asyncio.Event()
         self._disturbed = asyncio.Event()
         self._task: asyncio.Task[NoReturn] | None = None
         self._next_poll: asyncio.TimerHandle | None = None
@@ -205,14 +206,13 @@ class Publisher:
         count = (
             counters.ticks.acknowledged
             + counters.books.acknowledged
-            + send_queue.events_acknowledged
+            + send_queue.events.acknowledged
             - send_queue.learned
         )
         if count != self._acknowledged:
             self._acknowledged = count
             if self._line.is_open:
-                self._acknowledged_at = self._loop.time()
-                self._answered.set()
+                self._inspection.acknowledged()
 
     def _sweep(self) -> None:
         """Notice the partition writers whose records wait for too long."""
@@ -221,7 +221,7 @@ class Publisher:
         counts: dict[PartitionWriter | None, tuple[int, int]] = {
             writer: (writer.answered, writer.in_flight) for writer in self._writers()
         }
-        counts[None] = (self.send_queue.events_answered, self.send_queue.events_in_flight)
+        counts[None] = (self.send_queue.events.answered, self.send_queue.events.in_flight)
         late = self._progress.look(counts, now)
         if late.keys() - self._late.keys() or (self._late and not late):
             self._disturbed.set()
@@ -260,8 +260,8 @@ class Publisher:
 
     def _mark_stalled(self) -> None:
         """Set for each partition writer whether Kafka takes its records."""
-        known = self._survey is not None and self._line.is_open
-        closed = affected(self._survey, self._line.limits) if known and self._survey is not None else None
+        survey = self._inspection.survey if self._line.is_open else None
+        closed = affected(survey, self._line.limits) if survey is not None else None
         changed = False
         for writer in self._writers():
             shut = closed is None or (writer.topic, writer.partition) in closed
@@ -280,7 +280,7 @@ class Publisher:
         refused = Backoff(1.0, KAFKA_PAUSE_S)  # each try is one more wrong password
         while True:
             self._disturbed.clear()
-            trouble = await self._look_safely()
+            trouble = await self._inspection.run()
             self._report(trouble)
             if trouble is None:
                 pause.reset()
@@ -299,88 +299,3 @@ class Publisher:
                 await self._disturbed.wait()
         except TimeoutError:
             return
-
-    async def _look_safely(self) -> Trouble | None:
-        """Do `_look`, whatever it raises. This task must not end, and a failure must not go unreported."""
-        try:
-            trouble = await self._look()
-            if trouble is not None and trouble.reason in REFUSED:
-                await self._line.read_again()
-            return trouble
-        except BrokerError as error:
-            trouble = Trouble(Reason.KAFKA_CONFIG, self._line.who.scrub(str(error)))
-        except SecretsError as error:
-            trouble = Trouble(Reason.KAFKA_SECRET, str(error))
-        except Exception as error:  # noqa: BLE001 - the last place that can say why
-            text = f"{type(error).__name__}: {self._line.who.scrub(str(error))}"
-            _log.error("looking at Kafka failed", error=text)
-            trouble = Trouble(Reason.WORKER_FAILED, f"the worker cannot look at Kafka, and tries again: {text}")
-        self._survey = None
-        return trouble
-
-    async def _look(self) -> Trouble | None:
-        """Return what keeps records from being acknowledged; None if they are. Raises BrokerError or SecretsError."""
-        line, kafka = self._line, self._kafka
-        broker = await line.ready()
-        try:
-            survey = self._survey = await self._look_at_topics(broker)
-        except NoMetadataError:
-            self._survey = None
-            self._doubt("no answer is given")
-            return await diagnose_bootstrap(kafka, line.who, line.heard)
-        except TopicCreationError as error:
-            self._survey = None
-            advice = "allow us Create, or create it and set kafka.createTopics to false"
-            return Trouble(Reason.KAFKA_RIGHTS if error.denied else Reason.KAFKA_TOPIC, f"{error}; {advice}")
-        if not survey.silent:  # a silent broker may be the one that this would be asked of
-            await line.ask(broker)
-        trouble = topic_trouble(kafka, survey, line.limits, line.denied)
-        if trouble is not None and trouble.reason in (Reason.KAFKA_TOPIC, Reason.KAFKA_RIGHTS):
-            return trouble
-        await line.open(survey)
-        if survey.silent:
-            self._doubt("not every question is answered")
-            return await diagnose_leader(survey, kafka, line.who, line.heard)
-        return trouble or await self._why_late(survey) or await self._prove(survey)
-
-    async def _look_at_topics(self, broker: Broker) -> Survey:
-        """Look at the topics; create missing ones if we are to. Raises NoMetadataError or TopicCreationError."""
-        survey = await asyncio.to_thread(broker.survey, self._names)
-        lacking = missing(self._kafka, survey)
-        if lacking and self._kafka.create_topics:
-            await asyncio.to_thread(broker.create, lacking)
-            for _ in range(_SPREADING_LOOKS):  # the brokers need a moment to tell each other
-                survey = await asyncio.to_thread(broker.survey, self._names)
-                if not missing(self._kafka, survey):
-                    break
-                await asyncio.sleep(_SHORTEST_PAUSE_S)
-        return survey
-
-    async def _why_late(self, survey: Survey) -> Trouble | None:
-        """Return why records wait although nothing is wrong with their brokers; None if none do."""
-        late, broker = dict(self._late), self._line.broker
-        if not late or broker is None:
-            return None
-        writer = max(late, key=lambda writer: late[writer])
-        topic = writer.topic if writer is not None else self._kafka.topics.feed_events.name
-        await self._line.ask_limits(broker)
-        return unanswered(topic, survey, self._line.limits, KAFKA_ANSWER_S)
-
-    async def _prove(self, survey: Survey) -> Trouble | None:
-        """See to it that a record was acknowledged lately: by a probe, if there was nothing else to publish."""
-        line, begun = self._line, self._loop.time()
-        if self._acknowledged_at >= max(line.opened_at, begun - _PROBE_S):
-            return None
-        if not self.send_queue.events_in_flight:
-            line.counters.probes += 1
-            self.send_queue.event(
-                FeedEvent(kind="alive", feed=self._feed, worker=self._worker, at_ms=time.time_ns() // 1_000_000)
-            )
-        try:
-            async with asyncio.timeout(KAFKA_ANSWER_S):
-                while self._acknowledged_at < begun:
-                    self._answered.clear()
-                    await self._answered.wait()
-        except TimeoutError:
-            return unanswered(self._kafka.topics.feed_events.name, survey, line.limits, KAFKA_ANSWER_S)
-        return None

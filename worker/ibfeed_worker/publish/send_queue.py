@@ -7,94 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, final
 
 import msgspec
 
 from ibfeed_api.feed import Topics
-from ibfeed_api.instrument import partition_of
-from ibfeed_api.records import (
-    HEADER_EPOCH,
-    HEADER_SCHEMA,
-    HEADER_WORKER,
-    SCHEMA_EVENT,
-    SCHEMA_TICK,
-    DepthRecord,
-    FeedEvent,
-    Tick,
-)
+from ibfeed_api.records import SCHEMA_TICK, DepthRecord, FeedEvent, Tick
 from ibfeed_worker.publish.broker import Broker, BrokerError, Delivered, Headers, QueueFullError, RecordTooLargeError
-from ibfeed_worker.publish.partition_writer import Closed, Deliveries, PartitionWriter, Record
+from ibfeed_worker.publish.counters import PublishCounters
+from ibfeed_worker.publish.delivery import Delivery
+from ibfeed_worker.publish.event_queue import EventQueue
+from ibfeed_worker.publish.kept_records import KeptRecords
+from ibfeed_worker.publish.partition_writer import Closed, PartitionWriter, Record
 from ibfeed_worker.publish.refusals import Refusal, is_of_the_record, is_of_the_size
 
-_EVENTS_AT_MOST: Final = 1000
 _TRIES_AT_MOST: Final = 2  # tries of a record that Kafka refuses for its own sake
 TOO_LARGE: Final = "larger than the topic takes"
 GIVEN_UP: Final = "given up while Kafka could not be reached"
 NOT_KNOWN: Final = "whether Kafka has them could not be found out"
-
-
-@dataclass(slots=True)
-class PublishCounters:
-    """Counts of records since the process started."""
-
-    ticks: Deliveries = field(default_factory=Deliveries)
-    books: Deliveries = field(default_factory=Deliveries)
-    events: int = 0
-    events_lost: int = 0
-
-
-@final
-class _Answer:
-    """The callback for Kafka's answer to one record.
-
-    ``before`` is the event time of the contract's record before it.
-    """
-
-    __slots__ = ("before", "event_time", "refusals", "send_queue", "seq", "writer")
-
-    def __init__(
-        self, send_queue: SendQueue, writer: PartitionWriter, event_time: int, seq: int, before: int | None
-    ) -> None:
-        self.send_queue: Final = send_queue
-        self.writer: Final = writer
-        self.event_time: Final = event_time
-        self.seq: Final = seq
-        self.before: Final = before
-        self.refusals = 0
-
-    def __call__(self, error: Any, message: Any) -> None:
-        self.send_queue.told(self, error, message)
-
-
-@final
-class _Kept:
-    """A record that waits for the next producer. ``tried``: an earlier one had it, so Kafka may have it."""
-
-    __slots__ = ("answer", "tried", "value")
-
-    def __init__(self, answer: _Answer, value: bytes, tried: bool) -> None:
-        self.answer: Final = answer
-        self.value: Final = value
-        self.tried: Final = tried
-
-
-@final
-class _Told:
-    """The callback for Kafka's answer to one event."""
-
-    __slots__ = ("event", "send_queue", "slot")
-
-    def __init__(self, send_queue: SendQueue, event: FeedEvent, slot: int) -> None:
-        self.send_queue: Final = send_queue
-        self.event: Final = event
-        self.slot: Final = slot
-
-    def __call__(self, error: Any, _message: Any) -> None:
-        self.send_queue.told_of_event(self, error)
 
 
 @final
@@ -130,33 +61,37 @@ class SendQueue:
         self.landed: Final = asyncio.Event()  # nothing is on its way
         self.landed.set()
         self.in_flight = 0  # records that the client library has
-        self.kept = 0  # records that wait for the next producer
-        self.events_answered = 0
-        self.events_acknowledged = 0
         self.learned = 0  # records that were found on Kafka after their producer was gone
-        self.events_in_flight = 0
         self.refusals: list[Refusal] = []  # of the present producer
+        self.events: Final = EventQueue(
+            worker=worker,
+            topic=topics.feed_events,
+            counters=self.counters,
+            produce=self._produce_event,
+            on_answer=self._on_event_answer,
+        )
         self._worker: Final = worker
         self._feed: Final = feed
-        self._events_topic: Final = topics.feed_events
         self._room: Final = room
         self._may_write: Final = may_write
         self._on_departure: Final = on_departure
         self._on_refusal: Final = on_refusal
         self._waiting: dict[PartitionWriter, None] = {}
-        self._kept: dict[PartitionWriter, list[_Kept]] = {}
-        self._doubtful: dict[PartitionWriter, None] = {}
-        self._events: deque[tuple[FeedEvent, int]] = deque()
-        self._returned: list[tuple[FeedEvent, int]] = []  # events that came back, in their order
-        self._touched: dict[
-            PartitionWriter | None, None
-        ] = {}  # writers that Kafka has answered for since the last round; None: events
+        self._kept: Final = KeptRecords()
+        self._on_told: Final = self._told
+        # Writers that Kafka has answered for since the last round. None: events.
+        self._touched: dict[PartitionWriter | None, None] = {}
         self._encode: Final = msgspec.json.Encoder().encode
+
+    @property
+    def kept(self) -> int:
+        """Number of records that wait for the next producer."""
+        return self._kept.count
 
     @property
     def backlog(self) -> int:
         """Number of records that Kafka has not acknowledged."""
-        return self.in_flight + self.kept + len(self._waiting) + len(self._events) + len(self._returned)
+        return self.in_flight + self._kept.count + len(self._waiting) + len(self.events)
 
     def publish(self, writer: PartitionWriter, tick: Tick) -> None:
         """Send a tick, or keep it until there is room. While Kafka does not keep up, the latest of a contract wins."""
@@ -181,10 +116,7 @@ class SendQueue:
 
     def event(self, event: FeedEvent, slot: int = 0) -> None:
         """Send an event, in order with the others."""
-        if len(self._events) >= _EVENTS_AT_MOST:
-            self._events.popleft()
-            self.counters.events_lost += 1
-        self._events.append((event, slot))
+        self.events.add(event, slot)
         self.calm.clear()
         self._push_events()
 
@@ -200,11 +132,9 @@ class SendQueue:
         Kept records are lost now; those in the client library are lost as soon as it gives them back.
         """
         for writer in writers:
-            writer.over, writer.queued = True, False
-            self._doubtful.pop(writer, None)
-            for kept in self._kept.pop(writer, []):
-                self.kept -= 1
-                self._fail(kept.answer, GIVEN_UP)
+            writer.over = True
+        for delivery in self._kept.remove_all(writers):
+            self._fail(delivery, GIVEN_UP)
         self._settle_down()
 
     @property
@@ -213,7 +143,7 @@ class SendQueue:
 
         They wait until that is known.
         """
-        return list(self._doubtful)
+        return self._kept.doubtful
 
     def learn(self, reached: Mapping[PartitionWriter, int | None]) -> None:
         """Settle doubtful records, so that those that are not on Kafka can be sent again.
@@ -223,19 +153,12 @@ class SendQueue:
                 are lost, since sending them again could double them.
         """
         for writer, mark in reached.items():
-            self._doubtful.pop(writer, None)
-            left = []
-            for item in sorted(self._kept.get(writer, []), key=lambda item: item.answer.seq):
-                if not item.tried or (mark is not None and item.answer.seq > mark):
-                    left.append(item)
-                    continue
-                self.kept -= 1
+            for delivery in self._kept.settle(writer, mark):
                 if mark is None:
-                    self._fail(item.answer, NOT_KNOWN)
+                    self._fail(delivery, NOT_KNOWN)
                 else:
                     self.learned += 1
-                    self._acknowledge(item.answer)
-            self._kept[writer] = left
+                    self._acknowledge(delivery)
         self.push()
 
     def resume(self, broker: Broker) -> None:
@@ -247,17 +170,9 @@ class SendQueue:
     def refuse(self, refusal: Refusal) -> None:
         """Give up a record, or an event, that came back: it is too large for its topic."""
         if refusal.writer is None:
-            left = [item for item in self._returned if item[0].at_ms != refusal.seq]
-            self.counters.events_lost += len(self._returned) - len(left)
-            self._returned = left
-            return
-        kept = self._kept.get(refusal.writer, [])
-        for item in kept:
-            if item.answer.seq == refusal.seq:
-                kept.remove(item)
-                self.kept -= 1
-                self._fail(item.answer, TOO_LARGE)
-                return
+            self.events.refuse(refusal.seq)
+        elif (delivery := self._kept.remove(refusal.writer, refusal.seq)) is not None:
+            self._fail(delivery, TOO_LARGE)
 
     def stop(self) -> None:
         """Go on without a producer: records are kept."""
@@ -265,7 +180,7 @@ class SendQueue:
 
     def push(self) -> None:
         """Hand over waiting records, as far as there is room."""
-        if not self._push_kept():
+        if not self._kept.push(self._send_kept):
             return
         self._push_events()
         for writer in list(self._waiting):
@@ -282,103 +197,72 @@ class SendQueue:
         Return the writers whose answers came.
         """
         touched, self._touched = self._touched, {}
-        if touched and (self._waiting or self._events or self._returned or self._kept):
+        if touched and (self._waiting or self._kept.count or len(self.events)):
             self.push()
         self._settle_down()
         return [writer for writer in touched if writer is not None]
 
-    def told(self, answer: _Answer, error: Any, message: Any) -> None:
+    def _told(self, delivery: Delivery, error: Any, message: Any) -> None:
         """Take Kafka's answer to one record."""
         self.in_flight -= 1
         if error is None:
-            self._acknowledge(answer)
+            self._acknowledge(delivery)
         else:
-            self._take_back(answer, error, message)
+            self._take_back(delivery, error, message)
 
-    def told_of_event(self, told: _Told, error: Any) -> None:
-        """Take Kafka's answer to one event."""
+    def _on_event_answer(self, error: Any, refusal: Refusal | None) -> None:
         self.in_flight -= 1
-        self.events_in_flight -= 1
-        self.events_answered += 1
         self._touched[None] = None
-        if error is None:
-            self.events_acknowledged += 1
-            return
-        if is_of_the_record(error):
-            self.counters.events_lost += 1
-        else:
-            self._returned.append((told.event, told.slot))
-        if is_of_the_size(error):
-            topic = self._events_topic
-            size = len(self._encode(told.event))
-            self.refusals.append(
-                Refusal(topic.name, partition_of(told.slot, topic.partitions), None, told.event.at_ms, size)
-            )
-        self._on_refusal()
+        if refusal is not None:
+            self.refusals.append(refusal)
+        if error is not None:
+            self._on_refusal()
 
-    def _acknowledge(self, answer: _Answer) -> None:
-        writer = answer.writer
+    def _acknowledge(self, delivery: Delivery) -> None:
+        writer = delivery.writer
         self._touched[writer] = None
-        closed = writer.delivered(answer.event_time, answer.seq)
+        closed = writer.delivered(delivery.event_time, delivery.seq)
         if closed is not None and writer.schema == SCHEMA_TICK:  # a book is mended by its next snapshot
             self._report_gap(writer, closed)
 
-    def _fail(self, answer: _Answer, why: str) -> None:
-        writer = answer.writer
+    def _fail(self, delivery: Delivery, why: str) -> None:
+        writer = delivery.writer
         self._touched[writer] = None
-        writer.failed(answer.seq, why, after=answer.before)
+        writer.failed(delivery.seq, why, after=delivery.before)
 
-    def _take_back(self, answer: _Answer, error: Any, message: Any) -> None:
+    def _take_back(self, delivery: Delivery, error: Any, message: Any) -> None:
         """Take a record back that Kafka has refused, or whose producer is being replaced.
 
         Send it again if that may help.
         """
-        writer = answer.writer
+        writer = delivery.writer
         value = message.value() if message is not None else None
         if value is not None and is_of_the_size(error):
-            self.refusals.append(Refusal(writer.topic, writer.partition, writer, answer.seq, len(value)))
+            self.refusals.append(Refusal(writer.topic, writer.partition, writer, delivery.seq, len(value)))
         elif is_of_the_record(error):
-            answer.refusals += 1
+            delivery.refusals += 1
         # A book is mended by its next snapshot.
         if (
             writer.over
             or value is None
             or writer.schema != SCHEMA_TICK
-            or self.kept >= self._room
-            or answer.refusals >= _TRIES_AT_MOST
+            or self._kept.count >= self._room
+            or delivery.refusals >= _TRIES_AT_MOST
         ):
-            self._fail(answer, str(error))
+            self._fail(delivery, str(error))
         else:
             self._touched[writer] = None
             writer.deliveries.again += 1
-            self._keep(answer, value, tried=True)
+            self._keep(delivery, value, tried=True)
         self._on_refusal()
 
-    def _keep(self, answer: _Answer, value: bytes, *, tried: bool) -> None:
-        writer = answer.writer
-        self._kept.setdefault(writer, []).append(_Kept(answer, value, tried))
-        self.kept += 1
-        writer.queued = True
-        if tried:
-            self._doubtful[writer] = None
+    def _keep(self, delivery: Delivery, value: bytes, *, tried: bool) -> None:
+        self._kept.keep(delivery, value, tried=tried)
         self.calm.clear()
 
-    def _push_kept(self) -> bool:
-        """Hand over kept records. Return whether there is room for more."""
+    def _send_kept(self, delivery: Delivery, value: bytes) -> bool:
         broker = self.broker
-        for writer in [writer for writer in self._kept if writer not in self._doubtful]:
-            kept, done = self._kept[writer], 0
-            while done < len(kept) and broker is not None and self._may_write():
-                if not self._send(broker, kept[done].answer, kept[done].value):
-                    break
-                done += 1
-            self.kept -= done
-            if done < len(kept):
-                self._kept[writer] = kept[done:]
-                return False
-            del self._kept[writer]
-            writer.queued = False
-        return True
+        return broker is not None and self._may_write() and self._send(broker, delivery, value)
 
     def _wait(self, writer: PartitionWriter, record: Record) -> None:
         writer.deliveries.conflated += writer.wait(record)
@@ -391,15 +275,15 @@ class SendQueue:
             return False
         value = self._encode(record)
         time_ = record.event_time
-        answer = _Answer(self, writer, time_, record.seq, writer.sent)
+        delivery = Delivery(writer, time_, record.seq, writer.sent, self._on_told)
         broker = self.broker
         writer.in_flight += 1
         if len(value) > writer.deliveries.largest:
-            self._fail(answer, TOO_LARGE)
-        elif broker is not None and not writer.queued and self._send(broker, answer, value):
+            self._fail(delivery, TOO_LARGE)
+        elif broker is not None and not writer.queued and self._send(broker, delivery, value):
             writer.sent = time_
-        elif (self.broker is None or writer.queued) and writer.schema == SCHEMA_TICK and self.kept < self._room:
-            self._keep(answer, value, tried=False)  # there was no producer, or it has just gone
+        elif (self.broker is None or writer.queued) and writer.schema == SCHEMA_TICK and self._kept.count < self._room:
+            self._keep(delivery, value, tried=False)  # there was no producer, or it has just gone
             writer.sent = time_
         else:
             writer.in_flight -= 1
@@ -407,13 +291,13 @@ class SendQueue:
         writer.deliveries.handed_over += 1
         return True
 
-    def _send(self, broker: Broker, answer: _Answer, value: bytes) -> bool:
+    def _send(self, broker: Broker, delivery: Delivery, value: bytes) -> bool:
         """Send a record. Return whether it needs no more care: it is on its way, or too large for any producer."""
-        writer = answer.writer
+        writer = delivery.writer
         try:
-            return self._produce(broker, writer.topic, writer.partition, writer.key, value, writer.headers, answer)
+            return self._produce(broker, writer.topic, writer.partition, writer.key, value, writer.headers, delivery)
         except RecordTooLargeError:
-            self._fail(answer, TOO_LARGE)
+            self._fail(delivery, TOO_LARGE)
             return True
 
     def _produce(
@@ -434,33 +318,20 @@ class SendQueue:
         self.in_flight += 1
         return True
 
+    def _produce_event(
+        self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, told: Delivered
+    ) -> bool:
+        broker = self.broker
+        return broker is not None and self._produce(broker, topic, partition, key, value, headers, told)
+
     def _push_events(self) -> None:
-        if self._returned:
-            self._events.extendleft(reversed(self._returned))
-            self._returned = []
-        topic = self._events_topic
-        while self._events and (broker := self.broker) is not None:
-            event, slot = self._events[0]
-            key = (self._worker if event.conid is None else str(event.conid)).encode()
-            headers: Headers = [(HEADER_WORKER, self._worker.encode()), (HEADER_SCHEMA, SCHEMA_EVENT.encode())]
-            if event.epoch is not None:
-                headers.append((HEADER_EPOCH, str(event.epoch).encode()))
-            told = _Told(self, event, slot)
-            try:
-                if not self._produce(
-                    broker, topic.name, partition_of(slot, topic.partitions), key, self._encode(event), headers, told
-                ):
-                    return
-                self.events_in_flight += 1
-                self.counters.events += 1
-            except RecordTooLargeError:
-                self.counters.events_lost += 1
-            self._events.popleft()
+        if self.broker is not None:
+            self.events.push()
 
     def _settle_down(self) -> None:
         if not self.in_flight:
             self.landed.set()
-            if not self.kept and not self._waiting and not self._events and not self._returned:
+            if not self._kept.count and not self._waiting and not len(self.events):
                 self.calm.set()
 
     def _report_gap(self, writer: PartitionWriter, closed: Closed) -> None:

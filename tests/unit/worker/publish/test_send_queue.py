@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ibfeed_api.feed import Topic
-from ibfeed_worker.publish.partition_writer import Deliveries, PartitionWriter
+from ibfeed_worker.publish import Deliveries, PartitionWriter
 
 
 def writer() -> PartitionWriter:

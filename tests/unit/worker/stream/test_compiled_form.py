@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ibfeed_worker.publish import partition_writer, send_queue
+from ibfeed_worker.publish import counters, delivery, partition_writer, send_queue
 from ibfeed_worker.stream import contract, dispatcher, quote_handler
 from ibfeed_worker.ticks import normaliser
 
-_COMPILED = (partition_writer, send_queue, contract, dispatcher, quote_handler, normaliser)
+_COMPILED = (counters, delivery, partition_writer, send_queue, contract, dispatcher, quote_handler, normaliser)
 
 
 def test_the_modules_are_of_the_form_that_this_run_is_about(pytestconfig: pytest.Config) -> None:

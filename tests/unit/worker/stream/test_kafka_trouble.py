@@ -11,7 +11,7 @@ import pytest
 from ibfeed_api.reasons import Reason
 from ibfeed_api.records import seq_of
 from ibfeed_api.shard import ContractState, EntryState, Mark
-from ibfeed_worker.publish import KafkaCredentials, SecretsError, Tail, progress, publisher
+from ibfeed_worker.publish import KafkaCredentials, SecretsError, Tail, inspection, progress, publisher
 from ibfeed_worker.publish.admin import NoMetadataError
 from ibfeed_worker.publish.survey import Partition, Survey
 from ibfeed_worker.publish.trouble import Trouble
@@ -25,7 +25,7 @@ ANSWER_S = 0.2
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (progress, publisher):
+    for module in (inspection, progress, publisher):
         monkeypatch.setattr(module, "KAFKA_ANSWER_S", ANSWER_S)
     monkeypatch.setattr(publisher, "_SWEEP_S", 0.05)
     monkeypatch.setattr(publisher, "CHECK_S", 0.2)
@@ -70,7 +70,7 @@ async def test_a_worker_with_nothing_to_publish_proves_itself_once(bench: Bench,
 async def test_without_acknowledgements_it_proves_itself_again(
     bench: Bench, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "_PROBE_S", 0.1)
+    monkeypatch.setattr(inspection, "_PROBE_S", 0.1)
     await bench.until(lambda: alive(broker) > 2)
     bench.streamer.obey((entry(),))
     bench.subscribe()
@@ -290,7 +290,7 @@ def refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     async def diagnose(*_: object) -> Trouble:
         return Trouble(Reason.KAFKA_CREDENTIALS, "kafka:9092 refuses us; correct Secret kafka-user")
 
-    monkeypatch.setattr(publisher, "diagnose_bootstrap", diagnose)
+    monkeypatch.setattr(inspection, "diagnose_bootstrap", diagnose)
     monkeypatch.setattr(publisher, "KAFKA_PAUSE_S", 0.1)
 
 
