@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +15,7 @@ from ibfeed_api.instrument import partition_of
 from ibfeed_api.records import HEADER_EPOCH, HEADER_SCHEMA, HEADER_WORKER, SCHEMA_EVENT, FeedEvent
 from ibfeed_worker.publish.broker import Delivered, Headers, RecordTooLargeError
 from ibfeed_worker.publish.counters import PublishCounters
+from ibfeed_worker.publish.partition_writer import Closed, PartitionWriter
 from ibfeed_worker.publish.refusals import Refusal, is_of_the_record, is_of_the_size
 
 _AT_MOST: Final = 1000
@@ -29,6 +31,7 @@ class EventQueue:
         self,
         *,
         worker: str,
+        feed: str,
         topic: Topic,
         counters: PublishCounters,
         produce: Produce,
@@ -38,6 +41,7 @@ class EventQueue:
 
         Args:
             worker: the worker's name.
+            feed: the feed's name.
             topic: where events go.
             counters: counts them.
             produce: gives topic, partition, key, value, headers and callback to the client library, and returns
@@ -49,6 +53,7 @@ class EventQueue:
         self.answered = 0
         self.acknowledged = 0
         self._worker: Final = worker
+        self._feed: Final = feed
         self._topic: Final = topic
         self._counters: Final = counters
         self._produce: Final = produce
@@ -66,6 +71,22 @@ class EventQueue:
             self._waiting.popleft()
             self._counters.events_lost += 1
         self._waiting.append((event, slot))
+
+    def add_gap(self, writer: PartitionWriter, closed: Closed) -> None:
+        """Add the event that records of a contract were lost."""
+        event = FeedEvent(
+            kind="gap",
+            feed=self._feed,
+            worker=self._worker,
+            at_ms=time.time_ns() // 1_000_000,
+            conid=writer.conid,
+            symbol=writer.symbol,
+            epoch=writer.epoch,
+            from_ms=closed.gap.after,
+            to_ms=closed.until,
+            detail=f"{closed.gap.records} updates lost: {closed.gap.why}",
+        )
+        self.add(event, writer.slot)
 
     def push(self) -> None:
         """Hand over events, as far as there is room. Those that came back go first."""

@@ -6,7 +6,6 @@ Each record of the stream passes here twice, so this is one of the compiled modu
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, final
 
@@ -19,7 +18,7 @@ from ibfeed_worker.publish.counters import PublishCounters
 from ibfeed_worker.publish.delivery import Delivery
 from ibfeed_worker.publish.event_queue import EventQueue
 from ibfeed_worker.publish.kept_records import KeptRecords
-from ibfeed_worker.publish.partition_writer import Closed, PartitionWriter, Record
+from ibfeed_worker.publish.partition_writer import PartitionWriter, Record
 from ibfeed_worker.publish.refusals import Refusal, is_of_the_record, is_of_the_size
 
 _TRIES_AT_MOST: Final = 2  # tries of a record that Kafka refuses for its own sake
@@ -65,13 +64,12 @@ class SendQueue:
         self.refusals: list[Refusal] = []  # of the present producer
         self.events: Final = EventQueue(
             worker=worker,
+            feed=feed,
             topic=topics.feed_events,
             counters=self.counters,
             produce=self._produce_event,
             on_answer=self._on_event_answer,
         )
-        self._worker: Final = worker
-        self._feed: Final = feed
         self._room: Final = room
         self._may_write: Final = may_write
         self._on_departure: Final = on_departure
@@ -117,7 +115,6 @@ class SendQueue:
     def event(self, event: FeedEvent, slot: int = 0) -> None:
         """Send an event, in order with the others."""
         self.events.add(event, slot)
-        self.calm.clear()
         self._push_events()
 
     def abandon(self, writer: PartitionWriter) -> None:
@@ -223,7 +220,8 @@ class SendQueue:
         self._touched[writer] = None
         closed = writer.delivered(delivery.event_time, delivery.seq)
         if closed is not None and writer.schema == SCHEMA_TICK:  # a book is mended by its next snapshot
-            self._report_gap(writer, closed)
+            self.events.add_gap(writer, closed)
+            self._push_events()
 
     def _fail(self, delivery: Delivery, why: str) -> None:
         writer = delivery.writer
@@ -325,6 +323,8 @@ class SendQueue:
         return broker is not None and self._produce(broker, topic, partition, key, value, headers, told)
 
     def _push_events(self) -> None:
+        if len(self.events):
+            self.calm.clear()
         if self.broker is not None:
             self.events.push()
 
@@ -333,20 +333,3 @@ class SendQueue:
             self.landed.set()
             if not self._kept.count and not self._waiting and not len(self.events):
                 self.calm.set()
-
-    def _report_gap(self, writer: PartitionWriter, closed: Closed) -> None:
-        self.event(
-            FeedEvent(
-                kind="gap",
-                feed=self._feed,
-                worker=self._worker,
-                at_ms=time.time_ns() // 1_000_000,
-                conid=writer.conid,
-                symbol=writer.symbol,
-                epoch=writer.epoch,
-                from_ms=closed.gap.after,
-                to_ms=closed.until,
-                detail=f"{closed.gap.records} updates lost: {closed.gap.why}",
-            ),
-            writer.slot,
-        )

@@ -1,12 +1,11 @@
-"""One contract of the shard for one epoch: what the operator wants, how far it is, what to report. No I/O."""
+"""One contract of the shard for one epoch: what the operator wants, and how far it is. No I/O."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final
 
 from ibfeed_api.records import seq_of
-from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
+from ibfeed_api.shard import ContractState, Entry, EntryState, Mark
 from ibfeed_worker.publish import PartitionWriter
 from ibfeed_worker.stream.contract_state import Publication, Subscription
 from ibfeed_worker.stream.depth import Depth
@@ -19,7 +18,6 @@ _LOCATING: Final = Publication.LOCATING
 _CLOSING: Final = Publication.CLOSING
 _DRAINING: Final = Publication.DRAINING
 _RELEASED: Final = Publication.RELEASED
-_FIRST_FRAME_S: Final = 5.0  # IB answers a subscription at once
 COUNTS_PER_S: Final = 8  # four times what IB sends of a contract at most (500 ms snapshots)
 BOOK_COUNTS_PER_S: Final = 16  # a frame of a ladder is two records at most, and its pace is not documented
 
@@ -84,11 +82,11 @@ class Contract:
         self.data_type: str | None = None  # the latest 6509 of any connection
         self.told: ContractState | None = None  # the state in the latest report that anybody was told of
         self._confirmed_ns = 0  # when IB sent its first frame
-        self._subscribed_s: float | None = None  # when IB was asked for it on this connection, in seconds since 1970
-        self._silent_since: float | None = None  # its latest frame before it fell silent
-        self._refusal = ""  # IB's words, until IB sends something
+        self.subscribed_s: float | None = None  # when IB was asked for it on this connection, in seconds since 1970
+        self.silent_since: float | None = None  # its latest frame before it fell silent
+        self.refusal = ""  # IB's words, until IB sends something
         self._former_writer: PartitionWriter | None = None  # whose records Kafka may not have answered for
-        self._kafka_epoch: int | None = None  # what Kafka has, if that is not below ours
+        self.kafka_epoch: int | None = None  # what Kafka has, if that is not below ours
         self._seq_before_first: Final = seq_of(entry.epoch, 0)
         self._mark = later_mark(entry.mark, None if former is None else former.mark)
         self._own = own
@@ -104,7 +102,7 @@ class Contract:
         self.last_frame_ns, self.broke_s = former.last_frame_ns, former.broke_s
         self.data_type = former.data_type
         self._confirmed_ns = former._confirmed_ns
-        self._silent_since, self._refusal = former._silent_since, former._refusal
+        self.silent_since, self.refusal = former.silent_since, former.refusal
         self._former_writer = former.writer if former.writer.used else former._former_writer
         self.writer.follow(former.writer)
         self.begin_behind(former.next_seq - 1)
@@ -167,7 +165,7 @@ class Contract:
 
     def overtaken(self, kafka_epoch: int) -> None:
         """Kafka has records of this epoch, or a higher one: readers would drop what is published under ours."""
-        self._kafka_epoch = kafka_epoch
+        self.kafka_epoch = kafka_epoch
         self.publication = _DRAINING if self.publication is _CLOSING else Publication.OVERTAKEN
         self.located = False
 
@@ -218,14 +216,14 @@ class Contract:
     def subscribed(self, now_s: float) -> None:
         """IB is asked for it: its next frame is a full one."""
         self.disconnected("there was no line for it")  # if it was ever confirmed on this connection
-        self._subscribed_s = self._subscribed_s or now_s
+        self.subscribed_s = self.subscribed_s or now_s
         self.normaliser.restart()
 
     def confirm(self, received_ns: int) -> None:
         """IB sends it."""
         self.subscription, self._confirmed_ns = Subscription.CONFIRMED, received_ns
-        self._subscribed_s = self._silent_since = None
-        self._refusal = ""
+        self.subscribed_s = self.silent_since = None
+        self.refusal = ""
 
     def overlap(self, since_ns: int) -> bool:
         """Whoever publishes it has had its first frame of ``since_ns``, too; return whether that is still the first."""
@@ -247,18 +245,18 @@ class Contract:
 
     def connection_lost(self) -> None:
         self.disconnected()
-        self._subscribed_s = None
+        self.subscribed_s = None
 
     def fall_silent(self, why: str) -> None:
         """It was asked for a full frame, and has not answered: the next frame confirms it again."""
         self.disconnected(why)
         if self.subscription is Subscription.NEW and self.last_frame_ns is not None:
-            self.subscription, self._silent_since = Subscription.SILENT, self.last_frame_s
+            self.subscription, self.silent_since = Subscription.SILENT, self.last_frame_s
 
     def refused(self, text: str) -> None:
         """IB will not send it, and says why."""
         self.disconnected(f"IB refused the subscription: {text}")
-        self.subscription, self._refusal = Subscription.REFUSED, text
+        self.subscription, self.refusal = Subscription.REFUSED, text
 
     def interruption(self) -> str:
         """Return why updates may be missing before the frame that came just now, and count it as told."""
@@ -324,55 +322,7 @@ class Contract:
             return ContractState.SUBSCRIBING
         return ContractState.PUBLISHING
 
-    def why(self, now_s: float) -> str:
-        """Why it does not publish, for a person; empty where there is nothing to say.
-
-        Of a contract that publishes: why its order book does not.
-        """
-        state = self.state
-        if state is ContractState.REFUSED:
-            return f"IB refuses it: {self._refusal}"
-        if state is ContractState.SILENT and self._silent_since is not None:
-            return f"IB sends nothing of it since {_clock(self._silent_since)}, although it trades; it is asked again"
-        if state is not ContractState.SUBSCRIBING:
-            return f"IB refuses its order book: {self.depth.refusal}" if self.depth.refusal else ""
-        if self._kafka_epoch is not None:
-            return (
-                f"Kafka has it under epoch {self._kafka_epoch} already:"
-                f" it waits for a later one than {self.entry.epoch}"
-            )
-        if self._subscribed_s is not None and now_s - self._subscribed_s > _FIRST_FRAME_S:
-            return f"IB has sent nothing of it since it was subscribed at {_clock(self._subscribed_s)}"
-        if not self.confirmed:
-            return ""
-        if self.waits_for_kafka:
-            return "Kafka is asked how far it was published"
-        if self.writer.stalled:
-            return "Kafka does not acknowledge its records"
-        return "Kafka has not acknowledged a record of it yet" if self.writer.used else ""
-
-    def report(self, now_s: float) -> Report:
-        mark = self.mark
-        return Report(
-            conid=self.entry.conid,
-            epoch=self.entry.epoch,
-            state=self.state,
-            event_time=mark.event_time if mark else None,
-            seq=mark.seq if mark else None,
-            last_tick_time=_rfc3339(self.last_frame_s),
-            message=self.why(now_s),
-            kafka_epoch=self._kafka_epoch,
-        )
-
 
 def later_mark(one: Mark | None, other: Mark | None) -> Mark | None:
     marks = [mark for mark in (one, other) if mark is not None]
     return max(marks, key=lambda mark: (mark.event_time, mark.seq), default=None)
-
-
-def _clock(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S UTC")
-
-
-def _rfc3339(moment: float | None) -> str | None:
-    return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")

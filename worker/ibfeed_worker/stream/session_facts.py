@@ -23,6 +23,13 @@ class SessionFacts:
     competing: bool | None = None
     message: str = ""
 
+    @property
+    def text(self) -> str:
+        """The facts that were said, for a person."""
+        said = {"connected": self.connected, "authenticated": self.authenticated, "competing": self.competing}
+        words = [f"{name}: {str(value).lower()}" for name, value in said.items() if value is not None]
+        return ", ".join([*words, self.message] if self.message else words)
+
     def merged(self, args: bytes) -> SessionFacts:
         """Return these facts with an ``sts`` frame's ``args`` over them. Unreadable ``args`` change nothing."""
         try:

@@ -10,7 +10,7 @@ from typing import Final
 
 from ibfeed_api.feed import Kafka
 from ibfeed_api.reasons import Reason
-from ibfeed_api.shard import ContractState, Entry, KafkaStatus, Report
+from ibfeed_api.shard import Entry, KafkaStatus, Report
 from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.publish import Broker, Connect, PartitionWriter, Publisher, ReadSecrets, connect, no_secrets
 from ibfeed_worker.publish import PublishCounters as Published
@@ -24,6 +24,7 @@ from ibfeed_worker.stream.dispatcher import FrameCounters
 from ibfeed_worker.stream.event_log import EventLog
 from ibfeed_worker.stream.ladder import Target
 from ibfeed_worker.stream.quote_handler import QuoteHandler
+from ibfeed_worker.stream.report import remark, report
 from ibfeed_worker.stream.session_facts import SessionFacts
 from ibfeed_worker.stream.staleness import StalenessVerdict
 from ibfeed_worker.stream.staleness_monitor import StalenessMonitor
@@ -193,18 +194,11 @@ class Streamer:
     def reports(self) -> tuple[Report, ...]:
         """One for each contract, by conid."""
         now_s = time.time()
-        return tuple(contract.report(now_s) for _, contract in sorted(self._contracts.items()))
+        return tuple(report(contract, now_s) for _, contract in sorted(self._contracts.items()))
 
     def remark(self) -> tuple[Reason, str] | None:
         """The worst trouble of single contracts while the session is well."""
-        now_s = time.time()
-        told = {ContractState.REFUSED: Reason.SUBSCRIPTION_REFUSED, ContractState.SILENT: Reason.CONTRACT_SILENT}
-        found = [contract for contract in self._contracts.values() if contract.state in told]
-        if not found:
-            return None
-        first = min(found, key=lambda contract: list(told).index(contract.state))
-        others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        return told[first.state], f"{first.entry.symbol}{others}: {first.why(now_s)}"
+        return remark(self._contracts.values(), time.time())
 
     def kafka_status(self) -> KafkaStatus:
         return self._publisher.status
@@ -296,7 +290,7 @@ class Streamer:
     def on_session(self, facts: SessionFacts) -> None:
         if facts != self._session:
             self._session = facts
-            self._events.write("session", None, _describe(facts))
+            self._events.write("session", None, facts.text)
         self._tell_session()
 
     def on_refused(self, conid: int, text: str) -> None:
@@ -413,13 +407,3 @@ class Streamer:
             reachable=self._publisher.status.reachable is True,
             last_tick=self.last_tick,
         )
-
-
-def _describe(facts: SessionFacts) -> str:
-    said = {
-        "connected": facts.connected,
-        "authenticated": facts.authenticated,
-        "competing": facts.competing,
-    }
-    words = [f"{name}: {str(value).lower()}" for name, value in said.items() if value is not None]
-    return ", ".join([*words, facts.message] if facts.message else words)

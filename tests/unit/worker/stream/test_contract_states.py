@@ -177,9 +177,9 @@ def test_only_a_live_contract_flows_and_what_retires_is_not_published_again(stat
 def test_a_mark_is_reported_only_where_kafka_was_located(state: Publication) -> None:
     one = led_to(_PUBLICATION[state])
     one.learn(_MARK)
-    assert (one.report(0.0).seq is not None) is (state is Publication.LIVE)
+    assert (one.mark is not None) is (state is Publication.LIVE)
     one.cut_off()
-    assert one.report(0.0).seq is None
+    assert one.mark is None
 
 
 def test_nothing_is_released_while_records_are_on_their_way() -> None:
