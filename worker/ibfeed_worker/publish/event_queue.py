@@ -89,7 +89,7 @@ class EventQueue:
         self.add(event, writer.slot)
 
     def push(self) -> None:
-        """Hand over events, as far as there is room. Those that came back go first."""
+        """Hand over events, as far as there is room: first those that came back."""
         if self._returned:
             self._waiting.extendleft(reversed(self._returned))
             self._returned = []

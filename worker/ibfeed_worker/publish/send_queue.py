@@ -15,7 +15,7 @@ from ibfeed_api.feed import Topics
 from ibfeed_api.records import SCHEMA_TICK, DepthRecord, FeedEvent, Tick
 from ibfeed_worker.publish.broker import Broker, BrokerError, Delivered, Headers, QueueFullError, RecordTooLargeError
 from ibfeed_worker.publish.counters import PublishCounters
-from ibfeed_worker.publish.delivery import Delivery
+from ibfeed_worker.publish.delivery import AnswerReceiver, Delivery
 from ibfeed_worker.publish.event_queue import EventQueue
 from ibfeed_worker.publish.kept_records import KeptRecords
 from ibfeed_worker.publish.partition_writer import PartitionWriter, Record
@@ -28,7 +28,7 @@ NOT_KNOWN: Final = "whether Kafka has them could not be found out"
 
 
 @final
-class SendQueue:
+class SendQueue(AnswerReceiver):
     """The queue of records for Kafka. It never blocks, and loses no record without saying so.
 
     Its owner takes care of the connection.
@@ -76,7 +76,6 @@ class SendQueue:
         self._on_refusal: Final = on_refusal
         self._waiting: dict[PartitionWriter, None] = {}
         self._kept: Final = KeptRecords()
-        self._on_told: Final = self._told
         # Writers that Kafka has answered for since the last round. None: events.
         self._touched: dict[PartitionWriter | None, None] = {}
         self._encode: Final = msgspec.json.Encoder().encode
@@ -199,7 +198,7 @@ class SendQueue:
         self._settle_down()
         return [writer for writer in touched if writer is not None]
 
-    def _told(self, delivery: Delivery, error: Any, message: Any) -> None:
+    def answered(self, delivery: Delivery, error: Any, message: Any) -> None:
         """Take Kafka's answer to one record."""
         self.in_flight -= 1
         if error is None:
@@ -273,7 +272,7 @@ class SendQueue:
             return False
         value = self._encode(record)
         time_ = record.event_time
-        delivery = Delivery(writer, time_, record.seq, writer.sent, self._on_told)
+        delivery = Delivery(writer, time_, record.seq, writer.sent, self)
         broker = self.broker
         writer.in_flight += 1
         if len(value) > writer.deliveries.largest:

@@ -124,7 +124,7 @@ class Assignments:
             contract.retire()
         elif entry.state is EntryState.ACTIVE and not contract.publishes:
             contract.learn(entry.mark)
-            self._takeover.begin(contract, located=entry.mark is not None)
+            self._takeover.take_over(contract, located=entry.mark is not None)
         elif entry.state is EntryState.STANDBY and contract.publishes:
             contract.retire()
 
@@ -141,7 +141,7 @@ class Assignments:
             contract.retire()
         elif entry.state is EntryState.ACTIVE:
             went_on = former is not None and former.flows
-            self._takeover.begin(contract, located=went_on or (entry.mark is not None and not began_before))
+            self._takeover.take_over(contract, located=went_on or (entry.mark is not None and not began_before))
             if contract.flows and former is not None and former.depth.on:
                 self._books.go_on(contract)
 

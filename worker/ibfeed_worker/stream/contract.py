@@ -13,8 +13,10 @@ from ibfeed_worker.stream.handover_buffer import HandoverBuffer, HeldTick
 from ibfeed_worker.ticks import Normaliser
 
 _LIVE: Final = Publication.LIVE  # each look at a member of an enumeration costs as much as a call
-_STANDBY: Final = Publication.STANDBY
+_WARM: Final = Subscription.WARM
+_CONFIRMED: Final = Subscription.CONFIRMED
 _LOCATING: Final = Publication.LOCATING
+_OVERTAKEN: Final = Publication.OVERTAKEN
 _CLOSING: Final = Publication.CLOSING
 _DRAINING: Final = Publication.DRAINING
 _RELEASED: Final = Publication.RELEASED
@@ -108,12 +110,12 @@ class Contract:
         self.begin_behind(former.next_seq - 1)
         self.depth.begin_behind(former.depth.last_seq)
 
-    # What the operator and Kafka say: the publication.
+    # The publication: moved by the operator and by Kafka.
 
     @property
     def publishes(self) -> bool:
         """Whether the operator wants it published from here."""
-        return self.publication in (_LIVE, _LOCATING, Publication.OVERTAKEN)
+        return self.publication in (_LIVE, _LOCATING, _OVERTAKEN)
 
     @property
     def retires(self) -> bool:
@@ -166,7 +168,7 @@ class Contract:
     def overtaken(self, kafka_epoch: int) -> None:
         """Kafka has records of this epoch, or a higher one: readers would drop what is published under ours."""
         self.kafka_epoch = kafka_epoch
-        self.publication = _DRAINING if self.publication is _CLOSING else Publication.OVERTAKEN
+        self.publication = _DRAINING if self.publication is _CLOSING else _OVERTAKEN
         self.located = False
 
     def retire(self) -> None:
@@ -206,12 +208,12 @@ class Contract:
         self.interrupted = ""
         self.held.never_published()
 
-    # What IB says: the subscription.
+    # The subscription: moved by IB.
 
     @property
     def confirmed(self) -> bool:
         """Whether IB has sent something since the subscription."""
-        return self.subscription in (Subscription.CONFIRMED, Subscription.WARM)
+        return self.subscription is _WARM or self.subscription is _CONFIRMED
 
     def subscribed(self, now_s: float) -> None:
         """IB is asked for it: its next frame is a full one."""
@@ -221,15 +223,18 @@ class Contract:
 
     def confirm(self, received_ns: int) -> None:
         """IB sends it."""
-        self.subscription, self._confirmed_ns = Subscription.CONFIRMED, received_ns
+        self.subscription, self._confirmed_ns = _CONFIRMED, received_ns
         self.subscribed_s = self.silent_since = None
         self.refusal = ""
 
     def overlap(self, since_ns: int) -> bool:
-        """Whoever publishes it has had its first frame of ``since_ns``, too; return whether that is still the first."""
-        if self.subscription is not Subscription.CONFIRMED or self._confirmed_ns != since_ns:
+        """Any other publisher of it has had the frame of ``since_ns``, too.
+
+        Returns whether that is still the first frame.
+        """
+        if self.subscription is not _CONFIRMED or self._confirmed_ns != since_ns:
             return False
-        self.subscription = Subscription.WARM
+        self.subscription = _WARM
         return True
 
     def suspect(self, why: str) -> None:
@@ -299,7 +304,7 @@ class Contract:
         own = [self.writer, self.depth.writer]
         return own if self._former_writer is None else [*own, self._former_writer]
 
-    # What the operator is told.
+    # The state that the operator is told.
 
     @property
     def state(self) -> ContractState:
@@ -317,7 +322,7 @@ class Contract:
 
     def _state_of_confirmed(self) -> ContractState:
         if self.entry.state is EntryState.STANDBY:
-            return ContractState.WARM if self.subscription is Subscription.WARM else ContractState.SUBSCRIBING
+            return ContractState.WARM if self.subscription is _WARM else ContractState.SUBSCRIBING
         if not self.located or self.writer.stalled or (self.writer.used and self.writer.acknowledged is None):
             return ContractState.SUBSCRIBING
         return ContractState.PUBLISHING

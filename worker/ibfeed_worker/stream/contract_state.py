@@ -1,6 +1,6 @@
 """The two states of a contract: what IB sends of it, and what this worker publishes of it.
 
-They change independently. The transitions are methods of `Contract`; docs/architecture/data-path.md draws them.
+They change independently. The transitions are methods of `Contract`; docs/architecture/take-over.md draws them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from enum import Enum
 
 
 class Subscription(Enum):
-    """What IB sends of the contract on this connection."""
+    """The state of the contract on this connection: what IB sends of it."""
 
     NEW = "new"  # nothing yet
     CONFIRMED = "confirmed"  # its first frame came
@@ -19,7 +19,7 @@ class Subscription(Enum):
 
 
 class Publication(Enum):
-    """What this worker publishes of the contract in this epoch."""
+    """The state of the contract in this epoch: what this worker publishes of it."""
 
     STANDBY = "standby"  # ticks are held, for it may become ours
     LOCATING = "locating"  # it is ours, ticks are held, and Kafka is asked how far it has the contract

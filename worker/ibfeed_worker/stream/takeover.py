@@ -43,7 +43,7 @@ class Takeover:
         self._on_located: Final = on_located
         self._search: asyncio.Task[None] | None = None
 
-    def begin(self, contract: Contract, *, located: bool) -> None:
+    def take_over(self, contract: Contract, *, located: bool) -> None:
         """Take a contract over: at once if it is known how far Kafka has it, else as soon as Kafka has told."""
         self._events.write("assigned", contract, "")
         if located:

@@ -1,4 +1,4 @@
-"""The two states of a contract: each event in each state, as docs/architecture/data-path.md draws them."""
+"""The two states of a contract: each event in each state, as docs/architecture/take-over.md draws them."""
 
 from __future__ import annotations
 
