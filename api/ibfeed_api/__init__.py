@@ -1,1 +1,1 @@
-"""The agreement between operator and worker: names, resource types, symbology, records, the signed call."""
+"""The agreement between operator and worker: names, resource types, symbology, records, the signed call, the log."""

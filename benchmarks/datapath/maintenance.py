@@ -29,12 +29,12 @@ from datapath import kafka_side, virtual_time
 from datapath.memory_api import Object
 from datapath.soak import NAMESPACE, SERVERS, Run, Soak
 from datapath.virtual_time import Clock, Outside
+from ibfeed_api import log
 from ibfeed_api.feed import Topic, Topics
 from ibfeed_api.labels import ANNOTATION_PARKED
 from ibfeed_operator.controller.snapshot import leases_path, shards_path
 from ibfeed_simulator.venue.faults import Action, Condition
 from ibfeed_simulator.venue.venue import Venue
-from ibfeed_worker.runtime import log
 
 HOURS: Final = 72.0
 ACCOUNTS: Final = 4
@@ -177,7 +177,7 @@ def main() -> int:
     """``python -m datapath.maintenance [hours] [kind]``; with ``SOAK_LOG=file`` the logs of all parts are kept."""
     if kept := os.environ.get("SOAK_LOG"):
         handler = logging.FileHandler(kept, "w")
-        handler.setFormatter(log._JsonLines())
+        handler.setFormatter(log.JsonLines())
         logging.basicConfig(level=logging.INFO, handlers=[handler])
     else:
         logging.disable()

@@ -32,6 +32,7 @@ from datapath.near_venue import Witness
 from datapath.soak_verdict import Outcome, Window, judge
 from datapath.virtual_time import Clock, Outside
 from datapath.week import KAFKA_AWAY, START, Fault, happenings
+from ibfeed_api import log
 from ibfeed_api.feed import Accounts, FeedSpec, Gateway, Kafka, Root, SecretRef, Topic, Topics
 from ibfeed_api.kinds import shard_name
 from ibfeed_operator.controller.snapshot import feeds_path, shards_path
@@ -42,7 +43,6 @@ from ibfeed_simulator.venue.settings import Settings
 from ibfeed_simulator.venue.users import User
 from ibfeed_simulator.venue.venue import Venue
 from ibfeed_worker.config import Config
-from ibfeed_worker.runtime import log
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.stop import Stop
 from ibfeed_worker.worker import Worker
@@ -322,7 +322,7 @@ def main() -> int:
     """``python -m datapath.soak [hours]``; with ``SOAK_LOG=file`` the logs of all parts, in virtual time, are kept."""
     if kept := os.environ.get("SOAK_LOG"):
         handler = logging.FileHandler(kept, "w")
-        handler.setFormatter(log._JsonLines())
+        handler.setFormatter(log.JsonLines())
         logging.basicConfig(level=logging.INFO, handlers=[handler])
     else:
         logging.disable()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import aiohttp
-import kopf
 
+from ibfeed_api.log import Log, set_up
 from ibfeed_operator.controller import predicates
 from ibfeed_operator.controller.dependencies import Dependencies, Settings, utc_now
 from ibfeed_operator.controller.manager import Manager
@@ -26,6 +25,7 @@ from ibfeed_operator.kube.store import Change
 from ibfeed_operator.model.types import AccountLease, Pod, Shard
 
 T = TypeVar("T")
+_log: Final = Log(__name__)
 
 
 def wake(manager: Manager, informers: Informers) -> None:
@@ -109,12 +109,9 @@ async def _act(election: Election, manager: Manager) -> None:
 
 
 def main(*, port: int = PORT, clock: Callable[[], datetime] = utc_now) -> None:
-    kopf.configure(log_format=kopf.LogFormat.JSON)
-    logging.getLogger().setLevel(logging.INFO)
-    # One line per event would be hundreds a second. A cycle logs its own actions.
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    set_up()
     try:
         asyncio.run(operate(settings_from_environment(os.environ), me=identity(os.environ), port=port, clock=clock))
     except LeadershipLostError as lost:
-        logging.getLogger(__name__).error("this operator no longer leads, and ends: %s", lost)
+        _log.error("this operator no longer leads, and ends", error=str(lost))
         sys.exit(1)

@@ -215,5 +215,5 @@ async def test_a_deleted_lease_ends_the_leader_and_is_taken_only_when_that_is_ce
 
 async def test_logs_say_why_a_leader_ended_and_have_no_traceback(pair: Pair) -> None:
     log = pair.operators["one"].log.read_text()
-    assert log.count("this operator no longer leads, and ends: ") == 2  # the stopped one, and that of the deleted Lease
+    assert log.count("this operator no longer leads, and ends") == 2  # the stopped one, and that of the deleted Lease
     assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 
+from ibfeed_api.backoff import Backoff
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Account, Entry, Session
 from ibfeed_worker.account.leaseholder import Leaseholder
@@ -21,7 +22,6 @@ from ibfeed_worker.gateway.keeper import GatewayKeeper
 from ibfeed_worker.gateway.process import Gateway
 from ibfeed_worker.login.attempt import Logins
 from ibfeed_worker.reference import Reference
-from ibfeed_worker.runtime.backoff import Backoff
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.tasks import bounded, first, to_the_end
 from ibfeed_worker.session.client import SessionClient

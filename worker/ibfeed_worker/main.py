@@ -8,7 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from ibfeed_worker.runtime import log
+from ibfeed_api import log
 from ibfeed_worker.runtime.gc_tuning import collect_rarely
 from ibfeed_worker.runtime.processes import harden, run_as_init
 from ibfeed_worker.runtime.stop import Stop
@@ -34,6 +34,7 @@ def main() -> int:
     except config.ConfigError as error:
         _log.error("bad configuration", message=str(error))
         return 2
+    log.set_context(namespace=settings.namespace, feed=settings.feed, worker=settings.pod)
     collect_rarely()
     return asyncio.run(_until_stopped(work, settings))
 

@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 
 from ibfeed_api.calls import ResolvedRoot
 from ibfeed_api.instrument import Product
+from ibfeed_api.log import Log, set_level
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Account, Entry, Session, ShardStatus
 from ibfeed_worker import publish
@@ -36,7 +37,6 @@ from ibfeed_worker.login.attempt import Logins
 from ibfeed_worker.publish.secrets import KafkaSecrets, trusted_pem
 from ibfeed_worker.reference import Reference
 from ibfeed_worker.runtime.failures import Failures, PartFailedError, describe
-from ibfeed_worker.runtime.log import Log, set_level
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.stop import Stop
 from ibfeed_worker.runtime.tasks import bounded, cancel, first, to_the_end
@@ -194,7 +194,7 @@ class Worker:
 
     def _on_shard(self, shard: Shard | None) -> None:
         if (shard is None) != (self._shard is None):
-            _log.info("shard is there" if shard else "shard is gone", shard=self._config.shard)
+            _log.info("shard is there" if shard else "shard is gone")
         if not self._shard_known.is_set():
             self._shard_known.set()
             self._left_behind = left_behind(shard) if shard is not None else {}

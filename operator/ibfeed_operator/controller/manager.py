@@ -7,10 +7,11 @@ seconds, and feeds are listed anew every ten.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from typing import Final
 
+from ibfeed_api.backoff import Backoff
+from ibfeed_api.log import Log
 from ibfeed_operator import metrics
 from ibfeed_operator.controller.dependencies import Dependencies
 from ibfeed_operator.controller.lease_gc import collect_leases
@@ -18,14 +19,12 @@ from ibfeed_operator.controller.reconciler import Reconciler
 from ibfeed_operator.controller.snapshot import feed_names
 from ibfeed_operator.kube.errors import ConflictError, KubeError, NotFoundError
 
-logger = logging.getLogger(__name__)
+_log: Final = Log(__name__)
 
 LOOK_S: Final = 2.0
 SPACING_S: Final = 0.05  # a burst of events makes one cycle
 DISCOVER_S: Final = 10.0
 STUCK_S: Final = 120.0  # longer than any cycle whose every call runs into its time limit
-_CONFLICT_S: Final = (0.05, 5.0)  # first and longest wait, doubling in between
-_FAILURE_S: Final = (0.2, 30.0)
 
 
 class FeedTask:
@@ -35,7 +34,9 @@ class FeedTask:
         self._woken = asyncio.Event()
         self._where = (namespace, name)
         self._reconciler = Reconciler(dependencies, namespace, name, self.wake)
-        self._failures = 0
+        self._after_conflict: Final = Backoff(0.05, 5.0)
+        self._after_failure: Final = Backoff(0.2, 30.0)
+        self._failed = False
         self.busy_since: float | None = None
 
     def wake(self) -> None:
@@ -51,7 +52,7 @@ class FeedTask:
                 self.busy_since = None
                 if wait is None:
                     return
-                if self._failures:
+                if self._failed:
                     await asyncio.sleep(wait)
                     continue
                 try:
@@ -66,26 +67,26 @@ class FeedTask:
 
     async def _once(self) -> float | None:
         """One cycle; returns how long to wait, None when the feed is gone."""
+        namespace, feed = self._where
+        self._failed = True
         try:
             with metrics.RECONCILE_SECONDS.time():
                 wait = await self._reconciler.cycle()
         except (ConflictError, NotFoundError) as error:  # somebody wrote to it, or deleted it, since it was seen
-            logger.debug("%s/%s: looking again: %s", *self._where, error)
-            return self._patience(*_CONFLICT_S)
+            _log.debug("another client wrote first, looking again", namespace=namespace, feed=feed, error=str(error))
+            return self._after_conflict.next()
         except KubeError as error:
             metrics.RECONCILE_ERRORS.labels(*self._where).inc()
-            logger.warning("%s/%s: %s", *self._where, error)
-            return self._patience(*_FAILURE_S)
-        except Exception:  # a defect that one feed's data brings out must not stop the others
+            _log.warning("the API server refuses a call of the cycle", namespace=namespace, feed=feed, error=str(error))
+            return self._after_failure.next()
+        except Exception as error:  # noqa: BLE001 - a defect that one feed's data brings out must not stop the others
             metrics.RECONCILE_ERRORS.labels(*self._where).inc()
-            logger.exception("%s/%s: the cycle failed", *self._where)
-            return self._patience(*_FAILURE_S)
-        self._failures = 0
+            _log.error("the cycle failed", cause=error, namespace=namespace, feed=feed)
+            return self._after_failure.next()
+        self._failed = False
+        self._after_conflict.reset()
+        self._after_failure.reset()
         return None if wait is None else min(wait, LOOK_S)
-
-    def _patience(self, first: float, longest: float) -> float:
-        self._failures += 1
-        return min(first * 2.0 ** min(self._failures - 1, 20), longest)
 
 
 class Manager:
@@ -103,18 +104,19 @@ class Manager:
         self._acting = True
         sweeper = asyncio.create_task(self._keep_sweeping())
         try:
-            failures = 0
+            pause = Backoff(2 * DISCOVER_S, 60.0)
             while True:
+                wait = DISCOVER_S
                 try:
                     for namespace, name in await feed_names(
                         self._dependencies.kube, self._dependencies.settings.namespace
                     ):
                         self._start((namespace, name))
-                    failures = 0
+                    pause.reset()
                 except KubeError as error:
-                    failures += 1
-                    logger.warning("feeds could not be listed: %s", error)
-                await asyncio.sleep(min(DISCOVER_S * 2.0 ** min(failures, 3), 60.0))
+                    wait = pause.next()
+                    _log.warning("feeds could not be listed", error=str(error))
+                await asyncio.sleep(wait)
         finally:
             self._acting = False
             running = [sweeper, *self._tasks.values()]
@@ -163,7 +165,7 @@ class Manager:
             try:
                 wait = await collect_leases(self._dependencies)
             except KubeError as error:
-                logger.warning("accounts could not be tidied: %s", error)
+                _log.warning("unused Leases of accounts could not be deleted", error=str(error))
                 wait = 30.0
             await asyncio.sleep(1.0)
             try:

@@ -7,19 +7,19 @@ not started, for some seconds; by one feed after the other, and more rarely as t
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
 
+from ibfeed_api.log import Log
 from ibfeed_operator.kube.client import KubeClient, collection
 from ibfeed_operator.kube.errors import KubeError, NotFoundError
 from ibfeed_operator.model.types import Feed, Pod
 from ibfeed_operator.status.obstacles import Event, obstruction, read_event, refusal
 
-logger = logging.getLogger(__name__)
+_log: Final = Log(__name__)
 
 PATIENCE_S: Final = 3.0  # a pod that is replaced is missing for less
 _AGAIN_S: Final = (4.0, 10.0)  # between two looks: at first, and later
@@ -80,7 +80,12 @@ class PodEvents:
                 for worker in sorted(waiting)[:_MOST_PODS]:
                     found[worker] = obstruction(await self._events(feed.namespace, waiting[worker].uid))
         except (KubeError, msgspec.MsgspecError) as error:
-            logger.warning("events of %s/%s could not be read: %s", feed.namespace, feed.name, error)
+            _log.warning(
+                "events of the feed's pods could not be read",
+                namespace=feed.namespace,
+                feed=feed.name,
+                error=str(error),
+            )
             return
         said = {worker: text for worker, text in found.items() if text and worker in self._since}
         if said != self._found:

@@ -7,7 +7,6 @@ that worker's ``IbShard.spec.operatorKey``, which only the operator may write.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,10 @@ from typing import Final
 import aiohttp
 import msgspec
 
+from ibfeed_api.backoff import delay
 from ibfeed_api.calls import ResolvedRoot, Signer, universe_path
 from ibfeed_api.feed import FILTERS, Root
+from ibfeed_api.log import Log
 from ibfeed_api.worker_pod import WORKER_PORT
 from ibfeed_operator.controller.snapshot import shards_path
 from ibfeed_operator.kube.client import KubeClient
@@ -25,7 +26,7 @@ from ibfeed_operator.kube.errors import KubeError
 from ibfeed_operator.model.types import Contract, Feed, RootProblemKind
 from ibfeed_operator.planning.universe import Answer, alive_by_root
 
-logger = logging.getLogger(__name__)
+_log: Final = Log(__name__)
 
 REFRESH_S: Final = 6 * 3600.0  # beside the new trading day
 AHEAD: Final = 1  # contracts asked for beyond those streamed: the next one's successor
@@ -64,7 +65,7 @@ class _Asked:
         if self.answer.trouble is RootProblemKind.UNKNOWN:
             return age >= ASK_AGAIN_UNKNOWN_S
         if self.answer.trouble is not None:
-            return age >= min(_FIRST_RETRY_S * 2.0 ** (self.failures - 1), _LAST_RETRY_S)
+            return age >= delay(_FIRST_RETRY_S, _LAST_RETRY_S, self.failures)
         return self.day != today or age >= REFRESH_S
 
 
@@ -151,7 +152,14 @@ class UniverseResolver:
         root = wanted.label
 
         def trouble(kind: RootProblemKind, message: str) -> Answer:
-            logger.warning("root %s of %s/%s: %s", root, feed.namespace, feed.name, message or kind)
+            _log.warning(
+                "a root is not resolved",
+                namespace=feed.namespace,
+                feed=feed.name,
+                root=root,
+                reason=str(kind),
+                message=message,
+            )
             return Answer(root=root, months=months, trouble=kind, message=message)
 
         try:

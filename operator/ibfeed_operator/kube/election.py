@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 import uuid
 from collections.abc import Mapping
@@ -12,19 +11,20 @@ from typing import Any, Final
 
 import msgspec
 
+from ibfeed_api.backoff import Backoff
+from ibfeed_api.log import Log
 from ibfeed_operator import metrics
 from ibfeed_operator.kube import leader_lease
 from ibfeed_operator.kube.client import KubeClient, collection
 from ibfeed_operator.kube.errors import ConflictError, KubeError, NotFoundError, UnreachableError
 from ibfeed_operator.kube.leader_lease import Candidate, Lease, Move
 
-logger = logging.getLogger(__name__)
+_log: Final = Log(__name__)
 
 LEASE_NAME: Final = "ibfeed-operator"
 LEASE_API: Final = "coordination.k8s.io/v1"
 POLL_S: Final = 0.25  # how often an operator that waits looks at the Lease
 _CALL_S: Final = 2.0
-_AGAIN_S: Final = (0.2, 2.0)  # after a failure: first and longest wait, doubling in between
 _FRESH_S: Final = 10.0  # an older look at the Lease counts as none
 
 
@@ -72,22 +72,27 @@ class Election:
 
     async def run(self) -> None:
         """Wait for the Lease, then renew it. Raises LeadershipLostError and never returns."""
-        failures = 0
+        pause = Backoff(0.2, 2.0)
         while True:
+            wait: float | None = None
             try:
                 async with asyncio.timeout(_CALL_S):
                     await self._once()
-                failures = 0
+                pause.reset()
             except ConflictError:  # another operator wrote first: look again
-                failures += 1
+                wait = pause.next()
             except (KubeError, TimeoutError) as error:
-                failures += 1
-                logger.warning("Lease %s/%s: %s", self._namespace, LEASE_NAME, str(error) or "no answer in time")
+                wait = pause.next()
+                _log.warning(
+                    "the leader Lease was not renewed",
+                    namespace=self._namespace,
+                    lease=LEASE_NAME,
+                    error=str(error) or "no answer in time",
+                )
             if self._candidate.too_late(now()):
                 raise LeadershipLostError(f"it could not be renewed for {leader_lease.LOST_AFTER_S:g} s")
-            first, longest = _AGAIN_S
             calm = leader_lease.RENEW_EVERY_S if self.won.is_set() else POLL_S
-            await asyncio.sleep(min(first * 2.0 ** min(failures - 1, 10), longest) if failures else calm)
+            await asyncio.sleep(calm if wait is None else wait)
 
     async def release(self) -> None:
         """Release the Lease, so that the next operator acts at once. To be called when this process acts no more."""
@@ -101,7 +106,11 @@ class Election:
                 if lease is not None and lease.holder == self._candidate.me:
                     await self._kube.patch(self._path, leader_lease.released(lease, datetime.now(UTC)))
         except (KubeError, TimeoutError) as error:
-            logger.warning("the Lease was not released, and is free in %g s: %s", leader_lease.TAKE_AFTER_S, error)
+            _log.warning(
+                "the leader Lease was not released",
+                free_in_s=leader_lease.TAKE_AFTER_S,
+                error=str(error) or "no answer in time",
+            )
 
     async def _once(self) -> None:
         lease = await self._read()
@@ -114,7 +123,7 @@ class Election:
             await self._kube.create(self._manifest())
         elif lease is not None and move is Move.TAKE:
             await self._write(leader_lease.taken(lease, self._candidate.me, datetime.now(UTC)))
-            logger.info("%s leads now", self._candidate.me)
+            _log.info("this operator leads now", candidate=self._candidate.me)
             metrics.LEADER.set(1)
             self.won.set()
         elif lease is not None and move is Move.RENEW:

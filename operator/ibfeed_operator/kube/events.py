@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import uuid
 from datetime import UTC, datetime
 from typing import Final, Literal
 
 from ibfeed_api.kinds import API_VERSION, FEED_KIND, OPERATOR_FIELD_MANAGER
+from ibfeed_api.log import Log
 from ibfeed_operator.kube.client import KubeClient
 from ibfeed_operator.kube.errors import KubeError
 from ibfeed_operator.model.types import Feed
 
-logger = logging.getLogger(__name__)
+_log: Final = Log(__name__)
 
 _QUIET_S: Final = 60.0  # an event with the same reason and subject within this time is not posted again
 _MAX_MESSAGE: Final = 1000  # the API's limit is 1024
@@ -35,7 +35,7 @@ class EventRecorder:
         if (reason, subject) in self._last:
             return
         self._last[reason, subject] = now
-        logger.info("%s/%s: %s: %s", feed.namespace, feed.name, reason, message)
+        _log.info("event of the feed", namespace=feed.namespace, feed=feed.name, reason=str(reason), message=message)
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         event = {
             "apiVersion": "v1",
@@ -59,4 +59,10 @@ class EventRecorder:
         try:
             await self._kube.create(event)
         except KubeError as error:
-            logger.warning("event %s of %s/%s was not posted: %s", reason, feed.namespace, feed.name, error)
+            _log.warning(
+                "an event was not posted",
+                namespace=feed.namespace,
+                feed=feed.name,
+                reason=str(reason),
+                error=str(error),
+            )

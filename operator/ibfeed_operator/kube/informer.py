@@ -16,22 +16,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Generic, TypeVar
 
 import msgspec
 
+from ibfeed_api.backoff import Backoff
+from ibfeed_api.log import Log
 from ibfeed_operator.kube.client import KubeClient
 from ibfeed_operator.kube.errors import KubeError
 from ibfeed_operator.kube.store import Change, Key, Store
 
-logger = logging.getLogger(__name__)
+_log: Final = Log(__name__)
 
 WATCH_S: Final = 300  # how long the server lets a watch run, so no list is ever older
 SILENCE_S: Final = 75.0  # the server sends a bookmark each minute
-_AGAIN_S: Final = (1.0, 30.0)  # pause before the next list of a watch: shortest, and longest after failures
+_AGAIN_S: Final = 1.0  # pause before the next list of a watch
+_LONGEST_PAUSE_S: Final = 30.0  # after failures
 
 T = TypeVar("T")
 
@@ -86,17 +88,17 @@ class Informer(Generic[T]):
 
     async def run(self) -> None:
         """List and watch for ever. After failures the pause grows up to 30 s."""
-        first, longest = _AGAIN_S
-        failures = 0
+        pause = Backoff(_AGAIN_S, _LONGEST_PAUSE_S)
         while True:
+            wait = _AGAIN_S
             try:
                 await self._list(self._store.replace)
-                failures = 0
+                pause.reset()
                 await self._watch()
             except KubeError as error:
-                failures += 1
-                logger.warning("%s is not followed: %s", self._path, error)
-            await asyncio.sleep(min(first * 2.0 ** min(max(failures - 1, 0), 10), longest))
+                wait = pause.next()
+                _log.warning("a kind is not followed", path=self._path, error=str(error))
+            await asyncio.sleep(wait)
 
     async def fresh(self) -> None:
         """Return once ``values`` is as new as the server's state, but for ``fresh_s``. Raises KubeError."""
@@ -137,7 +139,7 @@ class Informer(Generic[T]):
         try:
             return self._read(raw)
         except msgspec.ValidationError as error:  # one object of another version may not hide the others
-            logger.warning("an object of %s cannot be read: %s", self._path, error)
+            _log.warning("an object cannot be read", path=self._path, error=str(error))
             return None
 
     def _is_fresh(self) -> bool:
@@ -168,7 +170,11 @@ class Informer(Generic[T]):
         async for line in self._kube.watch(self._path, query, labels=self._labels, silence_s=self._silence_s):
             event = msgspec.json.decode(line, type=_WatchEvent)
             if event.type == "ERROR":
-                logger.info("%s is listed anew: %s", self._path, bytes(event.object)[:300].decode(errors="replace"))
+                _log.info(
+                    "the watch ended, listing again",
+                    path=self._path,
+                    status=bytes(event.object)[:300].decode(errors="replace"),
+                )
                 return
             meta = msgspec.json.decode(event.object, type=_WatchedObject).metadata
             version = int(meta.resource_version)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -24,13 +23,14 @@ from ibfeed_api.labels import (
     LABEL_FEED,
     LABEL_SOURCE,
 )
+from ibfeed_api.log import Log
 from ibfeed_api.logins import parse_history, parse_troubles
 from ibfeed_api.shard import ShardSpec, ShardStatus
 from ibfeed_api.worker_pod import WORKER_CONTAINER
 from ibfeed_operator.model.feed_status import FeedStatus
 from ibfeed_operator.model.types import AccountLease, Feed, Owner, Pod, Shard
 
-logger = logging.getLogger(__name__)
+_log: Final = Log(__name__)
 
 _REVISION: Final = "controller-revision-hash"
 _FIRST_STATUS: Final = timedelta(seconds=2)
@@ -153,7 +153,12 @@ def read_feed(raw: bytes | msgspec.Raw) -> Feed | InvalidFeed:
     try:
         status = msgspec.json.decode(item.status, type=FeedStatus | None) or FeedStatus()
     except msgspec.ValidationError as error:
-        logger.warning("status of IbFeed %s/%s cannot be read, and is made anew: %s", meta.namespace, meta.name, error)
+        _log.warning(
+            "the feed's status cannot be read, and is made again",
+            namespace=meta.namespace,
+            feed=meta.name,
+            error=str(error),
+        )
         status = FeedStatus()
     try:
         spec = msgspec.json.decode(item.spec, type=FeedSpec)
@@ -187,13 +192,13 @@ def read_shard(raw: bytes | msgspec.Raw) -> Shard | None:
     try:
         spec = msgspec.json.decode(item.spec, type=ShardSpec)
     except msgspec.ValidationError as error:
-        logger.warning("spec of IbShard %s/%s cannot be read: %s", meta.namespace, meta.name, error)
+        _log.warning("the shard's spec cannot be read", namespace=meta.namespace, worker=meta.name, error=str(error))
         return None
     try:
         status = msgspec.json.decode(item.status, type=ShardStatus | None)
     except msgspec.ValidationError as error:
         # A worker of another version may not stop the whole feed. It counts as one that has not reported.
-        logger.warning("status of IbShard %s/%s cannot be read: %s", meta.namespace, meta.name, error)
+        _log.warning("the shard's status cannot be read", namespace=meta.namespace, worker=meta.name, error=str(error))
         status = None
     return Shard(
         name=meta.name,

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from ibfeed_api.backoff import Backoff
 from ibfeed_api.lease import RENEW_S, SELF_FENCE_S
+from ibfeed_api.log import Log
 from ibfeed_worker.account import lease as rules
 from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.lease import Action, Lease, Observed
 from ibfeed_worker.account.login_record import LoginRecord, as_annotations, parse
 from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
-from ibfeed_worker.runtime.backoff import Backoff
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.runtime.tasks import cancel
 
 _LOOK_EVERY: Final = 1.0  # seconds between looks at a Lease that another worker holds

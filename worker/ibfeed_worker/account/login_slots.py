@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from ibfeed_api.backoff import Backoff
+from ibfeed_api.log import Log
 from ibfeed_api.logins import LOGIN_SPACING_S
 from ibfeed_worker.account.lease import guarded, micro
 from ibfeed_worker.account.leaseholder import LeaseStore
 from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
-from ibfeed_worker.runtime.backoff import Backoff
-from ibfeed_worker.runtime.log import Log
 
 SPACING: Final = timedelta(seconds=LOGIN_SPACING_S)
 LONGEST: Final = timedelta(minutes=10)  # 200 workers take seven; a slot beyond that came of a wrong clock

@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
 
+from ibfeed_api.backoff import Backoff
 from ibfeed_api.labels import ANNOTATION_PENALTIES
+from ibfeed_api.log import Log
 from ibfeed_worker.account import penalties
 from ibfeed_worker.account.leaseholder import LeaseStore
 from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
-from ibfeed_worker.runtime.backoff import Backoff
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.session.pacing import Budget
 
 LOOK_EVERY_S: Final = 30.0  # half the time between two calls of a worker that streams

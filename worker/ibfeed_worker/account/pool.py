@@ -11,14 +11,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from ibfeed_api.backoff import Backoff
 from ibfeed_api.labels import ANNOTATION_PAGE_TROUBLE
+from ibfeed_api.log import Log
 from ibfeed_api.logins import PageTrouble, parse_troubles, written
 from ibfeed_api.reasons import Reason
 from ibfeed_worker.account import page_trouble
 from ibfeed_worker.account.leaseholder import LeaseStore
 from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
-from ibfeed_worker.runtime.backoff import Backoff
-from ibfeed_worker.runtime.log import Log
 
 LOOK_EVERY_S: Final = 20.0
 _TRIES: Final = 6

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ibfeed_worker.runtime.log import Log
+from ibfeed_api.log import Log
 
 LIMIT_BYTES: Final = 512 << 20  # of the pod's 2 GiB, part of which Chromium's profile needs
 _LOOK_S: Final = 10.0

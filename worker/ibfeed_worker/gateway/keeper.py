@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
+from ibfeed_api.log import Log
 from ibfeed_api.reasons import Reason
 from ibfeed_worker.errors import SessionError
 from ibfeed_worker.gateway.distribution import DistributionError
@@ -16,7 +17,6 @@ from ibfeed_worker.gateway.pin import CertificateError
 from ibfeed_worker.gateway.process import Gateway, GatewayFailedError, GatewaySettings, start
 from ibfeed_worker.gateway.tail import Sign
 from ibfeed_worker.gateway.tunnel import Tunnel, TunnelClosedError
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.proxies import HttpProxy, ProxyError, proxy_for
 from ibfeed_worker.runtime.tasks import cancel

@@ -16,13 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from ibfeed_api.log import Log
 from ibfeed_worker.config import Config
 from ibfeed_worker.gateway import distribution, leftover
 from ibfeed_worker.gateway.distribution import DistributionError
 from ibfeed_worker.gateway.pin import PinnedTls, pin
 from ibfeed_worker.gateway.tail import Sign, sign_of
 from ibfeed_worker.gateway.tunnel import Tunnel
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.runtime.processes import kill_tree
 from ibfeed_worker.runtime.tasks import first
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from ibfeed_worker.runtime.log import Log
+from ibfeed_api.log import Log
 from ibfeed_worker.runtime.proxies import HttpProxy
 
 LISTEN: Final = "127.0.0.1"

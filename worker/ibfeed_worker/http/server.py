@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from ibfeed_api.calls import CallRefusedError, ResolvedRoot, universe_path, verify
 from ibfeed_api.feed import FILTERS
 from ibfeed_api.instrument import Product
-from ibfeed_worker.runtime.log import Log
+from ibfeed_api.log import Log
 from ibfeed_worker.universe.parse import AnswerError, day
 from ibfeed_worker.universe.resolve import CannotAskError, UnknownRootError
 

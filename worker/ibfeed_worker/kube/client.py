@@ -16,8 +16,8 @@ from pykube.http import HTTPClient, KubernetesHTTPAdapter
 from urllib3.connection import HTTPConnection
 
 from ibfeed_api.kinds import API_VERSION, SHARD_PLURAL
+from ibfeed_api.log import Log
 from ibfeed_worker.kube.thread import in_thread
-from ibfeed_worker.runtime.log import Log
 
 Object = dict[str, Any]
 MERGE_PATCH: Final = {"Content-Type": "application/merge-patch+json"}

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 
+from ibfeed_api.log import Log
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Account, Session
 from ibfeed_worker import login
@@ -39,7 +40,6 @@ from ibfeed_worker.errors import AccountParkedError, SessionError
 from ibfeed_worker.gateway.process import Gateway
 from ibfeed_worker.kube.client import Kube, KubeError
 from ibfeed_worker.login.page import REASONS, Outcome
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.tasks import first
 from ibfeed_worker.session.loop import TAKEN

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ibfeed_api.feed import Kafka
+from ibfeed_api.log import Log
 from ibfeed_api.reasons import Reason
 from ibfeed_api.records import FeedEvent
 from ibfeed_api.shard import KAFKA_ANSWER_S
@@ -19,7 +20,6 @@ from ibfeed_worker.publish.partition_writer import PartitionWriter
 from ibfeed_worker.publish.send_queue import SendQueue
 from ibfeed_worker.publish.survey import Survey, missing, topic_trouble, unanswered
 from ibfeed_worker.publish.trouble import REFUSED, Trouble
-from ibfeed_worker.runtime.log import Log
 
 _log: Final = Log(__name__)
 _PROBE_S: Final = 60.0  # seconds without an acknowledgement; then one is asked for

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from ibfeed_api.feed import Kafka, Topic
+from ibfeed_api.log import Log
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect
 from ibfeed_worker.publish.counters import Deliveries
 from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials
@@ -19,7 +20,6 @@ from ibfeed_worker.publish.send_queue import SendQueue
 from ibfeed_worker.publish.survey import Survey, TopicLimits, affected, batch_size
 from ibfeed_worker.publish.tail import Question, Tail
 from ibfeed_worker.publish.trouble import Heard
-from ibfeed_worker.runtime.log import Log
 
 _log: Final = Log(__name__)
 _REPAIR_S: Final = 5.0
@@ -239,7 +239,13 @@ class ProducerLine:
             " raise its max.message.bytes"
         )
         self._remark_until = time.monotonic() + _REMARK_S
-        _log.error("a record is too large", symbol=of, topic=refusal.topic, size=refusal.size)
+        _log.error(
+            "a record is too large",
+            conid=refusal.writer.conid if refusal.writer else None,
+            symbol=of,
+            topic=refusal.topic,
+            size=refusal.size,
+        )
         self._send_queue.refuse(refusal)
 
     def _hear(self, heard: Heard, beyond_repair: bool) -> None:

@@ -11,7 +11,9 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NoReturn
 
+from ibfeed_api.backoff import Backoff
 from ibfeed_api.feed import Kafka, Topic
+from ibfeed_api.log import Log
 from ibfeed_api.reasons import Reason
 from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_TICK
 from ibfeed_api.shard import KAFKA_ANSWER_S, KAFKA_PAUSE_S, KafkaStatus
@@ -27,8 +29,6 @@ from ibfeed_worker.publish.send_queue import SendQueue
 from ibfeed_worker.publish.survey import affected
 from ibfeed_worker.publish.tail import Tail
 from ibfeed_worker.publish.trouble import REFUSED, Trouble
-from ibfeed_worker.runtime.backoff import Backoff
-from ibfeed_worker.runtime.log import Log
 
 _log: Final = Log(__name__)
 _POLL_S: Final = 0.025  # while anything is on its way

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final, NoReturn
 
+from ibfeed_api.backoff import Backoff
 from ibfeed_api.feed import Topic
+from ibfeed_api.log import Log
 from ibfeed_api.records import ContractRecord
 from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.publish.broker import Broker, BrokerError
 from ibfeed_worker.reference import record
-from ibfeed_worker.runtime.backoff import Backoff
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.session.client import SessionClient
 from ibfeed_worker.session.responses import AuthStatus, NoSession, Throttled, Unavailable, Unknown
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, NoReturn
 
-from ibfeed_worker.runtime.log import Log
+from ibfeed_api.log import Log
 
 _log: Final = Log(__name__)
 _LONGEST_TEXT: Final = 500

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from ibfeed_worker.runtime.log import Log
+from ibfeed_api.log import Log
 
 _log = Log(__name__)
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import httpx
 
+from ibfeed_api.log import Log
 from ibfeed_worker.gateway.pin import PinnedTls
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.session import responses
 from ibfeed_worker.session.pacing import Budget, PenalisedError

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 
+from ibfeed_api.backoff import Backoff
 from ibfeed_api.feed import Accounts
+from ibfeed_api.log import Log
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Session
 from ibfeed_worker.errors import AccountParkedError, SessionError
-from ibfeed_worker.runtime.backoff import Backoff
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.runtime.tasks import first
 from ibfeed_worker.session.client import SessionClient, describe
 from ibfeed_worker.session.next_step import SETTLE_S, SessionStep, next_step

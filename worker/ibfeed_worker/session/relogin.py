@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from ibfeed_worker.runtime.log import Log
+from ibfeed_api.log import Log
 from ibfeed_worker.session.schedule import Appointment
 from ibfeed_worker.session.status import SessionStatus
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import ClassVar, Final
 
+from ibfeed_api.log import Log
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Session
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.runtime.metrics import Metrics
 
 _log: Final = Log(__name__)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
+from ibfeed_api.backoff import Backoff
 from ibfeed_api.instrument import Product
+from ibfeed_api.log import Log
 from ibfeed_api.shard import Entry
 from ibfeed_worker.hours import parse
 from ibfeed_worker.hours.hours import Hours
-from ibfeed_worker.runtime.backoff import Backoff
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.session.client import SessionClient, describe
 from ibfeed_worker.session.responses import AuthStatus, NoSession, Throttled, Unavailable, Unknown
 

@@ -11,10 +11,10 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from ibfeed_api.backoff import Backoff
+from ibfeed_api.log import Log
 from ibfeed_api.shard import EntryState, ShardSpec, ShardStatus
 from ibfeed_worker.kube.client import GoneError, KubeError
-from ibfeed_worker.runtime.backoff import Backoff
-from ibfeed_worker.runtime.log import Log
 
 _log = Log(__name__)
 _LISTED_EARLY: Final = 5.0  # seconds; a watch that ends sooner than this is a failure
@@ -95,9 +95,9 @@ class ShardWatcher:
                     elif kind != "BOOKMARK":
                         self._tell(body)
             except GoneError:
-                _log.info("watch too old, listing again", shard=self._name)
+                _log.info("watch too old, listing again")
             except KubeError as error:
-                _log.warning("shard not followed", shard=self._name, error=str(error))
+                _log.warning("shard not followed", error=str(error))
                 self._stopping.wait(pause.next())
                 continue
             if time.monotonic() - begun < _LISTED_EARLY:
@@ -110,7 +110,7 @@ class ShardWatcher:
                 shard = parse(body)
             except msgspec.ValidationError as error:
                 # The operator is newer than we are: the last known spec stays in force.
-                _log.error("IbShard not understood, the last spec stays in force", shard=self._name, error=str(error))
+                _log.error("IbShard not understood, the last spec stays in force", error=str(error))
                 return
         if self._told == (shard,):
             return

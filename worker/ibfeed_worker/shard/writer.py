@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from ibfeed_api.backoff import Backoff
+from ibfeed_api.log import Log
 from ibfeed_api.shard import ShardStatus
 from ibfeed_worker.kube.client import KubeError, NotFoundError
-from ibfeed_worker.runtime.backoff import Backoff
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.shard.status import is_awaited, patch
 
 _GAP: Final = 0.25  # seconds between two writes
@@ -52,7 +52,7 @@ class StatusWriter:
             except KubeError as error:
                 # The next write holds all that this one did, so only the trying goes on.
                 if pause.tries == 0:
-                    _log.warning("status not written", shard=self._name, error=str(error))
+                    _log.warning("status not written", error=str(error))
                 self._changed.set()
                 await asyncio.sleep(pause.next())
             else:

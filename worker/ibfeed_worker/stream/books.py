@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from ibfeed_api.log import Log
 from ibfeed_api.records import DepthRecord
 from ibfeed_api.shard import Entry
 from ibfeed_worker.book import CROSSED, conid_of, rows_of
 from ibfeed_worker.publish.send_queue import SendQueue
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.stream.contract import Contract
 from ibfeed_worker.stream.depth import Depth
 from ibfeed_worker.stream.frame import Frame
@@ -82,7 +82,7 @@ class Books:
         contract = self._contracts.get(conid)
         if contract is None or contract.depth.refusal == text:
             return False
-        _log.warning("IB refuses an order book", symbol=contract.entry.symbol, error=text)
+        _log.warning("IB refuses an order book", conid=contract.entry.conid, symbol=contract.entry.symbol, error=text)
         contract.depth.refusal = text
         return True
 
@@ -104,7 +104,11 @@ class Books:
         depth = contract.depth
         if depth.book.known and depth.silence.quote(received_ns / 1e9):
             self.dead += 1
-            _log.warning("the ladder is silent while the quote moves: asking again", symbol=contract.entry.symbol)
+            _log.warning(
+                "the ladder is silent while the quote moves: asking again",
+                conid=contract.entry.conid,
+                symbol=contract.entry.symbol,
+            )
             self._publish(depth, depth.dead(received_ns // 1_000_000))
             self._on_dead()
 

@@ -13,8 +13,9 @@ from typing import Final, Protocol
 
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
+from ibfeed_api.backoff import delay
+from ibfeed_api.log import Log
 from ibfeed_worker.book import conid_of
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.stream import ladder
 from ibfeed_worker.stream.dispatcher import Dispatcher, FrameCounters
 from ibfeed_worker.stream.frame import Frame, tidy
@@ -29,7 +30,7 @@ _LARGEST_FRAME: Final = 1024 * 1024
 _SAMPLE_PAUSE_S: Final = 30.0
 _SAMPLE_LENGTH: Final = 200
 _UNHEEDED_S: Final = 5.0  # what is on its way when a subscription ends still comes
-_MOST_DOUBLINGS: Final = 6
+_LONGEST_UNHEEDED_S: Final = 320.0
 _NO_SESSION: Final = "no bridge"  # in the error that a brokerage session which is over leaves of a command
 _BINARY: Final = WSMsgType.BINARY  # what IB sends; to look a member up, or hash it, costs more than to decode
 _MESSAGES: Final = frozenset((WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.CONTINUATION))
@@ -255,7 +256,7 @@ class Connection(WSListener):
         """A frame of a contract that is nobody's came: if it was unsubscribed a while ago, IB did not hear of it."""
         at, times = self._ended.get(conid, (math.inf, 0))
         now = time.monotonic()
-        if now - at > _UNHEEDED_S * 2 ** min(times, _MOST_DOUBLINGS):
+        if now - at > delay(_UNHEEDED_S, _LONGEST_UNHEEDED_S, times + 1):
             self._ended[conid] = now, times + 1
             self._counters.unsubscribed_again += 1
             for command in end((conid,), {}).commands:

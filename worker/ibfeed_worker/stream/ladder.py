@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from ibfeed_api.backoff import delay
+
 FIRST_PATIENCE_S: Final = 10.0
 MOST_PATIENCE_S: Final = 300.0
-_MOST_DOUBLINGS: Final = 5
 
 
 class Target(NamedTuple):
@@ -62,7 +63,7 @@ def reconcile(wanted: Target | None, account: str | None, asked: Asked | None, n
         return LadderStep((_end(asked), _start(account, wanted)), _first(account, wanted, now))
     if asked.again_at is None or now < asked.again_at:
         return LadderStep((), asked)
-    patience = min(FIRST_PATIENCE_S * 2 ** min(asked.tries, _MOST_DOUBLINGS), MOST_PATIENCE_S)
+    patience = delay(FIRST_PATIENCE_S, MOST_PATIENCE_S, asked.tries + 1)
     again = replace(asked, tries=asked.tries + 1, again_at=now + patience)
     return LadderStep((_end(asked), _start(account, wanted)), again)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
+from ibfeed_api.log import Log
 from ibfeed_api.shard import Entry
 from ibfeed_worker.hours.hours import Hours
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.stream.contract import Contract
 from ibfeed_worker.stream.staleness import LinePaces, Patience, Sight, StalenessVerdict, assess_staleness
 
@@ -66,7 +66,11 @@ class StalenessMonitor:
         for conid in verdict.died:
             contract = watched[conid]
             if contract.confirmed:
-                _log.warning("IB sends nothing of a contract: subscribing it again", symbol=contract.entry.symbol)
+                _log.warning(
+                    "IB sends nothing of a contract: subscribing it again",
+                    conid=contract.entry.conid,
+                    symbol=contract.entry.symbol,
+                )
             contract.disconnected(SILENT)
         for conid in verdict.unproven:
             watched[conid].fall_silent(SILENT)

@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Final
 
 from ibfeed_api.feed import Kafka
+from ibfeed_api.log import Log
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Entry, KafkaStatus, Report
 from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.publish import Broker, Connect, PartitionWriter, Publisher, ReadSecrets, connect, no_secrets
 from ibfeed_worker.publish import PublishCounters as Published
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.stream import metrics
 from ibfeed_worker.stream.assignments import Assignments
 from ibfeed_worker.stream.books import Books, nearness
@@ -296,7 +296,9 @@ class Streamer:
     def on_refused(self, conid: int, text: str) -> None:
         contract = self._contracts.get(conid)
         if contract is not None:
-            _log.warning("IB refuses a subscription", symbol=contract.entry.symbol, error=text)
+            _log.warning(
+                "IB refuses a subscription", conid=contract.entry.conid, symbol=contract.entry.symbol, error=text
+            )
             contract.refused(text)
             self._tell_state(contract)
 

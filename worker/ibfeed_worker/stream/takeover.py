@@ -8,9 +8,9 @@ from typing import Final
 
 import msgspec
 
+from ibfeed_api.log import Log
 from ibfeed_api.records import Tick
 from ibfeed_worker.publish import Publisher, Tail
-from ibfeed_worker.runtime.log import Log
 from ibfeed_worker.stream.books import Books
 from ibfeed_worker.stream.contract import Contract
 from ibfeed_worker.stream.event_log import EventLog
@@ -113,6 +113,7 @@ class Takeover:
             contract.overtaken(tail.epoch)
             _log.warning(
                 "Kafka has a contract under an epoch that is not below ours: waiting for a higher one",
+                conid=contract.entry.conid,
                 symbol=contract.entry.symbol,
                 epoch=contract.entry.epoch,
                 on_kafka=tail.epoch,
@@ -121,7 +122,12 @@ class Takeover:
         doubt = ""
         if tail.doubt and not contract.fresh:
             doubt = f"what was published last is not known: {tail.doubt}"
-            _log.warning("a contract is taken over blindly", symbol=contract.entry.symbol, doubt=tail.doubt)
+            _log.warning(
+                "a contract is taken over blindly",
+                conid=contract.entry.conid,
+                symbol=contract.entry.symbol,
+                doubt=tail.doubt,
+            )
         elif tail.mark is None:
             contract.never_published()
         self._go_on(contract, doubt)

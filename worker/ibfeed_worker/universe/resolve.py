@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 
 from ibfeed_api.calls import ResolvedContract, ResolvedRoot
 from ibfeed_api.instrument import Product
-from ibfeed_worker.runtime.log import Log
+from ibfeed_api.log import Log
 from ibfeed_worker.session.client import SessionClient, describe
 from ibfeed_worker.session.responses import AuthStatus, NoSession, Throttled, Unavailable, Unknown
 from ibfeed_worker.universe.parse import AnswerError, Listed, alive, answer, contract, futures, is_enough

@@ -192,7 +192,7 @@ class TestWatch:
         api, cluster = server
         api.refuses, api.items = 2, [thing("a", 3, "1")]
         async with following(Seen(cluster)) as seen:
-            await asyncio.sleep(0.9)
+            await asyncio.sleep(0.7)
             assert api.lists == 1
             await seen.until(lambda: seen.now == {"a": "1"})
         assert api.lists == 3

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ibfeed_worker.runtime.backoff import Backoff
+from ibfeed_api.backoff import Backoff
 from ibfeed_worker.session.pacing import Budget, PenalisedError
 
 

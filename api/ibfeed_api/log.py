@@ -1,4 +1,8 @@
-"""JSON logs on stdout, one line for each event. Nothing here may be called once per tick."""
+"""The log of both parts: JSON on stdout, one line for each event. Nothing here may be called once per tick.
+
+The same key means the same in both parts: ``namespace``, ``feed``, ``worker`` (the shard's name, as ``energy-0``),
+``account`` (the index), ``conid``. A worker's lines all have the first three.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from typing import Final
 
 from ibfeed_api.worker_pod import LogLevel
 
-_OWN: Final = "ibfeed_worker"
+_OWN: Final = ("ibfeed_api", "ibfeed_operator", "ibfeed_worker")
 _LEVELS: Final = {
     LogLevel.DEBUG: logging.DEBUG,
     LogLevel.INFO: logging.INFO,
@@ -19,8 +23,20 @@ _LEVELS: Final = {
     LogLevel.ERROR: logging.ERROR,
 }
 _FIELDS: Final = "ibfeed_fields"
-# Libraries whose own messages hold requests and header values.
-_CHATTY: Final = ("azure", "msal", "httpx", "httpcore", "urllib3", "selenium", "asyncio", "aiohttp.access", "picows")
+_context: Final[dict[str, object]] = {}  # the fields of every line
+# Libraries whose own messages hold requests and header values, or tell each change of an object.
+_CHATTY: Final = (
+    "aiohttp.access",
+    "asyncio",
+    "azure",
+    "httpcore",
+    "httpx",
+    "kopf.objects",
+    "msal",
+    "picows",
+    "selenium",
+    "urllib3",
+)
 
 
 class Log:
@@ -42,7 +58,7 @@ class Log:
         self._logger.error(event, extra={_FIELDS: fields}, exc_info=cause)
 
 
-class _JsonLines(logging.Formatter):
+class JsonLines(logging.Formatter):
     """The format of a log line: one JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -51,6 +67,7 @@ class _JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.getMessage(),
+            **_context,
         }
         line.update(getattr(record, _FIELDS, {}))
         if record.exc_info and record.exc_info[0]:
@@ -64,15 +81,21 @@ def set_level(level: LogLevel) -> None:
     Libraries never log below ``Info``, since at ``Debug`` they would log requests and headers.
     """
     number = _LEVELS[level]
-    logging.getLogger(_OWN).setLevel(number)
+    for name in _OWN:
+        logging.getLogger(name).setLevel(number)
     logging.getLogger().setLevel(max(number, logging.INFO))
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
 
 
+def set_context(*, namespace: str, feed: str, worker: str) -> None:
+    """Name the worker that this process is in every line from now on."""
+    _context.update(namespace=namespace, feed=feed, worker=worker)
+
+
 def set_up() -> None:
     """Send every record of the process to stdout as JSON; chatty libraries from WARNING on."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_JsonLines())
+    handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     set_level(LogLevel.INFO)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from ibfeed_api import log
+from ibfeed_api.log import Log
 from ibfeed_api.worker_pod import LogLevel
-from ibfeed_worker.runtime import log
-from ibfeed_worker.runtime.log import Log
 
 LEVELS = ("debug", "info", "warning", "error")
 
