@@ -166,7 +166,7 @@ class Worker:
             async with asyncio.timeout(_HAND_OVER_S):
                 await first(stop.at_once.wait(), self._while_needed())
         except TimeoutError:
-            _log.warning("nobody took all of the contracts over", limit=_HAND_OVER_S)
+            _log.warning("contracts are left that no other worker took over", limit=_HAND_OVER_S)
 
     async def _while_needed(self) -> None:
         while self._shard is not None and self.is_streaming() and self._streamer is not None and self._streamer.owes:

@@ -117,8 +117,8 @@ class Election:
         self._looked = now()
         self._candidate, move = leader_lease.next_move(self._candidate, lease, now())
         if move is Move.END:
-            holder = "nobody" if lease is None or not lease.holder else lease.holder
-            raise LeadershipLostError(f"it is held by {holder} now")
+            held = lease is not None and lease.holder
+            raise LeadershipLostError(f"it is held by {held} now" if held else "it has no holder any more")
         if move is Move.CREATE:
             await self._kube.create(self._manifest())
         elif lease is not None and move is Move.TAKE:

@@ -35,13 +35,13 @@ _ADVICE: Final = (
     ("limit to request ratio", "set spec.worker.resources to what the namespace's LimitRange allows"),
     (
         "violates PodSecurity",
-        "the operator's own pod template keeps to `restricted`: take back what somebody or a webhook adds to it",
+        "the operator's own pod template keeps to `restricted`: remove what a person or a webhook adds to it",
     ),
     ("PriorityClass", "make that PriorityClass, or correct spec.worker.priorityClassName"),
-    ("webhook", "see to that webhook, or exempt this namespace from it"),
+    ("webhook", "correct that webhook, or exempt this namespace from it"),
     ("service account", "the operator makes it again within a minute"),
 )
-_ELSE: Final = "mend what it names"
+_ELSE: Final = "correct what it names"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

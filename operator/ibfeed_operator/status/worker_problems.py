@@ -158,7 +158,7 @@ def _of_pod(pod: Pod, feed: Feed, obstacle: str, last_words: str) -> WorkerProbl
     elif pod.died_of == "OOMKilled":
         details += ["if it happens again, raise spec.worker.resources.limits.memory"]
     elif pod.died_of:
-        details += [f"its last words: kubectl -n {feed.namespace} logs {pod.name} --previous"]
+        details += [f"its last log: kubectl -n {feed.namespace} logs {pod.name} --previous"]
     if details:
         return WorkerProblem(Reason.POD_NOT_RUNNING, f"its container does not run: {'; '.join(details)}", severe=True)
     if obstacle:

@@ -161,7 +161,8 @@ class Leaseholder:
             _log.warning("lease not read", lease=self._lease.name, error=str(error))
             return
         if seen.holder != self._me:
-            self._lose(f"Lease {seen.name} is held by {seen.holder or 'nobody'} now")
+            state = f"is held by {seen.holder}" if seen.holder else "has no holder"
+            self._lose(f"Lease {seen.name} {state} now")
         else:
             self._lease = seen
 

@@ -50,7 +50,7 @@ async def reserve_slot(store: LeaseStore, name: str) -> datetime:
         except KubeError as error:
             why = str(error)
         if loop.time() - begun > _PATIENCE_S:
-            _log.warning("no turn to log in; logging in without", lease=name, why=why)
+            _log.warning("no login slot, logging in without one", lease=name, why=why)
             return datetime.now(UTC)
         await asyncio.sleep(pause.next())
 

@@ -65,7 +65,7 @@ class Relogin:
             released = datetime.now(UTC)
             while not self._owes() and self._holds() and self._left(released + timedelta(seconds=HEIRS_S)) > 0:
                 await self._pause(released + timedelta(seconds=HEIRS_S))
-            _log.info("logging in anew on schedule", relieved=not self._owes())
+            _log.info("logging in again on schedule", relieved=not self._owes())
             self._board.relogin_begins()
             began = True
         finally:

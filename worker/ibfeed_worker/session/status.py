@@ -41,7 +41,7 @@ class Contests:
     def text(self) -> str:
         times = "once" if self.count == 1 else f"{self.count} times"
         return (
-            f"somebody else took the session {times}, the last time at {self.last:%H:%M:%S} UTC, and it was taken "
+            f"another login took the session {times}, the last time at {self.last:%H:%M:%S} UTC, and it was taken "
             "back, as accounts.compete says: log out there, or give the feed an account of its own"
         )
 

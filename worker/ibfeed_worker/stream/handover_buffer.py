@@ -9,7 +9,7 @@ from ibfeed_api.records import Tick
 
 MOST: Final = 200
 LONGEST_NS: Final = 60 * 10**9  # a hand-over takes seconds; noticing a silent worker takes ten
-OUTGROWN: Final = "more came than is kept while nobody published"
+OUTGROWN: Final = "more ticks came than are held during a hand-over"
 
 
 class HeldTick(NamedTuple):

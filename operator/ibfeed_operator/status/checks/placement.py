@@ -55,7 +55,9 @@ def _stranded_texts(status_input: StatusInput, coverage: Coverage) -> list[str]:
         return []
     at = {coverage.owners[contract.conid] for contract in stranded if contract.conid in coverage.owners}
     what = f"{plural(len(stranded), 'contract')}: {symbols(stranded)}"
-    return [f"{listed(_names(status_input, at))} should be drained, but nobody else has a line for {what}; add workers"]
+    return [
+        f"{listed(_names(status_input, at))} should be drained, but no other worker has a line for {what}; add workers"
+    ]
 
 
 def _unmet_texts(status_input: StatusInput) -> list[str]:

@@ -39,7 +39,7 @@ def check_ready(status_input: StatusInput, coverage: Coverage, parts: dict[Condi
             reason, message = answer
             return CheckResult(Condition.READY, FALSE, reason, message)
     renewing = _renewing(status_input)
-    message = f"streaming; logging in anew, as every night: {listed(renewing)}" if renewing else "streaming"
+    message = f"streaming; at the nightly login: {listed(renewing)}" if renewing else "streaming"
     return CheckResult(Condition.READY, TRUE, Reason.STREAMING, message)
 
 

@@ -253,7 +253,7 @@ class TestSaid:
         assert stranded == (
             "False",
             "DrainIncomplete",
-            "energy-0 should be drained, but nobody else has a line for 1 contract: CL1; add workers",
+            "energy-0 should be drained, but no other worker has a line for 1 contract: CL1; add workers",
         )
         assert self.condition(asked, shard(0), shard(1, entry(2))) == ("True", "Honored", "drained: energy-0")
         not_yet = self.condition(asked, shard(0, entry(1, state=EntryState.RETIRING)), shard(1, entry(1, epoch=2)))

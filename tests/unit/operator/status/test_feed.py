@@ -312,7 +312,7 @@ class TestCovered:
 
     def test_a_feed_is_ready_while_a_worker_logs_in_anew_as_every_night_if_the_others_have_all(self) -> None:
         away = worker(0, (), health=WorkerHealth(state=Health.STARTING, renewing=True), session=Session.LOGGING_IN)
-        text = "streaming; logging in anew, as every night: energy-0"
+        text = "streaming; at the nightly login: energy-0"
         assert said(situation(away, worker(1, CONTRACTS))) == ("True", "Streaming", text)
         assert said(situation(away, worker(1, CONTRACTS[1:])))[0] == "False"
         lost = replace(away, health=WorkerHealth(state=Health.LOST))
@@ -518,11 +518,11 @@ class TestWorkers:
         assert (status.shards[1].reason, status.shards[1].message) == ("Settling", "was lost 2 times")
 
     def test_what_a_streaming_worker_says_of_itself_is_shown(self) -> None:
-        contested = worker(0, CONTRACTS[:2], reason="Competing", message="somebody else took the session once")
+        contested = worker(0, CONTRACTS[:2], reason="Competing", message="another login took the session once")
         status = status_of(situation(contested, worker(1, CONTRACTS[2:])), now=NOW)
         assert (status.shards[0].reason, status.shards[0].message) == (
             "Competing",
-            "somebody else took the session once",
+            "another login took the session once",
         )
 
     def test_a_container_that_died(self) -> None:

@@ -38,15 +38,15 @@ class TestRefusal:
         [
             ('pods "e-0" is forbidden: failed quota: q: must specify limits.cpu for: worker', "set what the Resource"),
             ('pods "e-0" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi', "LimitRange"),
-            ('pods "e-0" is forbidden: violates PodSecurity "baseline:latest": host namespaces', "take back what"),
-            ('admission webhook "deny.example.com" denied the request: not signed', "see to that webhook"),
-            ('Internal error occurred: failed calling webhook "v.example.com": refused', "see to that webhook"),
+            ('pods "e-0" is forbidden: violates PodSecurity "baseline:latest": host namespaces', "remove what"),
+            ('admission webhook "deny.example.com" denied the request: not signed', "correct that webhook"),
+            ('Internal error occurred: failed calling webhook "v.example.com": refused', "correct that webhook"),
             ('pods "e-0" is forbidden: no PriorityClass with name high was found', "spec.worker.priorityClassName"),
             (
                 'pods "e-0" is forbidden: error looking up service account d/e: serviceaccount "e" not found',
                 "the operator makes it again",
             ),
-            ("something new", "mend what it names"),
+            ("something new", "correct what it names"),
         ],
     )
     def test_advice_fits_the_refusal(self, error: str, advice: str) -> None:
