@@ -18,8 +18,9 @@ from component.scripted_gateway import Worker, pinned, streaming, topics, workin
 from component.test_simulator_gateway import front
 from component.test_stream_kafka import read_all
 from ibfeed_api.feed import Kafka
-from ibfeed_api.shard import Entry, EntryState
+from ibfeed_api.shard import Entry
 from ibfeed_worker.stream import End, Link
+from support import build
 from support.book import Ladder, Reader, Sides
 from support.gateway import Gateway
 from support.simulator import Venue
@@ -49,17 +50,8 @@ def link_to(gateway: Gateway) -> Link:
 
 
 def entry(conid: int, symbol: str, exchange: str, *, depth: bool = True, epoch: int = 1) -> Entry:
-    return Entry(
-        conid=conid,
-        symbol=symbol,
-        root=symbol[:2],
-        exchange=exchange,
-        contract_month="202612",
-        slot=0 if symbol.startswith("ES") else 1,
-        epoch=epoch,
-        state=EntryState.ACTIVE,
-        depth=depth,
-    )
+    facts: dict[str, Any] = {"symbol": symbol, "exchange": exchange, "contract_month": "202612"}
+    return build.entry(conid, root=symbol[:2], depth=depth, epoch=epoch, slot=int(symbol[:2] != "ES"), **facts)
 
 
 def metric(worker: Worker, name: str) -> float:

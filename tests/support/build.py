@@ -38,20 +38,18 @@ def contract(conid: int, *, root: str = "CL", day: str = "20271220", slot: int =
     )
 
 
-def entry(conid: int, *, epoch: int = 1, state: EntryState = EntryState.ACTIVE, **more: Any) -> Entry:
-    facts = contract(conid, **more)
-    return Entry(
-        conid=conid,
-        symbol=facts.symbol,
-        root=facts.root,
-        exchange=facts.exchange,
-        contract_month=facts.contract_month,
-        last_trading_day=facts.last_trading_day,
-        slot=facts.slot,
-        epoch=epoch,
-        state=state,
-        depth=facts.depth,
-    )
+def entry(conid: int, *, root: str = "CL", day: str = "20271220", **facts: Any) -> Entry:
+    """An entry for a contract of ``root`` whose last trading day is ``day``. ``facts``: any other fields of it."""
+    defaults: dict[str, Any] = {
+        "symbol": f"{root}{conid}",
+        "exchange": "NYMEX",
+        "contract_month": day[:6],
+        "last_trading_day": day,
+        "slot": 0,
+        "epoch": 1,
+        "state": EntryState.ACTIVE,
+    }
+    return Entry(conid=conid, root=root, **(defaults | facts))
 
 
 def shard(

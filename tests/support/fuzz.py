@@ -18,12 +18,13 @@ from functools import lru_cache
 from typing import Any
 
 from ibfeed_api.feed import Kafka
-from ibfeed_api.shard import Entry, EntryState
+from ibfeed_api.shard import Entry
 from ibfeed_worker.publish import Tail
 from ibfeed_worker.publish.survey import Partition, Survey
 from ibfeed_worker.stream import Streamer, Timing
 from ibfeed_worker.stream.connection import Connection
 from ibfeed_worker.stream.ladder import Asked, Target
+from support import build
 from support.fake_broker import NoTables
 
 OURS = (495512572, 495512573, 640000001)
@@ -373,10 +374,8 @@ async def fire(count: int, seed: int) -> tuple[Oracle, float]:
 
 
 def _entry(conid: int, slot: int) -> Entry:
-    return Entry(
-        conid=conid, symbol="ESZ6", root="ES", exchange="CME", contract_month=f"20261{slot}", slot=slot, epoch=1,
-        state=EntryState.ACTIVE, depth=conid == ES, fresh=True,
-    )  # fmt: skip
+    facts: dict[str, Any] = {"symbol": "ESZ6", "exchange": "CME", "contract_month": f"20261{slot}", "slot": slot}
+    return build.entry(conid, root="ES", depth=conid == ES, fresh=True, **facts)
 
 
 def _json(document: Any) -> bytes:

@@ -20,6 +20,7 @@ from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
 from ibfeed_operator.model.types import Contract
 from ibfeed_operator.planning.handover import Targets, current_assignment, owners, step
 from ibfeed_operator.planning.handover_state import Holding
+from support import build
 
 MAX_EPOCH = 2  # 3 takes most of a minute; nothing was found there that is not found here
 
@@ -38,18 +39,9 @@ def contract(conid: int, depth: bool = False) -> Contract:
 
 
 def entry(conid: int, epoch: int, state: EntryState = EntryState.ACTIVE, depth: bool = False) -> Entry:
-    facts = contract(conid)
-    return Entry(
-        conid=conid,
-        symbol=facts.symbol,
-        root=facts.root,
-        exchange=facts.exchange,
-        contract_month=facts.contract_month,
-        last_trading_day=facts.last_trading_day,
-        slot=facts.slot,
-        epoch=epoch,
-        state=state,
-        depth=depth,
+    day = contract(conid).last_trading_day
+    return build.entry(
+        conid, epoch=epoch, state=state, depth=depth, slot=conid, contract_month="202612", last_trading_day=day
     )
 
 

@@ -47,6 +47,7 @@ from ibfeed_operator.model.types import (
     WorkerHealth,
 )
 from ibfeed_operator.status.feed import manifest, status_of, status_of_invalid
+from support import build
 
 ROOT = Path(__file__).resolve().parents[4]
 NOW = datetime(2026, 11, 21, 6, 0, tzinfo=UTC)
@@ -80,7 +81,7 @@ def feed(**change: Any) -> Feed:
 
 
 def entry(contract: Contract, state: EntryState = EntryState.ACTIVE) -> Entry:
-    return Entry(conid=contract.conid, symbol=contract.symbol, root="CL", slot=contract.slot, epoch=EPOCH, state=state)
+    return build.entry(contract.conid, symbol=contract.symbol, slot=contract.slot, epoch=EPOCH, state=state)
 
 
 def replace_entry(

@@ -7,28 +7,21 @@ import ssl
 
 import httpx
 
-from ibfeed_api.shard import Entry, EntryState
+from ibfeed_api.shard import Entry
 from ibfeed_worker.gateway.pin import PinnedTls
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.session.client import SessionClient
 from ibfeed_worker.session.pacing import Budget
 from ibfeed_worker.session.timetable import Timetable
+from support import build
 from support.clock import run
 
 BEGIN = 1_795_000_000
 
 
 def entry(conid: int, trading_class: str, exchange: str = "CME") -> Entry:
-    return Entry(
-        conid=conid,
-        symbol=f"{trading_class}Z6",
-        root="VIX",
-        exchange=exchange,
-        trading_class=trading_class,
-        slot=conid,
-        epoch=1,
-        state=EntryState.ACTIVE,
-    )
+    symbol = f"{trading_class}Z6"
+    return build.entry(conid, root="VIX", symbol=symbol, exchange=exchange, trading_class=trading_class, slot=conid)
 
 
 def test_each_product_of_a_root_has_hours_of_its_own() -> None:

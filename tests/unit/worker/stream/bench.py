@@ -15,6 +15,7 @@ from ibfeed_api.shard import ContractState, Entry, EntryState, Mark
 from ibfeed_worker.publish import ReadSecrets, no_secrets
 from ibfeed_worker.stream import Streamer, Timing
 from ibfeed_worker.stream.frame import decode
+from support import build
 from support.fake_broker import FakeBroker
 
 OVERLAP_S = 0.03
@@ -29,17 +30,8 @@ def entry(
     *,
     fresh: bool = False,
 ) -> Entry:
-    return Entry(
-        conid=conid,
-        symbol="CLZ6",
-        root="CL",
-        contract_month="202612",
-        slot=conid + 12,
-        epoch=epoch,
-        state=state,
-        mark=mark,
-        fresh=fresh,
-    )
+    facts: dict[str, Any] = {"symbol": "CLZ6", "contract_month": "202612", "slot": conid + 12}
+    return build.entry(conid, epoch=epoch, state=state, mark=mark, fresh=fresh, **facts)
 
 
 async def begin(streamer: Streamer, *entries: Entry) -> None:
