@@ -18,6 +18,7 @@ import selectors
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
@@ -112,7 +113,8 @@ class Outside:
     def describe(self) -> str:
         """What it waits for."""
         with self._lock:
-            return f"{self._blocking} calls in threads, {len(self._trailing)} answers that have not come"
+            waits = f"{self._blocking} calls in threads, {len(self._trailing)} answers that have not come"
+        return f"{waits}\n{_stacks()}"
 
     def leeway(self) -> float:
         """By how many seconds the clock may go on now."""
@@ -122,6 +124,17 @@ class Outside:
             if not self._trailing:
                 return float("inf")
             return max(0.0, self._trailing[0] + self.patience_s - self._clock.elapsed)
+
+
+def _stacks() -> str:
+    """Where each other thread is."""
+    frames = sys._current_frames()
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    return "\n".join(
+        f"{thread.name}:\n{''.join(traceback.format_stack(frames[thread.ident]))}"
+        for thread in others
+        if thread.ident in frames
+    )
 
 
 class StandstillError(RuntimeError):

@@ -149,6 +149,12 @@ def lint(state: State) -> int:
     return _verdict(verify.lint(state))
 
 
+def coverage(state: State) -> int:
+    """Measure how much of the pure modules the unit tests reach."""
+    _environment(state)
+    return _verdict(verify.coverage(state))
+
+
 def test_fast(state: State) -> int:
     """Run all that needs neither cluster nor Kafka."""
     _environment(state)
@@ -317,6 +323,7 @@ VERBS: dict[str, Callable[[State], int | None]] = {
     "down": down,
     "clean": clean,
     "lint": lint,
+    "coverage": coverage,
     "test-fast": test_fast,
     "test": test,
     "test-gateway": test_gateway,

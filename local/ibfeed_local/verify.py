@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -20,6 +21,8 @@ DATA_PATH = (
     "tests/unit/worker/ticks",
     "tests/component/test_stream_kafka.py",
 )
+PURE = "without I/O"  # the end of the names of the import contracts that list pure modules
+COVERED = 98  # per cent of their lines
 IMAGE_VARIABLE = "IBFEED_GATEWAY_IMAGE"  # tests/gateway: the worker's image with the distribution under test
 TYPED = (*PACKAGES, "local/ibfeed_local", "worker/image", "tests", "benchmarks")
 
@@ -49,6 +52,17 @@ def fast(state: State) -> int:
     # Many of them wait for a time limit rather than for the processor, so more run at once than there are cores.
     failures += bool(_pytest(state, "tests/unit", "-q", "-n", "4"))
     return failures
+
+
+def coverage(state: State) -> int:
+    """Run the unit tests and measure which lines of the pure modules they reach. Return the number of failures."""
+    contracts = tomllib.loads((SOURCE / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    pure = [contract["source_modules"] for contract in contracts if contract["name"].endswith(PURE)]
+    measured = [f"--cov={module}" for modules in pure for module in modules]
+    asked = ["--cov-config=/dev/null", "--cov-report=term-missing:skip-covered", f"--cov-fail-under={COVERED}"]
+    headline(f"lines of the pure modules that the unit tests reach; at least {COVERED} %")
+    environment = {"COVERAGE_FILE": str(state.log / "coverage")}
+    return int(bool(_pytest(state, "tests/unit", "-q", "-n", "2", *measured, *asked, environment=environment)))
 
 
 def on_the_cluster(state: State) -> int:
@@ -99,12 +113,15 @@ def _report(state: State, suite: str) -> Path:
     return state.log / f"tests-{suite}.xml"
 
 
-def _pytest(state: State, folder: str, *options: str, image: str = "") -> int:
+def _pytest(
+    state: State, folder: str, *options: str, image: str = "", environment: dict[str, str] | None = None
+) -> int:
     arguments: list[str | Path] = [state.python, "-m", "pytest", "-p", "no:cacheprovider", *options, folder]
     report = _report(state, Path(folder).name)
     report.unlink(missing_ok=True)
     arguments.append(f"--junitxml={report}")
-    return attached(arguments, environment=surroundings(state) | {IMAGE_VARIABLE: image}, folder=SOURCE)
+    variables = surroundings(state) | {IMAGE_VARIABLE: image} | (environment or {})
+    return attached(arguments, environment=variables, folder=SOURCE)
 
 
 def surroundings(state: State) -> dict[str, str]:

@@ -100,7 +100,7 @@ class Manager:
         self._acting = False
 
     async def run(self) -> None:
-        self._dependencies.informers.shards.doubt()  # another operator may have written a moment ago
+        self._dependencies.informers.shards.mark_stale()  # another operator may have written a moment ago
         self._acting = True
         sweeper = asyncio.create_task(self._keep_sweeping())
         try:

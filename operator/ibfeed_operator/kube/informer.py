@@ -113,7 +113,7 @@ class Informer(Generic[T]):
     def values(self, namespace: str | None = None) -> Iterator[tuple[Key, T]]:
         return self._store.values(namespace)
 
-    def doubt(self) -> None:
+    def mark_stale(self) -> None:
         """Make the next call of ``fresh`` wait for a list, since changes may be missing here."""
         self._doubts += 1
 
@@ -123,7 +123,7 @@ class Informer(Generic[T]):
         try:
             yield
         except BaseException:
-            self.doubt()
+            self.mark_stale()
             raise
 
     def wrote(self, raw: bytes, value: T) -> None:

@@ -241,12 +241,12 @@ class TestFreshness:
         api, cluster = server
         async with following(Seen(cluster)) as seen:
             await seen.until(lambda: bool(api.since))
-            seen.informer.doubt()
+            seen.informer.mark_stale()
             api.may_list.clear()
             cycles = [asyncio.create_task(seen.informer.fresh()) for _ in range(2)]
             await seen.until(lambda: api.lists == 2)
             api.items, api.version = [thing("a", 11, "1")], 11
-            seen.informer.doubt()
+            seen.informer.mark_stale()
             api.may_list.set()
             await asyncio.gather(*cycles)
             assert seen.now == {"a": "1"}
