@@ -27,7 +27,7 @@ from ibfeed_api.shard import Entry, EntryState
 from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.publish import Connect, ReadSecrets, connect, no_secrets
 from ibfeed_worker.stream import Link, SessionFacts, StreamEnd, Streamer, Timing
-from support import build
+from support import entries
 from support.stream import KAFKA
 
 PARTITIONS = 4
@@ -150,7 +150,7 @@ async def serving(script: Callable[[Gateway, web.WebSocketResponse], Any]) -> As
 def entry(conid: int, slot: int, epoch: int = 1, state: EntryState = EntryState.ACTIVE) -> Entry:
     """Nobody had it before its first epoch."""
     facts: dict[str, Any] = {"symbol": "CLZ6", "contract_month": "202612", "slot": slot}
-    return build.entry(conid, epoch=epoch, state=state, fresh=epoch == 1, **facts)
+    return entries.entry(conid, epoch=epoch, state=state, fresh=epoch == 1, **facts)
 
 
 @contextlib.contextmanager

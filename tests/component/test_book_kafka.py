@@ -20,7 +20,7 @@ from component.test_stream_kafka import read_all
 from ibfeed_api.feed import Kafka
 from ibfeed_api.shard import Entry
 from ibfeed_worker.stream import End, Link
-from support import build
+from support import entries
 from support.book import Ladder, Reader, Sides
 from support.gateway import Gateway
 from support.simulator import Venue
@@ -51,7 +51,7 @@ def link_to(gateway: Gateway) -> Link:
 
 def entry(conid: int, symbol: str, exchange: str, *, depth: bool = True, epoch: int = 1) -> Entry:
     facts: dict[str, Any] = {"symbol": symbol, "exchange": exchange, "contract_month": "202612"}
-    return build.entry(conid, root=symbol[:2], depth=depth, epoch=epoch, slot=int(symbol[:2] != "ES"), **facts)
+    return entries.entry(conid, root=symbol[:2], depth=depth, epoch=epoch, slot=int(symbol[:2] != "ES"), **facts)
 
 
 def metric(worker: Worker, name: str) -> float:

@@ -73,7 +73,7 @@ async def test_drain_moves_what_fits_and_says_the_rest(crew: Crew, plane: Contro
             return status, reason
 
         await eventually(complaint, wanted=("False", "DrainIncomplete"), within=10, what="the rest is said")
-        assert "nobody else has a line for 2 contracts" in (await said(feed))[2]
+        assert "no other worker has a line for 2 contracts" in (await said(feed))[2]
         await feed.patch(workers=4)
         await eventually(balanced(feed, 4, 4, 4), within=30, what="a fourth worker takes the rest")
         assert of(feed, 1) == set()

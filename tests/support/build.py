@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ibfeed_api.feed import Accounts, FeedSpec, Kafka, Root, SecretRef, WorkerSpec
-from ibfeed_api.shard import Account, Entry, EntryState, KafkaStatus, Session, ShardSpec, ShardStatus
+from ibfeed_api.shard import Account, Entry, KafkaStatus, Session, ShardSpec, ShardStatus
 from ibfeed_operator.model.types import AccountLease, Contract, Feed, Pod, Shard
 from ibfeed_worker.config import Config
+from support.entries import entry as entry
 
 STARTED = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
@@ -36,20 +37,6 @@ def contract(conid: int, *, root: str = "CL", day: str = "20271220", slot: int =
         slot=slot,
         depth=depth,
     )
-
-
-def entry(conid: int, *, root: str = "CL", day: str = "20271220", **facts: Any) -> Entry:
-    """An entry for a contract of ``root`` whose last trading day is ``day``. ``facts``: any other fields of it."""
-    defaults: dict[str, Any] = {
-        "symbol": f"{root}{conid}",
-        "exchange": "NYMEX",
-        "contract_month": day[:6],
-        "last_trading_day": day,
-        "slot": 0,
-        "epoch": 1,
-        "state": EntryState.ACTIVE,
-    }
-    return Entry(conid=conid, root=root, **(defaults | facts))
 
 
 def shard(

@@ -24,7 +24,7 @@ from ibfeed_worker.publish.survey import Partition, Survey
 from ibfeed_worker.stream import Streamer, Timing
 from ibfeed_worker.stream.connection import Connection
 from ibfeed_worker.stream.ladder import Asked, Target
-from support import build
+from support import entries
 from support.fake_broker import NoTables
 
 OURS = (495512572, 495512573, 640000001)
@@ -375,7 +375,7 @@ async def fire(count: int, seed: int) -> tuple[Oracle, float]:
 
 def _entry(conid: int, slot: int) -> Entry:
     facts: dict[str, Any] = {"symbol": "ESZ6", "exchange": "CME", "contract_month": f"20261{slot}", "slot": slot}
-    return build.entry(conid, root="ES", depth=conid == ES, fresh=True, **facts)
+    return entries.entry(conid, root="ES", depth=conid == ES, fresh=True, **facts)
 
 
 def _json(document: Any) -> bytes:

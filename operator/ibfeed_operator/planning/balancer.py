@@ -37,7 +37,7 @@ class Demand:
 class Capacity:
     """A worker that may hold contracts: ``lines`` is its account's hard limit, ``ladders`` that of its order books.
 
-    ``drained``: it is given nothing, and keeps only what nobody else has a line for.
+    ``drained``: it is given nothing, and keeps only what no other worker has a line for.
     """
 
     worker: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import time
 from collections import Counter
@@ -180,7 +179,7 @@ def _answer(driver: Chrome, order: Order, *, deadline: float) -> Result:
 
 def _pass(driver: Chrome) -> None:
     """Click the button that the last look has found to lead on, and wait until the page has gone."""
-    with contextlib.suppress(StaleElementReferenceException):  # it has gone by itself
+    try:
         button: WebElement | None = driver.execute_script("return window.ibfeedLeadsOn")
         if button is None:
             return
@@ -190,6 +189,14 @@ def _pass(driver: Chrome) -> None:
         while time.monotonic() < until:
             button.is_enabled()  # raises once its page has gone
             time.sleep(_LOOK_EVERY)
+    except WebDriverException as error:
+        if not _has_gone(error):
+            raise
+
+
+def _has_gone(error: WebDriverException) -> bool:
+    """Whether an element's page has gone. In the midst of it the driver tells the browser's own words."""
+    return isinstance(error, StaleElementReferenceException) or "not belong to the document" in (error.msg or "")
 
 
 def _click(driver: Chrome, element: WebElement) -> None:
@@ -224,9 +231,13 @@ def _submit(driver: Chrome, order: Order) -> None:
 
 def _find(driver: Chrome, what: str, selector: str, deadline: float) -> WebElement:
     while True:
-        for element in driver.find_elements(By.CSS_SELECTOR, selector):
-            if element.is_displayed() and element.is_enabled():
-                return element
+        try:
+            for element in driver.find_elements(By.CSS_SELECTOR, selector):
+                if element.is_displayed() and element.is_enabled():
+                    return element
+        except WebDriverException as error:
+            if not _has_gone(error):
+                raise
         if time.monotonic() > deadline:
             raise _MissingElementError(f"{what} ({selector})")
         time.sleep(_LOOK_EVERY)

@@ -13,7 +13,7 @@ from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.session.client import SessionClient
 from ibfeed_worker.session.pacing import Budget
 from ibfeed_worker.session.timetable import Timetable
-from support import build
+from support import entries
 from support.clock import run
 
 BEGIN = 1_795_000_000
@@ -21,7 +21,7 @@ BEGIN = 1_795_000_000
 
 def entry(conid: int, trading_class: str, exchange: str = "CME") -> Entry:
     symbol = f"{trading_class}Z6"
-    return build.entry(conid, root="VIX", symbol=symbol, exchange=exchange, trading_class=trading_class, slot=conid)
+    return entries.entry(conid, root="VIX", symbol=symbol, exchange=exchange, trading_class=trading_class, slot=conid)
 
 
 def test_each_product_of_a_root_has_hours_of_its_own() -> None:

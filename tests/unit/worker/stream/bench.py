@@ -15,7 +15,7 @@ from ibfeed_api.shard import ContractState, Entry, EntryState, Mark
 from ibfeed_worker.publish import ReadSecrets, no_secrets
 from ibfeed_worker.stream import Streamer, Timing
 from ibfeed_worker.stream.frame import decode
-from support import build
+from support import entries
 from support.fake_broker import FakeBroker
 
 OVERLAP_S = 0.03
@@ -31,7 +31,7 @@ def entry(
     fresh: bool = False,
 ) -> Entry:
     facts: dict[str, Any] = {"symbol": "CLZ6", "contract_month": "202612", "slot": conid + 12}
-    return build.entry(conid, epoch=epoch, state=state, mark=mark, fresh=fresh, **facts)
+    return entries.entry(conid, epoch=epoch, state=state, mark=mark, fresh=fresh, **facts)
 
 
 async def begin(streamer: Streamer, *entries: Entry) -> None:

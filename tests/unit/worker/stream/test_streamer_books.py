@@ -20,7 +20,7 @@ from ibfeed_worker.publish import Tail
 from ibfeed_worker.stream import Streamer
 from ibfeed_worker.stream.frame import decode
 from ibfeed_worker.stream.ladder import Target
-from support import build
+from support import entries
 from support.book import Reader
 from support.fake_broker import FakeBroker, Produced
 from unit.worker.stream.bench import begin
@@ -36,7 +36,7 @@ def entry(
     conid: int = ES, *, epoch: int = 1, state: EntryState = EntryState.ACTIVE, depth: bool = True, month: str = "202612"
 ) -> Entry:
     facts: dict[str, Any] = {"symbol": "ESZ6", "exchange": "CME", "contract_month": month, "slot": conid + 12}
-    return build.entry(conid, root="ES", epoch=epoch, state=state, depth=depth, **facts)
+    return entries.entry(conid, root="ES", epoch=epoch, state=state, depth=depth, **facts)
 
 
 def level(row: int, price: str, **sizes: str) -> dict[str, Any]:
