@@ -1,7 +1,7 @@
 """What cannot live in virtual time, and what takes its place: the gateway's process, the browser, the kernel's timer.
 
 The gateway is the simulator's, served by the same loop over real TLS; a login posts the page's form to it as the
-browser would. ``in_place`` puts them where the worker looks for its own.
+browser would. ``edges_of`` gives them to a worker.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from functools import partial
 from html import unescape
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 from unittest import mock
 
 import aiohttp
@@ -23,18 +23,19 @@ from aiohttp import web
 from confluent_kafka import KafkaError
 
 from datapath.virtual_time import Clock, Outside
+from ibfeed_api.feed import Kafka
 from ibfeed_simulator.gateway import proxy, upstream
 from ibfeed_simulator.gateway.conf import Configuration
 from ibfeed_simulator.gateway.cookies import CookieStore
 from ibfeed_simulator.gateway.proxy import Proxy
 from ibfeed_simulator.gateway.upstream import Upstream
-from ibfeed_worker import login, worker
-from ibfeed_worker.gateway import keeper
+from ibfeed_worker.edges import Edges
+from ibfeed_worker.gateway.keeper import StartGateway
 from ibfeed_worker.gateway.pin import PinnedTls, pin
 from ibfeed_worker.gateway.process import GatewaySettings
 from ibfeed_worker.login.page import Outcome, Result, Seen, result_of
-from ibfeed_worker.publish import broker, publisher
-from ibfeed_worker.publish.broker import Delivered, Headers, QueueFullError
+from ibfeed_worker.publish import KafkaCredentials, broker, publisher
+from ibfeed_worker.publish.broker import Delivered, Headers, Hear, QueueFullError
 
 START_S: Final = 2.0  # of a gateway's process
 LOGIN_S: Final = 4.0  # of a browser
@@ -198,8 +199,10 @@ class KafkaEdge:
             kept: list[_Record] | None = None  # while Kafka is away
             over = False
 
-            def __init__(self, *settings: Any) -> None:
-                super().__init__(*settings)
+            def __init__(
+                self, kafka: Kafka, who: KafkaCredentials, client: str, hear: Hear, batch_size: int, *, trusted: str
+            ) -> None:
+                super().__init__(kafka, who, client, hear, batch_size, trusted)
                 edge.producers.append(self)
 
             def produce(
@@ -265,25 +268,33 @@ def _unheard(_: str) -> None:
     """Nobody counts the forms."""
 
 
-@contextlib.contextmanager
-def in_place(
-    edge: KafkaEdge,
+def edges_of(
+    kafka: KafkaEdge,
     certificate: Path,
     fingerprint: str,
     upstream_tls: ssl.SSLContext,
     on_form: Callable[[str], None] = _unheard,
-) -> Iterator[None]:
+) -> Edges:
+    """Return a worker's edges in virtual time. ``on_form``: hears whose login form is sent."""
+    near = kafka.broker()
+    return Edges(
+        start_gateway=cast("StartGateway", partial(_start, certificate, fingerprint, upstream_tls)),
+        log_in=partial(_log_in, on_form),
+        switch=_NoSwitch,
+        connecting=lambda trusted: partial(near, trusted=trusted),
+    )
+
+
+@contextlib.contextmanager
+def paced() -> Iterator[None]:
+    """Have Kafka looked at as seldom as virtual time needs, and the simulated gateway end without its process."""
     replaced: list[tuple[object, str, object]] = [
-        (keeper, "start", partial(_start, certificate, fingerprint, upstream_tls)),
-        (login, "log_in", partial(_log_in, on_form)),
-        (worker, "KernelSwitch", _NoSwitch),
         (publisher, "_POLL_S", _POLL_S),
         (publisher, "_IDLE_S", _IDLE_S),
         (publisher, "_SWEEP_S", _IDLE_S),
         (publisher, "CHECK_S", _CHECK_S),
         (proxy, "exit_as_told", _exit_as_told),
         (upstream, "exit_as_told", _exit_as_told),
-        (broker, "_Confluent", edge.broker()),
     ]
     with contextlib.ExitStack() as stack:
         for where, name, instead in replaced:

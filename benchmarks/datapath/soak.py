@@ -26,7 +26,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from datapath import kafka_side, memory_api, near_operator, near_venue, virtual_time
-from datapath.edges import KafkaEdge, in_place
+from datapath.edges import KafkaEdge, edges_of, paced
 from datapath.memory_api import Object, Objects, WorkersKube
 from datapath.near_venue import Witness
 from datapath.soak_verdict import Outcome, Window, judge
@@ -123,7 +123,8 @@ class Soak:
         settings = Settings(users=users, hours="exchange", interval=INTERVAL_S, replay=False)
         ports = {_address(number): port for number, port in enumerate(self._ports)}
         self._create_feed()
-        with in_place(self._edge, pem, gateway.sha256, trust, self._on_form):
+        self._edges = edges_of(self._edge, pem, gateway.sha256, trust, self._on_form)
+        with paced():
             async with (
                 near_venue.serving(settings, issued, self._venue_port, self._folder) as venue,
                 near_operator.operating(self._objects, NAMESPACE, ports),
@@ -235,7 +236,7 @@ class Soak:
         kubes = [WorkersKube(self._objects, self._outside, NAMESPACE, {SOURCE: secret}) for _ in range(self._workers)]
         stop = Stop()
         tasks = [
-            asyncio.create_task(Worker(self._config(number), kube, self._metrics[number]).run(stop))
+            asyncio.create_task(Worker(self._config(number), kube, self._metrics[number], self._edges).run(stop))
             for number, kube in enumerate(kubes)
         ]
         try:

@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from functools import partial
 from typing import Final, NoReturn
 
 from ibfeed_api.calls import ResolvedRoot
@@ -19,13 +18,13 @@ from ibfeed_api.instrument import Product
 from ibfeed_api.log import Log, set_level
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Account, Entry, Session, ShardStatus
-from ibfeed_worker import publish
-from ibfeed_worker.account.fence import Fence, KernelSwitch
+from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.leaseholder import Leaseholder, acquire_lease
 from ibfeed_worker.account.penalty_exchange import PenaltyExchange
 from ibfeed_worker.account_session import AccountSession, SessionParts
 from ibfeed_worker.config import Config
 from ibfeed_worker.credentials import CredentialSource, source_of
+from ibfeed_worker.edges import Edges
 from ibfeed_worker.errors import AccountParkedError
 from ibfeed_worker.gateway.disk import keep_bounded
 from ibfeed_worker.gateway.keeper import GatewayKeeper
@@ -59,16 +58,18 @@ _STOP_GATEWAY_S: Final = 3.0
 _FREE_LEASE_S: Final = 3.0
 _CLOSE_S: Final = 5.0
 _STATUS_S: Final = 2.0
+_EDGES: Final = Edges()
 _log: Final = Log(__name__)
 
 
 class Worker:
     """One worker process. ``run`` is its whole life."""
 
-    def __init__(self, config: Config, kube: Kube, metrics: Metrics) -> None:
+    def __init__(self, config: Config, kube: Kube, metrics: Metrics, edges: Edges = _EDGES) -> None:
         self._config = config
         self._kube = kube
         self._metrics = metrics
+        self._edges = edges
         self._started_at = stamp(time.time()) or ""
         self._shard: Shard | None = None
         self._shard_known = asyncio.Event()
@@ -78,7 +79,7 @@ class Worker:
         self._relogin_news = asyncio.Event()  # the same, for a nightly login that waits for it meanwhile
         self._streamer: Streamer | None = None
         self._streamer_ready = asyncio.Event()
-        self._fence = Fence(KernelSwitch(), self._on_account_lost)
+        self._fence = Fence(edges.switch(), self._on_account_lost)
         self._account_session: AccountSession | None = None
         self._failures = Failures()
         self._writer = StatusWriter(kube, config.pod, self._status)
@@ -92,7 +93,7 @@ class Worker:
         config, budget, timetable = self._config, Budget(), Timetable()
         accounts, kafka = config.spec.accounts, config.spec.kafka
         status = SessionStatus(self._metrics, self._on_news, self._is_reset)
-        logins = Logins(config, self._kube, status, self._metrics, _credentials(config, self._kube))
+        logins = Logins(config, self._kube, status, self._metrics, _credentials(config, self._kube), self._edges.log_in)
         reference = Reference(
             feed=config.feed,
             worker=config.number,
@@ -109,7 +110,7 @@ class Worker:
             config=config,
             metrics=self._metrics,
             status=status,
-            gateways=GatewayKeeper(GatewaySettings.of(config), self._metrics),
+            gateways=GatewayKeeper(GatewaySettings.of(config), self._metrics, self._edges.start_gateway),
             logins=logins,
             penalties=PenaltyExchange(
                 self._kube, accounts.logins_lease_name, budget, config.node, also=logins.pool.hear
@@ -243,7 +244,7 @@ class Worker:
             feed=self._config.feed,
             kafka=kafka,
             read_secrets=KafkaSecrets(kafka, self._kube.read_secret).read,
-            connect=partial(publish.connect, trusted=await asyncio.to_thread(trusted_pem, self._config.extra_ca)),
+            connect=self._edges.connecting(await asyncio.to_thread(trusted_pem, self._config.extra_ca)),
             lines=self._config.spec.accounts.lines_per_account,
             on_change=self._on_news,
             may_write=self._fence.is_open,

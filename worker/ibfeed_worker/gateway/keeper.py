@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ibfeed_api.log import Log
@@ -25,12 +26,16 @@ _log: Final = Log(__name__)
 _MAY_BE_THE_PROXY: Final = (Reason.UPSTREAM_UNREACHABLE, Reason.LOGIN_TIMEOUT, Reason.GATEWAY_SILENT)
 
 
+StartGateway = Callable[[GatewaySettings, Callable[[Sign], None]], Coroutine[Any, Any, Gateway]]
+
+
 class GatewayKeeper:
     """The one gateway of the worker, with the tunnel that it may need."""
 
-    def __init__(self, settings: GatewaySettings, metrics: Metrics) -> None:
+    def __init__(self, settings: GatewaySettings, metrics: Metrics, start: StartGateway = start) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._start_process = start
         self._starting: asyncio.Task[Gateway] | None = None
         self._tunnel: Tunnel | None = None
 
@@ -51,7 +56,7 @@ class GatewayKeeper:
             self._tunnel = Tunnel(proxy, self._settings.upstream)
         if self._tunnel is not None:
             await self._tunnel.open()
-        return await start(replace(self._settings, tunnel=self._tunnel), self._on_line)
+        return await self._start_process(replace(self._settings, tunnel=self._tunnel), self._on_line)
 
     def _proxy(self) -> HttpProxy | None:
         upstream = urlsplit(self._settings.upstream)

@@ -8,10 +8,10 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -34,6 +34,9 @@ class Browser:
 
 async def _granted() -> None:
     """Grant leave at once: the default for a caller that does not decide."""
+
+
+LogIn = Callable[..., Coroutine[Any, Any, Result]]  # with the arguments of ``log_in``
 
 
 async def log_in(

@@ -61,14 +61,21 @@ class Logins:
     """The logins of one worker. ``pool`` shares the state of the login page with the workers of the account source."""
 
     def __init__(
-        self, config: Config, kube: Kube, board: SessionStatus, metrics: Metrics, credentials: CredentialSource
+        self,
+        config: Config,
+        kube: Kube,
+        status: SessionStatus,
+        metrics: Metrics,
+        credentials: CredentialSource,
+        log_in: login.LogIn,
     ) -> None:
         self.pool: Final = Pool(kube, config.spec.accounts.logins_lease_name, config.spec.login_settings)
         self._config = config
         self._kube = kube
-        self._board = board
+        self._status = status
         self._metrics = metrics
         self._credentials = credentials
+        self._log_in = log_in
         self._look_s = _LOOK_AT_VAULT_S if config.spec.accounts.key_vault is not None else _LOOK_AT_SECRET_S
         self._key = secrets.token_bytes(16)
         self._known: dict[str, bytes] = {}  # by Lease: a keyed digest of the credentials that IB refused
@@ -132,12 +139,12 @@ class Logins:
             " at a time: give this feed a user of its own, or take it from the other one"
         )
         while True:
-            self._board.set(Session.WAITING_FOR_ACCOUNT, Reason.ACCOUNT_HELD, text)
+            self._status.set(Session.WAITING_FOR_ACCOUNT, Reason.ACCOUNT_HELD, text)
             await asyncio.sleep(self._look_s)
             try:
                 await self.read(account, hold)
             except CredentialsError as error:
-                self._board.set(Session.BACKING_OFF, error.reason, error.message)
+                self._status.set(Session.BACKING_OFF, error.reason, error.message)
                 await asyncio.sleep(self._look_s)
 
     async def until_corrected(self, account: Account) -> None:
@@ -196,7 +203,7 @@ class Logins:
                 raise SessionError(Reason.LEASE_LOST, hold.why_lost)
             sent = True
 
-        result = await login.log_in(
+        result = await self._log_in(
             login.Browser(self._config.chromium, self._config.chromedriver),
             folder=self._config.run_folder,
             url=gateway.login_url,
@@ -266,13 +273,13 @@ class Logins:
         delay = (moment - datetime.now(UTC)).total_seconds()
         if delay > 0:
             text = f"one worker after the other logs in: this one at {moment:%H:%M:%S} UTC"
-            self._board.set(Session.LOGGING_IN, None, text)
+            self._status.set(Session.LOGGING_IN, None, text)
             await asyncio.sleep(delay)
-            self._board.set(Session.LOGGING_IN)
+            self._status.set(Session.LOGGING_IN)
         _log.info("login begins", waited=max(0.0, delay))
 
     def _tell_trouble(self, text: str) -> None:
-        self._board.set(Session.BACKING_OFF, Reason.LOGIN_PAGE_TROUBLE, text)
+        self._status.set(Session.BACKING_OFF, Reason.LOGIN_PAGE_TROUBLE, text)
 
     def _page_trouble(self, account: Account) -> SessionError:
         """Return the error for trouble of the page. The wait comes before the next login: see ``until_due``."""

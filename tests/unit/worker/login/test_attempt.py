@@ -24,7 +24,6 @@ from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Account, Session
 from ibfeed_operator.model.decode import read_lease
 from ibfeed_operator.planning.accounts import taken_back, wrongly_parked
-from ibfeed_worker import login
 from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.leaseholder import Leaseholder, acquire_lease
 from ibfeed_worker.credentials import Credentials, CredentialsError
@@ -102,7 +101,14 @@ class Seat:
 
     def start(self) -> None:
         self.board = SessionStatus(Metrics(), self._told)
-        self.logins = Logins(self._world.config, self._world.leases, self.board, Metrics(), self._world.vault)  # type: ignore[arg-type]
+        self.logins = Logins(
+            self._world.config,
+            self._world.leases,  # type: ignore[arg-type]
+            self.board,
+            Metrics(),
+            self._world.vault,
+            self._world.page.log_in,
+        )
         self._task = asyncio.create_task(self._live())
 
     async def end(self) -> None:
@@ -218,7 +224,6 @@ Act = Callable[[World], Coroutine[Any, Any, None]]
 def play(monkeypatch: pytest.MonkeyPatch, act: Act, *, accounts: int = 4, start: datetime = START, **more: Any) -> None:
     async def main(clock: Clock, _: object) -> None:
         page = Page(clock)
-        monkeypatch.setattr(login, "log_in", page.log_in)
         world = World(clock, page, accounts, **more)
         try:
             await act(world)
