@@ -114,7 +114,7 @@ def test_pod_that_pod_security_refuses_is_quoted(namespace: Namespace, figures: 
     kubectl("patch", "statefulset", "energy", "-n", namespace.name, "-p", json.dumps(patch))
     eventually(lambda: not namespace.has_pod(), within=90, what="the old pod is gone")
     begun = time.monotonic()
-    words = ("violates PodSecurity", "host namespaces", "take back what somebody")
+    words = ("violates PodSecurity", "host namespaces", "remove what a person")
     assert namespace.says(*words, within=QUOTED_WITHIN_S)["reason"] == "PodRefused"
     figures.record("refused by PodSecurity, until Ready says why", time.monotonic() - begun, bar=QUOTED_WITHIN_S)
 
