@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import copy
 import queue
+import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
@@ -232,7 +233,8 @@ class WorkersKube(worker_client.Kube):
         self._namespace = namespace
         self._secrets: Final = secrets
         self._news: queue.SimpleQueue[Object | None] = queue.SimpleQueue()
-        self._shard = ""
+        self._shard = ""  # the path of the one that is followed
+        self._following = threading.Lock()
         objects.on_change.append(self._on_change)
 
     async def read_lease(self, name: str) -> Object:
@@ -255,22 +257,33 @@ class WorkersKube(worker_client.Kube):
             return None, "0"
 
     def watch_shard(self, name: str, since: str) -> Iterator[tuple[str, Object]]:
-        while (body := self._news.get()) is not None:
-            try:
-                yield "MODIFIED", body
-            finally:
-                self._outside.end()
+        try:
+            while (body := self._news.get()) is not None:
+                try:
+                    yield "MODIFIED", body
+                finally:
+                    self._outside.end()
+        finally:
+            self._stop_following()
 
     def close(self) -> None:
         """Let the thread end."""
         self._objects.on_change.remove(self._on_change)
-        self._shard = ""
         self._news.put(None)
 
+    def _stop_following(self) -> None:
+        """The thread has ended: the clock must not wait for what it will never hear."""
+        with self._following:
+            self._shard = ""
+            while not self._news.empty():
+                if self._news.get() is not None:
+                    self._outside.end()
+
     def _on_change(self, path: str, body: Object, deleted: bool) -> None:
-        if path == self._shard and not deleted:  # nobody deletes one here
-            self._outside.begin()
-            self._news.put(body)
+        with self._following:
+            if path == self._shard and not deleted:  # nobody deletes one here
+                self._outside.begin()
+                self._news.put(body)
 
     @staticmethod
     def _ask(call: Callable[..., Object], *arguments: Any) -> Object:

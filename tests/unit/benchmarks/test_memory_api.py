@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from datapath.memory_api import MissingError, Object, Objects, OperatorsCluster, StaleError
+from datapath.memory_api import MissingError, Object, Objects, OperatorsCluster, StaleError, WorkersKube
+from datapath.virtual_time import Clock, Outside
+from ibfeed_operator.controller.snapshot import shards_path
 
 PATH = "/apis/x/namespaces/n/things/a"
 
@@ -62,3 +66,19 @@ def test_nothing_is_there_twice_and_what_is_gone_is_missing() -> None:
     objects.delete(PATH)
     with pytest.raises(MissingError):
         objects.read(PATH)
+
+
+def test_the_clock_waits_for_no_watch_that_has_ended() -> None:
+    objects, outside = Objects(), Outside(Clock(datetime(2026, 11, 18, tzinfo=UTC)))
+    path = f"{shards_path('n')}/energy-0"
+    objects.create(path, {"kind": "IbShard", "metadata": {"name": "energy-0"}})
+    kube = WorkersKube(objects, outside, "n", {})
+    _, version = kube.list_shard("energy-0")
+    watch = kube.watch_shard("energy-0", version)
+    for number in range(2):
+        objects.patch(path, {"spec": {"lines": number}})
+    next(watch)
+    assert outside.leeway() == 0.0, "the thread has not told yet"
+    watch.close()  # as when the worker stops: its thread follows no longer
+    objects.patch(path, {"spec": {"lines": 3}})
+    assert outside.leeway() == float("inf")
