@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from datetime import UTC, datetime
 
 import pytest
@@ -77,6 +78,7 @@ def test_the_clock_waits_for_no_watch_that_has_ended() -> None:
     watch = kube.watch_shard("energy-0", version)
     for number in range(2):
         objects.patch(path, {"spec": {"lines": number}})
+    assert isinstance(watch, Generator)
     next(watch)
     assert outside.leeway() == 0.0, "the thread has not told yet"
     watch.close()  # as when the worker stops: its thread follows no longer
