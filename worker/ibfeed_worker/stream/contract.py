@@ -196,11 +196,14 @@ class Contract:
         return True
 
     def is_stuck(self, *, unreachable: bool) -> bool:
-        """Whether it is to be released, and Kafka does not answer: for its records, or (``unreachable``) at all."""
+        """Whether it is to be released, and Kafka does not answer: for its records, or (``unreachable``) at all.
+
+        Records that were given up already are not waited for again.
+        """
         if self.publication not in (_CLOSING, _DRAINING):
             return False
         return (self.publication is _CLOSING and unreachable) or any(
-            writer.stalled and not writer.idle for writer in self.writers
+            writer.stalled and not writer.idle and not writer.over for writer in self.writers
         )
 
     def never_published(self) -> None:
