@@ -1,7 +1,7 @@
 """All feeds of this operator: one task each, so that no feed ever waits for another, plus a janitor for accounts.
 
 Watch events only wake a task, which then looks for itself. Since events do get lost, each task also looks every two
-seconds, and feeds are listed anew every ten.
+seconds, and feeds are listed again every ten.
 """
 
 from __future__ import annotations

@@ -135,10 +135,7 @@ class SendQueue(AnswerReceiver):
 
     @property
     def doubtful(self) -> list[PartitionWriter]:
-        """The writers whose kept records an earlier producer may have brought to Kafka.
-
-        They wait until that is known.
-        """
+        """The writers whose kept records wait until it is known whether an earlier producer brought them to Kafka."""
         return self._kept.doubtful
 
     def learn(self, reached: Mapping[PartitionWriter, int | None]) -> None:
@@ -188,10 +185,7 @@ class SendQueue(AnswerReceiver):
                 return
 
     def after_answers(self) -> list[PartitionWriter]:
-        """Use the room that there is, now that the client library has called back.
-
-        Return the writers whose answers came.
-        """
+        """Use the room that there is, now that the client library has called back. Return the writers answered for."""
         touched, self._touched = self._touched, {}
         if touched and (self._waiting or self._kept.count or len(self.events)):
             self.push()

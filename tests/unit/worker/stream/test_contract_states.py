@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import pytest
 
@@ -21,6 +21,7 @@ from .bench import entry
 _MARK: Final = Mark(event_time=1, seq=1)
 _S_NS: Final = 10**9
 _Event = Callable[[Contract], object]
+State = TypeVar("State", Publication, Subscription)
 
 
 def contract(former: Contract | None = None, *, epoch: int = 1) -> Contract:
@@ -76,6 +77,17 @@ def led_to(events: tuple[_Event, ...]) -> Contract:
     return found
 
 
+def transitions(states: dict[State, tuple[_Event, ...]], event: _Event, read: Callable[[Contract], State]) -> object:
+    """The state that the event leads to, from each state."""
+    found = {}
+    for state, events in states.items():
+        one = led_to(events)
+        assert read(one) is state
+        event(one)
+        found[state] = read(one)
+    return found
+
+
 # One row for each event: where it leads from each state; a state that is not named stays.
 _PUBLICATION_TABLE: Final[tuple[tuple[str, _Event, dict[Publication, Publication]], ...]] = (
     (
@@ -127,26 +139,14 @@ _SUBSCRIPTION_TABLE: Final[tuple[tuple[str, _Event, dict[Subscription, Subscript
     ("event", "leads"), [row[1:] for row in _PUBLICATION_TABLE], ids=[r[0] for r in _PUBLICATION_TABLE]
 )
 def test_publication(event: _Event, leads: dict[Publication, Publication]) -> None:
-    found = {}
-    for state, events in _PUBLICATION.items():
-        one = led_to(events)
-        assert one.publication is state
-        event(one)
-        found[state] = one.publication
-    assert found == {state: leads.get(state, state) for state in Publication}
+    assert transitions(_PUBLICATION, event, lambda c: c.publication) == {s: leads.get(s, s) for s in Publication}
 
 
 @pytest.mark.parametrize(
     ("event", "leads"), [row[1:] for row in _SUBSCRIPTION_TABLE], ids=[r[0] for r in _SUBSCRIPTION_TABLE]
 )
 def test_subscription(event: _Event, leads: dict[Subscription, Subscription]) -> None:
-    found = {}
-    for state, events in _SUBSCRIPTION.items():
-        one = led_to(events)
-        assert one.subscription is state
-        event(one)
-        found[state] = one.subscription
-    assert found == {state: leads.get(state, state) for state in Subscription}
+    assert transitions(_SUBSCRIPTION, event, lambda c: c.subscription) == {s: leads.get(s, s) for s in Subscription}
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_mark_is_reported_only_where_kafka_was_located(state: Publication) -> 
 
 
 def test_nothing_is_released_while_records_are_on_their_way() -> None:
-    one = led_to((*_PUBLICATION[Publication.LIVE],))
+    one = led_to(_PUBLICATION[Publication.LIVE])
     one.writer.in_flight = 1
     one.retire()
     assert not one.release_if_idle()
