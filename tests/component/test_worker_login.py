@@ -81,7 +81,7 @@ async def test_both_versions_of_the_page(gateway: Gateway, venue: Venue, page: s
     result = await attempt(gateway, venue)
     assert (result.outcome, result.text) == (Outcome.SUCCEEDED, "")
     assert venue.user()["logged_in"]
-    assert 0 < result.seconds < 20
+    assert result.seconds > 0
 
 
 @pytest.mark.parametrize("page", ["page_version_1", "page_version_2"])
@@ -127,15 +127,15 @@ async def test_a_known_page_in_between_is_passed(gateway: Gateway, venue: Venue,
 
 async def test_a_page_in_between_that_stays_is_named(gateway: Gateway, venue: Venue) -> None:
     venue.fault("ibkey_promo")
-    result = await attempt(gateway, venue)
+    result = await attempt(gateway, venue, timeoutSeconds=60)
     assert result.outcome is Outcome.UNKNOWN_PAGE
     assert result.text.startswith("the IB Key advertisement came again after it was passed 2 times")
-    assert result.seconds < 20
+    assert result.seconds < 60, "the limit is not waited for"
 
 
 async def test_an_agreement_is_not_signed_but_named(gateway: Gateway, venue: Venue) -> None:
     venue.fault("agreement", count=1)
-    result = await attempt(gateway, venue, timeoutSeconds=6)
+    result = await attempt(gateway, venue)
     assert result.outcome is Outcome.UNKNOWN_PAGE
     assert '"Market Data Subscriber Agreement" [I agree and sign] [Decline]' in result.text
     assert not venue.user()["logged_in"]
@@ -273,8 +273,8 @@ def test_a_page_that_cannot_be_filled_in_is_named_and_counts_as_no_failed_login(
 ) -> None:
     failed = stage.venue.user()["failed_logins"]
     stage.venue.fault(fault, **({"value": 120} if fault == "page_slow" else {}))
-    with stage.worker(login=Login(timeout_seconds=5)) as worker:
-        worker.until("BackingOff", reason=reason, within=60)
+    with stage.worker(login=Login(timeout_seconds=20)) as worker:
+        worker.until("BackingOff", reason=reason, within=90)
         assert "ibfeed.dev/failed-logins" not in stage.lease()["metadata"].get("annotations", {})
         assert stage.venue.user()["failed_logins"] == failed
 
@@ -318,8 +318,8 @@ def test_a_parked_account_whose_secret_is_corrected_is_tried(stage: Stage) -> No
 )
 def test_what_is_no_evidence_is_waited_for(stage: Stage, fault: dict[str, str], reason: str, says: str) -> None:
     stage.venue.fault(**fault)
-    with stage.worker(accounts={"max_failed_logins": 1}, login=Login(timeout_seconds=6)) as worker:
-        status = worker.until("BackingOff", reason=reason, within=60)
+    with stage.worker(accounts={"max_failed_logins": 1}, login=Login(timeout_seconds=20)) as worker:
+        status = worker.until("BackingOff", reason=reason, within=90)
         assert says in status["message"]
         assert "next try at" in status["message"]
         annotations = stage.lease()["metadata"]["annotations"]
