@@ -101,7 +101,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def quote(worker: Worker, at: int, price: str) -> None:
     frame = {"topic": f"smd+{CONID}", "conid": CONID, "_updated": at, **QUOTE, "31": price}
-    worker.streamer.on_smd(decode(json.dumps(frame).encode()), time.time_ns())
+    worker.streamer.subscriber.on_smd(decode(json.dumps(frame).encode()), time.time_ns())
 
 
 def _is_at(worker: Worker, event_time: int) -> bool:
@@ -116,7 +116,7 @@ async def publishes(place: Place, kafka: Kafka, secrets: Secrets, **more: Any) -
             await worker.until(lambda: worker.streamer.kafka_status().reachable is not None, within=30)
             assert worker.streamer.kafka_status().reachable, worker.streamer.kafka_status().message
             worker.streamer.obey((entry(CONID, 0, epoch=epoch),))
-            worker.streamer.on_subscribed([CONID])
+            worker.streamer.subscriber.on_subscribed([CONID])
             for number, price in enumerate(prices, epoch):
                 quote(worker, now + 500 * number, price)
             goal = now + 500 * (epoch + 1)

@@ -117,7 +117,7 @@ async def test_a_dead_ladder_is_ended_and_asked_for_again() -> None:
             await worker.until(lambda: (1, "snapshot", [[71.9, 5]]) in books(broker))
             for second in range(31):  # half a minute of quotes, as the reader would hand them on
                 frame = decode(msgspec.json.encode(smd(1, now_ms(), f88=str(second + 1))))
-                worker.streamer.on_smd(frame, time.time_ns() + second * 1_000_000_000)
+                worker.streamer.subscriber.on_smd(frame, time.time_ns() + second * 1_000_000_000)
             await worker.until(lambda: (1, "snapshot", [[71.9, 6]]) in books(broker))
         assert depth_commands(gateway) == ["sbd+DU123+1", "ubd+DU123", "sbd+DU123+1"]
 

@@ -182,9 +182,9 @@ async def test_a_contract_refused_while_it_streams_leaves_a_gap(venue: Venue, ga
             async with streaming(worker, link):
                 await worker.until(lambda: states(worker) == PUBLISHING)
                 venue.fault("refuse_subscription", username="paper1", value=str(victim))
-                assert worker.streamer._connection is not None
-                worker.streamer._connection.renew(victim)
-                worker.streamer._connection.nudge()
+                assert worker.streamer.subscriber._connection is not None
+                worker.streamer.subscriber._connection.renew(victim)
+                worker.streamer.subscriber._connection.nudge()
                 await worker.until(lambda: state(worker, victim) is ContractState.REFUSED)
                 venue.clear()
                 await worker.until(lambda: states(worker) == PUBLISHING)

@@ -54,7 +54,7 @@ class Market:
             price = f"{70 + len(self.sent) % 1000 / 100:.2f}"
             frame = {"topic": f"smd+{CONID}", "conid": CONID, "_updated": self._now, **QUOTE, "31": price}
             for worker in self._workers:
-                worker.streamer.on_smd(decode(json.dumps(frame).encode()), time.time_ns())
+                worker.streamer.subscriber.on_smd(decode(json.dumps(frame).encode()), time.time_ns())
             await asyncio.sleep(TICK_S)
 
 
@@ -86,7 +86,7 @@ async def _story(broker: Broker, kafka: Kafka) -> dict[str, Any]:
     first.streamer.obey((entry(CONID, 0, epoch=1),))
     second.streamer.obey((entry(CONID, 0, epoch=2, state=EntryState.STANDBY),))
     for worker in (first, second):
-        worker.streamer.on_subscribed([CONID])
+        worker.streamer.subscriber.on_subscribed([CONID])
     running = asyncio.create_task(market.run())
     await first.until(lambda: _state(first) is ContractState.PUBLISHING)
     await second.until(lambda: _state(second) is ContractState.WARM)

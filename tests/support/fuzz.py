@@ -348,7 +348,7 @@ async def fire(count: int, seed: int) -> tuple[Oracle, float]:
     streamer.obey(tuple(_entry(conid, slot) for slot, conid in enumerate(OURS)))
     while not all(contract.flows for contract in streamer._contracts.values()):  # noqa: ASYNC110 - there is no event of it
         await asyncio.sleep(0.01)
-    connection = Connection(streamer, streamer._counters, Timing())
+    connection = Connection(streamer.subscriber, streamer.subscriber.counters, Timing())
     connection._allow_live = True
     connection._asked = Asked("DU123", Target(ES, "CME"), 1, None)
     sent, seconds = 0, 0.0
@@ -365,8 +365,8 @@ async def fire(count: int, seed: int) -> tuple[Oracle, float]:
             assert len(joiner._pieces) <= joiner.LARGEST
         if sent >= count:
             break
-    assert streamer._counters.frames == sent
-    assert streamer._counters.malformed > sent / 10
+    assert streamer.subscriber.counters.frames == sent
+    assert streamer.subscriber.counters.malformed > sent / 10
     assert len(streamer._contracts[ES].depth.book._rows) <= 10_000
     assert all(not len(contract.held._ticks) for contract in streamer._contracts.values())
     await streamer.close()

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 from typing import Final, NoReturn
 
 from ibfeed_api.calls import ResolvedRoot
+from ibfeed_api.feed import Region
 from ibfeed_api.instrument import Product
 from ibfeed_api.log import Log, set_level
 from ibfeed_api.reasons import Reason
@@ -92,7 +93,7 @@ class Worker:
     def _make_parts(self) -> SessionParts:
         config, budget, timetable = self._config, Budget(), Timetable()
         accounts, kafka = config.spec.accounts, config.spec.kafka
-        status = SessionStatus(self._metrics, self._on_news, self._is_reset)
+        status = SessionStatus(self._metrics, self._on_news, lambda: _is_reset(accounts.region))
         logins = Logins(config, self._kube, status, self._metrics, _credentials(config, self._kube), self._edges.log_in)
         reference = Reference(
             feed=config.feed,
@@ -336,10 +337,6 @@ class Worker:
         if self._account_session is not None:
             self._account_session.on_session_facts(facts)
 
-    def _is_reset(self) -> bool:
-        now = datetime.now(UTC)
-        return now in reset_window(self._config.spec.accounts.region, now)
-
     def _entries_to_ask(self) -> tuple[Entry, ...]:
         return self._shard.spec.contracts if self._shard is not None and self.is_streaming() else ()
 
@@ -383,6 +380,12 @@ def _credentials(config: Config, kube: Kube) -> CredentialSource:
         read_secret=lambda name: read_secret(kube, name),
         extra_ca=config.extra_ca,
     )
+
+
+def _is_reset(region: Region) -> bool:
+    """Whether IB's servers of the region are being reset just now."""
+    now = datetime.now(UTC)
+    return now in reset_window(region, now)
 
 
 def _raise_failure(task: asyncio.Task[None]) -> None:

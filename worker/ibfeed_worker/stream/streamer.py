@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from ibfeed_api.feed import Kafka
@@ -17,24 +15,18 @@ from ibfeed_worker.publish import Broker, Connect, PartitionWriter, Publisher, R
 from ibfeed_worker.publish import PublishCounters as Published
 from ibfeed_worker.stream import metrics
 from ibfeed_worker.stream.assignments import Assignments
-from ibfeed_worker.stream.books import Books, nearness
-from ibfeed_worker.stream.connection import Connection, Link, StreamEnd, Timing
+from ibfeed_worker.stream.books import Books
+from ibfeed_worker.stream.connection import Link, StreamEnd, Timing
 from ibfeed_worker.stream.contract import Contract
-from ibfeed_worker.stream.dispatcher import FrameCounters
 from ibfeed_worker.stream.event_log import EventLog
-from ibfeed_worker.stream.ladder import Target
-from ibfeed_worker.stream.quote_handler import QuoteHandler
 from ibfeed_worker.stream.report import remark, report
 from ibfeed_worker.stream.session_facts import SessionFacts
-from ibfeed_worker.stream.staleness import StalenessVerdict
-from ibfeed_worker.stream.staleness_monitor import StalenessMonitor
+from ibfeed_worker.stream.subscriber import Subscriber
 from ibfeed_worker.stream.takeover import Takeover
 
 _log: Final = Log(__name__)
 _FLUSH_S: Final = 8.0
 _CLOSE_S: Final = 3.0
-# A line that has brought a frame so lately is no dead one: IB sends what is new twice a second at most.
-_SURELY_THERE_S: Final = 2.0
 
 
 class Streamer:
@@ -73,10 +65,6 @@ class Streamer:
             connect: connects to Kafka.
         """
         self._on_change: Final = on_change
-        self._on_session: Final = on_session
-        self._timing: Final = timing or Timing()
-        self._staleness: Final = StalenessMonitor(self._timing.patience, hours or (lambda _: Hours()))
-        self._lines = lines
         self._contracts: Final[dict[int, Contract]] = {}
         self._publisher: Final = Publisher(
             worker=worker,
@@ -91,7 +79,7 @@ class Streamer:
         )
         self._send_queue: Final = self._publisher.send_queue
         self._events: Final = EventLog(worker, feed, self._send_queue)
-        self._books: Final = Books(self._contracts, self._send_queue, on_dead=self._renew_ladder)
+        self._books: Final = Books(self._contracts, self._send_queue, on_dead=lambda: self.subscriber.renew_ladder())
         self._takeover: Final = Takeover(
             self._contracts, self._publisher, books=self._books, events=self._events, on_located=self._on_located
         )
@@ -102,24 +90,22 @@ class Streamer:
             books=self._books,
             events=self._events,
             left_behind=left_behind or {},
-            on_begun=self._renew,
+            on_begun=lambda conid: self.subscriber.renew(conid),
             on_released=self._changed,
         )
-        self._quotes: Final = QuoteHandler(
+        self.subscriber: Final = Subscriber(
             self._contracts,
             self._send_queue,
-            on_stray=self._on_stray,
-            on_first=self._confirm,
-            on_interrupted=self._takeover.on_tick,
-            on_type=self._on_type,
-            on_move=self._books.on_move,
+            lines=lines,
+            timing=timing or Timing(),
+            books=self._books,
+            takeover=self._takeover,
+            events=self._events,
+            hours=hours or (lambda _: Hours()),
+            on_states=self._tell_states,
+            on_change=self._changed,
+            on_session=on_session or (lambda _: None),
         )
-        self.on_smd: Final = self._quotes.handle
-        self.on_sbd: Final = self._books.on_frame
-        self.on_ladder: Final = self._books.restart
-        self._connection: Connection | None = None
-        self._session = SessionFacts()
-        self._counters: Final = FrameCounters()
         self.collector: Final = metrics.StreamCollector(self._reading)
         self.kafka_collector: Final = self._publisher.collector
 
@@ -137,7 +123,7 @@ class Streamer:
     def obey(self, entries: tuple[Entry, ...], lines: int | None = None) -> None:
         """Follow the shard's entries, and the number of lines that the account has."""
         if lines is not None:
-            self._lines = lines
+            self.subscriber.lines = lines
         self._assignments.obey(entries)
         self._books.settle()
         self._assignments.give_up_stuck()
@@ -147,21 +133,7 @@ class Streamer:
 
     async def stream(self, link: Link) -> StreamEnd:
         """One life of the websocket; returns why it ended. Cancel it to end it."""
-        connection = Connection(self, self._counters, self._timing)
-        self._connection = connection
-        self._session = SessionFacts()
-        self._staleness.begin_connection(time.time())
-        try:
-            end = replace(await connection.run(link), silent_in_a_row=self._staleness.silent_in_a_row)
-            _log.warning("the stream ended", reason=end.reason, text=end.text)
-            self._events.write("session", None, f"{end.reason}: {end.text}")
-            return end
-        finally:
-            self._connection = None
-            for contract in self._contracts.values():
-                contract.connection_lost()
-            self._books.restart()
-            self._changed()
+        return await self.subscriber.run(link)
 
     async def release(self, limit: float = _FLUSH_S) -> None:
         """Stop publishing, wait at most ``limit`` seconds for Kafka, report ``released``, unsubscribe.
@@ -176,8 +148,7 @@ class Streamer:
         await self._takeover.stop(limit)
         self._assignments.release_idle()
         await self._publisher.settle(max(0.0, limit - (time.monotonic() - before)))
-        if self._connection is not None:
-            self._connection.unsubscribe_all()
+        self.subscriber.unsubscribe_all()
         for contract in self._contracts.values():
             contract.disconnected("this worker gave its account back")
         self._changed()
@@ -220,7 +191,7 @@ class Streamer:
     @property
     def mute(self) -> bool:
         """Whether the feed was found silent as a whole, and has not spoken since; whatever IB says of the session."""
-        return self._staleness.mute
+        return self.subscriber.staleness.mute
 
     @property
     def owes(self) -> bool:
@@ -231,12 +202,12 @@ class Streamer:
 
     @property
     def lines_used(self) -> int:
-        return self._connection.subscribed if self._connection else 0
+        return self.subscriber.lines_used
 
     @property
     def last_tick(self) -> float | None:
         """When the latest frame of one of our contracts came, in seconds since 1970."""
-        latest_ns = self._quotes.latest_ns
+        latest_ns = self.subscriber.quotes.latest_ns
         return None if latest_ns is None else latest_ns / 1e9
 
     @property
@@ -245,103 +216,7 @@ class Streamer:
         said = [live for c in self._contracts.values() if c.confirmed and (live := c.normaliser.live) is not None]
         return all(said) if said else None
 
-    # Called by the connection.
-
-    @property
-    def lines(self) -> int:
-        return self._lines
-
-    def desired(self) -> Sequence[int]:
-        """Contracts to publish first, then nearer months: they keep their lines if there are too few.
-
-        A released contract stays: while its entry is there, the move may yet turn back.
-        """
-        kept = sorted(self._contracts.values(), key=lambda contract: (not contract.publishes, nearness(contract.entry)))
-        return [contract.entry.conid for contract in kept]
-
-    def desired_ladder(self) -> Target | None:
-        return self._books.target
-
-    def on_subscribed(self, conids: Sequence[int]) -> None:
-        now_s = time.time()
-        for conid in conids:
-            self._contracts[conid].subscribed(now_s)
-
-    def on_renewed(self, conids: Sequence[int]) -> None:
-        """A subscription that had ended in silence is there again, without a word.
-
-        Its first frame may hold more than one update. A line that has spoken just now was there.
-        """
-        now_s = time.time()
-        for conid in conids:
-            contract = self._contracts.get(conid)
-            if contract is not None and now_s - (contract.last_frame_s or 0.0) > _SURELY_THERE_S:
-                contract.suspect("IB may have stopped sending before the subscription was renewed")
-
-    def assess_staleness(self, subscribed: Collection[int]) -> StalenessVerdict:
-        mute = self._staleness.mute
-        verdict = self._staleness.look(self._contracts, subscribed, time.time())
-        if verdict.died or verdict.unproven:
-            self._tell_states()
-        if mute and not self._staleness.mute:
-            self._tell_session()
-        return verdict
-
-    def on_session(self, facts: SessionFacts) -> None:
-        if facts != self._session:
-            self._session = facts
-            self._events.write("session", None, facts.text)
-        self._tell_session()
-
-    def on_refused(self, conid: int, text: str) -> None:
-        contract = self._contracts.get(conid)
-        if contract is not None:
-            _log.warning(
-                "IB refuses a subscription", conid=contract.entry.conid, symbol=contract.entry.symbol, error=text
-            )
-            contract.refused(text)
-            self._tell_state(contract)
-
-    def on_ladder_refused(self, conid: int, text: str) -> None:
-        if self._books.refused(conid, text):
-            self._changed()
-
-    # Called by the quote handler, the books and the assignments.
-
-    def _confirm(self, contract: Contract, received_ns: int) -> None:
-        contract.confirm(received_ns)
-        if self._connection is not None:
-            self._connection.confirmed(contract.entry.conid)
-        asyncio.get_running_loop().call_later(self._timing.overlap, self._overlap, contract.entry.conid, received_ns)
-        self._tell_state(contract)
-        mute = self._staleness.mute
-        self._staleness.heard()
-        if mute:
-            self._tell_session()
-
-    def _overlap(self, conid: int, since_ns: int) -> None:
-        contract = self._contracts.get(conid)
-        if contract is not None and contract.overlap(since_ns):
-            self._tell_state(contract)
-
-    def _on_stray(self, conid: int) -> None:
-        if self._connection is not None:
-            self._connection.on_stray(conid)
-
-    def _on_type(self, contract: Contract, after: str) -> None:
-        before, contract.data_type = contract.data_type, after
-        if before is None or before[0] != after[0]:
-            if before is not None:
-                self._events.write("market_data_type", contract, f"{before} to {after}")
-            self._on_change()
-
-    def _renew(self, conid: int) -> None:
-        if self._connection is not None:
-            self._connection.renew(conid)
-
-    def _renew_ladder(self) -> None:
-        if self._connection is not None:
-            self._connection.renew_ladder()
+    # Called by the take-over.
 
     def _on_located(self, contracts: Sequence[Contract]) -> None:
         for contract in contracts:
@@ -370,10 +245,6 @@ class Streamer:
 
     # Telling.
 
-    def _tell_session(self) -> None:
-        if self._on_session is not None:
-            self._on_session(self._session)
-
     def _tell_state(self, contract: Contract) -> None:
         if contract.state is not contract.told:
             self._changed()
@@ -385,25 +256,24 @@ class Streamer:
     def _changed(self) -> None:
         for contract in self._contracts.values():
             contract.told = contract.state
-        if self._connection is not None:
-            self._connection.nudge()
+        self.subscriber.nudge()
         self._on_change()
 
     def _reading(self) -> metrics.StreamReading:
         return metrics.StreamReading(
-            stream=self._counters,
+            stream=self.subscriber.counters,
             publish=self._send_queue.counters,
-            withheld=self._quotes.withheld,
+            withheld=self.subscriber.quotes.withheld,
             outgrown=self._takeover.outgrown,
-            unassigned=self._quotes.unassigned + self._books.unassigned,
-            unreadable=self._quotes.unreadable,
+            unassigned=self.subscriber.quotes.unassigned + self._books.unassigned,
+            unreadable=self.subscriber.quotes.unreadable,
             rows_unreadable=self._books.rows_unreadable,
             books_crossed=self._books.crossed,
             ladders_dead=self._books.dead,
-            lines_suspected=self._staleness.suspected,
-            lines_died=self._staleness.died,
-            lines_dead=self._staleness.dead,
-            hours_unknown=self._staleness.unknown(self._contracts.values(), time.time()),
+            lines_suspected=self.subscriber.staleness.suspected,
+            lines_died=self.subscriber.staleness.died,
+            lines_dead=self.subscriber.staleness.dead,
+            hours_unknown=self.subscriber.staleness.unknown(self._contracts.values(), time.time()),
             lines=self.lines_used,
             backlog=self._send_queue.backlog,
             reachable=self._publisher.status.reachable is True,

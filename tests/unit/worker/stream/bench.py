@@ -76,11 +76,11 @@ class Bench:
         """``ago_s``: how long ago it came."""
         self.now += after_ms
         text = json.dumps({"topic": f"smd+{conid}", "conid": conid, "_updated": self.now, **fields})
-        self.streamer.on_smd(decode(text.encode()), time.time_ns() - int(ago_s * 1e9))
+        self.streamer.subscriber.on_smd(decode(text.encode()), time.time_ns() - int(ago_s * 1e9))
         return self.now
 
     def subscribe(self) -> None:
-        self.streamer.on_subscribed(self.streamer.desired())
+        self.streamer.subscriber.on_subscribed(self.streamer.subscriber.desired())
 
     def lose_connection(self) -> None:
         for contract in self.streamer._contracts.values():

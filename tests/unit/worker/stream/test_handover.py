@@ -165,7 +165,7 @@ async def test_a_standby_that_goes_leaves_no_trace(bench: Bench, broker: FakeBro
     updates(bench, 1, 4)
     bench.streamer.obey(())
     assert bench.streamer.reports() == ()
-    assert bench.streamer.desired() == []
+    assert bench.streamer.subscriber.desired() == []
     assert broker.ticks() == broker.events() == []
 
 
@@ -659,4 +659,4 @@ async def test_an_answer_for_an_epoch_that_is_over_publishes_nothing(bench: Benc
 async def test_contracts_that_are_published_keep_their_lines(bench: Bench) -> None:
     near, far = entry(1, epoch=2, state=STANDBY), entry(2)
     bench.streamer.obey((near, far))
-    assert bench.streamer.desired() == [2, 1]
+    assert bench.streamer.subscriber.desired() == [2, 1]

@@ -64,12 +64,12 @@ async def test_nothing_is_expected_when_others_have_the_contracts_and_the_next_t
 
 async def test_the_first_frame_has_the_session_looked_at_anew(bench: Bench) -> None:
     told: list[tuple[SessionFacts, bool]] = []
-    streamer = bench.streamer
-    streamer._on_session = lambda facts: told.append((facts, streamer.mute))  # type: ignore[misc]
-    streamer._staleness = watched(bench)  # type: ignore[misc]
-    silent_from(streamer._staleness, bench, NOW)
+    subscriber = bench.streamer.subscriber
+    subscriber._on_session = lambda facts: told.append((facts, bench.streamer.mute))  # type: ignore[misc]
+    subscriber.staleness = watched(bench)  # type: ignore[misc]
+    silent_from(subscriber.staleness, bench, NOW)
     facts = SessionFacts(authenticated=True)
-    streamer.on_session(facts)
+    subscriber.on_session(facts)
     assert told == [(facts, True)]
     bench.frame(FULL)
     assert told == [(facts, True), (facts, False)]

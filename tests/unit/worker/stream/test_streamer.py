@@ -64,15 +64,15 @@ async def test_retiring_stops_at_once_and_is_released_only_when_kafka_has_everyt
     bench.streamer.obey((entry(state=EntryState.RETIRING),))
     bench.frame({"31": "71.99"})
     assert bench.state() is not ContractState.RELEASED
-    assert bench.streamer.desired() == [7]
+    assert bench.streamer.subscriber.desired() == [7]
     broker.answer()
     await bench.until(lambda: bench.state() is ContractState.RELEASED)
     (report,) = bench.streamer.reports()
     assert (report.event_time, report.seq) == (last, seq_of(1, 2))
-    assert bench.streamer.desired() == [7]  # the move may turn back
+    assert bench.streamer.subscriber.desired() == [7]  # the move may turn back
     assert len(broker.ticks()) == 2
     bench.streamer.obey(())
-    assert bench.streamer.desired() == []
+    assert bench.streamer.subscriber.desired() == []
 
 
 async def test_a_released_contract_comes_back_only_with_a_higher_epoch(bench: Bench, broker: FakeBroker) -> None:
@@ -158,7 +158,7 @@ async def test_what_is_new_after_the_renewal_of_a_quiet_line_may_be_more_than_on
     await bench.begin(entry())
     bench.subscribe()
     before = bench.frame(FULL, ago_s=40)
-    bench.streamer.on_renewed([7, 8])  # 8 was taken away in the meantime
+    bench.streamer.subscriber.on_renewed([7, 8])  # 8 was taken away in the meantime
     after = bench.frame({**FULL, "31": "75.00"}, after_ms=30_000)
     (gap,) = broker.events("gap")
     assert (gap["from_ms"], gap["to_ms"]) == (before, after)
@@ -173,7 +173,7 @@ async def test_a_renewal_is_no_gap_if_nothing_was_new_or_the_line_had_just_spoke
     await bench.begin(entry())
     bench.subscribe()
     bench.frame(FULL, ago_s=ago_s)
-    bench.streamer.on_renewed([7])
+    bench.streamer.subscriber.on_renewed([7])
     if repeats:
         bench.frame(FULL, after_ms=0)
     bench.frame({"31": "75.00"})
@@ -528,7 +528,7 @@ async def test_release_ends_in_time_without_kafka(bench: Bench, broker: FakeBrok
 
 async def test_standby_subscribes_and_publishes_nothing(bench: Bench, broker: FakeBroker) -> None:
     bench.streamer.obey((entry(epoch=2, state=EntryState.STANDBY),))
-    assert bench.streamer.desired() == [7]
+    assert bench.streamer.subscriber.desired() == [7]
     bench.subscribe()
     at = bench.frame(FULL)
     await bench.warm()
@@ -556,7 +556,7 @@ async def test_nearer_months_come_first(bench: Bench) -> None:
     far = Entry(conid=1, symbol="CLG7", root="CL", contract_month="202702", slot=0, epoch=1, state=EntryState.ACTIVE)
     near = Entry(conid=2, symbol="CLZ6", root="CL", contract_month="202612", slot=9, epoch=1, state=EntryState.ACTIVE)
     bench.streamer.obey((far, near))
-    assert bench.streamer.desired() == [2, 1]
+    assert bench.streamer.subscriber.desired() == [2, 1]
 
 
 async def test_ticks_do_not_call_for_a_status_each(bench: Bench) -> None:

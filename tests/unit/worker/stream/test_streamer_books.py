@@ -58,11 +58,11 @@ class Bench:
 
     def rows(self, *rows: dict[str, Any], conid: int = ES, received_ns: int | None = None, **more: Any) -> bool:
         text = json.dumps({"topic": f"sbd+DU123+{conid}+CME", "data": rows, **more})
-        return self.streamer.on_sbd(decode(text.encode()), received_ns or time.time_ns())
+        return self.streamer.subscriber.on_sbd(decode(text.encode()), received_ns or time.time_ns())
 
     def quote(self, received_s: float, conid: int = ES) -> None:
         text = json.dumps({"topic": f"smd+{conid}", "conid": conid, "_updated": int(received_s * 1000), "88": "5"})
-        self.streamer.on_smd(decode(text.encode()), int(received_s * 1e9))
+        self.streamer.subscriber.on_smd(decode(text.encode()), int(received_s * 1e9))
 
     def state(self, conid: int = ES) -> ContractState | None:
         return next((report.state for report in self.streamer.reports() if report.conid == conid), None)
@@ -108,7 +108,7 @@ async def bench(broker: FakeBroker) -> AsyncIterator[Bench]:
 
 async def test_a_book_goes_out_as_clear_snapshot_and_deltas(bench: Bench) -> None:
     await bench.begin(entry(epoch=4))
-    bench.streamer.on_ladder()
+    bench.streamer.subscriber.on_ladder()
     assert bench.rows(*LADDER)
     bench.rows(level(1, "101.25", bid="11"))
     clear, snapshot, delta = bench.books()
@@ -135,11 +135,11 @@ async def test_time_is_the_frames_if_it_has_one_else_that_of_its_arrival(bench: 
 async def test_one_ladder_for_the_nearest_month_that_is_active(bench: Bench) -> None:
     streamer = bench.streamer
     streamer.obey((entry(ES, month="202703"), entry(NQ, month="202612"), entry(9, depth=False, month="202601")))
-    assert streamer.desired_ladder() == Target(NQ, "CME")
+    assert streamer.subscriber.desired_ladder() == Target(NQ, "CME")
     streamer.obey((entry(ES, month="202703"), entry(NQ, month="202612", state=EntryState.RETIRING)))
-    assert streamer.desired_ladder() == Target(ES, "CME")
+    assert streamer.subscriber.desired_ladder() == Target(ES, "CME")
     streamer.obey((entry(ES, epoch=2, state=EntryState.STANDBY),))
-    assert streamer.desired_ladder() is None
+    assert streamer.subscriber.desired_ladder() is None
 
 
 async def test_a_contract_without_depth_has_no_book(bench: Bench) -> None:
@@ -151,8 +151,8 @@ async def test_a_contract_without_depth_has_no_book(bench: Bench) -> None:
 async def test_a_lost_connection_clears_the_book_and_the_next_one_begins_with_a_snapshot(bench: Bench) -> None:
     await bench.begin(entry())
     bench.rows(*LADDER)
-    bench.streamer.on_ladder()  # gone, and asked for again
-    bench.streamer.on_ladder()
+    bench.streamer.subscriber.on_ladder()  # gone, and asked for again
+    bench.streamer.subscriber.on_ladder()
     bench.rows(level(0, "102.00", ask="4"))
     assert bench.kinds() == ["clear", "snapshot", "clear", "snapshot"]
     reader = bench.reader()
@@ -165,7 +165,7 @@ async def test_depth_taken_away_clears_the_book_and_given_back_begins_anew(bench
     await bench.begin(entry())
     bench.rows(*LADDER)
     bench.streamer.obey((entry(depth=False),))
-    assert bench.streamer.desired_ladder() is None
+    assert bench.streamer.subscriber.desired_ladder() is None
     bench.rows(level(1, "101.25", bid="10"))
     assert bench.kinds() == ["clear", "snapshot", "clear"]
     bench.streamer.obey((entry(),))
@@ -196,7 +196,7 @@ async def test_release_on_the_way_out_clears_the_book_first(bench: Bench) -> Non
     await bench.streamer.release(2.0)
     assert bench.kinds() == ["clear", "snapshot", "clear"]
     assert bench.state() is ContractState.RELEASED
-    assert bench.streamer.desired_ladder() is None
+    assert bench.streamer.subscriber.desired_ladder() is None
 
 
 async def test_what_the_operator_takes_away_is_somebody_elses_to_clear(bench: Bench) -> None:
