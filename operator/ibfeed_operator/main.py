@@ -20,7 +20,8 @@ from ibfeed_operator.controller.snapshot import Informers
 from ibfeed_operator.http import PORT, serve
 from ibfeed_operator.kopf_adapter import Watcher, watch
 from ibfeed_operator.kube.client import KubeClient
-from ibfeed_operator.kube.election import Election, LeadershipLostError, identity
+from ibfeed_operator.kube.election import Election, identity
+from ibfeed_operator.kube.errors import LeadershipLostError
 from ibfeed_operator.kube.store import Change
 from ibfeed_operator.model.types import AccountLease, Pod, Shard
 

@@ -16,7 +16,7 @@ from ibfeed_api.log import Log
 from ibfeed_operator import metrics
 from ibfeed_operator.kube import leader_lease
 from ibfeed_operator.kube.client import KubeClient, collection
-from ibfeed_operator.kube.errors import ConflictError, KubeError, NotFoundError, UnreachableError
+from ibfeed_operator.kube.errors import ConflictError, KubeError, LeadershipLostError, NotFoundError, UnreachableError
 from ibfeed_operator.kube.leader_lease import Candidate, Lease, Move
 
 _log: Final = Log(__name__)
@@ -26,10 +26,6 @@ LEASE_API: Final = "coordination.k8s.io/v1"
 POLL_S: Final = 0.25  # how often an operator that waits looks at the Lease
 _CALL_S: Final = 2.0
 _FRESH_S: Final = 10.0  # an older look at the Lease counts as none
-
-
-class LeadershipLostError(Exception):
-    """The Lease is not ours any more. The process ends, since none of its work may reach the cluster."""
 
 
 def identity(environment: Mapping[str, str]) -> str:

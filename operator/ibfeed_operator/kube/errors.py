@@ -1,10 +1,13 @@
-"""The errors of the Kubernetes API, as one tree.
+"""All exceptions of the operator.
 
-KubeError
-├── UnreachableError   the API server does not answer in time
-├── NotFoundError      404
-├── ConflictError      409: another client wrote first; read again
-└── NotLeadingError    a write that was not sent, since another operator may be acting
+Exception
+|
++-- KubeError                   the API server refused
+|   +-- UnreachableError        it does not answer in time
+|   +-- NotFoundError           404
+|   +-- ConflictError           409: another client wrote first; read again
+|   +-- NotLeadingError         a write that was not sent, since another operator may be acting
++-- LeadershipLostError         the Lease is not ours any more: the process ends
 """
 
 from __future__ import annotations
@@ -32,3 +35,7 @@ class ConflictError(KubeError):
 
 class NotLeadingError(KubeError):
     pass
+
+
+class LeadershipLostError(Exception):
+    """The Lease is not ours any more. The process ends, since none of its work may reach the cluster."""
