@@ -108,12 +108,12 @@ class Maintenance(Soak):
         self._run.faults["maintenance"] += 1
         venue.actions[Action.EXPIRE_SSO](None, None)
         for condition, value in self._kind.whole.items():
-            venue.board.set(condition, None, value)
+            venue.conditions.set(condition, None, value)
         for condition, value in self._kind.each.items():
             for username in users:
-                venue.board.set(condition, username, value)
+                venue.conditions.set(condition, username, value)
         await asyncio.sleep(self._lasts / timedelta(seconds=1))
-        venue.board.clear()
+        venue.conditions.clear()
         over = self._clock.elapsed
         while not self._all_stream():  # noqa: ASYNC110 - what tells of it are many objects
             await asyncio.sleep(_LOOK_S)

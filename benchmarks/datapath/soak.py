@@ -208,7 +208,7 @@ class Soak:
             elif fault.name in set(Action):
                 venue.actions[Action(fault.name)](user.username, number)
             else:
-                venue.board.set(Condition(fault.name), user.username, fault.value, fault.seconds, fault.count)
+                venue.conditions.set(Condition(fault.name), user.username, fault.value, fault.seconds, fault.count)
 
     # The feed and its workers.
 

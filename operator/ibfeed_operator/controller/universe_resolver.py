@@ -62,9 +62,9 @@ class _Asked:
         doubtful = doubtful or bool(self.answer.unread or self.answer.unusable)
         if doubtful and age >= _LAST_RETRY_S:
             return True
-        if self.answer.trouble is RootProblemKind.UNKNOWN:
+        if self.answer.problem is RootProblemKind.UNKNOWN:
             return age >= ASK_AGAIN_UNKNOWN_S
-        if self.answer.trouble is not None:
+        if self.answer.problem is not None:
             return age >= delay(_FIRST_RETRY_S, _LAST_RETRY_S, self.failures)
         return self.day != today or age >= REFRESH_S
 
@@ -144,7 +144,7 @@ class UniverseResolver:
             failures = before.failures if before is not None else 0
             candidate = candidates[failures % len(candidates)]  # another one, if the last one could not say
             answer = await self._ask(feed, root, _months(feed, root), candidate, today)
-            failed = answer.trouble is RootProblemKind.FAILED
+            failed = answer.problem is RootProblemKind.FAILED
             self._asked[root.label] = _Asked(answer, time.monotonic(), today, failures + 1 if failed else 0)
             self._wake()
 
@@ -160,7 +160,7 @@ class UniverseResolver:
                 reason=str(kind),
                 message=message,
             )
-            return Answer(root=root, months=months, trouble=kind, message=message)
+            return Answer(root=root, months=months, problem=kind, message=message)
 
         try:
             await self._publish_key(feed, candidate)

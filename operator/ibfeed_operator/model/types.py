@@ -59,8 +59,8 @@ class RootProblem:
     """A root that is not, or not freshly, resolved, and why."""
 
     root: str  # ``Root.label``
-    trouble: RootProblemKind
-    message: str = ""  # one sentence for a person; empty: the default text of ``trouble``
+    kind: RootProblemKind
+    message: str = ""  # one sentence for a person; empty: the default text of ``kind``
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

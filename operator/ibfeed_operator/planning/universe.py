@@ -49,7 +49,7 @@ def trading_day(now: datetime) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """IB's answer for a root when asked for its ``months`` nearest contracts: contracts, or ``trouble``.
+    """IB's answer for a root when asked for its ``months`` nearest contracts: contracts, or ``problem``.
 
     ``root`` is ``Root.label``. The other fields are as in ``ResolvedRoot``.
     """
@@ -60,7 +60,7 @@ class Answer:
     products: tuple[ResolvedProduct, ...] = ()
     unusable: tuple[str, ...] = ()
     unread: int = 0
-    trouble: RootProblemKind | None = None
+    problem: RootProblemKind | None = None
     message: str = ""
 
 
@@ -91,7 +91,7 @@ def merge(spec: FeedSpec, known: Mapping[int, Contract], answers: Mapping[str, A
             chosen[contract.conid] = _with_depth(contract, contract.depth or (there is not None and there.depth))
         if problem is not None:
             problems.append(problem)
-        refused = problem is not None and problem.trouble in (RootProblemKind.UNKNOWN, RootProblemKind.AMBIGUOUS)
+        refused = problem is not None and problem.kind in (RootProblemKind.UNKNOWN, RootProblemKind.AMBIGUOUS)
         resolved &= bool(contracts) or refused
     # Only a contract that stays keeps its slot. A successor gets that of its predecessor, even in the same cycle.
     slot_of = slots(chosen, {conid: contract.slot for conid, contract in known.items() if conid in chosen})
@@ -131,11 +131,11 @@ def _of_root(
     result = kept
     if answer is None:
         if not old:
-            problem = RootProblem(root=root.label, trouble=RootProblemKind.WAITING)
-    elif answer.trouble is RootProblemKind.UNKNOWN and old:
+            problem = RootProblem(root=root.label, kind=RootProblemKind.WAITING)
+    elif answer.problem is RootProblemKind.UNKNOWN and old:
         problem = _shrank(root, kept)
-    elif answer.trouble is not None:
-        problem = RootProblem(root=root.label, trouble=answer.trouble, message=answer.message)
+    elif answer.problem is not None:
+        problem = RootProblem(root=root.label, kind=answer.problem, message=answer.message)
     else:
         asked = (contract for contract in answer.contracts if root.product.includes(contract.product))
         told = (_contract(contract, root=root.symbol, slot=0, depth=False) for contract in asked)
@@ -162,12 +162,12 @@ def _of_one_product(
         if not answer.unusable:
             return new, None
         message = f"{'; '.join(answer.unusable[:_SHOWN])}: left out of {root.label}, whose other months are streamed"
-        return new, RootProblem(root=root.label, trouble=RootProblemKind.UNUSABLE, message=message)
+        return new, RootProblem(root=root.label, kind=RootProblemKind.UNUSABLE, message=message)
     told = {contract.conid: contract.product for contract in new}
     staying = {told.get(contract.conid, contract.product) for contract in old}
     present = [contract for contract in new if contract.product in staying]
     return present, RootProblem(
-        root=root.label, trouble=RootProblemKind.AMBIGUOUS, message=_ambiguous_text(root, answer, present)
+        root=root.label, kind=RootProblemKind.AMBIGUOUS, message=_ambiguous_text(root, answer, present)
     )
 
 
@@ -189,12 +189,12 @@ def _no_such_product(root: Root, answer: Answer) -> RootProblem:
         message = (
             f"the worker that was asked for {root.label} is of a version that tells no products; it is asked again"
         )
-        return RootProblem(root=root.label, trouble=RootProblemKind.FAILED, message=message)
+        return RootProblem(root=root.label, kind=RootProblemKind.FAILED, message=message)
     message = (
         f"IB lists nothing of {root.label}, but {_described(answer.products)}."
         f" Correct spec.roots: {_lines(root, answer.products)}"
     )
-    return RootProblem(root=root.label, trouble=RootProblemKind.UNKNOWN, message=message)
+    return RootProblem(root=root.label, kind=RootProblemKind.UNKNOWN, message=message)
 
 
 def _described(products: Sequence[ResolvedProduct]) -> str:
@@ -230,7 +230,7 @@ def _shrank(root: Root, lost: Iterable[Contract]) -> RootProblem:
     symbols = ", ".join(contract.symbol for contract in lost)
     return RootProblem(
         root=root.label,
-        trouble=RootProblemKind.SHRANK,
+        kind=RootProblemKind.SHRANK,
         message=f"IB's latest answer for {root.label} lacks {symbols}, which have not expired;"
         " the last good contracts are kept and IB is asked again.",
     )

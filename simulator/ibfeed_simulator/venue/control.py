@@ -103,7 +103,7 @@ class ControlHandlers:
                 "sessions": len(venue.sessions.all()),
                 "websockets": len(venue.streamer.connections),
                 "penalties": venue.pacing.state(),
-                "faults": venue.board.state(),
+                "faults": venue.conditions.state(),
                 "truth_next": venue.truth.next,
             }
         )
@@ -127,7 +127,7 @@ class ControlHandlers:
         return web.Response(body=body, content_type="application/x-ndjson", headers=headers)
 
     async def faults(self, _: web.Request) -> web.StreamResponse:
-        return answer({"active": self._venue.board.state(), "catalogue": CATALOGUE})
+        return answer({"active": self._venue.conditions.state(), "catalogue": CATALOGUE})
 
     async def set_fault(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
@@ -149,8 +149,8 @@ class ControlHandlers:
         if condition is Condition.KILL_GATEWAY:
             self._kill_gateway(fault)
         else:
-            self._venue.board.set(condition, fault.username, fault.value, fault.seconds, fault.count)
-        return answer({"active": self._venue.board.state()})
+            self._venue.conditions.set(condition, fault.username, fault.value, fault.seconds, fault.count)
+        return answer({"active": self._venue.conditions.state()})
 
     def _kill_gateway(self, fault: FaultRequest) -> None:
         """Kill the gateways of open websockets. The rest of the count waits for the next call.
@@ -159,19 +159,19 @@ class ControlHandlers:
         """
         left = (fault.count or 1) - self._venue.kill_gateway(fault.username)
         if left > 0:
-            self._venue.board.set(Condition.KILL_GATEWAY, fault.username, seconds=fault.seconds, count=left)
+            self._venue.conditions.set(Condition.KILL_GATEWAY, fault.username, seconds=fault.seconds, count=left)
 
     async def clear_fault(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
         if name not in _CONDITIONS:
             return answer({"error": f"no lasting fault {name!r}"}, 404)
-        self._venue.board.clear(Condition(name), request.query.get("username"))
-        return answer({"active": self._venue.board.state()})
+        self._venue.conditions.clear(Condition(name), request.query.get("username"))
+        return answer({"active": self._venue.conditions.state()})
 
     async def clear_faults(self, request: web.Request) -> web.StreamResponse:
         """Clear faults. ``?username=``: only those that were set for that user."""
-        self._venue.board.clear(username=request.query.get("username"))
-        return answer({"active": self._venue.board.state()})
+        self._venue.conditions.clear(username=request.query.get("username"))
+        return answer({"active": self._venue.conditions.state()})
 
     async def clock(self, _: web.Request) -> web.StreamResponse:
         clock = self._venue.clock

@@ -1,7 +1,7 @@
 """Faults on demand: a table of names, each with a scope (one user or all), a duration and a count.
 
 A condition lasts until its seconds or its count run out, or until it is cleared. An action happens once, at once.
-To add a condition, add its row, and ask ``board.take_fault`` or ``board.active`` where it matters.
+To add a condition, add its row, and ask ``conditions.take_fault`` or ``conditions.active`` where it matters.
 To add an action, add its row, and register what it does in ``Venue.actions``.
 """
 
@@ -159,8 +159,8 @@ class ActiveFault:
     remaining: int | None
 
 
-class Board:
-    """The conditions that hold now."""
+class Conditions:
+    """The faults that hold now."""
 
     def __init__(self) -> None:
         self._active: list[ActiveFault] = []

@@ -25,13 +25,13 @@ def guard(venue: Venue) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         session = session_of(request, venue.sessions)
         username = session.user.username if session is not None else None
-        board = venue.board
-        while board.active(Condition.HANG, username):  # noqa: ASYNC110 - it ends by time as well as by a call
+        conditions = venue.conditions
+        while conditions.active(Condition.HANG, username):  # noqa: ASYNC110 - it ends by time as well as by a call
             await asyncio.sleep(_POLL)
-        slow = board.take_fault(Condition.SLOW, username)
+        slow = conditions.take_fault(Condition.SLOW, username)
         if slow is not None:
             await asyncio.sleep(number(slow.value, _SLOW_SECONDS))
-        if board.take_fault(Condition.MAINTENANCE, username):
+        if conditions.take_fault(Condition.MAINTENANCE, username):
             return web.Response(status=503, text=pages.maintenance(), content_type="text/html")
         endpoint = _endpoint(request.path)
         if endpoint is not None:
@@ -39,7 +39,7 @@ def guard(venue: Venue) -> Middleware:
             if refused is not None:
                 return refused
         # A websocket asks for the fault itself, because its gateway reads no header after the hand-shake.
-        if endpoint != "/ws" and board.take_fault(Condition.KILL_GATEWAY, username):
+        if endpoint != "/ws" and conditions.take_fault(Condition.KILL_GATEWAY, username):
             return web.Response(status=503, headers={EXIT_HEADER: EXIT_VALUE})
         return await handler(request)
 
@@ -65,8 +65,8 @@ def _refuse(venue: Venue, request: web.Request, endpoint: str, username: str | N
         return web.Response(status=429) if venue.pacing.penalised(address) else None
     if not venue.pacing.allow(username, address, endpoint, through_gateway):
         return web.Response(status=429)
-    if venue.board.take_fault(Condition.UNAUTHORIZED, username):
+    if venue.conditions.take_fault(Condition.UNAUTHORIZED, username):
         return web.Response(status=401)
-    if venue.board.take_fault(Condition.GARBAGE_REST, username):
+    if venue.conditions.take_fault(Condition.GARBAGE_REST, username):
         return web.Response(body=os.urandom(_GARBAGE_BYTES), content_type="application/json")
     return None

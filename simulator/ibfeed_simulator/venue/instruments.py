@@ -63,10 +63,10 @@ class InstrumentHandlers:
         symbols = [symbol.strip() for symbol in request.query.get("symbols", "").split(",") if symbol.strip()]
         if not symbols:
             return error("Bad Request: symbols is required", 400)
-        board, username = self._venue.board, session.user.username
-        if board.active(Condition.UNKNOWN_ROOTS, username):
+        conditions, username = self._venue.conditions, session.user.username
+        if conditions.active(Condition.UNKNOWN_ROOTS, username):
             return answer({})
-        fewer = board.active(Condition.FEWER_CONTRACTS, username)
+        fewer = conditions.active(Condition.FEWER_CONTRACTS, username)
         keep = int(number(fewer.value, 1)) if fewer is not None else None
         found = {symbol: self._venue.exchange.listed(symbol)[:keep] for symbol in symbols[:_MAX_SYMBOLS]}
         return answer({symbol: [future(contract) for contract in listed] for symbol, listed in found.items() if listed})
@@ -108,7 +108,7 @@ class InstrumentHandlers:
 
     def _information(self, contract: Contract, session: SsoSession) -> dict[str, object]:
         found = information(contract)
-        spoilt = self._venue.board.active(Condition.NO_MONTH, session.user.username)
+        spoilt = self._venue.conditions.active(Condition.NO_MONTH, session.user.username)
         if spoilt is not None and spoilt.value in (None, contract.conid):
             found |= {"contract_month": None, "expiry_full": None, "local_symbol": contract.product.name}
         return found
@@ -241,7 +241,7 @@ class InstrumentHandlers:
         )
 
     def _schedules_refused(self, session: SsoSession, kind: str) -> bool:
-        refused = self._venue.board.active(Condition.NO_SCHEDULE, session.user.username)
+        refused = self._venue.conditions.active(Condition.NO_SCHEDULE, session.user.username)
         return refused is not None and refused.value in (None, kind)
 
     async def trading_schedule(self, request: web.Request, session: SsoSession) -> web.StreamResponse:

@@ -82,14 +82,14 @@ class SessionHandlers:
         return routes(self._venue, table)
 
     async def tickle(self, request: web.Request, session: SsoSession) -> web.StreamResponse:
-        board, username = self._venue.board, session.user.username
-        if board.take_fault(Condition.TICKLE_401, username):
+        conditions, username = self._venue.conditions, session.user.username
+        if conditions.take_fault(Condition.TICKLE_401, username):
             return web.Response(status=401)
-        if board.take_fault(Condition.TICKLE_500, username):
+        if conditions.take_fault(Condition.TICKLE_500, username):
             return web.Response(status=500, reason="Internal Server Error", text="Internal Server Error")
-        if board.take_fault(Condition.TICKLE_503, username):
+        if conditions.take_fault(Condition.TICKLE_503, username):
             return web.Response(status=503, reason="Service Unavailable", text="Service Unavailable")
-        if board.take_fault(Condition.NO_SESSION, username):
+        if conditions.take_fault(Condition.NO_SESSION, username):
             return answer({"error": "no session"})
         response = answer(
             {
@@ -114,7 +114,7 @@ class SessionHandlers:
         # A call without any body passes, too.
         if body and body.get("publish") is not True and not from_gateway:
             return error("Bad Request: publish must be true", 500)
-        if self._venue.board.take_fault(Condition.INIT_REFUSED, session.user.username):
+        if self._venue.conditions.take_fault(Condition.INIT_REFUSED, session.user.username):
             return error("failed to generate sso dh token", 500)
         compete = body.get("compete", True) is True
         if from_gateway:

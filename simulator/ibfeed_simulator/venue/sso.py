@@ -48,22 +48,22 @@ class SsoHandlers:
         ]
 
     async def login(self, _: web.Request) -> web.StreamResponse:
-        slow = self._venue.board.take_fault(Condition.PAGE_SLOW, None)
+        slow = self._venue.conditions.take_fault(Condition.PAGE_SLOW, None)
         if slow is not None:
             await asyncio.sleep(number(slow.value, _PAGE_SLOW_SECONDS))
         return self._page()
 
     def _page(self, error: str = "") -> web.Response:
-        board = self._venue.board
-        changed = board.active(Condition.PAGE_CHANGED, None) is not None
-        banner = board.active(Condition.BANNER, None) is not None
+        conditions = self._venue.conditions
+        changed = conditions.active(Condition.PAGE_CHANGED, None) is not None
+        banner = conditions.active(Condition.BANNER, None) is not None
         return _html(LoginPage(self._version(), error, changed, banner).html())
 
     def _version(self) -> Version:
-        board = self._venue.board
-        if board.active(Condition.PAGE_VERSION_1, None):
+        conditions = self._venue.conditions
+        if conditions.active(Condition.PAGE_VERSION_1, None):
             return 1
-        return 2 if board.active(Condition.PAGE_VERSION_2, None) else self._venue.settings.page_version
+        return 2 if conditions.active(Condition.PAGE_VERSION_2, None) else self._venue.settings.page_version
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
         """Answer the form: 302 with cookies for a login that passed, else a page with 200.
@@ -77,31 +77,31 @@ class SsoHandlers:
             return self._lead_on(waiting)
         username = str(form.get("username") or form.get("user_name") or form.get("login_id") or "")
         password = str(form.get("password") or form.get("login_secret") or "")
-        board = venue.board
+        conditions = venue.conditions
         user = venue.settings.users.get(username)
         record = venue.sessions.record(username) if user is not None else None
-        if record is not None and (record.locked or board.take_fault(Condition.LOCKED, username)):
+        if record is not None and (record.locked or conditions.take_fault(Condition.LOCKED, username)):
             return self._page(pages.LOCKED)
         if user is None or record is None:
             return self._page(pages.WRONG_CREDENTIALS)
-        if refused := board.take_fault(Condition.REFUSED, username):
+        if refused := conditions.take_fault(Condition.REFUSED, username):
             return self._page(str(refused.value or pages.REFUSED))
         too_soon = _typed_ago(str(form.get(pages.TYPED, ""))) < venue.settings.typing_seconds
-        if too_soon or not user.accepts(password) or board.take_fault(Condition.WRONG_PASSWORD, username):
+        if too_soon or not user.accepts(password) or conditions.take_fault(Condition.WRONG_PASSWORD, username):
             record.failed_logins += 1
             record.total_failed_logins += 1
             record.locked = record.failed_logins >= venue.settings.lock_after
             return self._page(pages.LOCKED if record.locked else pages.WRONG_CREDENTIALS)
-        if user.paper and "paperSwitch" not in form and board.take_fault(Condition.WRONG_MODE, username):
+        if user.paper and "paperSwitch" not in form and conditions.take_fault(Condition.WRONG_MODE, username):
             return self._page(pages.WRONG_MODE)
-        if board.take_fault(Condition.SECOND_FACTOR, username):
+        if conditions.take_fault(Condition.SECOND_FACTOR, username):
             return _html(pages.second_factor())
         return self._lead_on(user)
 
     def _lead_on(self, user: User) -> web.Response:
         """Answer with the next page between the user and the login, or with the login."""
         for condition, page in _BETWEEN:
-            if self._venue.board.take_fault(condition, user.username):
+            if self._venue.conditions.take_fault(condition, user.username):
                 token = secrets.token_hex(8)
                 self._waiting[token] = user
                 return _html(page(token))

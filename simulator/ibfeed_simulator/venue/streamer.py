@@ -11,7 +11,7 @@ from ibfeed_simulator.market.source import CONFLATION
 from ibfeed_simulator.venue import account_topics, balances, frames
 from ibfeed_simulator.venue.clock import Clock
 from ibfeed_simulator.venue.connection import Connection, LadderSubscription, Subscription
-from ibfeed_simulator.venue.faults import Board, Condition
+from ibfeed_simulator.venue.faults import Condition, Conditions
 from ibfeed_simulator.venue.frames import Frame
 from ibfeed_simulator.venue.settings import Settings
 from ibfeed_simulator.venue.truth import Kind, Receiver, Truth
@@ -24,11 +24,13 @@ _BARE_EVERY: Final = 200  # of so many changes of an instrument one comes as a b
 
 
 class Streamer:
-    def __init__(self, settings: Settings, exchange: Exchange, clock: Clock, board: Board, truth: Truth) -> None:
+    def __init__(
+        self, settings: Settings, exchange: Exchange, clock: Clock, conditions: Conditions, truth: Truth
+    ) -> None:
         self._settings = settings
         self._exchange = exchange
         self._clock = clock
-        self._board = board
+        self._conditions = conditions
         self._truth = truth
         self._connections: set[Connection] = set()
         self._subscribers: dict[int, set[Connection]] = defaultdict(set)
@@ -156,9 +158,9 @@ class Streamer:
         connection.next_heartbeat = max(connection.next_heartbeat + HEARTBEAT, monotonic)
         if connection.session is None:
             return
-        if not self._board.quiet and (
-            self._board.active(Condition.HANG, connection.username)
-            or self._board.active(Condition.NO_HEARTBEAT, connection.username)
+        if not self._conditions.quiet and (
+            self._conditions.active(Condition.HANG, connection.username)
+            or self._conditions.active(Condition.NO_HEARTBEAT, connection.username)
         ):
             return
         connection.queue(Frame.of({"topic": "system", "hb": self._clock.now_ms()}))
@@ -262,21 +264,21 @@ class Streamer:
         return frames.market_data(instrument, fields, since, availability, halted)
 
     def _flavour(self, username: str | None) -> tuple[str, bool]:
-        if self._board.quiet:
+        if self._conditions.quiet:
             return LIVE, False
-        delayed = self._board.active(Condition.DELAYED, username)
+        delayed = self._conditions.active(Condition.DELAYED, username)
         availability = LIVE if delayed is None else str(delayed.value or "DpB")
-        return availability, self._board.active(Condition.HALTED, username) is not None
+        return availability, self._conditions.active(Condition.HALTED, username) is not None
 
     def _silenced(self, connection: Connection, conid: int) -> bool:
         subscription = connection.subscriptions.get(conid)
         if subscription is not None and subscription.frozen:
             return True
-        if self._board.quiet:
+        if self._conditions.quiet:
             return False
-        if self._board.active(Condition.HANG, connection.username):
+        if self._conditions.active(Condition.HANG, connection.username):
             return True
-        silent = self._board.active(Condition.SILENT_FEED, connection.username)
+        silent = self._conditions.active(Condition.SILENT_FEED, connection.username)
         return silent is not None and (silent.value is None or str(silent.value) == str(conid))
 
     def _record(self, kind: Kind, instrument: Instrument, frame: Frame, connections: list[Connection]) -> None:

@@ -9,7 +9,7 @@ from ibfeed_simulator.market import replay
 from ibfeed_simulator.market.catalogue import BY_ROOT
 from ibfeed_simulator.market.exchange import Exchange
 from ibfeed_simulator.venue.clock import Clock, DailyReset
-from ibfeed_simulator.venue.faults import Action, Board, Condition, Perform
+from ibfeed_simulator.venue.faults import Action, Condition, Conditions, Perform
 from ibfeed_simulator.venue.frames import Frame
 from ibfeed_simulator.venue.pacing import Pacing
 from ibfeed_simulator.venue.sessions import Sessions, SsoSession, Status
@@ -33,7 +33,7 @@ class Venue:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.clock = Clock()
-        self.board = Board()
+        self.conditions = Conditions()
         self.pacing = Pacing(settings.penalty_seconds)
         self.truth = Truth(settings.truth_file)
         self.sessions = Sessions(self._on_status, self._on_end)
@@ -49,7 +49,7 @@ class Venue:
             interval=settings.interval,
             slower=settings.slower,
         )
-        self.streamer = Streamer(settings, self.exchange, self.clock, self.board, self.truth)
+        self.streamer = Streamer(settings, self.exchange, self.clock, self.conditions, self.truth)
         self.actions: dict[Action, Perform] = {
             Action.DROP_WEBSOCKET: self._drop,
             Action.ABORT_WEBSOCKET: self._abort,
@@ -137,7 +137,7 @@ class Venue:
         return greeting
 
     def is_paper(self, session: SsoSession) -> bool:
-        return session.user.paper and not self.board.active(Condition.NOT_PAPER, session.user.username)
+        return session.user.paper and not self.conditions.active(Condition.NOT_PAPER, session.user.username)
 
     def accounts(self, session: SsoSession) -> dict[str, object]:
         """Return the answer to ``/iserver/accounts``, which is also ``args`` of the ``act`` frame."""
@@ -237,7 +237,7 @@ class Venue:
 
     def _daily_reset(self, _: str | None, seconds: float | None) -> int:
         """Reset the sessions of all users, as IB resets a region."""
-        self.board.set(Condition.MAINTENANCE, seconds=self.settings.reset_seconds if seconds is None else seconds)
+        self.conditions.set(Condition.MAINTENANCE, seconds=self.settings.reset_seconds if seconds is None else seconds)
         return self._expire_sso(None, None)
 
     def _expire_subscriptions(self, username: str | None, conid: float | None) -> int:

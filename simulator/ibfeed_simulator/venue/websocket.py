@@ -65,13 +65,13 @@ class WebsocketHandler:
 
     def _greet(self, connection: Connection, session: SsoSession) -> None:
         connection.attach(session)
-        board, username = self._venue.board, session.user.username
-        if board.take_fault(Condition.KILL_GATEWAY, username):
+        conditions, username = self._venue.conditions, session.user.username
+        if conditions.take_fault(Condition.KILL_GATEWAY, username):
             self._venue.kill_gateway(username)
             return
-        if board.active(Condition.HANG, username):
+        if conditions.active(Condition.HANG, username):
             return
-        fragmented = board.active(Condition.FRAGMENTED, username)
+        fragmented = conditions.active(Condition.FRAGMENTED, username)
         connection.fragment_size = int(number(fragmented.value, 100)) if fragmented else None
         for frame in self._venue.connected_frames(session):
             connection.send(frame)
@@ -84,7 +84,7 @@ class WebsocketHandler:
             else:
                 connection.send({"message": "waiting for session"})
             return
-        if venue.board.active(Condition.HANG, session.user.username):
+        if venue.conditions.active(Condition.HANG, session.user.username):
             return
         if text == "tic":
             reply = frames.encode(
@@ -103,7 +103,7 @@ class WebsocketHandler:
             self._subscribe(connection, session, rest)
         elif topic == "umd":
             conid = _conid(rest.partition("+")[0])
-            if conid is not None and not venue.board.take_fault(Condition.DEAF, session.user.username):
+            if conid is not None and not venue.conditions.take_fault(Condition.DEAF, session.user.username):
                 venue.streamer.unsubscribe(connection, conid)
         elif topic == "sbd":
             self._open_book(connection, session, rest)
@@ -139,7 +139,7 @@ class WebsocketHandler:
         if conid is None or fields is None:
             connection.send({"error": f"Bad Request: smd+{rest[:80]}", "code": _BAD_CONTRACT})
             return
-        refused = venue.board.active(Condition.REFUSE_SUBSCRIPTION, session.user.username)
+        refused = venue.conditions.active(Condition.REFUSE_SUBSCRIPTION, session.user.username)
         if refused is not None and (refused.value is None or str(refused.value) == str(conid)):
             venue.streamer.unsubscribe(connection, conid)
             connection.send({"topic": f"smd+{conid}", "error": "No contract found", "code": _BAD_CONTRACT})
@@ -160,7 +160,7 @@ class WebsocketHandler:
         if conid is None or parts[0] != session.user.account_id:
             connection.send({"error": f"Bad Request: sbd+{rest[:80]}", "code": _BAD_CONTRACT})
             return
-        if venue.board.active(Condition.REFUSE_LADDER, session.user.username):
+        if venue.conditions.active(Condition.REFUSE_LADDER, session.user.username):
             connection.send({"topic": f"sbd+{rest}", "error": "no market data permissions", "code": _BAD_CONTRACT})
             return
         others = [c for c in venue.streamer.of(session.user.username) if c.ladder is not None]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ibfeed_simulator.venue.faults import CATALOGUE, Action, Board, Condition
+from ibfeed_simulator.venue.faults import CATALOGUE, Action, Condition, Conditions
 from ibfeed_simulator.venue.settings import Settings
 from ibfeed_simulator.venue.truth import Receiver, Truth
 from ibfeed_simulator.venue.venue import Venue
@@ -18,18 +18,18 @@ def test_every_fault_has_a_row_and_every_action_is_done_by_somebody() -> None:
 
 
 def test_scope_count_and_time_of_a_condition() -> None:
-    board = Board()
-    board.set(Condition.SLOW, "paper1", count=2)
-    assert not board.active(Condition.SLOW, "paper2")
-    assert board.take_fault(Condition.SLOW, "paper1")
-    assert board.take_fault(Condition.SLOW, "paper1")
-    assert not board.take_fault(Condition.SLOW, "paper1")
-    board.set(Condition.SLOW, seconds=0)
-    assert not board.active(Condition.SLOW, "paper1")
-    board.set(Condition.SLOW)
-    assert board.active(Condition.SLOW, "paper2")
-    board.clear()
-    assert board.quiet
+    conditions = Conditions()
+    conditions.set(Condition.SLOW, "paper1", count=2)
+    assert not conditions.active(Condition.SLOW, "paper2")
+    assert conditions.take_fault(Condition.SLOW, "paper1")
+    assert conditions.take_fault(Condition.SLOW, "paper1")
+    assert not conditions.take_fault(Condition.SLOW, "paper1")
+    conditions.set(Condition.SLOW, seconds=0)
+    assert not conditions.active(Condition.SLOW, "paper1")
+    conditions.set(Condition.SLOW)
+    assert conditions.active(Condition.SLOW, "paper2")
+    conditions.clear()
+    assert conditions.quiet
 
 
 async def test_state_says_who_is_logged_in_and_what_is_subscribed(start: Start) -> None:

@@ -54,7 +54,7 @@ async def test_at_the_daily_reset_all_sessions_end_and_nobody_is_let_in_for_a_wh
     assert stand.venue.sessions.all() == []
     for session in sessions:
         assert (await session.post("/tickle"))[0] == 503
-    stand.venue.board.clear()
+    stand.venue.conditions.clear()
     again = await (await stand.log_in()).open()
     await pass_by(stand, 3600)
     assert (await again.post("/tickle"))[0] == 200, "once a day"

@@ -17,7 +17,7 @@ def resolve_universe(context: Context) -> None:
         and pod.ip
     ]
     doubtful = {
-        problem.root for problem in context.assessment.universe.problems if problem.trouble is RootProblemKind.SHRANK
+        problem.root for problem in context.assessment.universe.problems if problem.kind is RootProblemKind.SHRANK
     }
     context.memory.resolver.refresh(
         context.feed, context.assessment.known, candidates, doubtful=doubtful, today=context.assessment.today

@@ -130,6 +130,6 @@ async def _record_events(context: Context) -> None:
     for name, reason, message in _new_remarks(context):
         await post(feed, "Warning", _REMARKS[reason], name, f"{name}: {message}")
     for problem in context.assessment.universe.problems:
-        root_reason = ROOT_REASONS.get(problem.trouble)
-        if root_reason is not None and problem.trouble is not RootProblemKind.FAILED:  # that passes
+        root_reason = ROOT_REASONS.get(problem.kind)
+        if root_reason is not None and problem.kind is not RootProblemKind.FAILED:  # that passes
             await post(feed, "Warning", root_reason, problem.root, root_text(problem))

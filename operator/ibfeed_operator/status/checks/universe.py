@@ -32,7 +32,7 @@ def check_universe(status_input: StatusInput) -> CheckResult:
     universe = status_input.universe
     texts = [root_text(problem) for problem in universe.problems]
     for kind, reason in ROOT_REASONS.items():
-        if any(problem.trouble is kind for problem in universe.problems):
+        if any(problem.kind is kind for problem in universe.problems):
             return CheckResult(Condition.UNIVERSE_RESOLVED, FALSE, reason, "; ".join(texts))
     if texts or not universe.resolved:
         message = "; ".join(texts) or "waiting for a worker that can ask IB"
@@ -44,4 +44,4 @@ def check_universe(status_input: StatusInput) -> CheckResult:
 
 def root_text(problem: RootProblem) -> str:
     """Return the problem of a root and its remedy, as a sentence without its full stop."""
-    return (problem.message or _ROOT_TEXTS[problem.trouble].format(root=problem.root)).rstrip(".")
+    return (problem.message or _ROOT_TEXTS[problem.kind].format(root=problem.root)).rstrip(".")

@@ -174,7 +174,7 @@ async def test_what_goes_wrong_is_said(
     asking.refresh()
     await asking.done()
     answer = asking.resolver.answers["CL"]
-    assert answer.trouble is trouble
+    assert answer.problem is trouble
     assert message in answer.message
     assert len(asking.requests) == 1
 
@@ -202,7 +202,7 @@ async def test_worker_that_has_not_seen_the_key_yet_is_asked_again(asking: Askin
     asking.refresh()
     await asking.done()
     assert len(asking.requests) == 3
-    assert asking.resolver.answers["CL"].trouble is None
+    assert asking.resolver.answers["CL"].problem is None
 
 
 async def test_worker_that_never_accepts_the_key_is_given_up(asking: Asking) -> None:

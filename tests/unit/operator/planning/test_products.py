@@ -93,7 +93,7 @@ class TestAmbiguous:
         assert found.contracts == ()
         assert found.resolved  # there is nothing to wait for
         (problem,) = found.problems
-        assert (problem.root, problem.trouble) == ("SI", RootProblemKind.AMBIGUOUS)
+        assert (problem.root, problem.kind) == ("SI", RootProblemKind.AMBIGUOUS)
         assert problem.message == (
             "IB lists 2 products of SI: COMEX SI 5000 USD (3 months, SIF7), COMEX SIL 1000 USD (3 months, SILF7)."
             ' Write into spec.roots which one: {symbol: "SI", tradingClass: "SI"} or'
@@ -124,7 +124,7 @@ class TestAmbiguous:
         found = universe(has=chain(SI, 100, 3), answers=[BOTH])
         assert symbols(found) == ["SIF7", "SIG7", "SIH7"]
         (problem,) = found.problems
-        assert problem.trouble is RootProblemKind.AMBIGUOUS
+        assert problem.kind is RootProblemKind.AMBIGUOUS
         assert problem.message.endswith("; until then COMEX SI 5000 USD goes on as before")
 
     def test_and_its_next_month_enters_when_one_expires(self) -> None:
@@ -141,7 +141,7 @@ class TestAmbiguous:
         weekly = [contract(200 + day, SIL, "202701", day=f"202701{day}") for day in (16, 23, 30)]
         months = chain(SI, 100, 4)
         found = universe(has=[*months[:3], *weekly], answers=[answer(months[0], *months[2:], *weekly)])
-        assert [problem.trouble for problem in found.problems] == [RootProblemKind.SHRANK]
+        assert [problem.kind for problem in found.problems] == [RootProblemKind.SHRANK]
         assert "lacks SIG7, which" in found.problems[0].message
         assert {one.conid for one in found.contracts} == {100, 101, 102, 216, 223, 230}
 
@@ -156,7 +156,7 @@ class TestAmbiguous:
         assert {one.conid: one.symbol for one in found.contracts} == {
             100: "SIF7", 200: "SILF7", 101: "SIG7", 201: "SILG7", 102: "SIH7", 202: "SILH7"
         }  # fmt: skip
-        assert found.problems[0].trouble is RootProblemKind.AMBIGUOUS
+        assert found.problems[0].kind is RootProblemKind.AMBIGUOUS
 
     def test_and_what_is_not_asked_for_any_more_leaves(self) -> None:
         mixed = [
@@ -171,7 +171,7 @@ class TestAmbiguous:
     def test_a_product_that_is_gone_from_the_answer_is_not_replaced(self) -> None:
         found = universe(has=chain(SI, 100, 3), answers=[answer(*chain(SIL, 200, 3))])
         assert symbols(found) == ["SIF7", "SIG7", "SIH7"]
-        assert found.problems[0].trouble is RootProblemKind.SHRANK
+        assert found.problems[0].kind is RootProblemKind.SHRANK
 
 
 class TestAskedFor:
@@ -218,7 +218,7 @@ class TestAskedFor:
         root = Root(symbol="SI", exchange="NYMEX")
         found = universe(root, answers=[Answer(root=root.label, months=3, products=BOTH.products)])
         (problem,) = found.problems
-        assert problem.trouble is RootProblemKind.UNKNOWN
+        assert problem.kind is RootProblemKind.UNKNOWN
         assert problem.message.startswith(
             "IB lists nothing of SI (exchange NYMEX), but COMEX SI 5000 USD (3 months, SIF7), COMEX SIL 1000 USD"
         )
@@ -231,14 +231,14 @@ class TestAskedFor:
         told = answer(*plain, label=root.label)
         found = universe(root, answers=[Answer(root=root.label, months=3, contracts=told.contracts)])
         assert found.contracts == ()
-        assert found.problems[0].trouble is RootProblemKind.FAILED
+        assert found.problems[0].kind is RootProblemKind.FAILED
 
     def test_an_unusable_month_is_named_and_the_others_stream(self) -> None:
         told = answer(*chain(SI, 100, 3), unusable=("contract 7 of SI, which expires on 2027-02-20: no month",))
         found = universe(answers=[told])
         assert len(found.contracts) == 3
         (problem,) = found.problems
-        assert problem.trouble is RootProblemKind.UNUSABLE
+        assert problem.kind is RootProblemKind.UNUSABLE
         assert "contract 7 of SI, which expires on 2027-02-20: no month: left out of SI" in problem.message
 
 

@@ -109,14 +109,14 @@ class World:
     def ask(self, root: str, *, forget: int | None = None, trouble: RootProblemKind | None = None) -> None:
         contracts = () if trouble else self.market.listed(root, self.months + AHEAD, self.day)
         contracts = tuple(one for place, one in enumerate(contracts) if place != forget)
-        self.answers[root] = Answer(root=root, months=self.months + AHEAD, contracts=contracts, trouble=trouble)
+        self.answers[root] = Answer(root=root, months=self.months + AHEAD, contracts=contracts, problem=trouble)
 
     def cycle(self) -> None:
         """Decide and write until nothing changes, each worker obeying between two steps."""
         for _ in range(20):
             shards = [shard(worker, *mine) for worker, mine in self.entries.items()]
             universe = merge(self.feed.spec, remembered(self.feed, shards), self.answers, today=self.today)
-            self.troubles = {problem.trouble for problem in universe.problems}
+            self.troubles = {problem.kind for problem in universe.problems}
             verdicts = {
                 worker: Verdict(health=WorkerHealth(state=Health.STREAMING), silent=False) for worker in self.entries
             }

@@ -51,7 +51,7 @@ class TestMerge:
     def test_not_asked_yet(self) -> None:
         universe = merge(THREE, {}, {}, today=TODAY)
         assert not universe.resolved
-        assert universe.problems[0].trouble is RootProblemKind.WAITING
+        assert universe.problems[0].kind is RootProblemKind.WAITING
 
     def test_restart_knows_everything_from_the_cluster(self) -> None:
         universe = merge(THREE, known_of(1, 2, 3), {}, today=TODAY)
@@ -76,16 +76,16 @@ class TestMerge:
         assert {contract.conid: contract.slot for contract in universe.contracts} == {2: 0, 3: 2, 4: 1}
 
     def test_unknown_root(self) -> None:
-        universe = merge(THREE, {}, {"CL": Answer(root="CL", months=3, trouble=RootProblemKind.UNKNOWN)}, today=TODAY)
+        universe = merge(THREE, {}, {"CL": Answer(root="CL", months=3, problem=RootProblemKind.UNKNOWN)}, today=TODAY)
         assert conids(universe) == []
-        assert universe.problems[0].trouble is RootProblemKind.UNKNOWN
+        assert universe.problems[0].kind is RootProblemKind.UNKNOWN
         assert universe.resolved
 
     def test_root_that_is_unknown_all_at_once_keeps_what_was_good(self) -> None:
-        answer = Answer(root="CL", months=3, trouble=RootProblemKind.UNKNOWN)
+        answer = Answer(root="CL", months=3, problem=RootProblemKind.UNKNOWN)
         universe = merge(THREE, known_of(1, 2, 3), {"CL": answer}, today=TODAY)
         assert conids(universe) == [1, 2, 3]
-        assert universe.problems[0].trouble is RootProblemKind.SHRANK
+        assert universe.problems[0].kind is RootProblemKind.SHRANK
         assert "CL1, CL2, CL3" in universe.problems[0].message
         assert universe.resolved
 
@@ -100,7 +100,7 @@ class TestMerge:
         answer = Answer(root="CL", months=3, contracts=resolved(1, 3, 4))
         universe = merge(THREE, known_of(1, 2, 3), {"CL": answer}, today=TODAY)
         assert conids(universe) == [1, 2, 3]
-        assert universe.problems[0].trouble is RootProblemKind.SHRANK
+        assert universe.problems[0].kind is RootProblemKind.SHRANK
         assert "CL2" in universe.problems[0].message
 
     def test_shorter_answer_without_the_last_is_not_believed(self) -> None:

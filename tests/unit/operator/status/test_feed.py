@@ -562,7 +562,7 @@ class TestWorkers:
 
 class TestUniverse:
     def problem(self, trouble: RootProblemKind, message: str = "") -> StatusInput:
-        problem = RootProblem(root="XX", trouble=trouble, message=message)
+        problem = RootProblem(root="XX", kind=trouble, message=message)
         return good(universe=Universe(contracts=CONTRACTS, problems=(problem,), resolved=True))
 
     def test_an_unknown_root_is_named_and_the_others_go_on(self) -> None:
@@ -585,7 +585,7 @@ class TestUniverse:
         assert "XX" in said(self.problem(trouble), Condition.UNIVERSE_RESOLVED)[2]
 
     def test_a_root_that_was_not_asked_for_yet_is_not_ready(self) -> None:
-        waiting = RootProblem(root="RB", trouble=RootProblemKind.WAITING)
+        waiting = RootProblem(root="RB", kind=RootProblemKind.WAITING)
         universe = Universe(contracts=CONTRACTS, problems=(waiting,), resolved=False)
         of = replace(situation(worker(0, CONTRACTS[:2]), worker(1, CONTRACTS[2:])), universe=universe)
         assert said(of, Condition.COVERED)[0] == "True"
@@ -596,7 +596,7 @@ class TestUniverse:
         assert said(of, Condition.UNIVERSE_RESOLVED)[2] == "worker energy-0 answered 502"
 
     def test_all_roots_unknown(self) -> None:
-        problem = RootProblem(root="CL", trouble=RootProblemKind.UNKNOWN)
+        problem = RootProblem(root="CL", kind=RootProblemKind.UNKNOWN)
         of = situation(worker(0), worker(1), universe=Universe(problems=(problem,), resolved=True))
         assert said(of)[1] == "UnknownRoot"
         assert said(of, Condition.COVERED)[:2] == ("False", "NotPublishing")

@@ -100,11 +100,11 @@ class Seat:
         self.start()
 
     def start(self) -> None:
-        self.board = SessionStatus(Metrics(), self._told)
+        self.conditions = SessionStatus(Metrics(), self._told)
         self.logins = Logins(
             self._world.config,
             self._world.leases,  # type: ignore[arg-type]
-            self.board,
+            self.conditions,
             Metrics(),
             self._world.vault,
             self._world.page.log_in,
@@ -127,7 +127,7 @@ class Seat:
         return found
 
     def _told(self) -> None:
-        self.states.append((self._world.clock.now(), self.board.session, self.board.reason))
+        self.states.append((self._world.clock.now(), self.conditions.session, self.conditions.reason))
 
     async def _live(self) -> None:
         while True:
@@ -138,7 +138,7 @@ class Seat:
             try:
                 await self._sessions(hold)
             except AccountParkedError as parked:
-                self.board.set(Session.PARKED, parked.reason, parked.message)
+                self.conditions.set(Session.PARKED, parked.reason, parked.message)
             finally:
                 self.streaming = False
                 await hold.release()
@@ -148,12 +148,12 @@ class Seat:
         while True:
             try:
                 await self.logins.until_due(self.account, hold)
-                self.board.set(Session.LOGGING_IN)
+                self.conditions.set(Session.LOGGING_IN)
                 credentials = asyncio.create_task(self.logins.read(self.account, hold))
                 gateway: Any = SimpleNamespace(login_url="", tls=SimpleNamespace(spki=""))
                 await self.logins.log_in(self.account, gateway, hold, credentials)
                 self.streaming = True
-                self.board.set(Session.STREAMING)
+                self.conditions.set(Session.STREAMING)
                 self.lost.clear()
                 await first(self.logins.note_stream(self.account, hold, lambda: self.streaming), self.lost.wait())
                 self.streaming = False
@@ -163,7 +163,7 @@ class Seat:
     async def _back_off(self, setback: SessionError) -> None:
         now = self._world.clock.now()
         until = setback.until or now + timedelta(seconds=30.0 if setback.delay is None else setback.delay)
-        self.board.set(Session.BACKING_OFF, setback.reason, setback.message)
+        self.conditions.set(Session.BACKING_OFF, setback.reason, setback.message)
         nap = asyncio.sleep(max(0.0, (until - now).total_seconds()))
         if setback.reason is Reason.WRONG_CREDENTIALS:
             await first(nap, self.logins.until_corrected(self.account))
@@ -245,9 +245,9 @@ def test_a_page_that_refuses_all_uses_no_third_account(monkeypatch: pytest.Monke
         used = sorted({int(name.removeprefix("paper")) for _, name, _ in world.page.sent})
         assert len(used) == 2
         assert world.parked == []
-        reasons = {seat.board.reason for seat in world.seats}
+        reasons = {seat.conditions.reason for seat in world.seats}
         assert reasons == {Reason.LOGIN_PAGE_TROUBLE.value}
-        assert f"accounts {used[0]}, {used[1]}," in world.seats[3].board.message
+        assert f"accounts {used[0]}, {used[1]}," in world.seats[3].conditions.message
 
     play(monkeypatch, act)
 
@@ -346,8 +346,8 @@ def test_a_wrong_password_is_tried_four_times_and_parked(monkeypatch: pytest.Mon
             5.1,
             30.1,
         ]
-        assert "Invalid username password combination" in world.seats[0].board.message
-        assert "is parked since 2026-11-18 15:36 UTC" in world.seats[0].board.message
+        assert "Invalid username password combination" in world.seats[0].conditions.message
+        assert "is parked since 2026-11-18 15:36 UTC" in world.seats[0].conditions.message
 
     play(monkeypatch, act, accounts=1)
 

@@ -88,7 +88,7 @@ class Ib:
 class Scene:
     def __init__(self, **accounts: Any) -> None:
         self.ib = Ib()
-        self.board = SessionStatus(Metrics(), lambda: None)
+        self.conditions = SessionStatus(Metrics(), lambda: None)
         self.logins = 0
         self.left_open = False
         self.data_age_s = float("inf")
@@ -103,7 +103,7 @@ class Scene:
         self.penalties = 0
         self.conversation = SessionLoop(
             rest,
-            self.board,
+            self.conditions,
             Accounts(**accounts),
             log_in=self.log_in,
             stream=self.stream,
@@ -123,7 +123,7 @@ class Scene:
 
     async def stream(self, session: str) -> StreamEnd:
         self.streams.append((asyncio.get_running_loop().time(), session))
-        self.board.set(Session.STREAMING)
+        self.conditions.set(Session.STREAMING)
         await asyncio.sleep(self.stream_life)
         return self.stream_ends.pop(0) if self.stream_ends else StreamEnd(End.CLOSED, "closed")
 
@@ -234,8 +234,8 @@ def test_a_session_taken_by_somebody_is_left_to_them_or_taken_back_as_the_spec_s
         await asyncio.sleep(10)
         assert {"publish": True, "compete": True} in scene.ib.bodies
         assert len(scene.streams) == 2
-        assert (scene.board.session, scene.board.reason) == (Session.STREAMING, "Competing")
-        assert "took the session once" in scene.board.message
+        assert (scene.conditions.session, scene.conditions.reason) == (Session.STREAMING, "Competing")
+        assert "took the session once" in scene.conditions.message
         talk.cancel()
 
     play(leave)
@@ -307,11 +307,11 @@ def test_a_single_401_beside_a_stream_costs_nothing() -> None:
         scene.ib.denied = True
         scene.conversation.nudge()
         await asyncio.sleep(75)
-        assert (scene.board.session, scene.board.reason) == (Session.STREAMING, "SessionDenied")
+        assert (scene.conditions.session, scene.conditions.reason) == (Session.STREAMING, "SessionDenied")
         assert scene.ib.count("/tickle") < 15
         scene.ib.denied = False
         await asyncio.sleep(40)
-        assert (scene.board.session, scene.board.reason) == (Session.STREAMING, "")
+        assert (scene.conditions.session, scene.conditions.reason) == (Session.STREAMING, "")
         assert (scene.logins, len(scene.streams)) == (1, 1)
         talk.cancel()
 
@@ -395,10 +395,10 @@ def test_a_429_is_followed_by_15_minutes_of_silence_while_the_stream_goes_on() -
         await asyncio.sleep(14 * 60)
         assert len(scene.ib.calls) == calls
         assert scene.penalties == 1, "the others of this address are told once"
-        assert (scene.board.session, scene.board.reason) == (Session.STREAMING, "PenaltyBox")
+        assert (scene.conditions.session, scene.conditions.reason) == (Session.STREAMING, "PenaltyBox")
         await asyncio.sleep(5 * 60)
         assert len(scene.ib.calls) > calls
-        assert scene.board.reason == ""
+        assert scene.conditions.reason == ""
         assert len(scene.streams) == 1
         talk.cancel()
 
@@ -414,7 +414,7 @@ def test_a_429_that_another_worker_got_silences_this_one_too() -> None:
         calls = len(scene.ib.calls)
         await asyncio.sleep(600)
         assert (len(scene.ib.calls), scene.penalties) == (calls, 0)
-        assert (scene.board.session, scene.board.reason) == (Session.STREAMING, "PenaltyBox")
+        assert (scene.conditions.session, scene.conditions.reason) == (Session.STREAMING, "PenaltyBox")
         await asyncio.sleep(180)
         assert (len(scene.ib.calls) > calls, len(scene.streams)) == (True, 1)
         talk.cancel()
@@ -470,16 +470,16 @@ def test_what_is_wrong_with_its_answers_is_named_while_it_streams_and_while_it_d
         await asyncio.sleep(30)
         vars(scene.ib).update(fault)
         await asyncio.sleep(70)
-        assert (scene.board.session, scene.board.reason) == (Session.STREAMING, reason)
-        assert says in scene.board.message
+        assert (scene.conditions.session, scene.conditions.reason) == (Session.STREAMING, reason)
+        assert says in scene.conditions.message
         vars(scene.ib).update(dict.fromkeys(fault, None))
         await asyncio.sleep(70)
-        assert (scene.board.session, scene.board.reason) == (Session.STREAMING, "")
+        assert (scene.conditions.session, scene.conditions.reason) == (Session.STREAMING, "")
         talk.cancel()
         vars(scene.ib).update(fault)
         talk = asyncio.create_task(scene.conversation.run())
         await asyncio.sleep(30)
-        assert (scene.board.session, scene.board.reason) == (Session.RECONNECTING, reason)
+        assert (scene.conditions.session, scene.conditions.reason) == (Session.RECONNECTING, reason)
         talk.cancel()
 
     play(act)
@@ -559,7 +559,7 @@ def test_a_silent_feed_is_connected_anew_then_opened_anew_then_logged_in_anew() 
         scene.stream_ends = [StreamEnd(End.SILENT_FEED, "no market data", silent_in_a_row=n) for n in (1, 2, 3)]
         initialised: list[int] = []
         said: list[str] = []
-        scene.board._on_change = lambda: said.append(scene.board.reason)
+        scene.conditions._on_change = lambda: said.append(scene.conditions.reason)
         talk = asyncio.create_task(scene.conversation.run())
         for count in (1, 2, 3):
             while len(scene.streams) < count:  # noqa: ASYNC110 - its sleep takes no time
@@ -571,7 +571,7 @@ def test_a_silent_feed_is_connected_anew_then_opened_anew_then_logged_in_anew() 
         assert "3 connections in a row" in caught.value.message
         assert initialised == [0, 0, 1]
         assert scene.logins == 1
-        assert (scene.board.session, scene.board.reason) == (Session.RECONNECTING, Reason.FEED_SILENT)
+        assert (scene.conditions.session, scene.conditions.reason) == (Session.RECONNECTING, Reason.FEED_SILENT)
         assert set(said) == {"", Reason.FEED_SILENT}, "nothing else is wrong with the session"
 
     play(act)
