@@ -21,7 +21,10 @@ class Authority:
         now = datetime.now(UTC)
         end = now + timedelta(days=days)
         issued = self._ca.issue_cert(
-            *hosts, common_name=name, not_before=min(now, end) - timedelta(days=1), not_after=end
+            *(hosts or (name,)),  # an empty list of hosts is malformed to Java
+            common_name=name,
+            not_before=min(now, end) - timedelta(days=1),
+            not_after=end,
         )
         key = load_pem_private_key(issued.private_key_pem.bytes(), None)
         # Kafka reads no other form of a key.
