@@ -1,15 +1,17 @@
-"""The operator's signed calls to a worker.
+"""Signed calls: from the operator to a worker, and between the members of a failsafe (``failsafe_calls.py``).
 
-The operator holds an Ed25519 key for its life time. It publishes the public half in ``IbShard.spec.operatorKey``,
-which only the operator may write. So no shared secret has to be created, mounted or rotated. A worker believes a
-caller for the same reason for which it believes its shard.
+Operator and workers hold an Ed25519 key each, for their life time. The operator publishes its public half in
+``IbShard.spec.operatorKey``, which only the operator may write; a worker publishes its own in ``IbShard.status.key``,
+which only the worker may write. So no shared secret has to be created, mounted or rotated. A worker believes a caller
+for the same reason for which it believes its shard.
 """
 
 from __future__ import annotations
 
 import base64
 import time
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import quote
 
 import jwt
@@ -37,24 +39,48 @@ class Signer:
 
     def token(self, *, shard: str, path: str) -> str:
         """Return a bearer token for one path of one shard's worker, good for 30 s. ``shard`` is ``namespace/name``."""
+        return self.seal({"sub": path}, audience=shard)
+
+    def seal(self, claims: Mapping[str, Any], *, audience: str) -> str:
+        """Return signed claims for one reader, good for 30 s. Everybody can read them."""
         now = int(time.time())
-        claims = {"aud": shard, "sub": path, "iat": now, "exp": now + _LIFETIME_S}
-        return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
+        return jwt.encode(
+            {**claims, "aud": audience, "iat": now, "exp": now + _LIFETIME_S}, self._key, algorithm=_ALGORITHM
+        )
 
 
 def verify(token: str, *, public_key: str | None, shard: str, path: str) -> None:
     """Check that the owner of ``public_key`` signed ``token`` for this shard and path. Raises CallRefusedError."""
     if not public_key:
         raise CallRefusedError("this worker's IbShard names no operator key yet")
+    if unseal(token, public_key=public_key, audience=shard)["sub"] != path:
+        raise CallRefusedError("signed for another path")
+
+
+def unseal(token: str, *, public_key: str, audience: str) -> dict[str, Any]:
+    """Return the claims that the owner of ``public_key`` signed for this reader. Raises CallRefusedError."""
     try:
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key, validate=True))
-        claims = jwt.decode(
-            token, key, algorithms=[_ALGORITHM], audience=shard, leeway=_LEEWAY_S, options={"require": ["exp", "sub"]}
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=[_ALGORITHM],
+            audience=audience,
+            leeway=_LEEWAY_S,
+            options={"require": ["exp", "sub"]},
         )
     except (jwt.InvalidTokenError, InvalidKey, ValueError) as error:
         raise CallRefusedError(f"signature not accepted: {type(error).__name__}") from None
-    if claims["sub"] != path:
-        raise CallRefusedError("signed for another path")
+    return claims
+
+
+def signer_named(token: str) -> str:
+    """Return the name that a token's signer gives itself (``iss``); empty if there is none. Nothing is checked."""
+    try:
+        name = jwt.decode(token, options={"verify_signature": False}).get("iss")
+    except jwt.InvalidTokenError:
+        return ""
+    return name if isinstance(name, str) else ""
 
 
 class ResolvedContract(Instrument, frozen=True, kw_only=True):

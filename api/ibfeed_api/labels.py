@@ -28,6 +28,11 @@ ANNOTATION_HISTORY: Final = f"{GROUP}/history"  # logins.History
 ANNOTATION_USER: Final = f"{GROUP}/user"
 ANNOTATION_USER_SINCE: Final = f"{GROUP}/user-since"  # since when this account has had this user
 
+# Failsafe (failsafe.py), on an account's Lease. The first has the members that its holder asks, as JSON; the holder
+# writes it. The second names a holder that has fenced itself; the operator writes it for whoever is to take the Lease.
+ANNOTATION_MEMBERS: Final = f"{GROUP}/failsafe-members"
+ANNOTATION_FENCED: Final = f"{GROUP}/fenced-holder"
+
 # On the Lease of the source's logins, as JSON. The first maps an address to the end of its penalty, until which its
 # workers ask nothing. The second is a list of logins.PageTrouble.
 ANNOTATION_PENALTIES: Final = f"{GROUP}/penalties"

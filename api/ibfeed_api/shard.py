@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from ibfeed_api.failsafe import Member
 from ibfeed_api.instrument import Instrument
 from ibfeed_api.worker_pod import LogLevel
 
@@ -92,6 +93,7 @@ class ShardSpec(_ShardStruct, frozen=True, kw_only=True):
     home: tuple[int, ...] = ()  # conids lent to other workers while this one logs in again; it gets them back
     log_level: LogLevel = LogLevel.INFO
     operator_key: str | None = None  # public key (see calls.py) of the operator that may ask this worker
+    members: tuple[Member, ...] = ()  # processes that this worker asks when it can't renew its Lease (failsafe.py)
 
 
 class Report(_ShardStruct, frozen=True, kw_only=True, gc=False):
@@ -134,6 +136,7 @@ class ShardStatus(_ShardStruct, frozen=True, kw_only=True):
     account: int | None = None
     market_data_live: bool | None = None
     kafka: KafkaStatus | None = None
+    key: str = ""  # public key (see calls.py) of this process
     reference: str = ""  # why it writes no records to the topic contracts; ticks go on
     contract_count: int = 0
     lines: str = ""  # "6/100", for the printer column

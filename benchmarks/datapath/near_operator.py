@@ -13,8 +13,10 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from datapath.memory_api import Objects, OperatorsCluster
+from ibfeed_api.calls import Signer
 from ibfeed_operator.controller import manager
 from ibfeed_operator.controller.dependencies import Dependencies, Settings
+from ibfeed_operator.controller.failsafe import failsafe_member
 from ibfeed_operator.controller.manager import Manager
 from ibfeed_operator.controller.snapshot import Informers
 from ibfeed_operator.main import wake
@@ -29,7 +31,9 @@ async def operating(objects: Objects, namespace: str, ports: Mapping[str, int]) 
     views = Informers(cluster, namespace)
     settings = Settings(worker_image="none", operator_namespace=namespace, namespace=namespace)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=_ToWorkers(ports))) as http:
-        found = Manager(Dependencies(kube=cluster, informers=views, http=http, settings=settings))
+        failsafe = failsafe_member(cluster, views, "operator_u", Signer())
+        shared = Dependencies(kube=cluster, informers=views, http=http, settings=settings, failsafe=failsafe)
+        found = Manager(shared)
         wake(found, views)
         with mock.patch.object(manager, "LOOK_S", _LOOK_S):
             running = [asyncio.create_task(views.run()), asyncio.create_task(found.run())]

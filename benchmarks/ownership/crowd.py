@@ -21,10 +21,11 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ibfeed_api import calls, symbology
+from ibfeed_api import calls, failsafe_calls, symbology
 from ibfeed_api.records import seq_of
 from ibfeed_api.shard import ContractState, Entry, EntryState, KafkaStatus, Report, Session, ShardStatus
 from ibfeed_api.worker_pod import WORKER_PORT
+from ibfeed_worker.account.failsafe import Failsafe
 from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.leaseholder import Leaseholder, acquire_lease
 from ibfeed_worker.kube.client import Kube, KubeError, connect
@@ -128,7 +129,6 @@ class Worker:
 
     def __init__(self, pod: str, uid: str, ip: str) -> None:
         self.pod, self.ip = pod, ip
-        self._uid = uid
         self._wire = Wire()
         self._loop = asyncio.get_running_loop()
         self._started_at = stamp(time.time()) or ""
@@ -136,6 +136,14 @@ class Worker:
         self._shard: Shard | None = None
         self._changed = asyncio.Event()
         self._lines: dict[int, Line] = {}
+        self._me, self._fence = f"{pod}_{uid}", Fence(NoSwitch(), lambda: None)
+        self.failsafe = Failsafe(
+            self._wire,
+            me=self._me,
+            namespace=NAMESPACE,
+            spec=lambda: self._shard.spec if self._shard is not None else None,
+            fence_is_open=self._fence.is_open,
+        )
         self._writer = StatusWriter(self._wire, pod, self._status)
         self._watcher = ShardWatcher(self._wire, pod, self._obey)
         self._tasks: list[asyncio.Task[None]] = []
@@ -161,8 +169,9 @@ class Worker:
         while self._shard is None or self._shard.spec.account is None:
             self._changed.clear()
             await self._changed.wait()
-        me, fence = f"{self.pod}_{self._uid}", Fence(NoSwitch(), lambda: None)
-        hold: Leaseholder = await acquire_lease(self._wire, self._shard.spec.account.lease, me, fence, lambda _: None)
+        hold: Leaseholder = await acquire_lease(
+            self._wire, self._shard.spec.account.lease, self._me, self._fence, lambda _: None, self.failsafe.calls
+        )
         self._session = Session.STREAMING
         self._obey(self._shard)
         await hold.lost.wait()
@@ -203,6 +212,7 @@ class Worker:
             market_data_live=True if streaming else None,
             kafka=KafkaStatus(reachable=True),
             contract_count=sum(report.state is ContractState.PUBLISHING for report in reports),
+            key=self.failsafe.key,
             lines=f"{len(reports)}/{shard.spec.lines if shard else 0}",
             last_tick_time=stamp(time.time()) if reports else None,
             contracts=reports,
@@ -245,8 +255,14 @@ class Crowd:
             root = request.match_info["root"]
             return web.json_response({"root": root, "contracts": listed(root, int(request.query["months"]))})
 
+        async def failsafe(request: web.Request) -> web.Response:
+            try:
+                return web.Response(text=await self._workers[pod].failsafe.member.answer(await request.text()))
+            except calls.CallRefusedError as error:
+                return web.json_response({"error": str(error)}, status=401)
+
         app = web.Application()
-        app.add_routes([web.get("/v1/universe/{root}", universe)])
+        app.add_routes([web.get("/v1/universe/{root}", universe), web.post(failsafe_calls.PATH, failsafe)])
         runner = self._servers[pod] = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, ip, WORKER_PORT).start()

@@ -8,8 +8,9 @@ and of the time of kopf's dictionaries.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import kopf
@@ -52,6 +53,16 @@ class Watcher:
         self._manager.touch(event["object"]["metadata"]["namespace"], feed)
 
 
+class Patience:
+    """Pauses between tries without an end: kopf would give up after a minute, and the operator would end with it.
+
+    A member of failsafes must answer while the API server is away (``failsafe.py``).
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain((0.5, 1.0, 2.0), itertools.repeat(5.0))
+
+
 class NoDiffs(kopf.DiffBaseStorage):
     """A storage of nothing. It spares kopf a deep copy of each object per event, for change handlers that we lack."""
 
@@ -74,6 +85,7 @@ def registry() -> kopf.OperatorRegistry:
         settings.posting.enabled = False
         settings.scanning.disabled = True
         settings.networking.request_timeout = REQUEST_TIMEOUT_S
+        settings.networking.error_backoffs = Patience()
         settings.watching.server_timeout = WATCH_SERVER_S
         settings.watching.client_timeout = WATCH_SERVER_S + 10
         settings.watching.connect_timeout = REQUEST_TIMEOUT_S

@@ -6,15 +6,19 @@ import asyncio
 import gc
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import aiohttp
 
+from ibfeed_api.calls import Signer
+from ibfeed_api.failsafe import Member
 from ibfeed_api.log import Log, set_up
 from ibfeed_operator.controller import predicates
 from ibfeed_operator.controller.dependencies import Dependencies, Settings, utc_now
+from ibfeed_operator.controller.failsafe import failsafe_member
 from ibfeed_operator.controller.manager import Manager
 from ibfeed_operator.controller.snapshot import Informers
 from ibfeed_operator.http import PORT, serve
@@ -60,6 +64,7 @@ def settings_from_environment(environment: Mapping[str, str]) -> Settings:
         worker_image=environment["IBFEED_WORKER_IMAGE"],
         operator_namespace=environment.get("POD_NAMESPACE", "ibfeed-system"),
         namespace=environment.get("IBFEED_NAMESPACE", ""),
+        pod_ip=environment.get("POD_IP", ""),
     )
 
 
@@ -75,11 +80,23 @@ async def operate(settings: Settings, *, me: str, port: int = PORT, clock: Calla
     ):
         election = Election(own, settings.operator_namespace, me)
         async with await KubeClient.connect(election.acts) as kube:
-            informers = Informers(kube, settings.namespace)
-            manager = Manager(Dependencies(kube=kube, informers=informers, http=http, settings=settings, clock=clock))
+            informers, signer = Informers(kube, settings.namespace), Signer()
+            election.on_failure = lambda: informers.ages.lose_contact(time.monotonic())
+            failsafe = failsafe_member(own, informers, me, signer)
+            dependencies = Dependencies(
+                kube=kube,
+                informers=informers,
+                http=http,
+                settings=settings,
+                clock=clock,
+                signer=signer,
+                failsafe=failsafe,
+                as_member=_as_member(settings, me, port, signer),
+            )
+            manager = Manager(dependencies)
             wake(manager, informers)
             watcher = Watcher(manager)
-            server = await serve(manager, election, port=port)
+            server = await serve(manager, election, failsafe, port=port)
             acting = (asyncio.create_task(election.run()), asyncio.create_task(_act(election, manager)))
             watching = (
                 asyncio.create_task(watch(settings, watcher)),
@@ -96,6 +113,13 @@ async def operate(settings: Settings, *, me: str, port: int = PORT, clock: Calla
             for result in results:
                 if isinstance(result, Exception):
                     raise result
+
+
+def _as_member(settings: Settings, me: str, port: int, signer: Signer) -> Member | None:
+    if not settings.pod_ip:
+        return None
+    host = f"[{settings.pod_ip}]" if ":" in settings.pod_ip else settings.pod_ip
+    return Member(namespace=settings.operator_namespace, name=me, address=f"{host}:{port}", key=signer.public_key)
 
 
 async def _ended(*tasks: asyncio.Task[Any]) -> list[Any]:

@@ -19,6 +19,7 @@ from ibfeed_api.instrument import Product
 from ibfeed_api.log import Log, set_level
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Account, Entry, Session, ShardStatus
+from ibfeed_worker.account.failsafe import Failsafe
 from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.leaseholder import Leaseholder, acquire_lease
 from ibfeed_worker.account.penalty_exchange import PenaltyExchange
@@ -89,6 +90,13 @@ class Worker:
         )
         self._http = HttpServer(self, metrics.registry, shard=config.shard, port=config.http_port)
         self._parts = self._make_parts()
+        self._failsafe = Failsafe(
+            kube,
+            me=config.holder,
+            namespace=config.namespace,
+            spec=lambda: self._shard.spec if self._shard is not None else None,
+            fence_is_open=self._fence.is_open,
+        )
 
     def _make_parts(self) -> SessionParts:
         config, budget, timetable = self._config, Budget(), Timetable()
@@ -232,6 +240,7 @@ class Worker:
             streamer=self._streamer,
             reference=self._parts.reference.trouble,
             left_behind=self._left_behind,
+            key=self._failsafe.key,
         )
 
     # Kafka.
@@ -291,7 +300,13 @@ class Worker:
             self._parts.status.set(Session.WAITING_FOR_ACCOUNT, Reason.ACCOUNT_HELD, why)
 
         leaseholder = await acquire_lease(
-            self._kube, account.lease, self._config.holder, self._fence, wait, on_end=self._failures.of_task
+            self._kube,
+            account.lease,
+            self._config.holder,
+            self._fence,
+            wait,
+            self._failsafe.calls,
+            on_end=self._failures.of_task,
         )
         sessions = asyncio.create_task(self._sessions(account, leaseholder), name="sessions")
         lost = asyncio.create_task(leaseholder.lost.wait(), name="lease lost")
@@ -354,6 +369,9 @@ class Worker:
 
     def operator_key(self) -> str | None:
         return self._shard.spec.operator_key if self._shard else None
+
+    async def failsafe(self, body: str) -> str:
+        return await self._failsafe.member.answer(body)
 
     async def resolve(self, root: str, months: int, since: date, wanted: Product) -> ResolvedRoot:
         client = self._account_session.client if self._account_session is not None else None

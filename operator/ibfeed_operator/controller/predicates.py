@@ -37,7 +37,7 @@ def of_shard(shard: Shard) -> object:
 
 def of_lease(lease: AccountLease) -> object:
     told = (lease.failed, lease.last_failure, lease.parked, lease.next_login, lease.history.try_again_at)
-    return (lease.holder, *told, lease.user, lease.troubles)
+    return (lease.holder, lease.fenced, *told, lease.user, lease.troubles)
 
 
 def decision_inputs(shard: Shard) -> object:

@@ -11,7 +11,6 @@ from ibfeed_operator.controller.assessment import assess
 from ibfeed_operator.controller.context import Context
 from ibfeed_operator.controller.dependencies import Dependencies
 from ibfeed_operator.controller.memory import Memory
-from ibfeed_operator.controller.pod_events import PodEvents
 from ibfeed_operator.controller.shards import Shards
 from ibfeed_operator.controller.snapshot import Snapshot, read_snapshot, write_status
 from ibfeed_operator.controller.steps.adopt_shards import adopt_shards
@@ -19,18 +18,18 @@ from ibfeed_operator.controller.steps.apply_children import apply_children, remo
 from ibfeed_operator.controller.steps.assign_accounts import assign_accounts
 from ibfeed_operator.controller.steps.assign_contracts import assign_contracts, plan_contracts
 from ibfeed_operator.controller.steps.find_obstacles import find_obstacles
+from ibfeed_operator.controller.steps.keep_failsafe import inquire, name_members
 from ibfeed_operator.controller.steps.replace_pods import replace_pods
 from ibfeed_operator.controller.steps.resolve_universe import resolve_universe
 from ibfeed_operator.controller.steps.update_status import update_status
-from ibfeed_operator.controller.universe_resolver import UniverseResolver
 from ibfeed_operator.kube.errors import ConflictError, KubeError, NotFoundError
-from ibfeed_operator.kube.events import EventRecorder
 from ibfeed_operator.model.decode import InvalidFeed
 from ibfeed_operator.planning.assignment import Decision
 from ibfeed_operator.status.feed import status_of_invalid
 
 TROUBLE_S: Final = 10.0  # failures that pass sooner are nobody's business
 IDLE_S: Final = 60.0
+DOUBT_S: Final = 1.0  # while a holder does not renew, and it is not known whether it goes on
 
 
 class Reconciler:
@@ -40,9 +39,7 @@ class Reconciler:
         self._dependencies = dependencies
         self._namespace = namespace
         self._name = name
-        resolver = UniverseResolver(dependencies.kube, dependencies.http, dependencies.signer, wake)
-        events = PodEvents(dependencies.kube, dependencies.asking_events, wake)
-        self._memory = Memory(resolver=resolver, events=events, recorder=EventRecorder(dependencies.kube))
+        self._memory = Memory.of(dependencies, wake)
         self._failing_since: float | None = None
 
     async def cycle(self) -> float | None:
@@ -64,6 +61,7 @@ class Reconciler:
             return IDLE_S  # the garbage collector's work
         context = self._context(snapshot)
         decision: Decision | None = None
+        doubts = inquire(context)
         try:
             find_obstacles(context)
             await adopt_shards(context)
@@ -74,6 +72,7 @@ class Reconciler:
             await remove_departed(context)
             resolve_universe(context)
             await replace_pods(context)
+            await name_members(context)
         except (ConflictError, NotFoundError):
             raise
         except KubeError as error:
@@ -84,11 +83,10 @@ class Reconciler:
             raise
         self._failing_since = None
         await update_status(context, decision)
-        return context.assessment.next_look_s
+        return min(context.assessment.next_look_s, DOUBT_S) if doubts else context.assessment.next_look_s
 
     async def close(self) -> None:
-        await self._memory.resolver.close()
-        await self._memory.events.close()
+        await self._memory.close()
 
     def _context(self, snapshot: Snapshot) -> Context:
         dependencies, memory = self._dependencies, self._memory

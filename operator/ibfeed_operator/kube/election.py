@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -45,11 +45,12 @@ class Election:
     """The part of one operator process in the election of the leader.
 
     ``kube`` is a client of its own, or renewals would queue behind the feeds' calls. ``won`` is set once, when this
-    process begins to act.
+    process begins to act. ``on_failure`` is called when the API server does not answer.
     """
 
     def __init__(self, kube: KubeClient, namespace: str, me: str) -> None:
         self.won: Final = asyncio.Event()
+        self.on_failure: Callable[[], None] = lambda: None
         self._kube = kube
         self._namespace = namespace
         self._path = f"{collection(LEASE_API, 'leases', namespace)}/{LEASE_NAME}"
@@ -67,7 +68,7 @@ class Election:
         return f"Lease {self._namespace}/{LEASE_NAME} could not be read for {_FRESH_S:g} s"
 
     async def run(self) -> None:
-        """Wait for the Lease, then renew it. Raises LeadershipLostError and never returns."""
+        """Wait for the Lease, then renew it. Raises LeadershipLostError once it is another's, and never returns."""
         pause = Backoff(0.2, 2.0)
         while True:
             wait: float | None = None
@@ -79,14 +80,14 @@ class Election:
                 wait = pause.next()
             except (KubeError, TimeoutError) as error:
                 wait = pause.next()
+                self.on_failure()
                 _log.warning(
                     "the leader Lease was not renewed",
                     namespace=self._namespace,
                     lease=LEASE_NAME,
                     error=str(error) or "no answer in time",
                 )
-            if self._candidate.too_late(now()):
-                raise LeadershipLostError(f"it could not be renewed for {leader_lease.LOST_AFTER_S:g} s")
+            metrics.LEADER.set(self.acts())
             calm = leader_lease.RENEW_EVERY_S if self.won.is_set() else POLL_S
             await asyncio.sleep(calm if wait is None else wait)
 
@@ -120,7 +121,6 @@ class Election:
         elif lease is not None and move is Move.TAKE:
             await self._write(leader_lease.taken(lease, self._candidate.me, datetime.now(UTC)))
             _log.info("this operator leads now", candidate=self._candidate.me)
-            metrics.LEADER.set(1)
             self.won.set()
         elif lease is not None and move is Move.RENEW:
             await self._write(leader_lease.renewed(lease, datetime.now(UTC)))

@@ -2,8 +2,10 @@
 
 Two operators never act at once, whatever is done to the Lease:
 
-- The leader acts only within 8 s after *sending* its last renewal. It ends for good at the first look that does not
-  find its name on the Lease. Then its process ends, and the next process starts from the beginning.
+- The leader acts only within 8 s after *sending* its last renewal. Then it waits. While the API server is away for all
+  it stays what it was: its next renewal succeeds if nobody else has written its name meanwhile, and it acts again. It
+  ends for good at the first look that does not find its name on the Lease. Then its process ends, and the next process
+  starts from the beginning.
 - Another operator takes the Lease when it has seen it unchanged for 10 s, or at once after an orderly release.
 
 A missing Lease may have been deleted under an acting leader. One without a holder may have been cleared by a person. So
@@ -77,10 +79,6 @@ class Candidate:
         """Whether this process may write to the cluster now."""
         return self.renewed is not None and now - self.renewed < LOST_AFTER_S
 
-    def too_late(self, now: float) -> bool:
-        """Whether it led and no longer does."""
-        return self.renewed is not None and not self.acts(now)
-
 
 def next_move(candidate: Candidate, lease: Lease | None, now: float) -> tuple[Candidate, Move]:
     """Return the candidate after a look at the Lease (None: there is none), and what to do about it."""
@@ -95,7 +93,7 @@ def next_move(candidate: Candidate, lease: Lease | None, now: float) -> tuple[Ca
 def _move(candidate: Candidate, lease: Lease | None, now: float, *, first: bool) -> Move:
     mine = lease is not None and lease.holder == candidate.me
     if candidate.renewed is not None:
-        return Move.RENEW if mine and candidate.acts(now) else Move.END
+        return Move.RENEW if mine else Move.END
     if lease is None:
         return Move.CREATE
     # Our name at the very first look was written by the process before us in this container, which is dead. Later it

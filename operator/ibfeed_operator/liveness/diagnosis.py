@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ibfeed_api.lease import TAKEOVER_S, holder_of
+from ibfeed_api.lease import holder_of
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Session
 from ibfeed_operator.model.types import AccountLease, Pod, Shard
@@ -83,9 +83,13 @@ def diagnose(observation: Observation) -> Diagnosis:
     mine = lease is not None and lease.holder == holder_of(pod.name, pod.uid)
     # A holder that has not renewed for 10 s has stopped by itself. A worker that has not held it for 10 s is not logged
     # in.
-    expired = lease is not None and lease.renew_seen_age_s >= TAKEOVER_S
+    expired = lease is not None and lease.expired
     if lease is not None and mine and expired:
         return Diagnosis(silent=True, process=process, reason=f"it no longer renews Lease {lease.name}")
+    if lease is not None and mine and lease.doubtful:
+        # Nobody can be certain that it streams, nor that it has stopped: its contracts wait until members were asked.
+        reason = f"it does not renew Lease {lease.name}, and its members do not say yet whether it goes on"
+        return Diagnosis(process=process, repairing=True, reason=reason)
     if is_leaving(observation):
         why = "its pod is being deleted" if pod.deleting else "it was told to stop"
         leaving = mine and status.session is Session.STREAMING

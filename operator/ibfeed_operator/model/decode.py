@@ -8,12 +8,15 @@ from typing import Final
 
 import msgspec
 
+from ibfeed_api.failsafe import parse_members
 from ibfeed_api.feed import FeedSpec
 from ibfeed_api.labels import (
     ANNOTATION_DRAIN,
     ANNOTATION_FAILED_LOGINS,
+    ANNOTATION_FENCED,
     ANNOTATION_HISTORY,
     ANNOTATION_LAST_FAILURE,
+    ANNOTATION_MEMBERS,
     ANNOTATION_NEXT_LOGIN,
     ANNOTATION_PAGE_TROUBLE,
     ANNOTATION_PARKED,
@@ -260,11 +263,14 @@ def read_lease(raw: bytes | msgspec.Raw) -> AccountLease:
     item = msgspec.json.decode(raw, type=_Lease)
     meta = item.metadata
     _, _, index = meta.name.rpartition("-")
+    holder = item.spec.holder_identity or ""
     return AccountLease(
         name=meta.name,
         source=meta.labels.get(LABEL_SOURCE, ""),
         index=int(index) if index.isdigit() else -1,
-        holder=item.spec.holder_identity or "",
+        holder=holder,
+        members=parse_members(meta.annotations.get(ANNOTATION_MEMBERS, "")),
+        fenced=bool(holder) and meta.annotations.get(ANNOTATION_FENCED) == holder,
         failed=_count(meta.annotations.get(ANNOTATION_FAILED_LOGINS)),
         last_failure=meta.annotations.get(ANNOTATION_LAST_FAILURE, ""),
         parked=meta.annotations.get(ANNOTATION_PARKED, ""),

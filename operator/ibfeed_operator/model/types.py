@@ -14,8 +14,10 @@ from enum import StrEnum
 
 import msgspec
 
+from ibfeed_api.failsafe import Member, may_take
 from ibfeed_api.feed import FeedSpec
 from ibfeed_api.instrument import Instrument
+from ibfeed_api.lease import TAKEOVER_S
 from ibfeed_api.logins import History, PageTrouble
 from ibfeed_api.shard import ShardSpec, ShardStatus
 from ibfeed_operator.model.feed_status import FeedStatus
@@ -135,6 +137,8 @@ class AccountLease:
     index: int
     holder: str = ""  # "<pod name>_<pod uid>"; empty: none
     renew_seen_age_s: float = 0.0
+    members: tuple[Member, ...] = ()  # that the holder asks when it can't renew (failsafe.py)
+    fenced: bool = False  # members said that the holder has fenced itself
     failed: int = 0
     last_failure: str = ""
     parked: str = ""  # the reason, empty: not parked
@@ -144,6 +148,17 @@ class AccountLease:
     user_since: datetime | None = None
     troubles: tuple[PageTrouble, ...] = ()  # only in the Lease of the source's logins
     resource_version: str = ""
+
+    @property
+    def expired(self) -> bool:
+        """Whether the holder, if there is one, has fenced itself for certain: another worker may have the account."""
+        members = [member.name for member in self.members] if self.holder else ()
+        return self.fenced or may_take(members, (), self.renew_seen_age_s)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the holder has not renewed in time, and may go on all the same: members are to be asked."""
+        return bool(self.holder) and self.renew_seen_age_s >= TAKEOVER_S and not self.expired
 
 
 class Health(StrEnum):

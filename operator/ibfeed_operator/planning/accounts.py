@@ -26,7 +26,7 @@ from ibfeed_api.labels import (
     ANNOTATION_NEXT_LOGIN,
     ANNOTATION_PARKED,
 )
-from ibfeed_api.lease import TAKEOVER_S, pod_of
+from ibfeed_api.lease import pod_of
 from ibfeed_api.logins import COMMON_FROM, PageTrouble, written
 from ibfeed_operator.model.types import AccountLease
 from ibfeed_operator.planning.claims import AccountClaim, Claims
@@ -178,7 +178,7 @@ class _AccountPool:
         lease = self.leases.get(index)
         if lease is None or not lease.holder or pod_of(lease.holder) == pod:
             return True
-        return lease.renew_seen_age_s >= TAKEOVER_S
+        return lease.expired
 
     def _claim(self, name: str, index: int) -> AccountClaim:
         lease = self.leases.get(index)

@@ -13,7 +13,9 @@ METRICS_ALLOWED: Final = "allowed"
 
 
 def network_policy(feed: Feed, *, operator_namespace: str) -> Manifest:
-    """Return a policy that allows ingress from the operator and from scrapers only. Kubelet's probes always pass.
+    """Return a policy that allows ingress from the operator, the feed's workers and scrapers only.
+
+    Kubelet's probes always pass. Workers ask each other while the API server is away (``failsafe.py``).
 
     Egress is not restricted. The addresses of the API server and of the metadata service for managed identities differ
     between clusters. IB and Azure use content networks, and Kafka may be anywhere. A policy with wrong addresses would
@@ -31,6 +33,7 @@ def network_policy(feed: Feed, *, operator_namespace: str) -> Manifest:
                     "from": [
                         {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": operator_namespace}}},
                         {"namespaceSelector": {"matchLabels": {LABEL_METRICS: METRICS_ALLOWED}}},
+                        {"podSelector": {"matchLabels": selector(feed.name)}},
                     ],
                     "ports": [{"protocol": "TCP", "port": "http"}],
                 }

@@ -5,12 +5,14 @@ Times are seconds of our own monotonic clock, never the holder's timestamps: clo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
+from ibfeed_api.failsafe import Member, format_members, may_take, parse_members
+from ibfeed_api.labels import ANNOTATION_FENCED, ANNOTATION_MEMBERS
 from ibfeed_api.lease import TAKEOVER_S
 
 
@@ -24,6 +26,16 @@ class Lease:
     transitions: int = 0
     annotations: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The processes that its holder asks when it can't renew (``failsafe.py``)."""
+        return parse_members(self.annotations.get(ANNOTATION_MEMBERS, ""))
+
+    @property
+    def fenced(self) -> bool:
+        """Whether the operator found out that the holder has fenced itself."""
+        return bool(self.holder) and self.annotations.get(ANNOTATION_FENCED) == self.holder
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -31,6 +43,14 @@ class Observed:
 
     resource_version: str
     since: float
+
+
+class LeaseStore(Protocol):
+    """The store of Leases, which is ``Kube``. Both calls raise KubeError."""
+
+    async def read_lease(self, name: str) -> dict[str, Any]: ...
+
+    async def patch_lease(self, name: str, body: dict[str, Any]) -> dict[str, Any]: ...
 
 
 class Action(Enum):
@@ -64,18 +84,20 @@ def decide(lease: Lease, observed: Observed, now: float, me: str) -> Action:
     """Return what the worker with identity ``me``, which does not hold the account yet, may do."""
     if lease.holder == me:
         return Action.RENEW
-    if not lease.holder or now - observed.since >= TAKEOVER_S:
+    if not lease.holder or lease.fenced:
         return Action.TAKE
-    return Action.WAIT
+    # A worker asks no members: that is the operator's, which then says so on the Lease.
+    free = may_take([member.name for member in lease.members], (), now - observed.since)
+    return Action.TAKE if free else Action.WAIT
 
 
-def acquire_patch(lease: Lease, me: str, now: datetime) -> dict[str, Any]:
+def acquire_patch(lease: Lease, me: str, now: datetime, members: Iterable[Member] = ()) -> dict[str, Any]:
     """Return the merge-patch that makes ``me`` the holder if the Lease is still as seen."""
     stamp = micro(now)
     spec: dict[str, Any] = {"holderIdentity": me, "leaseDurationSeconds": round(TAKEOVER_S), "renewTime": stamp}
     if lease.holder != me:
         spec |= {"acquireTime": stamp, "leaseTransitions": lease.transitions + 1}
-    return guarded(lease.resource_version, spec)
+    return _with(naming(members), guarded(lease.resource_version, spec))
 
 
 def renew_patch(lease: Lease, now: datetime, annotations: Mapping[str, str | None] | None = None) -> dict[str, Any]:
@@ -85,7 +107,13 @@ def renew_patch(lease: Lease, now: datetime, annotations: Mapping[str, str | Non
 
 def release_patch(lease: Lease, now: datetime, annotations: Mapping[str, str | None] | None = None) -> dict[str, Any]:
     """Return the merge-patch that frees the Lease; ``annotations`` as for ``annotate``."""
-    return _with(annotations, guarded(lease.resource_version, {"holderIdentity": "", "renewTime": micro(now)}))
+    spec = {"holderIdentity": "", "renewTime": micro(now)}
+    return _with({**(annotations or {}), **naming(())}, guarded(lease.resource_version, spec))
+
+
+def naming(members: Iterable[Member]) -> dict[str, str | None]:
+    """Return the annotations of a holder that names these members."""
+    return {ANNOTATION_MEMBERS: format_members(members) or None, ANNOTATION_FENCED: None}
 
 
 def _with(annotations: Mapping[str, str | None] | None, body: dict[str, Any]) -> dict[str, Any]:

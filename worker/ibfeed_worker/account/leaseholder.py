@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from ibfeed_api.backoff import Backoff
+from ibfeed_api.failsafe import LONGEST_S, Member, Outcome, Renewal, may_go_on
 from ibfeed_api.lease import RENEW_S, SELF_FENCE_S
 from ibfeed_api.log import Log
 from ibfeed_worker.account import lease as rules
 from ibfeed_worker.account.fence import Fence
-from ibfeed_worker.account.lease import Action, Lease, Observed
+from ibfeed_worker.account.lease import Action, Lease, LeaseStore, Observed
 from ibfeed_worker.account.login_record import LoginRecord, as_annotations, parse
 from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
 from ibfeed_worker.runtime.tasks import cancel
@@ -21,12 +23,13 @@ _LOOK_EVERY: Final = 1.0  # seconds between looks at a Lease that another worker
 _log = Log(__name__)
 
 
-class LeaseStore(Protocol):
-    """The store of Leases, which is ``Kube``. Both calls raise KubeError."""
+class Failsafe(Protocol):
+    """Members to ask when the Lease can't be renewed, which is ``MemberCalls``."""
 
-    async def read_lease(self, name: str) -> dict[str, Any]: ...
+    @property
+    def members(self) -> tuple[Member, ...]: ...
 
-    async def patch_lease(self, name: str, body: dict[str, Any]) -> dict[str, Any]: ...
+    async def ask(self, lease: Lease, members: Collection[Member]) -> Mapping[str, Renewal]: ...
 
 
 class Leaseholder:
@@ -37,6 +40,7 @@ class Leaseholder:
     Args:
         taken: when the request for the Lease was sent, by the loop's clock.
         asked: the same moment by the fence's clock.
+        failsafe: asked when a renewal fails.
         on_end: called when the task that renews the Lease ends.
     """
 
@@ -49,6 +53,7 @@ class Leaseholder:
         *,
         taken: float,
         asked: float,
+        failsafe: Failsafe,
         on_end: Callable[[asyncio.Task[None]], None] = lambda _: None,
     ) -> None:
         self.lost: Final = asyncio.Event()
@@ -59,6 +64,10 @@ class Leaseholder:
         self._writing = asyncio.Lock()
         self._noted: LoginRecord | None = None  # written with the next write of the Lease
         self._loop = asyncio.get_running_loop()
+        self._failsafe = failsafe
+        self._named = [lease.members]  # two while it is not known which of them a renewal wrote
+        self._renewed_at = taken
+        self._going_on = False  # without renewals
         self.why_lost = ""
         self._deadline = self._loop.call_at(taken + SELF_FENCE_S, self._expire)
         fence.extend(asked)
@@ -113,7 +122,7 @@ class Leaseholder:
         self.lost.set()
 
     async def _keep(self) -> None:
-        pause = Backoff(0.5, 2.0)
+        pause = Backoff(0.5, 1.0)  # with a call and a question it is well below SELF_FENCE_S
         delay = RENEW_S
         while not self.lost.is_set():
             await asyncio.sleep(delay)
@@ -132,22 +141,61 @@ class Leaseholder:
                 self._lose(f"Lease {self._lease.name} was deleted")
                 return 0.0
             except KubeError as error:
-                _log.warning("lease not renewed", lease=self._lease.name, error=str(error))
+                if not self._going_on:
+                    _log.warning("lease not renewed", lease=self._lease.name, error=str(error))
+                await self._ask_members(str(error))
                 return pause.next()
         if self.lost.is_set():
             return 0.0  # too late: a lost Lease stays lost
-        self._deadline.cancel()
         # Counted from the moment of sending: the server may have written it at once and answered slowly.
-        self._deadline = self._loop.call_at(sent + SELF_FENCE_S, self._expire)
-        self._fence.extend(asked)
+        self._extend(sent, asked, renewed=True)
         pause.reset()
         return max(0.0, sent + RENEW_S - self._loop.time())
 
+    async def _ask_members(self, error: str) -> None:
+        """Have a member renew the Lease, or go on if nobody can."""
+        sent, asked = self._loop.time(), self._fence.now()
+        answers = await self._failsafe.ask(self._lease, sorted({member for named in self._named for member in named}))
+        if self.lost.is_set():
+            return
+        outcomes = {name: renewal.outcome for name, renewal in answers.items()}
+        renewed = next((one for one in answers.values() if one.outcome is Outcome.RENEWED), None)
+        lost = next((one for one in answers.values() if one.outcome is Outcome.LOST), None)
+        if renewed is not None:
+            self._lease = replace(self._lease, resource_version=renewed.resource_version)
+            self._extend(sent, asked, renewed=True)
+        elif lost is not None:
+            self._lose(lost.text)
+        elif self._nobody_can(outcomes) and sent - self._renewed_at < LONGEST_S:
+            if not self._going_on:
+                _log.warning("no member reaches the API server: going on", members=len(outcomes), error=error)
+            self._extend(sent, asked, renewed=False)
+
+    def _nobody_can(self, outcomes: Mapping[str, Outcome]) -> bool:
+        away = [name for name, outcome in outcomes.items() if outcome is Outcome.AWAY]
+        return may_go_on([frozenset(member.name for member in named) for named in self._named], away)
+
+    def _extend(self, sent: float, asked: float, *, renewed: bool) -> None:
+        """The Lease is ours for SELF_FENCE_S more; ``sent`` and ``asked`` as for ``taken`` and ``asked``."""
+        self._deadline.cancel()
+        self._deadline = self._loop.call_at(sent + SELF_FENCE_S, self._expire)
+        self._fence.extend(asked)
+        if renewed:
+            self._renewed_at = sent
+            if self._going_on:
+                _log.info("lease renewed again", lease=self._lease.name)
+        self._going_on = not renewed
+
     async def _patch(self, body: Callable[[Mapping[str, str | None]], dict[str, Any]]) -> None:
         """Patch the Lease. ``body`` makes the patch from the annotations that are to be written with it."""
-        noted = self._noted
-        annotations = as_annotations(noted) if noted is not None else {}
+        noted, members = self._noted, self._failsafe.members
+        annotations = dict(as_annotations(noted)) if noted is not None else {}
+        if self._named != [members]:
+            annotations |= rules.naming(members)
+            if members not in self._named:
+                self._named = [*self._named[-1:], members]
         self._lease = rules.parse(await self._store.patch_lease(self._lease.name, body(annotations)))
+        self._named = [self._lease.members]
         if self._noted is noted:
             self._noted = None
 
@@ -163,8 +211,11 @@ class Leaseholder:
         if seen.holder != self._me:
             state = f"is held by {seen.holder}" if seen.holder else "has no holder"
             self._lose(f"Lease {seen.name} {state} now")
+        elif seen.fenced:
+            self._lose(f"Lease {seen.name} was not renewed in time: the operator gave it up")
         else:
             self._lease = seen
+            self._named = [seen.members]
 
     def _expire(self) -> None:
         self._lose(f"Lease {self._lease.name} could not be renewed for {SELF_FENCE_S:g} s")
@@ -182,6 +233,7 @@ async def acquire_lease(
     me: str,
     fence: Fence,
     on_wait: Callable[[str], None],
+    failsafe: Failsafe,
     on_end: Callable[[asyncio.Task[None]], None] = lambda _: None,
 ) -> Leaseholder:
     """Wait until the account is free and take it.
@@ -199,9 +251,10 @@ async def acquire_lease(
             observed = rules.observe(observed, lease, loop.time())
             if rules.decide(lease, observed, loop.time(), me) is not Action.WAIT:
                 sent, asked = loop.time(), fence.now()
-                taken = rules.parse(await store.patch_lease(name, rules.acquire_patch(lease, me, datetime.now(UTC))))
+                patch = rules.acquire_patch(lease, me, datetime.now(UTC), failsafe.members)
+                taken = rules.parse(await store.patch_lease(name, patch))
                 _log.info("account taken", lease=name, holder=me, before=lease.holder)
-                return Leaseholder(store, taken, me, fence, taken=sent, asked=asked, on_end=on_end)
+                return Leaseholder(store, taken, me, fence, taken=sent, asked=asked, failsafe=failsafe, on_end=on_end)
             why, delay = f"account is held by {lease.holder}", _LOOK_EVERY
             pause.reset()
         except ConflictError:
@@ -209,6 +262,7 @@ async def acquire_lease(
         except NotFoundError:
             why, delay = f"Lease {name} is not there yet; the operator creates it", pause.next()
         except KubeError as error:
+            observed = None  # its holder could not renew it either: it is given the whole time again
             why, delay = f"Lease {name} can't be read: {error}", pause.next()
         if why != told:
             on_wait(why)

@@ -15,8 +15,7 @@ from typing import Any, Final
 from ibfeed_api.backoff import Backoff
 from ibfeed_api.log import Log
 from ibfeed_api.logins import LOGIN_SPACING_S
-from ibfeed_worker.account.lease import guarded, micro
-from ibfeed_worker.account.leaseholder import LeaseStore
+from ibfeed_worker.account.lease import LeaseStore, guarded, micro
 from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
 
 SPACING: Final = timedelta(seconds=LOGIN_SPACING_S)

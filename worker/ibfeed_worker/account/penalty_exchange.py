@@ -11,7 +11,7 @@ from ibfeed_api.backoff import Backoff
 from ibfeed_api.labels import ANNOTATION_PENALTIES
 from ibfeed_api.log import Log
 from ibfeed_worker.account import penalties
-from ibfeed_worker.account.leaseholder import LeaseStore
+from ibfeed_worker.account.lease import LeaseStore
 from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
 from ibfeed_worker.session.pacing import Budget
 

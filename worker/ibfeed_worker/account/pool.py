@@ -17,7 +17,7 @@ from ibfeed_api.log import Log
 from ibfeed_api.logins import PageTrouble, parse_troubles, written
 from ibfeed_api.reasons import Reason
 from ibfeed_worker.account import page_trouble
-from ibfeed_worker.account.leaseholder import LeaseStore
+from ibfeed_worker.account.lease import LeaseStore
 from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
 
 LOOK_EVERY_S: Final = 20.0

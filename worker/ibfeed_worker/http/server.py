@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from ibfeed_api import failsafe_calls
 from ibfeed_api.calls import CallRefusedError, ResolvedRoot, universe_path, verify
 from ibfeed_api.feed import FILTERS
 from ibfeed_api.instrument import Product
@@ -34,12 +35,15 @@ class Answers(Protocol):
 
     def operator_key(self) -> str | None: ...
 
+    async def failsafe(self, body: str) -> str:
+        """Answer a member or a taker (``failsafe_calls.py``). Raises CallRefusedError."""
+
     async def resolve(self, root: str, months: int, since: date, wanted: Product) -> ResolvedRoot:
         """Ask IB for a root's contracts. Raises UnknownRootError, CannotAskError or AnswerError."""
 
 
 class HttpServer:
-    """The server of ``/healthz``, ``/readyz``, ``/metrics`` and ``/v1/universe/{root}``."""
+    """The server of ``/healthz``, ``/readyz``, ``/metrics``, ``/v1/universe/{root}`` and ``/v1/failsafe``."""
 
     def __init__(self, answers: Answers, registry: CollectorRegistry, *, shard: str, port: int) -> None:
         """Set up the routes. ``shard`` is ``namespace/name``, the audience of signed calls."""
@@ -52,6 +56,7 @@ class HttpServer:
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/v1/universe/{root}", self._guarded(self._universe))
+        app.router.add_post(failsafe_calls.PATH, self._failsafe)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     async def start(self) -> None:
@@ -71,6 +76,13 @@ class HttpServer:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _failsafe(self, request: web.Request) -> web.Response:
+        try:
+            return web.Response(text=await self._answers.failsafe(await request.text()))
+        except CallRefusedError as refusal:
+            _log.warning("call refused", path=failsafe_calls.PATH, why=str(refusal))
+            return _error(401, str(refusal))
 
     async def _universe(self, request: web.Request) -> web.Response:
         months = request.query.get("months", "")

@@ -23,6 +23,7 @@ def compose_status(
     streamer: Streamer | None,
     reference: str,
     left_behind: Mapping[int, int],
+    key: str,
 ) -> ShardStatus:
     """The IbShard's status.
 
@@ -33,6 +34,7 @@ def compose_status(
         reference: what keeps reference data from being written; empty if nothing does.
         left_behind: conid to epoch of what an earlier process published. It is released, whatever happens to this one
             before it can do anything.
+        key: this process's public key.
     """
     if streamer is None:
         over = ContractState.RELEASED
@@ -52,6 +54,7 @@ def compose_status(
         account=session.account,
         market_data_live=streamer.market_data_live if streamer else None,
         kafka=streamer.kafka_status() if streamer else KafkaStatus(),
+        key=key,
         reference=reference[:_LONGEST_TROUBLE],
         contract_count=sum(report.state is ContractState.PUBLISHING for report in reports),
         lines=f"{streamer.lines_used if streamer else 0}/{shard.spec.lines if shard else 0}",

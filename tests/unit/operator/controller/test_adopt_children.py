@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,18 +11,17 @@ import pytest_asyncio
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 
+from ibfeed_api.calls import Signer
 from ibfeed_operator.controller.assessment import assess
 from ibfeed_operator.controller.context import Context
 from ibfeed_operator.controller.dependencies import Dependencies, Settings
+from ibfeed_operator.controller.failsafe import failsafe_member
 from ibfeed_operator.controller.memory import Memory
-from ibfeed_operator.controller.pod_events import PodEvents
 from ibfeed_operator.controller.shards import Shards
 from ibfeed_operator.controller.snapshot import Informers, Snapshot
 from ibfeed_operator.controller.steps.apply_children import apply_children
-from ibfeed_operator.controller.universe_resolver import UniverseResolver
 from ibfeed_operator.kube.client import KubeClient
 from ibfeed_operator.kube.errors import KubeError
-from ibfeed_operator.kube.events import EventRecorder
 from ibfeed_operator.resources import labels, owner_reference
 from support.build import feed
 
@@ -39,11 +37,13 @@ class Scene:
         self.service: dict[str, Any] = {}
         self.writes: list[tuple[str, dict[str, Any]]] = []
         self.events: list[str] = []
+        informers = Informers(cluster, "default")
         self.shared = Dependencies(
             kube=cluster,
-            informers=Informers(cluster, "default"),
+            informers=informers,
             http=http,
             settings=Settings(worker_image="w", operator_namespace="o"),
+            failsafe=failsafe_member(cluster, informers, "operator_u", Signer()),
         )
 
     def there(self, **meta: Any) -> None:
@@ -66,12 +66,7 @@ class Scene:
         return web.json_response(body | {"metadata": body["metadata"] | {"resourceVersion": "1"}})
 
     async def apply(self) -> None:
-        cluster = self.shared.kube
-        memory = Memory(
-            resolver=UniverseResolver(cluster, self.shared.http, self.shared.signer, lambda: None),
-            events=PodEvents(cluster, asyncio.Lock(), lambda: None),
-            recorder=EventRecorder(cluster),
-        )
+        memory = Memory.of(self.shared, lambda: None)
         world = Snapshot(feed=FEED, shards=(), pods=(), leases=(), taken=frozenset())
         assessment = assess(world, memory, clock=self.shared.clock(), now=0.0)
         shards = Shards(self.shared, memory, world, assessment)

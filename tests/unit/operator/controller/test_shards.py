@@ -14,17 +14,16 @@ import pytest_asyncio
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 
+from ibfeed_api.calls import Signer
 from ibfeed_api.feed import Accounts, FeedSpec, Kafka, Root, SecretRef
 from ibfeed_operator.controller.assessment import assess
 from ibfeed_operator.controller.dependencies import Dependencies, Settings
+from ibfeed_operator.controller.failsafe import failsafe_member
 from ibfeed_operator.controller.memory import Memory
-from ibfeed_operator.controller.pod_events import PodEvents
 from ibfeed_operator.controller.shards import Shards
 from ibfeed_operator.controller.snapshot import Informers, Snapshot, shards_path
-from ibfeed_operator.controller.universe_resolver import UniverseResolver
 from ibfeed_operator.kube.client import KubeClient
 from ibfeed_operator.kube.errors import ConflictError, NotLeadingError
-from ibfeed_operator.kube.events import EventRecorder
 from ibfeed_operator.model.decode import read_shard
 from ibfeed_operator.model.types import Feed
 
@@ -52,7 +51,11 @@ class Scene:
         self.leads = True
         self.views = Informers(cluster, "n")
         self.shared = Dependencies(
-            kube=cluster, informers=self.views, http=http, settings=Settings(worker_image="w", operator_namespace="o")
+            kube=cluster,
+            informers=self.views,
+            http=http,
+            settings=Settings(worker_image="w", operator_namespace="o"),
+            failsafe=failsafe_member(cluster, self.views, "operator_u", Signer()),
         )
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -78,11 +81,7 @@ class Scene:
         self.views.shards.wrote(raw, found)
 
     def shards(self) -> Shards:
-        memory = Memory(
-            resolver=UniverseResolver(self.shared.kube, self.shared.http, self.shared.signer, lambda: None),
-            events=PodEvents(self.shared.kube, asyncio.Lock(), lambda: None),
-            recorder=EventRecorder(self.shared.kube),
-        )
+        memory = Memory.of(self.shared, lambda: None)
         shards = tuple(shard for _, shard in self.views.shards.values("n"))
         snapshot = Snapshot(feed=FEED, shards=shards, pods=(), leases=(), taken=frozenset())
         assessment = assess(snapshot, memory, clock=self.shared.clock(), now=0.0)

@@ -55,7 +55,9 @@ MISSING, BARE = None, Lease("u", "1")
         # Who leads goes on only while it is all in order.
         (LEADING, lease(ME), 2, Move.RENEW),
         (LEADING, lease(ME, stamp="another's"), 7.9, Move.RENEW),
-        (LEADING, lease(ME), 8, Move.END),
+        (LEADING, lease(ME), 8, Move.RENEW),  # it acted no more: the API server was away for all, and nobody else leads
+        (LEADING, lease(ME), 3600, Move.RENEW),
+        (LEADING, lease(OTHER), 8, Move.END),
         (LEADING, lease(OTHER), 1, Move.END),
         (LEADING, lease(""), 1, Move.END),
         (LEADING, RELEASED, 1, Move.END),
@@ -95,10 +97,8 @@ def test_it_acts_from_the_sending_of_a_renewal_for_less_than_another_waits() -> 
     leading = wrote(LEADING, lease(ME, stamp="s2"), sent=100.0)
     assert leading.acts(100.0 + LOST_AFTER_S - 0.01)
     assert not leading.acts(100.0 + LOST_AFTER_S)
-    assert leading.too_late(100.0 + LOST_AFTER_S)
     assert LOST_AFTER_S < TAKE_AFTER_S
     assert not WAITING.acts(0.0)
-    assert not WAITING.too_late(1e9)
 
 
 def test_writes_are_guarded_and_a_release_is_marked() -> None:
@@ -160,8 +160,6 @@ class _World:
                 answer = self.write(body)
                 if answer is not None and not answer_lost:
                     candidate = wrote(candidate, answer, self.now)
-        if candidate.too_late(self.now):
-            candidate = Candidate(me=candidate.me)
         self.candidates[index] = candidate
 
     def release(self, index: int) -> None:

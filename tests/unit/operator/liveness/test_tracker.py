@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ibfeed_api.failsafe import LONGEST_S, Member
 from ibfeed_api.lease import TAKEOVER_S
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Session
@@ -79,6 +80,16 @@ class TestOneWorker:
         verdict = self.assess(observation)
         assert (verdict.health.state, verdict.silent) == (Health.LEAVING, False)
         assert because in verdict.health.reason
+
+    def test_that_does_not_renew_and_may_go_on_is_neither_streaming_nor_silent(self) -> None:
+        """Its Lease names members that have not been asked yet (``failsafe.py``)."""
+        members = (Member(namespace="n", name="operator_u", address="10.0.0.1:8080", key="k"),)
+        in_doubt = lease(0, age=TAKEOVER_S, members=members)
+        verdict = self.assess(well(0, lease=in_doubt))
+        assert (verdict.health.state, verdict.silent) == (Health.RETURNING, False)
+        assert "its members do not say yet whether it goes on" in verdict.health.reason
+        for lost in (replace(in_doubt, fenced=True), replace(in_doubt, renew_seen_age_s=LONGEST_S + TAKEOVER_S)):
+            assert LivenessTracker().assess({0: well(0, lease=lost)}, 0.0)[0].silent
 
     def test_that_is_told_to_stop_and_dies_is_lost(self) -> None:
         verdict = self.assess(well(0, pod=pod(0, deleting=True, container_running=False)))

@@ -19,6 +19,7 @@ from ibfeed_worker.account.leaseholder import acquire_lease
 from ibfeed_worker.account.login_record import LoginRecord, after_failure, after_logout, before_login
 from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
 from support.clock import run
+from support.failsafe import Members
 
 NAME = "ib-account-paper-1"
 
@@ -131,7 +132,7 @@ def fence(on_shut: Callable[[], None] = lambda: None) -> Fence:
 def test_held_renewed_and_freed() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore, Members())
         before = api.objects[NAME]["metadata"]["resourceVersion"]
         await asyncio.sleep(30)
         assert not hold.lost.is_set()
@@ -148,8 +149,8 @@ def test_a_second_worker_waits_until_the_first_frees_it() -> None:
     async def scene() -> None:
         api = ApiServer()
         told: list[str] = []
-        first = await acquire_lease(api, NAME, "a", fence(), ignore)
-        second = asyncio.create_task(acquire_lease(api, NAME, "b", fence(), told.append))
+        first = await acquire_lease(api, NAME, "a", fence(), ignore, Members())
+        second = asyncio.create_task(acquire_lease(api, NAME, "b", fence(), told.append, Members()))
         await asyncio.sleep(60)
         assert not second.done()
         assert told == ["account is held by a"]
@@ -166,7 +167,7 @@ def test_cut_off_from_the_api_the_holder_stops_within_8_s_and_before_another_tak
     async def scene() -> None:
         loop = asyncio.get_running_loop()
         api = ApiServer()
-        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore, Members())
         await asyncio.sleep(7)
         setattr(api, failure, True)
         cut = loop.time()
@@ -176,7 +177,7 @@ def test_cut_off_from_the_api_the_holder_stops_within_8_s_and_before_another_tak
         # Whoever looks, from that moment on, still has to see it unchanged for ten seconds.
         setattr(api, failure, False)
         lost = loop.time()
-        other = await acquire_lease(api, NAME, "b", fence(), ignore)
+        other = await acquire_lease(api, NAME, "b", fence(), ignore, Members())
         assert loop.time() >= lost
         assert loop.time() - lost >= 9.9
         await other.release()
@@ -187,7 +188,7 @@ def test_cut_off_from_the_api_the_holder_stops_within_8_s_and_before_another_tak
 def test_one_failed_renewal_costs_nothing() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore, Members())
         for _ in range(5):
             api.hangs = True
             await asyncio.sleep(4)
@@ -203,7 +204,7 @@ def test_taken_by_someone_else_is_lost_at_once() -> None:
     async def scene() -> None:
         loop = asyncio.get_running_loop()
         api = ApiServer()
-        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore, Members())
         stolen = rules.acquire_patch(rules.parse(api.objects[NAME]), "b", datetime.now(UTC))
         await api.patch_lease(NAME, stolen)
         begun = loop.time()
@@ -221,7 +222,7 @@ def test_the_fence_is_open_while_the_account_is_ours(lost: bool) -> None:
         api = ApiServer()
         shut: list[bool] = []
         gate = fence(lambda: shut.append(hold.lost.is_set()))
-        hold = await acquire_lease(api, NAME, "a", gate, ignore)
+        hold = await acquire_lease(api, NAME, "a", gate, ignore, Members())
         assert gate.is_open()
         if lost:
             api.down = True
@@ -240,11 +241,11 @@ def test_the_fence_is_open_while_the_account_is_ours(lost: bool) -> None:
 def test_a_deleted_lease_is_lost_and_a_missing_one_awaited() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore, Members())
         del api.objects[NAME]
         await hold.lost.wait()
         told: list[str] = []
-        again = asyncio.create_task(acquire_lease(api, NAME, "a", fence(), told.append))
+        again = asyncio.create_task(acquire_lease(api, NAME, "a", fence(), told.append, Members()))
         await asyncio.sleep(20)
         assert told == [f"Lease {NAME} is not there yet; the operator creates it"]
         api.create(NAME)
@@ -256,7 +257,7 @@ def test_a_deleted_lease_is_lost_and_a_missing_one_awaited() -> None:
 def test_of_two_that_reach_for_it_together_one_gets_it() -> None:
     async def scene() -> None:
         api = ApiServer()
-        takers = [asyncio.create_task(acquire_lease(api, NAME, name, fence(), ignore)) for name in "abcd"]
+        takers = [asyncio.create_task(acquire_lease(api, NAME, name, fence(), ignore, Members())) for name in "abcd"]
         await asyncio.sleep(60)
         done = [taker for taker in takers if taker.done()]
         assert len(done) == 1
@@ -270,7 +271,7 @@ def test_of_two_that_reach_for_it_together_one_gets_it() -> None:
 def test_a_note_goes_along_with_the_next_renewal() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore, Members())
         await hold.write(before_login(hold.record, now=datetime(2026, 11, 26, tzinfo=UTC)))
         written = api.objects[NAME]["metadata"]["annotations"]
         assert written["ibfeed.dev/session-open"] == "2026-11-26T00:00:00+00:00"
@@ -290,7 +291,7 @@ def test_a_note_goes_along_with_the_next_renewal() -> None:
 def test_a_note_goes_along_with_the_release() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore, Members())
         await hold.write(before_login(hold.record, now=datetime(2026, 11, 26, tzinfo=UTC)))
         hold.note(after_logout(hold.record))
         await hold.release()
@@ -303,7 +304,7 @@ def test_a_note_goes_along_with_the_release() -> None:
 def test_the_login_record_is_written_through_conflicts_and_outages() -> None:
     async def scene() -> None:
         api = ApiServer()
-        hold = await acquire_lease(api, NAME, "a", fence(), ignore)
+        hold = await acquire_lease(api, NAME, "a", fence(), ignore, Members())
         # A person annotates the Lease meanwhile: our next write conflicts, and must keep theirs.
         foreign = rules.annotate(rules.parse(api.objects[NAME]), {"example.com/note": "hello"})
         await api.patch_lease(NAME, foreign)

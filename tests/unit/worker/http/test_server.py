@@ -7,7 +7,8 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from ibfeed_api.calls import ResolvedContract, ResolvedRoot, Signer, universe_path
+from ibfeed_api import failsafe_calls
+from ibfeed_api.calls import CallRefusedError, ResolvedContract, ResolvedRoot, Signer, universe_path
 from ibfeed_api.instrument import Product
 from ibfeed_worker.http.server import HttpServer
 from ibfeed_worker.universe.parse import AnswerError
@@ -47,6 +48,11 @@ class Answers:
 
     def operator_key(self) -> str | None:
         return self.key
+
+    async def failsafe(self, body: str) -> str:
+        if body != "asked":
+            raise CallRefusedError("signature not accepted")
+        return "answered"
 
     async def resolve(self, root: str, months: int, since: date, wanted: Product) -> ResolvedRoot:
         if self.error:
@@ -146,3 +152,10 @@ async def test_months_out_of_bounds(client: httpx.AsyncClient, answers: Answers,
 async def test_a_day_that_is_none(client: httpx.AsyncClient, answers: Answers, since: str) -> None:
     answer = await client.get(f"/v1/universe/CL?months=2&since={since}", headers=signed(answers))
     assert (answer.status_code, answer.json()) == (400, {"error": "since must be a day, YYYYMMDD"})
+
+
+async def test_members_are_answered_and_strangers_refused(client: httpx.AsyncClient) -> None:
+    answered = await client.post(failsafe_calls.PATH, content="asked")
+    assert (answered.status_code, answered.text) == (200, "answered")
+    refused = await client.post(failsafe_calls.PATH, content="x")
+    assert (refused.status_code, refused.json()) == (401, {"error": "signature not accepted"})

@@ -34,6 +34,7 @@ from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.tasks import cancel, first
 from ibfeed_worker.session.status import SessionStatus
 from support.build import worker_config
+from support.failsafe import Members
 from support.leases import Leases
 
 START = datetime(2026, 11, 18, 15, tzinfo=UTC)  # a Wednesday, far from IB's nights
@@ -133,7 +134,7 @@ class Seat:
         while True:
             fence = Fence(SimpleNamespace(arm=lambda _: None, disarm=lambda: None), lambda: None)
             hold = await acquire_lease(
-                self._world.leases, self.account.lease, f"w-{self.account.index}_u", fence, lambda _: None
+                self._world.leases, self.account.lease, f"w-{self.account.index}_u", fence, lambda _: None, Members()
             )
             try:
                 await self._sessions(hold)

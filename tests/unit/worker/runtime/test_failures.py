@@ -12,6 +12,7 @@ from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.leaseholder import acquire_lease
 from ibfeed_worker.runtime.failures import Failures, PartFailedError
 from ibfeed_worker.shard.watch import ShardWatcher
+from support.failsafe import Members
 
 
 async def failure(failures: Failures) -> str:
@@ -107,7 +108,7 @@ async def test_the_task_that_renews_the_lease_is_heard(monkeypatch: pytest.Monke
     failures = Failures()
     fence = Fence(NoSwitch(), lambda: None)
     hold = await acquire_lease(
-        OddLeases(), "ib-account-1", "energy-0_uid", fence, lambda _: None, on_end=failures.of_task
+        OddLeases(), "ib-account-1", "energy-0_uid", fence, lambda _: None, Members(), on_end=failures.of_task
     )
     assert "its part lease failed" in await failure(failures)
     await hold.release()
