@@ -130,31 +130,31 @@ class Inquiries:
         return None
 
 
-class _Meta(msgspec.Struct):
+class _SeenMeta(msgspec.Struct):
     uid: str
 
 
-class _State(msgspec.Struct):
+class _SeenState(msgspec.Struct):
     running: dict[str, Any] | None = None
 
 
-class _Container(msgspec.Struct):
-    state: _State = msgspec.field(default_factory=_State)
+class _SeenContainer(msgspec.Struct):
+    state: _SeenState = msgspec.field(default_factory=_SeenState)
 
 
-class _PodStatus(msgspec.Struct, rename="camel"):
+class _SeenStatus(msgspec.Struct, rename="camel"):
     phase: str = ""
-    container_statuses: tuple[_Container, ...] | None = None
+    container_statuses: tuple[_SeenContainer, ...] | None = None
 
 
-class _Pod(msgspec.Struct):
-    metadata: _Meta
-    status: _PodStatus = msgspec.field(default_factory=_PodStatus)
+class _SeenPod(msgspec.Struct):
+    metadata: _SeenMeta
+    status: _SeenStatus = msgspec.field(default_factory=_SeenStatus)
 
 
 def _ended(raw: bytes, uid: str) -> bool:
     """Whether the pod of this uid has ended, by what the API server has under its name."""
-    pod = msgspec.json.decode(raw, type=_Pod)
+    pod = msgspec.json.decode(raw, type=_SeenPod)
     containers = pod.status.container_statuses or ()
     stopped = bool(containers) and not any(container.state.running is not None for container in containers)
     return pod.metadata.uid != uid or pod.status.phase in ("Failed", "Succeeded") or stopped

@@ -23,7 +23,7 @@ _LOOK_EVERY: Final = 1.0  # seconds between looks at a Lease that another worker
 _log = Log(__name__)
 
 
-class Failsafe(Protocol):
+class MembersToAsk(Protocol):
     """Members to ask when the Lease can't be renewed, which is ``MemberCalls``."""
 
     @property
@@ -53,7 +53,7 @@ class Leaseholder:
         *,
         taken: float,
         asked: float,
-        failsafe: Failsafe,
+        failsafe: MembersToAsk,
         on_end: Callable[[asyncio.Task[None]], None] = lambda _: None,
     ) -> None:
         self.lost: Final = asyncio.Event()
@@ -233,7 +233,7 @@ async def acquire_lease(
     me: str,
     fence: Fence,
     on_wait: Callable[[str], None],
-    failsafe: Failsafe,
+    failsafe: MembersToAsk,
     on_end: Callable[[asyncio.Task[None]], None] = lambda _: None,
 ) -> Leaseholder:
     """Wait until the account is free and take it.
