@@ -21,6 +21,7 @@ coverage: ## lines of the pure modules that the unit tests reach
 test: ## everything, on the local cluster
 test-gateway: ## accept a gateway build: GATEWAY=FILE, such as IB's clientportal.gw.zip, on the local cluster
 bench-ownership: ## moves, crashes, hung workers against the venue's ground truth, on the local cluster
+bench-always-on: ## the stream while the API server is away, against the venue's ground truth
 bench-worker: ## the worker's data path: throughput, latency, stalls, beside other clients'
 lock: ## resolve the locked requirements again
 

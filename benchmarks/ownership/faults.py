@@ -1,14 +1,15 @@
-"""What goes wrong with a worker: killed, stopped, cut off from the API server. What can be undone is."""
+"""What goes wrong with a worker: killed, stopped, cut off. What can be undone is."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Final
 
+from ibfeed_api.worker_pod import WORKER_PORT
 from ibfeed_local import containers, layout
 from ibfeed_local.command import output
 from ownership.setting import NAMESPACE
@@ -16,8 +17,14 @@ from support.cluster import main_process, read
 
 # In the pod's own network namespace the API server still has its Service's address; Kafka is on the same node.
 _API: Final = (
-    ("-d", layout.API_SERVICE),
-    ("-d", layout.NODE_ADDRESS, "-p", "tcp", "--dport", str(layout.API_PORT)),
+    ("OUTPUT", "-d", layout.API_SERVICE, "-j", "DROP"),
+    ("OUTPUT", "-d", layout.NODE_ADDRESS, "-p", "tcp", "--dport", str(layout.API_PORT), "-j", "DROP"),
+)
+# What members of a failsafe ask each other; the kubelet's probes come from the node, and pass.
+_MEMBERS: Final = (
+    ("OUTPUT", "-d", layout.POD_RANGE, "-p", "tcp", "--dport", str(WORKER_PORT), "-j", "DROP"),
+    ("INPUT", "-s", layout.NODE_ADDRESS, "-j", "ACCEPT"),
+    ("INPUT", "-s", layout.POD_RANGE, "-p", "tcp", "--dport", str(WORKER_PORT), "-j", "DROP"),
 )
 
 
@@ -41,20 +48,27 @@ def stopped(pod: str) -> Iterator[None]:
             _signal(pid, signal.SIGCONT)
 
 
+def cut_off_alone(pod: str) -> AbstractContextManager[None]:
+    """No packet of the pod reaches the API server; members of its failsafe, Kafka and the venue it reaches as ever."""
+    return _dropped(pod, _API)
+
+
+def cut_off(pod: str) -> AbstractContextManager[None]:
+    """The pod reaches neither API server nor members; Kafka and the venue it reaches as ever."""
+    return _dropped(pod, (*_API, *_MEMBERS))
+
+
 @contextmanager
-def cut_off(pod: str) -> Iterator[None]:
-    """No packet of the pod reaches the API server; Kafka and the venue it reaches as ever."""
+def _dropped(pod: str, rules: Sequence[Sequence[str]]) -> Iterator[None]:
     inside = ["nsenter", f"--net=/proc/{main_process(NAMESPACE, pod)}/ns/net", "iptables", "-w"]
-    rules = [[*rule, "-j", "DROP"] for rule in _API]
     try:
         for rule in rules:
-            subprocess.run([*inside, "-A", "OUTPUT", *rule], check=True, capture_output=True, timeout=10)
+            subprocess.run([*inside, "-A", *rule], check=True, capture_output=True, timeout=10)
         yield
     finally:
-        for (
-            rule
-        ) in rules:  # a container that has ended meanwhile took its pod's namespace with it, or left it to the next
-            subprocess.run([*inside, "-D", "OUTPUT", *rule], check=False, capture_output=True, timeout=10)
+        # A container that has ended meanwhile took its pod's namespace with it, or left it to the next.
+        for rule in rules:
+            subprocess.run([*inside, "-D", *rule], check=False, capture_output=True, timeout=10)
 
 
 def _container(pod: str) -> str:

@@ -197,6 +197,15 @@ def bench_ownership(state: State) -> int:
     return bench.run(state, "ownership")
 
 
+def bench_always_on(state: State) -> int:
+    """Measure whether the stream outlives the control plane."""
+    if _is_current():
+        raise ProblemError("the benchmark stops the API server, and needs the local cluster for that", "Unset CLUSTER.")
+    with _alone(state) as progress:
+        _deployed(state, progress)
+    return bench.run(state, "always_on")
+
+
 def bench_worker(state: State) -> int:
     """Measure throughput, latency and losses of a worker's data path, beside other people's clients."""
     if _is_current():
@@ -328,6 +337,7 @@ VERBS: dict[str, Callable[[State], int | None]] = {
     "test": test,
     "test-gateway": test_gateway,
     "bench-ownership": bench_ownership,
+    "bench-always-on": bench_always_on,
     "bench-worker": bench_worker,
     "lock": lock_requirements,
 }

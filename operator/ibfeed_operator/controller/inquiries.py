@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -63,7 +62,7 @@ class Inquiries:
 
     def refresh(self, cases: Iterable[Case]) -> bool:
         """Inquire about Leases in doubt, each once a second. Return whether there are any."""
-        found, now = {case.path: case for case in cases}, time.monotonic()
+        found, now = {case.path: case for case in cases}, asyncio.get_running_loop().time()
         self._asked_at = {path: at for path, at in self._asked_at.items() if path in found}
         for path, case in found.items():
             task = self._tasks.get(path)

@@ -21,7 +21,8 @@ from ibfeed_worker.account.leaseholder import Leaseholder, acquire_lease
 from ibfeed_worker.kube.client import ForbiddenError, KubeError
 from support.clock import run
 from support.failsafe import Members, members
-from unit.worker.account.test_lease import NAME, ApiServer, fence, ignore
+from support.lease_api import NAME, ApiServer
+from unit.worker.account.test_lease import fence, ignore
 
 AWAY = Outcome.AWAY
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
@@ -17,63 +15,9 @@ from ibfeed_worker.account.fence import Fence
 from ibfeed_worker.account.lease import Action, Lease, Observed
 from ibfeed_worker.account.leaseholder import acquire_lease
 from ibfeed_worker.account.login_record import LoginRecord, after_failure, after_logout, before_login
-from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
 from support.clock import run
 from support.failsafe import Members
-
-NAME = "ib-account-paper-1"
-
-
-class ApiServer:
-    """Leases as an API server keeps them: merge-patches with compare-and-swap. ``down`` makes every call fail."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, dict[str, Any]] = {}
-        self.down = False
-        self.hangs = False
-        self._version = 0
-        self.create(NAME)
-
-    def create(self, name: str) -> None:
-        self.objects[name] = {"metadata": {"name": name, "annotations": {}}, "spec": {}}
-        self._bump(self.objects[name])
-
-    async def read_lease(self, name: str) -> dict[str, Any]:
-        await self._answer()
-        if name not in self.objects:
-            raise NotFoundError(name)
-        return copy.deepcopy(self.objects[name])
-
-    async def patch_lease(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        await self._answer()
-        if name not in self.objects:
-            raise NotFoundError(name)
-        stored = self.objects[name]
-        if body["metadata"]["resourceVersion"] != stored["metadata"]["resourceVersion"]:
-            raise ConflictError(name)
-        stored["spec"] |= body.get("spec", {})
-        for key, value in body["metadata"].get("annotations", {}).items():
-            stored["metadata"]["annotations"].pop(key, None)
-            if value is not None:
-                stored["metadata"]["annotations"][key] = value
-        self._bump(stored)
-        return copy.deepcopy(stored)
-
-    async def _answer(self) -> None:
-        await asyncio.sleep(0.01)
-        if self.hangs:
-            await asyncio.sleep(2)
-        if self.down or self.hangs:
-            raise KubeError("away")
-
-    def _bump(self, stored: dict[str, Any]) -> None:
-        self._version += 1
-        stored["metadata"]["resourceVersion"] = str(self._version)
-
-    @property
-    def holder(self) -> str:
-        found: str = self.objects[NAME]["spec"].get("holderIdentity", "")
-        return found
+from support.lease_api import NAME, ApiServer, Unarmed
 
 
 def lease(holder: str) -> Lease:
@@ -115,14 +59,6 @@ def test_taking_counts_transitions_and_keeps_a_lease_that_is_ours() -> None:
 
 def ignore(_: str) -> None:
     pass
-
-
-class Unarmed:
-    def arm(self, at: float) -> None:
-        pass
-
-    def disarm(self) -> None:
-        pass
 
 
 def fence(on_shut: Callable[[], None] = lambda: None) -> Fence:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ibfeed_worker.account.login_slots import LONGEST, SPACING, next_slot, reserve_slot
 from support.clock import run
-from unit.worker.account.test_lease import ApiServer
+from support.lease_api import ApiServer
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 NAME = "ib-account-paper-logins"

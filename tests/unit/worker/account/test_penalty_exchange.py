@@ -16,7 +16,7 @@ from ibfeed_worker.account.penalties import LONGEST
 from ibfeed_worker.account.penalty_exchange import LOOK_EVERY_S, PenaltyExchange
 from ibfeed_worker.session.pacing import PENALTY_S, Budget
 from support.clock import run
-from unit.worker.account.test_lease import ApiServer
+from support.lease_api import ApiServer
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 NAME = "ib-account-paper-logins"

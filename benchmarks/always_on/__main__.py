@@ -1,0 +1,156 @@
+"""``python -m always_on``, as `make bench-always-on` runs it on the local cluster.
+
+PHASES=partitions,away,long,flaps,alone   what to measure (all)
+QUICK=1                        20 s in place of 60 s and 600 s: to try the benchmark itself
+
+Only a whole run writes ``benchmarks/results/always-on.json``; others write ``always-on-partial.json`` beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Final
+
+import bars
+from always_on import control_plane, partitions
+from always_on.report import BARS
+from bars import RESULTS
+from ibfeed_local.kubernetes import kubernetes_version
+from ibfeed_local.progress import Progress, headline
+from ownership import faults, setting
+from ownership.explain import show
+from ownership.stage import Stage, stage
+from ownership.verdict import delivery, longest_silence_s, zombies
+from support.cluster import ROOT
+
+PARTITIONS: Final = 300
+WHOLE, PARTIAL = "always-on.json", "always-on-partial.json"
+PHASES: Final = ("partitions", "away", "long", "flaps", "alone")
+
+
+@dataclass
+class Sums:
+    """Over all runs."""
+
+    duplicated: int = 0
+    zombies: int = 0
+    logins: int = 0
+    runs: list[dict[str, Any]] = field(default_factory=list)
+
+
+def main() -> int:
+    """Exit code 0 if every phase ended and met its bars, 1 if not, 2 for a phase that is none."""
+    phases = tuple(name for name in os.environ.get("PHASES", "").split(",") if name) or PHASES
+    if unknown := set(phases) - set(PHASES):
+        print(f"PHASES: {', '.join(sorted(unknown))} is none of {', '.join(PHASES)}", file=sys.stderr)
+        return 2
+    quick = bool(os.environ.get("QUICK"))
+    whole = set(phases) == set(PHASES) and not quick
+    signal.signal(signal.SIGTERM, _interrupt)  # what was set up is taken down again
+    results = _measure(phases, 20.0 if quick else 60.0, 20.0 if quick else 600.0, Progress())
+    path = RESULTS / (WHOLE if whole else PARTIAL)
+    bars.write(BARS, results, {"kubernetes": kubernetes_version()}, path)
+    headline(f"always on: {path.relative_to(ROOT)}")
+    print("\n".join(bars.table(BARS, results)))
+    return 0 if bars.met(BARS, results) and "failed" not in results else 1
+
+
+def _measure(phases: tuple[str, ...], short_s: float, long_s: float, progress: Progress) -> dict[str, Any]:
+    results: dict[str, Any] = {}
+    sums = Sums()
+    if "partitions" in phases:
+        headline(f"{PARTITIONS} stories of a network that breaks at random, in virtual time")
+        results |= partitions.tell(PARTITIONS, progress)
+    if phases == ("partitions",):
+        return results
+    try:
+        with stage("common", progress) as on:
+            if "away" in phases:
+                headline(f"the API server is away for {short_s:g} s")
+                lost = [
+                    _run(on, f"API server {name}", lambda fault=fault: _within(fault, short_s), sums, progress)  # type: ignore[misc]
+                    for name, fault in control_plane.FAULTS.items()
+                ]
+                results["api_away_60s_lost"] = sum(lost)
+            if "long" in phases:
+                headline(f"the API server is away for {long_s:g} s")
+                away = control_plane.FAULTS["stopped"]
+                results["api_away_600s_lost"] = _run(
+                    on, "API server stopped", lambda: _within(away, long_s), sums, progress
+                )
+            if "flaps" in phases:
+                headline("the API server comes and goes each 5 s")
+                results["api_flaps_lost"] = _run(
+                    on, "API server flaps", lambda: control_plane.flap(short_s), sums, progress
+                )
+            if "alone" in phases:
+                headline("one worker is cut off from the API server")
+                pod = f"{setting.FEED}-0"
+                results["cut_off_alone_lost"] = _run(
+                    on,
+                    f"{pod} cut off",
+                    lambda: _within(lambda: faults.cut_off_alone(pod), short_s),
+                    sums,
+                    progress,
+                )
+    except (AssertionError, ExceptionGroup) as error:  # mostly what did not become true in time
+        progress.report(f"FAILED: {''.join(traceback.format_exception(error))}")
+        results["failed"] = [str(error)[:500]]
+    results |= {"api_away_duplicated": sums.duplicated, "zombie_writes": sums.zombies, "api_away_logins": sums.logins}
+    results["runs"] = sums.runs
+    return results
+
+
+def _run(on: Stage, what: str, fault: Callable[[], None], sums: Sums, progress: Progress) -> int:
+    """Return the updates that were lost in and after a fault."""
+    logins = _logins(on)
+    with on.watch() as watch:
+        with progress.step(what) as step:
+            fault()
+            time.sleep(20.0)  # in which whatever the fault left behind would show
+            on.settle()
+            evidence = watch.evidence()
+            found = delivery(evidence.sent, evidence.written, evidence.window)
+            arrivals = {conid: [record.at_ms for record in records] for conid, records in evidence.written.items()}
+            silence, _ = longest_silence_s(arrivals, evidence.window)
+            again = _logins(on) - logins
+            old = len(zombies(evidence.written))
+            step.result = f"{len(found.lost)} of {found.expected} lost, longest silence {silence:.1f} s, {again} logins"
+        show(found, evidence, progress)
+    sums.duplicated += len(found.duplicated)
+    sums.zombies += old
+    sums.logins += again
+    sums.runs.append(
+        {
+            "fault": what,
+            "updates": found.expected,
+            "lost": len(found.lost),
+            "duplicated": len(found.duplicated),
+            "longest_silence_s": round(silence, 1),
+            "logins": again,
+        }
+    )
+    return len(found.lost)
+
+
+def _within(fault: Callable[[], Any], seconds: float) -> None:
+    with fault():
+        time.sleep(seconds)
+
+
+def _logins(on: Stage) -> int:
+    return sum(int(user["logins"]) for user in on.venue.state()["users"].values())
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+sys.exit(main())

@@ -1,0 +1,19 @@
+"""The bars of ``always-on.json``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bars import Bar
+
+BARS: Final = (
+    Bar("api_away_60s_lost", "≤", 0, "updates; API server stopped, killed, its store stopped"),
+    Bar("api_away_600s_lost", "≤", 0, "updates; API server stopped"),
+    Bar("api_away_duplicated", "≤", 0, "updates, over all runs"),
+    Bar("api_away_logins", "≤", 0, "logins, over all runs: sessions stay"),
+    Bar("api_flaps_lost", "≤", 0, "updates; API server stopped for 5 s of each 10 s"),
+    Bar("cut_off_alone_lost", "≤", 0, "updates; one worker cut off from the API server, members reach it"),
+    Bar("double_sessions", "≤", 0, "of 300 stories of a network that breaks at random, in virtual time"),
+    Bar("stuck_leases", "≤", 0, "of the same: a Lease that nobody holds in the end"),
+    Bar("zombie_writes", "≤", 0, "records of an epoch that was over"),
+)
