@@ -25,6 +25,8 @@ from ownership.setting import LINES
 _FIELDS: Final = ("31", "7059", "84", "88", "86", "85", "7762", "87", "7697", "6509")
 _RENEW_S: Final = 240.0  # the venue drops a subscription after 600 s
 _TICKLE_S: Final = 60.0
+_TICKLE_AGAIN_S: Final = 5.0  # after an API server was away, Services have no endpoints for some seconds
+_SESSION_S: Final = 240.0  # the venue keeps a session for 6 min without a tickle
 _WAIT_S: Final = 1.0
 
 
@@ -86,13 +88,19 @@ class Witness:
             self._socket.send(f"smd+{conid}+{arguments}")
 
     def _run(self) -> None:
-        renew = tickle = time.monotonic()
+        renew = tickle = tickled = time.monotonic()
         try:
             while not self._stop.is_set():
                 now = time.monotonic()
                 if now - tickle > _TICKLE_S:
                     tickle = now
-                    self._http.post("/v1/api/tickle").raise_for_status()
+                    try:
+                        self._http.post("/v1/api/tickle").raise_for_status()
+                        tickled = now
+                    except httpx.ConnectError:
+                        if now - tickled > _SESSION_S:
+                            raise
+                        tickle = now - _TICKLE_S + _TICKLE_AGAIN_S
                 if now - renew > _RENEW_S:
                     renew = now
                     self._subscribe(self._conids)

@@ -103,6 +103,10 @@ class AccountSession:
             except ReloginDueError:
                 pause.reset()
 
+    async def release(self, limit: float) -> None:
+        """Stop publishing, and wait at most ``limit`` seconds for Kafka."""
+        await self._streamer.release(limit)
+
     def on_session_facts(self, facts: SessionFacts) -> None:
         """The websocket has said something of the session."""
         status = self._parts.status

@@ -1,7 +1,7 @@
 """The worker: it starts its parts, serves the account that it is given, and leaves in order.
 
-Serving is: take the account's Lease, and use it (``account_session.py``) until it is lost, parked, or another account
-is given. On the way out contracts are handed over first; then all of it is undone, last things first.
+Serving is: take the account's Lease, and use it (``account_keeper.py``) until it is lost, parked, or another account is
+given. On the way out contracts are handed over first; then all of it is undone, last things first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Final, NoReturn
+from typing import Final
 
 from ibfeed_api.calls import ResolvedRoot
 from ibfeed_api.feed import Region
@@ -21,13 +21,12 @@ from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Account, Entry, Session, ShardStatus
 from ibfeed_worker.account.failsafe import Failsafe
 from ibfeed_worker.account.fence import Fence
-from ibfeed_worker.account.leaseholder import Leaseholder, acquire_lease
 from ibfeed_worker.account.penalty_exchange import PenaltyExchange
-from ibfeed_worker.account_session import AccountSession, SessionParts
+from ibfeed_worker.account_keeper import STATUS_S, STOP_GATEWAY_S, AccountKeeper
+from ibfeed_worker.account_session import SessionParts
 from ibfeed_worker.config import Config
 from ibfeed_worker.credentials import CredentialSource, source_of
 from ibfeed_worker.edges import Edges
-from ibfeed_worker.errors import AccountParkedError
 from ibfeed_worker.gateway.disk import keep_bounded
 from ibfeed_worker.gateway.keeper import GatewayKeeper
 from ibfeed_worker.gateway.process import GatewaySettings
@@ -40,7 +39,7 @@ from ibfeed_worker.reference import Reference
 from ibfeed_worker.runtime.failures import Failures, PartFailedError, describe
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.stop import Stop
-from ibfeed_worker.runtime.tasks import bounded, cancel, first, to_the_end
+from ibfeed_worker.runtime.tasks import bounded, cancel, first
 from ibfeed_worker.session.pacing import Budget
 from ibfeed_worker.session.schedule import reset_window
 from ibfeed_worker.session.status import SessionStatus
@@ -52,14 +51,9 @@ from ibfeed_worker.shard.writer import StatusWriter
 from ibfeed_worker.stream import SessionFacts, Streamer
 from ibfeed_worker.universe.resolve import CannotAskError, Universe
 
-# Seconds for each step of the way out. With a logout of 2.5 s (account_session.py) they stay below the pod's grace
-# period of 45 s.
+# Seconds for each step of the way out: see account_keeper.py.
 _HAND_OVER_S: Final = 15.0  # a hand-over takes one or two
-_RELEASE_S: Final = 7.0
-_STOP_GATEWAY_S: Final = 3.0
-_FREE_LEASE_S: Final = 3.0
 _CLOSE_S: Final = 5.0
-_STATUS_S: Final = 2.0
 _EDGES: Final = Edges()
 _log: Final = Log(__name__)
 
@@ -82,7 +76,6 @@ class Worker:
         self._streamer: Streamer | None = None
         self._streamer_ready = asyncio.Event()
         self._fence = Fence(edges.switch(), self._on_account_lost)
-        self._account_session: AccountSession | None = None
         self._failures = Failures()
         self._writer = StatusWriter(kube, config.pod, self._status)
         self._watcher = ShardWatcher(
@@ -96,6 +89,15 @@ class Worker:
             namespace=config.namespace,
             spec=lambda: self._shard.spec if self._shard is not None else None,
             fence_is_open=self._fence.is_open,
+        )
+        self._keeper = AccountKeeper(
+            self._parts,
+            kube,
+            self._fence,
+            self._failsafe.calls,
+            self._failures,
+            streamer=self._ready_streamer,
+            report=self._writer.write,
         )
 
     def _make_parts(self) -> SessionParts:
@@ -191,13 +193,13 @@ class Worker:
         self._parts.status.set(Session.STOPPING, reason, failure)
         await cancel(*parts, stopped)  # _serve releases, logs out and frees its account on the way
         self._watcher.stop()
-        await bounded(self._parts.gateways.close(), _STOP_GATEWAY_S, "stopping the gateway")
+        await bounded(self._parts.gateways.close(), STOP_GATEWAY_S, "stopping the gateway")
         if self._streamer is not None:
             await bounded(self._streamer.close(), _CLOSE_S, "closing Kafka's producer")
         await cancel(status)
         self._parts.status.set(Session.STOPPED, reason, failure)
         if self._shard_known.is_set():
-            await bounded(self._writer.write(), _STATUS_S, "writing the last status")
+            await bounded(self._writer.write(), STATUS_S, "writing the last status")
         await bounded(self._http.stop(), 1.0, "closing the HTTP server")
 
     # The shard.
@@ -291,66 +293,16 @@ class Worker:
                 continue
             self._parts.status.serve(account.index)
             self._parts.gateways.start_ahead()  # it takes seconds, and needs no account to start
-            await first(self._use(account), self._account_other_than(account))
+            await first(self._keeper.use(account), self._account_other_than(account))
 
-    async def _use(self, account: Account) -> None:
-        """Take the account, use it until it is lost or parked, give it back. Returns when it may be tried again."""
-
-        def wait(why: str) -> None:
-            self._parts.status.set(Session.WAITING_FOR_ACCOUNT, Reason.ACCOUNT_HELD, why)
-
-        leaseholder = await acquire_lease(
-            self._kube,
-            account.lease,
-            self._config.holder,
-            self._fence,
-            wait,
-            self._failsafe.calls,
-            on_end=self._failures.of_task,
-        )
-        sessions = asyncio.create_task(self._sessions(account, leaseholder), name="sessions")
-        lost = asyncio.create_task(leaseholder.lost.wait(), name="lease lost")
-        parked: AccountParkedError | None = None
-        try:
-            await asyncio.wait((sessions, lost), return_when=asyncio.FIRST_COMPLETED)
-            if not leaseholder.lost.is_set():
-                sessions.result()  # it only ever ends by raising
-        except AccountParkedError as error:
-            parked = error
-            self._parts.status.set(Session.PARKED, error.reason, error.message)
-        finally:
-            await to_the_end(self._give_back(leaseholder, sessions))
-            await cancel(lost)
-        if parked is not None:
-            await self._parts.logins.while_parked(account)
-
-    async def _give_back(self, leaseholder: Leaseholder, sessions: asyncio.Task[NoReturn]) -> None:
-        """Release what we stream and log out; then nobody is disturbed when somebody else takes the account."""
-        if leaseholder.lost.is_set():
-            # Somebody else may take it in a moment: stop at once, nothing is left to be handed over.
-            self._metrics.leases_lost.inc()
-            _log.error("account lost", lease=leaseholder.why_lost)
-            self._parts.status.set(Session.RECONNECTING, Reason.LEASE_LOST, leaseholder.why_lost)
-        elif self._streamer is not None and not sessions.done():
-            await bounded(self._streamer.release(_RELEASE_S), _RELEASE_S + 1.0, "releasing the contracts")
-            await bounded(self._writer.write(), _STATUS_S, "reporting the release")
-        await cancel(sessions)
-        await bounded(self._parts.gateways.stop(), _STOP_GATEWAY_S, "stopping the gateway")
-        await bounded(leaseholder.release(), _FREE_LEASE_S, "freeing the account")
-
-    async def _sessions(self, account: Account, leaseholder: Leaseholder) -> NoReturn:
-        """Raises AccountParkedError."""
+    async def _ready_streamer(self) -> Streamer:
         await self._streamer_ready.wait()
         assert self._streamer is not None  # noqa: S101 - it is ready
-        self._account_session = AccountSession(self._parts, self._streamer, account, leaseholder)
-        try:
-            await self._account_session.run()
-        finally:
-            self._account_session = None
+        return self._streamer
 
     def _on_session_facts(self, facts: SessionFacts) -> None:
-        if self._account_session is not None:
-            self._account_session.on_session_facts(facts)
+        if self._keeper.session is not None:
+            self._keeper.session.on_session_facts(facts)
 
     def _entries_to_ask(self) -> tuple[Entry, ...]:
         return self._shard.spec.contracts if self._shard is not None and self.is_streaming() else ()
@@ -374,7 +326,7 @@ class Worker:
         return await self._failsafe.member.answer(body)
 
     async def resolve(self, root: str, months: int, since: date, wanted: Product) -> ResolvedRoot:
-        client = self._account_session.client if self._account_session is not None else None
+        client = self._keeper.session.client if self._keeper.session is not None else None
         if client is None or not self.is_streaming():
             raise CannotAskError(f"this worker has no session now: {self._parts.status.session.value}")
         return await self._parts.universe.resolve(client, root, months, since, wanted)

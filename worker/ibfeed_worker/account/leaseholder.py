@@ -35,7 +35,7 @@ class MembersToAsk(Protocol):
 class Leaseholder:
     """The holder of an account's Lease. ``lost`` is set, for good, once we may not use the account any more.
 
-    The fence is open for as long as we may.
+    The fence is open for as long as we may. ``goes_on``: nobody can renew it, so it is ours without renewals.
 
     Args:
         taken: when the request for the Lease was sent, by the loop's clock.
@@ -67,7 +67,7 @@ class Leaseholder:
         self._failsafe = failsafe
         self._named = [lease.members]  # two while it is not known which of them a renewal wrote
         self._renewed_at = taken
-        self._going_on = False  # without renewals
+        self.goes_on = False  # without renewals
         self.why_lost = ""
         self._deadline = self._loop.call_at(taken + SELF_FENCE_S, self._expire)
         fence.extend(asked)
@@ -141,7 +141,7 @@ class Leaseholder:
                 self._lose(f"Lease {self._lease.name} was deleted")
                 return 0.0
             except KubeError as error:
-                if not self._going_on:
+                if not self.goes_on:
                     _log.warning("lease not renewed", lease=self._lease.name, error=str(error))
                 await self._ask_members(str(error))
                 return pause.next()
@@ -167,7 +167,7 @@ class Leaseholder:
         elif lost is not None:
             self._lose(lost.text)
         elif self._nobody_can(outcomes) and sent - self._renewed_at < LONGEST_S:
-            if not self._going_on:
+            if not self.goes_on:
                 _log.warning("no member reaches the API server: going on", members=len(outcomes), error=error)
             self._extend(sent, asked, renewed=False)
 
@@ -182,9 +182,9 @@ class Leaseholder:
         self._fence.extend(asked)
         if renewed:
             self._renewed_at = sent
-            if self._going_on:
+            if self.goes_on:
                 _log.info("lease renewed again", lease=self._lease.name)
-        self._going_on = not renewed
+        self.goes_on = not renewed
 
     async def _patch(self, body: Callable[[Mapping[str, str | None]], dict[str, Any]]) -> None:
         """Patch the Lease. ``body`` makes the patch from the annotations that are to be written with it."""

@@ -37,4 +37,7 @@ class Metrics:
         self.streams_ended = Counter(
             "ibfeed_streams_ended", "Ends of a websocket by reason", ["reason"], registry=self.registry
         )
+        self.failsafe = Gauge(
+            "ibfeed_failsafe", "Whether the account is used without renewals: nobody can write", registry=self.registry
+        )
         self.leases_lost = Counter("ibfeed_leases_lost", "Account Leases lost", registry=self.registry)
