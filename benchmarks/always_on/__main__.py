@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any, Final
 
 import bars
-from always_on import control_plane, partitions
+from always_on import partitions
 from always_on.report import BARS
 from bars import RESULTS
 from ibfeed_local.kubernetes import kubernetes_version
@@ -28,6 +28,7 @@ from ownership import faults, setting
 from ownership.explain import show
 from ownership.stage import Stage, stage
 from ownership.verdict import delivery, longest_silence_s, zombies
+from support import control_plane_faults
 from support.cluster import ROOT
 
 PARTITIONS: Final = 300
@@ -76,19 +77,19 @@ def _measure(phases: tuple[str, ...], short_s: float, long_s: float, progress: P
                 headline(f"the API server is away for {short_s:g} s")
                 lost = [
                     _run(on, f"API server {name}", lambda fault=fault: _within(fault, short_s), sums, progress)  # type: ignore[misc]
-                    for name, fault in control_plane.FAULTS.items()
+                    for name, fault in control_plane_faults.FAULTS.items()
                 ]
                 results["api_away_60s_lost"] = sum(lost)
             if "long" in phases:
                 headline(f"the API server is away for {long_s:g} s")
-                away = control_plane.FAULTS["stopped"]
+                away = control_plane_faults.FAULTS["stopped"]
                 results["api_away_600s_lost"] = _run(
                     on, "API server stopped", lambda: _within(away, long_s), sums, progress
                 )
             if "flaps" in phases:
                 headline("the API server comes and goes each 5 s")
                 results["api_flaps_lost"] = _run(
-                    on, "API server flaps", lambda: control_plane.flap(short_s), sums, progress
+                    on, "API server flaps", lambda: control_plane_faults.flap(short_s), sums, progress
                 )
             if "alone" in phases:
                 headline("one worker is cut off from the API server")

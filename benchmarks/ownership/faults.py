@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Final
 
@@ -13,18 +12,14 @@ from ibfeed_api.worker_pod import WORKER_PORT
 from ibfeed_local import containers, layout
 from ibfeed_local.command import output
 from ownership.setting import NAMESPACE
-from support.cluster import main_process, read
+from support.cluster import read
+from support.network_faults import API_SERVER, dropped
 
-# In the pod's own network namespace the API server still has its Service's address; Kafka is on the same node.
-_API: Final = (
-    ("OUTPUT", "-d", layout.API_SERVICE, "-j", "DROP"),
-    ("OUTPUT", "-d", layout.NODE_ADDRESS, "-p", "tcp", "--dport", str(layout.API_PORT), "-j", "DROP"),
-)
 # What members of a failsafe ask each other; the kubelet's probes come from the node, and pass.
 _MEMBERS: Final = (
-    ("OUTPUT", "-d", layout.POD_RANGE, "-p", "tcp", "--dport", str(WORKER_PORT), "-j", "DROP"),
+    ("OUTPUT", "-d", layout.POD_RANGE, "-p", "tcp", "--dport", str(WORKER_PORT)),
     ("INPUT", "-s", layout.NODE_ADDRESS, "-j", "ACCEPT"),
-    ("INPUT", "-s", layout.POD_RANGE, "-p", "tcp", "--dport", str(WORKER_PORT), "-j", "DROP"),
+    ("INPUT", "-s", layout.POD_RANGE, "-p", "tcp", "--dport", str(WORKER_PORT)),
 )
 
 
@@ -50,25 +45,12 @@ def stopped(pod: str) -> Iterator[None]:
 
 def cut_off_alone(pod: str) -> AbstractContextManager[None]:
     """No packet of the pod reaches the API server; members of its failsafe, Kafka and the venue it reaches as ever."""
-    return _dropped(pod, _API)
+    return dropped(pod, *API_SERVER, namespace=NAMESPACE)
 
 
 def cut_off(pod: str) -> AbstractContextManager[None]:
     """The pod reaches neither API server nor members; Kafka and the venue it reaches as ever."""
-    return _dropped(pod, (*_API, *_MEMBERS))
-
-
-@contextmanager
-def _dropped(pod: str, rules: Sequence[Sequence[str]]) -> Iterator[None]:
-    inside = ["nsenter", f"--net=/proc/{main_process(NAMESPACE, pod)}/ns/net", "iptables", "-w"]
-    try:
-        for rule in rules:
-            subprocess.run([*inside, "-A", *rule], check=True, capture_output=True, timeout=10)
-        yield
-    finally:
-        # A container that has ended meanwhile took its pod's namespace with it, or left it to the next.
-        for rule in rules:
-            subprocess.run([*inside, "-D", *rule], check=False, capture_output=True, timeout=10)
+    return dropped(pod, *API_SERVER, *_MEMBERS, namespace=NAMESPACE)
 
 
 def _container(pod: str) -> str:

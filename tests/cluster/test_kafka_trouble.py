@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import copy
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from cluster.conftest import NAMESPACE, remove_all_feeds, wait_ready
 from support.authority import Authority, keystore
 from support.broker import Broker, Listener
-from support.cluster import ROOT, condition, eventually, items, kubectl, main_process, owners, read
+from support.cluster import condition, eventually, items, kubectl, owners
 from support.figures import Figures
 from support.kafka_users import scram_user
+from support.network_faults import dropped
+from support.small_feed import apply, check, feed
 from support.stream import KAFKA, Tap
-from support.truth import compare
 from support.venue import Venue
 
 pytestmark = pytest.mark.timeout(600)
@@ -39,18 +37,6 @@ def empty() -> Iterator[None]:
     remove_all_feeds()
 
 
-def apply(name: str, *, workers: int, **kafka: Any) -> None:
-    feed = copy.deepcopy(yaml.safe_load((ROOT / "examples" / "energy.yaml").read_text()))
-    feed["metadata"]["name"] = name
-    feed["spec"] |= {"frontMonths": 2, "workers": workers}
-    feed["spec"]["kafka"] |= kafka
-    kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=json.dumps(feed))
-
-
-def feed(name: str) -> dict[str, Any]:
-    return read("ibfeed", name, NAMESPACE)
-
-
 def kafka_is(name: str, status: str, reason: str = "", within: float = 60) -> dict[str, Any]:
     def found() -> dict[str, Any] | None:
         said = condition(feed(name), "KafkaReachable")
@@ -59,28 +45,11 @@ def kafka_is(name: str, status: str, reason: str = "", within: float = 60) -> di
     return eventually(found, within=within, what=f"KafkaReachable is {status} {reason}")
 
 
-def check(ticks: Tap, events: Tap, venue: Venue, name: str, since: int) -> int:
-    """Assert that nothing is doubled or disordered, and that each loss lies in a gap record; how much is missing."""
-    until_ms = venue.now_ms() - 1500
-    time.sleep(2)
-    slots = {c["conid"]: c["slot"] for c in feed(name)["status"]["contracts"]}
-    gaps = [record.value for record in events.records() if record.value["kind"] == "gap"]
-    found = compare(ticks.by_contract(), venue.updates(since), slots, until_ms=until_ms, gaps=gaps)
-    assert found.sent > 4 * 10
-    assert found.untold == 0
-    return found.missing
-
-
 @contextmanager
 def cut_off_from_kafka(pod: str) -> Iterator[None]:
     """No packet of the pod reaches Kafka; the API server and the venue it reaches as ever."""
-    inside = ["nsenter", f"--net=/proc/{main_process(NAMESPACE, pod)}/ns/net", "iptables", "-w"]
-    rule = ["OUTPUT", "-d", HOST, "-p", "tcp", "--dport", PORT, "-j", "DROP"]
-    subprocess.run([*inside, "-A", *rule], check=True, capture_output=True, timeout=10)
-    try:
+    with dropped(pod, ("OUTPUT", "-d", HOST, "-p", "tcp", "--dport", PORT)):
         yield
-    finally:
-        subprocess.run([*inside, "-D", *rule], check=True, capture_output=True, timeout=10)
 
 
 def test_contracts_of_a_worker_without_kafka_go_on_elsewhere(venue: Venue, figures: Figures) -> None:

@@ -12,8 +12,11 @@ class Leases:
         self.objects: dict[str, dict[str, Any]] = {}
         self._version = 0
         for name in names:
-            self.objects[name] = {"metadata": {"name": name, "annotations": {}}, "spec": {}}
-            self._bump(name)
+            self.create(name)
+
+    def create(self, name: str) -> None:
+        self.objects[name] = {"metadata": {"name": name, "annotations": {}}, "spec": {}}
+        self._bump(name)
 
     async def read_lease(self, name: str) -> dict[str, Any]:
         if name not in self.objects:
