@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ibfeed_api.lease import TAKEOVER_S
 from ibfeed_operator.controller.dependencies import Dependencies
 from ibfeed_operator.controller.snapshot import leases_path, used_sources
 from ibfeed_operator.kube.errors import ConflictError
@@ -39,4 +40,4 @@ async def collect_leases(dependencies: Dependencies) -> float:
 
 
 def _held(lease: AccountLease) -> bool:
-    return bool(lease.holder) and not lease.expired
+    return bool(lease.holder) and lease.renew_seen_age_s < TAKEOVER_S

@@ -14,7 +14,7 @@ import msgspec
 from ibfeed_api.feed import is_vault
 from ibfeed_api.kinds import API_VERSION, FEED_KIND, FEED_PLURAL, SHARD_PLURAL
 from ibfeed_api.labels import LABEL_FEED, LABEL_SOURCE
-from ibfeed_api.lease import pod_of
+from ibfeed_api.lease import TAKEOVER_S, pod_of
 from ibfeed_operator.kube.client import KubeClient, collection
 from ibfeed_operator.kube.errors import NotFoundError
 from ibfeed_operator.kube.informer import Informer
@@ -170,7 +170,7 @@ def claims_on(
     for where, lease in informers.accounts(wanted=lambda lease: is_of_vault(lease) or lease.user in users):
         key = f"{where}/{lease.name}"
         # A worker that is on its way out has the account for as long as it holds the Lease.
-        if lease.holder and not lease.expired and key not in claimed:
+        if lease.holder and lease.renew_seen_age_s < TAKEOVER_S and key not in claimed:
             found.append(
                 AccountClaim(
                     worker=f"{where}/{pod_of(lease.holder)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from typing import Final
@@ -14,12 +15,15 @@ from ibfeed_api.worker_pod import WORKER_PORT
 from ibfeed_operator.controller.context import Context
 from ibfeed_operator.controller.inquiries import Case
 from ibfeed_operator.controller.snapshot import leases_path
+from ibfeed_operator.kube.client import JsonObject
 from ibfeed_operator.kube.errors import ConflictError
 from ibfeed_operator.model.types import Pod, Shard
 from ibfeed_operator.planning.failsafe import Peer, members_of
 
 # Workers come and go in waves, and each has up to five members: their shards are written once for a wave.
 _EVERY_S: Final = 5.0
+# In one cycle. A new operator writes all shards, and contracts of a worker that dies meanwhile must not wait for it.
+_MOST: Final = 10
 
 
 def inquire(context: Context) -> bool:
@@ -43,14 +47,22 @@ async def name_members(context: Context) -> None:
     now, dependencies = time.monotonic(), context.dependencies
     if now - context.memory.members_at < _EVERY_S:
         return
-    for worker, members in members_of(_peers(context), dependencies.as_member).items():
-        shard = context.shards[worker]
-        if (shard.spec.members, shard.spec.operator_key) == (members, dependencies.signer.public_key):
-            continue
+    key = dependencies.signer.public_key
+    wanted = members_of(_peers(context), dependencies.as_member)
+    due = [
+        context.shards[worker]
+        for worker, members in wanted.items()
+        if (context.shards[worker].spec.members, context.shards[worker].spec.operator_key) != (members, key)
+    ]
+    if 0 < len(due) <= _MOST:
         context.memory.members_at = now
-        spec = {"members": msgspec.to_builtins(members), "operatorKey": dependencies.signer.public_key}
-        with contextlib.suppress(ConflictError):  # the worker wrote meanwhile: the next wave
-            await context.shards.patch(shard, spec)
+    spec_of = {shard.name: {"members": msgspec.to_builtins(wanted[shard.worker]), "operatorKey": key} for shard in due}
+    await asyncio.gather(*(_patch(context, shard, spec_of[shard.name]) for shard in due[:_MOST]))
+
+
+async def _patch(context: Context, shard: Shard, spec: JsonObject) -> None:
+    with contextlib.suppress(ConflictError):  # the worker wrote meanwhile: the next wave
+        await context.shards.patch(shard, spec)
 
 
 def _peers(context: Context) -> dict[int, Peer]:
