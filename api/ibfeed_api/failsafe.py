@@ -14,7 +14,7 @@ TAKEOVER_S``. Patroni's failsafe mode asks all members and waits for all; sparin
 
 A process that has just started does not know what the one before it said. So it vouches only after TAKEOVER_S.
 
-``tests/unit/api/test_failsafe_model.py`` explores holder, members, API server and takers exhaustively.
+``tests/support/failsafe_model.py`` explores holder, members, API server and takers exhaustively.
 """
 
 from __future__ import annotations

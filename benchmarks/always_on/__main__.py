@@ -21,6 +21,7 @@ from typing import Any, Final
 import bars
 from always_on import partitions
 from always_on.report import BARS
+from always_on.truth import GRACE_S, Monitor, untrue_contract_seconds
 from bars import RESULTS
 from ibfeed_local.kubernetes import kubernetes_version
 from ibfeed_local.progress import Progress, headline
@@ -32,6 +33,7 @@ from support import control_plane_faults
 from support.cluster import ROOT
 
 PARTITIONS: Final = 300
+_AFTER_S: Final = GRACE_S + 10.0  # in which whatever a fault left behind would show
 WHOLE, PARTIAL = "always-on.json", "always-on-partial.json"
 PHASES: Final = ("partitions", "away", "long", "flaps", "alone")
 
@@ -43,6 +45,7 @@ class Sums:
     duplicated: int = 0
     zombies: int = 0
     logins: int = 0
+    untrue: int = 0
     runs: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -68,7 +71,7 @@ def _measure(phases: tuple[str, ...], short_s: float, long_s: float, progress: P
     sums = Sums()
     if "partitions" in phases:
         headline(f"{PARTITIONS} stories of a network that breaks at random, in virtual time")
-        results |= partitions.tell(PARTITIONS, progress)
+        results |= partitions.explored(progress) | partitions.tell(PARTITIONS, progress)
     if phases == ("partitions",):
         return results
     try:
@@ -104,7 +107,12 @@ def _measure(phases: tuple[str, ...], short_s: float, long_s: float, progress: P
     except (AssertionError, ExceptionGroup) as error:  # mostly what did not become true in time
         progress.report(f"FAILED: {''.join(traceback.format_exception(error))}")
         results["failed"] = [str(error)[:500]]
-    results |= {"api_away_duplicated": sums.duplicated, "zombie_writes": sums.zombies, "api_away_logins": sums.logins}
+    results |= {
+        "api_away_duplicated": sums.duplicated,
+        "zombie_writes": sums.zombies,
+        "api_away_logins": sums.logins,
+        "untrue_contract_seconds": sums.untrue,
+    }
     results["runs"] = sums.runs
     return results
 
@@ -112,10 +120,12 @@ def _measure(phases: tuple[str, ...], short_s: float, long_s: float, progress: P
 def _run(on: Stage, what: str, fault: Callable[[], None], sums: Sums, progress: Progress) -> int:
     """Return the updates that were lost in and after a fault."""
     logins = _logins(on)
-    with on.watch() as watch:
+    with on.watch() as watch, Monitor(setting.FEED, setting.NAMESPACE) as monitor:
         with progress.step(what) as step:
+            begun = time.time()
             fault()
-            time.sleep(20.0)  # in which whatever the fault left behind would show
+            changes = (begun, time.time())
+            time.sleep(_AFTER_S)
             on.settle()
             evidence = watch.evidence()
             found = delivery(evidence.sent, evidence.written, evidence.window)
@@ -123,11 +133,16 @@ def _run(on: Stage, what: str, fault: Callable[[], None], sums: Sums, progress: 
             silence, _ = longest_silence_s(arrivals, evidence.window)
             again = _logins(on) - logins
             old = len(zombies(evidence.written))
-            step.result = f"{len(found.lost)} of {found.expected} lost, longest silence {silence:.1f} s, {again} logins"
+            false = untrue_contract_seconds(monitor.samples, arrivals, on.conids, changes)
+            step.result = (
+                f"{len(found.lost)} of {found.expected} lost, longest silence {silence:.1f} s, {again} logins,"
+                f" {false} untrue contract-seconds of {len(monitor.samples)} looks"
+            )
         show(found, evidence, progress)
     sums.duplicated += len(found.duplicated)
     sums.zombies += old
     sums.logins += again
+    sums.untrue += false
     sums.runs.append(
         {
             "fault": what,
@@ -136,6 +151,8 @@ def _run(on: Stage, what: str, fault: Callable[[], None], sums: Sums, progress: 
             "duplicated": len(found.duplicated),
             "longest_silence_s": round(silence, 1),
             "logins": again,
+            "untrue_contract_seconds": false,
+            "looks": len(monitor.samples),
         }
     )
     return len(found.lost)

@@ -1,4 +1,4 @@
-"""Many stories of ``support.partitions``, on all cores: who holds a Lease while the network breaks at random?"""
+"""Without real processes: the model of failsafe explored, and many stories of a network that breaks at random."""
 
 from __future__ import annotations
 
@@ -7,9 +7,20 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any, Final
 
 from ibfeed_local.progress import Progress
+from support import failsafe_model
 from support.partitions import LEASE_COUNT, story
 
 _EVERY: Final = 50
+
+
+def explored(progress: Progress) -> dict[str, Any]:
+    """Explore holder, members and taker within the bounds of ``support.failsafe_model``."""
+    states, violations = 0, 0
+    for members, own in failsafe_model.CASES:
+        found, wrong = failsafe_model.explore(members, own)
+        states, violations = states + found, violations + len(wrong)
+    progress.report(f"{states} states explored, {violations} violations")
+    return {"model_states": states, "model_violations": violations}
 
 
 def tell(count: int, progress: Progress) -> dict[str, Any]:

@@ -13,7 +13,9 @@ BARS: Final = (
     Bar("api_away_logins", "≤", 0, "logins, over all runs: sessions stay"),
     Bar("api_flaps_lost", "≤", 0, "updates; API server stopped for 5 s of each 10 s"),
     Bar("cut_off_alone_lost", "≤", 0, "updates; one worker cut off from the API server, members reach it"),
+    Bar("untrue_contract_seconds", "≤", 0, "of the status, later than 35 s after a fault began or ended"),
     Bar("double_sessions", "≤", 0, "of 300 stories of a network that breaks at random, in virtual time"),
     Bar("stuck_leases", "≤", 0, "of the same: a Lease that nobody holds in the end"),
+    Bar("model_violations", "≤", 0, "of the explored states of the model"),
     Bar("zombie_writes", "≤", 0, "records of an epoch that was over"),
 )
