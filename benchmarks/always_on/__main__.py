@@ -1,6 +1,6 @@
 """``python -m always_on``, as `make bench-always-on` runs it on the local cluster.
 
-PHASES=partitions,away,long,flaps,alone   what to measure (all)
+PHASES=partitions,away,long,flaps,alone,middle   what to measure (all)
 QUICK=1                        20 s in place of 60 s and 600 s: to try the benchmark itself
 
 Only a whole run writes ``benchmarks/results/always-on.json``; others write ``always-on-partial.json`` beside it.
@@ -30,12 +30,12 @@ from ownership.explain import show
 from ownership.stage import Stage, stage
 from ownership.verdict import delivery, longest_silence_s, zombies
 from support import control_plane_faults
-from support.cluster import ROOT
+from support.cluster import ROOT, items, kubectl, main_process, owners
 
 PARTITIONS: Final = 300
 _AFTER_S: Final = GRACE_S + 10.0  # in which whatever a fault left behind would show
 WHOLE, PARTIAL = "always-on.json", "always-on-partial.json"
-PHASES: Final = ("partitions", "away", "long", "flaps", "alone")
+PHASES: Final = ("partitions", "away", "long", "flaps", "alone", "middle")
 
 
 @dataclass
@@ -104,6 +104,9 @@ def _measure(phases: tuple[str, ...], short_s: float, long_s: float, progress: P
                     sums,
                     progress,
                 )
+            if "middle" in phases:
+                headline("something else happens while the API server is away")
+                results |= _middle(on, short_s, sums, progress)
     except (AssertionError, ExceptionGroup) as error:  # mostly what did not become true in time
         progress.report(f"FAILED: {''.join(traceback.format_exception(error))}")
         results["failed"] = [str(error)[:500]]
@@ -117,8 +120,55 @@ def _measure(phases: tuple[str, ...], short_s: float, long_s: float, progress: P
     return results
 
 
-def _run(on: Stage, what: str, fault: Callable[[], None], sums: Sums, progress: Progress) -> int:
-    """Return the updates that were lost in and after a fault."""
+def _middle(on: Stage, short_s: float, sums: Sums, progress: Progress) -> dict[str, Any]:
+    """A worker dies: its own contracts wait for the API server. The operator dies. A planned move has just begun."""
+
+    def away(begun: Callable[[], Any], wait_s: float) -> Callable[[], None]:
+        def fault() -> None:
+            with control_plane_faults.FAULTS["stopped"]():
+                time.sleep(wait_s)
+                begun()
+                time.sleep(short_s - wait_s)
+
+        return fault
+
+    def move() -> None:
+        pod = f"{setting.FEED}-2"
+        kubectl("annotate", "ibshard", pod, "-n", setting.NAMESPACE, "ibfeed.dev/drain=true")
+        time.sleep(0.4)  # a hand-over takes one or two seconds
+        away(lambda: None, 0.0)()
+        kubectl("annotate", "ibshard", pod, "-n", setting.NAMESPACE, "ibfeed.dev/drain-")
+
+    victim = f"{setting.FEED}-1"
+    its = frozenset(conid for conid, worker in owners(on.feed()).items() if worker == victim)
+    worker, operator = main_process(setting.NAMESPACE, victim), _operator()
+    return {
+        "death_while_away_others_lost": _run(
+            on, f"{victim} dies", away(lambda: faults.kill(worker), short_s / 3), sums, progress, but=its
+        ),
+        "operator_death_while_away_lost": _run(
+            on, "the operator dies", away(lambda: faults.kill(operator), short_s / 3), sums, progress
+        ),
+        "move_while_away_lost": _run(on, "a move has begun", move, sums, progress),
+    }
+
+
+def _operator() -> int:
+    """The process of the operator that acts."""
+    (pod,) = items("pods", "ibfeed-system", "app.kubernetes.io/component=operator")
+    return main_process("ibfeed-system", pod["metadata"]["name"], container="operator")
+
+
+def _run(
+    on: Stage,
+    what: str,
+    fault: Callable[[], None],
+    sums: Sums,
+    progress: Progress,
+    *,
+    but: frozenset[int] = frozenset(),
+) -> int:
+    """Return the updates that were lost in and after a fault, of all contracts ``but`` these."""
     logins = _logins(on)
     with on.watch() as watch, Monitor(setting.FEED, setting.NAMESPACE) as monitor:
         with progress.step(what) as step:
@@ -129,25 +179,26 @@ def _run(on: Stage, what: str, fault: Callable[[], None], sums: Sums, progress: 
             on.settle()
             evidence = watch.evidence()
             found = delivery(evidence.sent, evidence.written, evidence.window)
+            lost = [update for update in found.lost if update.conid not in but]
             arrivals = {conid: [record.at_ms for record in records] for conid, records in evidence.written.items()}
             silence, _ = longest_silence_s(arrivals, evidence.window)
             again = _logins(on) - logins
             old = len(zombies(evidence.written))
             false = untrue_contract_seconds(monitor.samples, arrivals, on.conids, changes)
             step.result = (
-                f"{len(found.lost)} of {found.expected} lost, longest silence {silence:.1f} s, {again} logins,"
+                f"{len(lost)} of {found.expected} lost, longest silence {silence:.1f} s, {again} logins,"
                 f" {false} untrue contract-seconds of {len(monitor.samples)} looks"
             )
         show(found, evidence, progress)
     sums.duplicated += len(found.duplicated)
     sums.zombies += old
-    sums.logins += again
+    sums.logins += again if not but else 0  # the worker that died logs in again
     sums.untrue += false
     sums.runs.append(
         {
             "fault": what,
             "updates": found.expected,
-            "lost": len(found.lost),
+            "lost": len(lost),
             "duplicated": len(found.duplicated),
             "longest_silence_s": round(silence, 1),
             "logins": again,
@@ -155,7 +206,7 @@ def _run(on: Stage, what: str, fault: Callable[[], None], sums: Sums, progress: 
             "looks": len(monitor.samples),
         }
     )
-    return len(found.lost)
+    return len(lost)
 
 
 def _within(fault: Callable[[], Any], seconds: float) -> None:
