@@ -83,8 +83,8 @@ def may_go_on(named: Iterable[frozenset[str]], away: Collection[str]) -> bool:
     """Whether a holder may go on without a renewal.
 
     Args:
-        named: the names of the members on the Lease. There are two sets while it is not known which one a renewal
-            wrote: both must agree.
+        named: the names of the members on the Lease. There is more than one set while it is not known which one a
+            renewal wrote: all must agree.
         away: names of members that said away in one round.
     """
     sets = list(named)

@@ -65,7 +65,7 @@ class Leaseholder:
         self._noted: LoginRecord | None = None  # written with the next write of the Lease
         self._loop = asyncio.get_running_loop()
         self._failsafe = failsafe
-        self._named = [lease.members]  # two while it is not known which of them a renewal wrote
+        self._named = [lease.members]  # more while it is not known which of them a renewal wrote
         self._renewed_at = taken
         self.goes_on = False  # without renewals
         self.why_lost = ""
@@ -193,7 +193,7 @@ class Leaseholder:
         if self._named != [members]:
             annotations |= rules.naming(members)
             if members not in self._named:
-                self._named = [*self._named[-1:], members]
+                self._named = [*self._named, members]
         self._lease = rules.parse(await self._store.patch_lease(self._lease.name, body(annotations)))
         self._named = [self._lease.members]
         if self._noted is noted:

@@ -150,9 +150,11 @@ def test_members_that_a_renewal_may_have_named_are_asked_too() -> None:
         holder = await hold(api, found)
         api.down = True
         found.members = members("q")
-        await asyncio.sleep(SELF_FENCE_S + 0.1)
-        assert found.asked[-1] == {"p", "q"}
-        assert holder.lost.is_set(), "q has not answered"
+        await asyncio.sleep(3.2)
+        found.members = members("r")
+        await asyncio.sleep(SELF_FENCE_S - 3.1)
+        assert found.asked[-1] == {"p", "q", "r"}
+        assert holder.lost.is_set(), "q and r have not answered"
 
     run(scene())
 
