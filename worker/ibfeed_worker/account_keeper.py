@@ -103,7 +103,10 @@ class AccountKeeper:
     async def _sessions(self, account: Account, leaseholder: Leaseholder) -> NoReturn:
         """Raises AccountParkedError."""
         self.session = AccountSession(self._parts, await self._streamer(), account, leaseholder)
+        watching = asyncio.create_task(self.session.watch_tails(), name="tails")
+        watching.add_done_callback(self._failures.of_task)
         try:
             await self.session.run()
         finally:
+            await cancel(watching)
             self.session = None

@@ -36,6 +36,7 @@ from ibfeed_worker.stream import Link, SessionFacts, StreamEnd, Streamer
 from ibfeed_worker.universe.resolve import Universe
 
 _GOOD_SESSION_S: Final = 120.0  # a session that streamed, and lasted so long, starts the back-off again
+_TAILS_S: Final = 5.0
 _LONGEST_PAUSE_S: Final = 300.0  # between logins that lead to nothing
 _LOGOUT_S: Final = 2.5  # part of the way out: see worker.py
 
@@ -102,6 +103,13 @@ class AccountSession:
                 await self._back_off(error, pause.next())
             except ReloginDueError:
                 pause.reset()
+
+    async def watch_tails(self) -> NoReturn:
+        """While the Lease can't be renewed, look every few seconds whether another worker publishes our contracts."""
+        while True:
+            await asyncio.sleep(_TAILS_S)
+            if self._leaseholder.goes_on:
+                await self._streamer.watch_tails()
 
     async def release(self, limit: float) -> None:
         """Stop publishing, and wait at most ``limit`` seconds for Kafka."""

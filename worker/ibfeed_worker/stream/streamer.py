@@ -135,6 +135,10 @@ class Streamer:
         """One life of the websocket; returns why it ended. Cancel it to end it."""
         return await self.subscriber.run(link)
 
+    async def watch_tails(self) -> None:
+        """End each contract that another worker publishes, as Kafka shows: for a worker that can't renew its Lease."""
+        await self._takeover.watch()
+
     async def release(self, limit: float = _FLUSH_S) -> None:
         """Stop publishing, wait at most ``limit`` seconds for Kafka, report ``released``, unsubscribe.
 

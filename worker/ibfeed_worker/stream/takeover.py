@@ -58,6 +58,31 @@ class Takeover:
         if waiting and self._search is None and self._publisher.status.reachable:
             self._search = asyncio.create_task(self._locate(known or waiting, anywhere=not known), name="tail")
 
+    async def watch(self) -> None:
+        """End each contract that another worker publishes: Kafka has a higher epoch of it.
+
+        For a worker that goes on although it can't renew its Lease. Nobody else may be able to tell it.
+        """
+        live = [contract for contract in self._contracts.values() if contract.flows]
+        if not live or not self._publisher.status.reachable:
+            return
+        tails = await self._publisher.tails([contract.writer for contract in live], anywhere=False)
+        ended = []
+        for contract in live:
+            tail, entry = tails[contract.writer], contract.entry
+            if contract.flows and self._contracts.get(entry.conid) is contract and tail.epoch > entry.epoch:
+                contract.overtaken(tail.epoch)
+                ended.append(contract)
+                _log.error(
+                    "another worker publishes a contract: this one ends it",
+                    conid=entry.conid,
+                    symbol=entry.symbol,
+                    epoch=entry.epoch,
+                    on_kafka=tail.epoch,
+                )
+        if ended:
+            self._on_located(ended)
+
     async def stop(self, limit: float) -> None:
         """Wait at most ``limit`` seconds for the search under way. Afterwards no contract waits for one any more."""
         if self._search is not None:

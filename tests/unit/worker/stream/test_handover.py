@@ -550,6 +550,24 @@ async def test_a_contract_goes_on_only_above_what_kafka_has(bench: Bench, broker
     assert bench.streamer.reports()[0].kafka_epoch == (None if epoch > 9 else 9)
 
 
+async def test_a_live_contract_ends_when_another_worker_publishes_it(bench: Bench, broker: FakeBroker) -> None:
+    """This worker can't renew its Lease, and goes on; a person deleted its pod by force."""
+    await bench.begin(entry(epoch=9))
+    bench.subscribe()
+    updates(bench, 1, 3)
+    before = len(broker.ticks())
+    assert before
+    broker.tail = Tail(mark(bench.now, epoch=9), epoch=9)
+    await bench.streamer.watch_tails()
+    assert bench.streamer._contracts[7].flows, "it is our own epoch"
+    broker.tail = Tail(mark(bench.now, epoch=12), epoch=12)
+    await bench.streamer.watch_tails()
+    updates(bench, 3, 5)
+    (report,) = bench.streamer.reports()
+    assert (report.state, report.kafka_epoch) == (ContractState.SUBSCRIBING, 12)
+    assert len(broker.ticks()) == before
+
+
 async def test_a_contract_that_waits_for_an_epoch_is_let_go(bench: Bench, broker: FakeBroker) -> None:
     broker.tail = Tail(mark(bench.now, epoch=9), epoch=9)
     bench.streamer.obey((entry(epoch=5),))
