@@ -47,8 +47,13 @@ time.sleep(60)
 """
 
 
+def _without_nohup() -> None:
+    """The tests themselves may run under ``nohup``."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @contextmanager
-def target(call: str, folder: Path, before: Callable[[], object] | None = None) -> Iterator[subprocess.Popen[str]]:
+def target(call: str, folder: Path, before: Callable[[], object] = _without_nohup) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "PYTHONPATH": str(SOURCE / "local"), "IBFEED_STATE": str(folder / "state")}
     process = subprocess.Popen(
         [sys.executable, "-c", TARGET.format(call=call)],
