@@ -213,6 +213,28 @@ async def test_a_deleted_lease_ends_the_leader_and_is_taken_only_when_that_is_ce
     await pair.moves(4, 3, 3, 3, 3, within=15)
 
 
+async def test_the_leader_stays_when_no_operator_reaches_the_api_server(pair: Pair) -> None:
+    led, published = await pair.leader(), pair.feed.published()
+    changed = len(pair.changed(led))
+    for api in pair.apis.values():
+        await api.go_away()
+    await asyncio.sleep(25)  # twice as long as it takes to lose the Lease, and more
+    before = (await pair.lease())["spec"]["renewTime"]
+    for api in pair.apis.values():
+        api.away = False
+
+    async def renewed() -> bool:
+        return str((await pair.lease())["spec"]["renewTime"]) != before
+
+    await eventually(renewed, within=10, what="the leader renews")
+    assert await pair.leader() == led
+    assert [operator.ended() for operator in pair.operators.values()] == [None, None]
+    assert pair.feed.published() == published
+    assert not [write for write in pair.changed(led)[changed:] if "/ibshards/" in write.path]
+    await pair.moves(4, 3, 3, 3, 3, within=20)
+    await pair.moves(3, 4, 4, 4, within=20)
+
+
 async def test_logs_say_why_a_leader_ended_and_have_no_traceback(pair: Pair) -> None:
     log = pair.operators["one"].log.read_text()
     assert log.count("this operator no longer leads, and ends") == 2  # the stopped one, and that of the deleted Lease

@@ -57,7 +57,10 @@ class Fault:
 
 @dataclass
 class FaultyApi:
-    """The proxy. ``writes`` are all that came, in their order; ``done`` are those that the API server accepted."""
+    """The proxy. ``writes`` are all that came, in their order; ``done`` are those that the API server accepted.
+
+    While it is ``away``, each connection breaks.
+    """
 
     kubeconfig: Path
     upstream: str
@@ -66,6 +69,11 @@ class FaultyApi:
     done: list[Write] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     watches: dict[web.StreamResponse, aiohttp.ClientResponse] = field(default_factory=dict)
+    away: bool = False
+
+    async def go_away(self) -> None:
+        self.away = True
+        await self.drop_watches(gone=False)
 
     async def drop_watches(self, *, gone: bool) -> int:
         """End all watches; return how many. With ``gone`` they are told that their version is too old."""
@@ -83,6 +91,10 @@ class FaultyApi:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        if self.away:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
         if request.method == "GET":
             return await self._stream(request) if "watch" in request.query else await self._pass_on(request, body)
         write = Write(request.method, request.path, json.loads(body) if body else {})

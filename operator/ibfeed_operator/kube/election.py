@@ -80,6 +80,7 @@ class Election:
                 wait = pause.next()
             except (KubeError, TimeoutError) as error:
                 wait = pause.next()
+                self._candidate = leader_lease.blinded(self._candidate)
                 self.on_failure()
                 _log.warning(
                     "the leader Lease was not renewed",

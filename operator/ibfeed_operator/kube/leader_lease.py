@@ -5,7 +5,7 @@ Two operators never act at once, whatever is done to the Lease:
 - The leader acts only within 8 s after *sending* its last renewal. Then it waits. While the API server is away for all
   it stays what it was: its next renewal succeeds if nobody else has written its name meanwhile, and it acts again. It
   ends for good at the first look that does not find its name on the Lease. Then its process ends, and the next process
-  starts from the beginning.
+  starts from the beginning. Those that stand by wait 10 s from their first look on, too, so the leader is back first.
 - Another operator takes the Lease when it has seen it unchanged for 10 s, or at once after an orderly release.
 
 A missing Lease may have been deleted under an acting leader. One without a holder may have been cleared by a person. So
@@ -65,14 +65,16 @@ class Lease:
 class Candidate:
     """One operator process and its knowledge of the Lease.
 
-    ``since``: since when the Lease has looked as it did at the last look. ``renewed``: when the last of our successful
-    writes was sent; None: the Lease isn't ours.
+    ``since``: since when the Lease has looked as it did at the last look. ``blind``: the API server has not answered
+    since then, so the holder may not have reached it either. ``renewed``: when the last of our successful writes was
+    sent; None: the Lease isn't ours.
     """
 
     me: str
     looked: bool = False
     seen: Lease | None = None
     since: float = 0.0
+    blind: bool = False
     renewed: float | None = None
 
     def acts(self, now: float) -> bool:
@@ -86,7 +88,8 @@ def next_move(candidate: Candidate, lease: Lease | None, now: float) -> tuple[Ca
     # A Lease that was created again may look as the old one did before it was held.
     same = lease is not None and before is not None and (lease.uid, lease.spec) == (before.uid, before.spec)
     first = not candidate.looked
-    after = replace(candidate, looked=True, seen=lease, since=candidate.since if same else now)
+    since = candidate.since if same and not candidate.blind else now
+    after = replace(candidate, looked=True, seen=lease, since=since, blind=False)
     return after, _move(after, lease, now, first=first)
 
 
@@ -101,6 +104,11 @@ def _move(candidate: Candidate, lease: Lease | None, now: float, *, first: bool)
     if lease.released or (mine and first) or now - candidate.since >= TAKE_AFTER_S:
         return Move.TAKE
     return Move.WAIT
+
+
+def blinded(candidate: Candidate) -> Candidate:
+    """Return the candidate after a look that failed. A holder is given the whole time again, from the next look on."""
+    return replace(candidate, blind=True)
 
 
 def wrote(candidate: Candidate, lease: Lease, sent: float) -> Candidate:

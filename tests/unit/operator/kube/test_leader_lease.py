@@ -101,6 +101,17 @@ def test_it_acts_from_the_sending_of_a_renewal_for_less_than_another_waits() -> 
     assert not WAITING.acts(0.0)
 
 
+def test_after_the_api_server_was_away_the_holder_has_the_whole_time_again() -> None:
+    seen = lease(OTHER, stamp="s1")
+    waiting, _ = next_move(WAITING, seen, 100.0)
+    blind = leader_lease.blinded(waiting)
+    back, move = next_move(blind, seen, 160.0)
+    assert move is Move.WAIT
+    assert next_move(back, seen, 160.0 + TAKE_AFTER_S - 0.1)[1] is Move.WAIT
+    assert next_move(back, seen, 160.0 + TAKE_AFTER_S)[1] is Move.TAKE
+    assert next_move(blind, RELEASED, 160.0)[1] is Move.TAKE
+
+
 def test_writes_are_guarded_and_a_release_is_marked() -> None:
     seen = lease(OTHER, version="41", leaseTransitions=3)
     taken = leader_lease.taken(seen, ME, NOW)
@@ -160,6 +171,8 @@ class _World:
                 answer = self.write(body)
                 if answer is not None and not answer_lost:
                     candidate = wrote(candidate, answer, self.now)
+        else:
+            candidate = leader_lease.blinded(candidate)
         self.candidates[index] = candidate
 
     def release(self, index: int) -> None:
