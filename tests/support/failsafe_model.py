@@ -106,7 +106,10 @@ def takes(world: World, members: range, rules: Rules) -> bool:
 
 
 def explore(count: int, own: int | None = None, rules: Rules = Rules()) -> tuple[int, set[World]]:
-    """Return the number of states, and those in which the taker takes the Lease of a holder whose fence is open."""
+    """Return the number of states, and those in which the taker takes the Lease of a holder whose fence is open.
+
+    With other rules than the product's the first of those is enough.
+    """
     members = range(count)
     first = World(left=FENCE, said=(TAKE,) * count)
     seen, waiting, wrong = {first}, [first], set()
@@ -115,6 +118,8 @@ def explore(count: int, own: int | None = None, rules: Rules = Rules()) -> tuple
         if takes(world, members, rules):
             if world.left:
                 wrong.add(world)
+                if rules != Rules():
+                    break
             continue
         following = {world, *holder_acts(world, members)}
         following |= {asked for one in list(following) for asked in taker_asks(one, members, own, rules)}
