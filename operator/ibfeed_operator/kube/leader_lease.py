@@ -5,7 +5,7 @@ Two operators never act at once, whatever is done to the Lease:
 - The leader acts only within 8 s after *sending* its last renewal. Then it waits. While the API server is away for all
   it stays what it was: its next renewal succeeds if nobody else has written its name meanwhile, and it acts again. It
   ends for good at the first look that does not find its name on the Lease. Then its process ends, and the next process
-  starts from the beginning. Those that stand by wait 10 s from their first look on, too, so the leader is back first.
+  starts from the beginning. An operator that stands by then waits 10 s from its first look: the leader is first.
 - Another operator takes the Lease when it has seen it unchanged for 10 s, or at once after an orderly release.
 
 A missing Lease may have been deleted under an acting leader. One without a holder may have been cleared by a person. So
