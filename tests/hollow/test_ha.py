@@ -219,7 +219,7 @@ async def test_the_leader_stays_when_no_operator_reaches_the_api_server(pair: Pa
     for api in pair.apis.values():
         await api.go_away()
     await asyncio.sleep(25)  # twice as long as it takes to lose the Lease, and more
-    before = (await pair.lease())["spec"]["renewTime"]
+    before = str((await pair.lease())["spec"]["renewTime"])
     for api in pair.apis.values():
         api.away = False
 

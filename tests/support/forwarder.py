@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -17,12 +18,16 @@ from support.cluster import KUBECONFIG
 
 
 class Forwarder:
-    """A forwarder. ``cut()`` makes all connections hang, as a broken network does; ``mend()`` lets new ones pass."""
+    """A forwarder. ``cut()`` makes all connections hang, as a broken network does; ``mend()`` lets new ones pass.
+
+    ``answers_in`` are the seconds that each piece of an answer takes.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._behind = (host, port)
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
+        self.answers_in = 0.0
         self._through = threading.Event()
         self._through.set()
         self._open: list[socket.socket] = []
@@ -51,12 +56,14 @@ class Forwarder:
                 far = socket.create_connection(self._behind)
                 self._open += [near, far]
                 for source, target in ((near, far), (far, near)):
-                    threading.Thread(target=self._pump, args=(source, target), daemon=True).start()
+                    threading.Thread(target=self._pump, args=(source, target, source is far), daemon=True).start()
 
-    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+    def _pump(self, source: socket.socket, target: socket.socket, is_answer: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self._through.wait()
+                if is_answer and self.answers_in:
+                    time.sleep(self.answers_in)
                 target.sendall(data)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
