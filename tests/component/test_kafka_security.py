@@ -51,6 +51,10 @@ class Place:
         )
 
 
+# A user's name is the common name alone, as in a certificate that Strimzi issues.
+BY_COMMON_NAME = {"ssl.principal.mapping.rules": "RULE:^CN=([^,]+),.*$/CN=$1/,DEFAULT"}
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     home = tmp_path_factory.mktemp("kafka")
@@ -79,7 +83,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             home,
             listeners={
                 "TLS": Listener("SSL", settings=keystore(home, "TLS", *shown)),
-                "MUTUAL": Listener("SSL", settings=keystore(home, "MUTUAL", *shown, clients.pem)),
+                "MUTUAL": Listener("SSL", settings=keystore(home, "MUTUAL", *shown, clients.pem) | BY_COMMON_NAME),
                 "SCRAM": Listener("SASL_SSL", settings=scram | keystore(home, "SCRAM", *shown)),
                 "PLAIN": Listener("SASL_PLAINTEXT", settings=plain),
                 "OAUTH": Listener("SASL_SSL", settings=oauth | keystore(home, "OAUTH", *shown)),
