@@ -81,7 +81,7 @@ async def operate(settings: Settings, *, me: str, port: int = PORT, clock: Calla
         election = Election(own, settings.operator_namespace, me)
         async with await KubeClient.connect(election.acts) as kube:
             informers, signer = Informers(kube, settings.namespace), Signer()
-            election.on_failure = lambda: informers.ages.lose_contact(time.monotonic())
+            election.on_away = lambda: informers.ages.lose_contact(time.monotonic())
             failsafe = failsafe_member(own, informers, me, signer)
             dependencies = Dependencies(
                 kube=kube,

@@ -26,6 +26,9 @@ LEASE_API: Final = "coordination.k8s.io/v1"
 POLL_S: Final = 0.25  # how often an operator that waits looks at the Lease
 _CALL_S: Final = 2.0
 _FRESH_S: Final = 10.0  # an older look at the Lease counts as none
+# Without a look for so long, holders of Leases may not reach the API server either. On a busy one a call now and then
+# takes too long; that must not keep a worker that hangs from being found.
+_BLIND_S: Final = 4.0
 
 
 def identity(environment: Mapping[str, str]) -> str:
@@ -45,12 +48,12 @@ class Election:
     """The part of one operator process in the election of the leader.
 
     ``kube`` is a client of its own, or renewals would queue behind the feeds' calls. ``won`` is set once, when this
-    process begins to act. ``on_failure`` is called when the API server does not answer.
+    process begins to act. ``on_away`` is called while the API server does not answer.
     """
 
     def __init__(self, kube: KubeClient, namespace: str, me: str) -> None:
         self.won: Final = asyncio.Event()
-        self.on_failure: Callable[[], None] = lambda: None
+        self.on_away: Callable[[], None] = lambda: None
         self._kube = kube
         self._namespace = namespace
         self._path = f"{collection(LEASE_API, 'leases', namespace)}/{LEASE_NAME}"
@@ -80,8 +83,9 @@ class Election:
                 wait = pause.next()
             except (KubeError, TimeoutError) as error:
                 wait = pause.next()
-                self._candidate = leader_lease.blinded(self._candidate)
-                self.on_failure()
+                if now() - self._looked >= _BLIND_S:
+                    self._candidate = leader_lease.blinded(self._candidate)
+                    self.on_away()
                 _log.warning(
                     "the leader Lease was not renewed",
                     namespace=self._namespace,
