@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -39,25 +39,23 @@ class Signer:
 
     def token(self, *, shard: str, path: str) -> str:
         """Return a bearer token for one path of one shard's worker, good for 30 s. ``shard`` is ``namespace/name``."""
-        return self.seal({"sub": path}, audience=shard)
+        now = int(time.time())
+        return self.seal({"sub": path, "iat": now, "exp": now + _LIFETIME_S}, audience=shard)
 
     def seal(self, claims: Mapping[str, Any], *, audience: str) -> str:
-        """Return signed claims for one reader, good for 30 s. Everybody can read them."""
-        now = int(time.time())
-        return jwt.encode(
-            {**claims, "aud": audience, "iat": now, "exp": now + _LIFETIME_S}, self._key, algorithm=_ALGORITHM
-        )
+        """Return signed claims for one reader. Everybody can read them."""
+        return jwt.encode({**claims, "aud": audience}, self._key, algorithm=_ALGORITHM)
 
 
 def verify(token: str, *, public_key: str | None, shard: str, path: str) -> None:
     """Check that the owner of ``public_key`` signed ``token`` for this shard and path. Raises CallRefusedError."""
     if not public_key:
         raise CallRefusedError("this worker's IbShard names no operator key yet")
-    if unseal(token, public_key=public_key, audience=shard)["sub"] != path:
+    if unseal(token, public_key=public_key, audience=shard, required=("exp", "sub"))["sub"] != path:
         raise CallRefusedError("signed for another path")
 
 
-def unseal(token: str, *, public_key: str, audience: str) -> dict[str, Any]:
+def unseal(token: str, *, public_key: str, audience: str, required: Sequence[str] = ("sub",)) -> dict[str, Any]:
     """Return the claims that the owner of ``public_key`` signed for this reader. Raises CallRefusedError."""
     try:
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key, validate=True))
@@ -67,7 +65,7 @@ def unseal(token: str, *, public_key: str, audience: str) -> dict[str, Any]:
             algorithms=[_ALGORITHM],
             audience=audience,
             leeway=_LEEWAY_S,
-            options={"require": ["exp", "sub"]},
+            options={"require": list(required)},
         )
     except (jwt.InvalidTokenError, InvalidKey, ValueError) as error:
         raise CallRefusedError(f"signature not accepted: {type(error).__name__}") from None

@@ -1,12 +1,15 @@
 """The calls between the members of a failsafe, and from a taker to them: ``POST /v1/failsafe``.
 
-Question and answer are signed claims (``calls.py``). The answer repeats the question's nonce, so that an old answer is
-none. 401: the question's signature is refused, or its signer is unknown here.
+Question and answer are signed claims (``calls.py``). They bear no date: which worker may publish must not hang on the
+clocks of two nodes. The answer repeats the question's nonce, so that an old answer is none. A member renews nothing for
+a question that was asked before the last one of the same asker, by the asker's own clock. 401: the question's signature
+is refused, or its signer is unknown here.
 """
 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Final, TypeVar
@@ -28,7 +31,11 @@ class Kind(StrEnum):
 
 
 class Question(msgspec.Struct, frozen=True, rename="camel"):
-    """``asker``: name of the process that asks. ``namespace``, ``lease``: the Lease. ``resource_version``: as known."""
+    """A question.
+
+    ``asker``: name of the process that asks. ``namespace``, ``lease``: the Lease. ``resource_version``: as known.
+    ``at``: nanoseconds of the asker's monotonic clock.
+    """
 
     kind: Kind
     asker: str
@@ -37,6 +44,7 @@ class Question(msgspec.Struct, frozen=True, rename="camel"):
     holder: str
     resource_version: str = ""
     nonce: str = msgspec.field(default_factory=lambda: secrets.token_hex(8))
+    at: int = msgspec.field(default_factory=time.monotonic_ns)
 
 
 def ask(signer: Signer, member: Member, question: Question) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from ibfeed_api.calls import Signer
+from ibfeed_api.calls import CallRefusedError, Signer
 from ibfeed_api.failsafe import Outcome, Renewal, Word, Words
 from ibfeed_api.failsafe_calls import Kind, Question, answer, read_question
 from ibfeed_api.log import Log
@@ -41,6 +41,7 @@ class FailsafeMember:
         self._holds: Final = holds
         self._now: Final = asyncio.get_running_loop().time
         self._words: Final = Words(self._now())
+        self._asked: Final[dict[str, int]] = {}
 
     def vouches(self, holder: str) -> bool:
         """Whether this process has not said away to a holder lately."""
@@ -50,6 +51,9 @@ class FailsafeMember:
         """Return the answer to a question. Raises CallRefusedError."""
         question = read_question(body, me=self.name, key_of=self._key_of)
         if question.kind is Kind.RENEW:
+            if question.at <= self._asked.get(question.asker, -1):
+                raise CallRefusedError("asked before")  # somebody sends it again, perhaps for a worker that is dead
+            self._asked[question.asker] = question.at
             return answer(self._signer, question, await self._renew(question))
         if question.holder == self.name:
             return answer(self._signer, question, Word(vouches=False, holds=self._holds(question.lease)))

@@ -344,6 +344,23 @@ def test_a_stranger_is_not_answered() -> None:
     run(scene())
 
 
+def test_a_question_that_is_sent_again_renews_nothing() -> None:
+    async def scene() -> None:
+        world = Scene.of(ApiServer())
+        holder = await hold(world.api, Members())
+        holder._keeping.cancel()
+        question = Question(Kind.RENEW, "a", "default", NAME, "a", "1")
+        body = ask(world.a.calls._signer, world.a.calls.members[0], question)
+        await world.b.member.answer(body)
+        version = world.api.objects[NAME]["metadata"]["resourceVersion"]
+        with pytest.raises(CallRefusedError, match="asked before"):
+            await world.b.member.answer(body)
+        assert world.api.objects[NAME]["metadata"]["resourceVersion"] == version
+        assert (await world.renew()).outcome is Outcome.RENEWED
+
+    run(scene())
+
+
 def test_members_that_cannot_be_reached_do_not_answer() -> None:
     """Real sockets: a closed port."""
 
