@@ -25,9 +25,12 @@ class Peer:
 def members_of(peers: Mapping[int, Peer], operator: Member | None) -> dict[int, tuple[Member, ...]]:
     """Return the members of each worker: the operator, and its neighbours in a ring.
 
-    The ring makes them mutual: who asks is known to who answers. It goes from node to node, so that the loss of a node
-    takes few of them.
+    The ring makes them mutual: a worker is known to those that it asks. It goes from node to node, so that the loss of
+    a node takes few of them. Without an operator that they can ask, workers have no members: the last ones to know of
+    a Lease might be lost with its holder, and nobody could take it for an hour.
     """
+    if operator is None:
+        return {worker: () for worker in peers}
     seen: Counter[str] = Counter()
     rank: dict[int, tuple[int, int]] = {}
     for worker in sorted(peers):
@@ -38,6 +41,5 @@ def members_of(peers: Mapping[int, Peer], operator: Member | None) -> dict[int, 
     found = {}
     for place, worker in enumerate(ring):
         near = {ring[(place + step) % len(ring)] for step in range(-REACH, REACH + 1)} - {worker}
-        chosen = {peers[other].member for other in near} | ({operator} if operator is not None else set())
-        found[worker] = tuple(sorted(chosen))
+        found[worker] = tuple(sorted({operator, *(peers[other].member for other in near)}))
     return found

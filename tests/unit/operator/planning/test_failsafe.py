@@ -20,7 +20,10 @@ PEERS = st.dictionaries(st.integers(0, 30), st.sampled_from("abc")).map(
 
 def test_one_worker_has_the_operator() -> None:
     assert members_of({0: peer(0)}, OPERATOR) == {0: (OPERATOR,)}
-    assert members_of({0: peer(0)}, None) == {0: ()}
+
+
+def test_without_an_operator_to_ask_there_are_no_members() -> None:
+    assert members_of({0: peer(0), 1: peer(1)}, None) == {0: (), 1: ()}
 
 
 @given(PEERS)
@@ -39,8 +42,8 @@ def test_members_are_mutual_few_and_never_oneself(peers: dict[int, Peer]) -> Non
 
 def test_neighbours_are_on_other_nodes() -> None:
     peers = {worker: peer(worker, "abc"[worker // 3]) for worker in range(9)}
-    for worker, members in members_of(peers, None).items():
-        nodes = [peers[int(member.name[2])].node for member in members]
+    for worker, members in members_of(peers, OPERATOR).items():
+        nodes = [peers[int(member.name[2])].node for member in members if member != OPERATOR]
         assert nodes.count(peers[worker].node) == 0
 
 
