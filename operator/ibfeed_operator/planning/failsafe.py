@@ -30,7 +30,7 @@ def members_of(peers: Mapping[int, Peer], operator: Member | None) -> dict[int, 
     a Lease might be lost with its holder, and nobody could take it for an hour.
     """
     if operator is None:
-        return {worker: () for worker in peers}
+        return dict.fromkeys(peers, ())
     seen: Counter[str] = Counter()
     rank: dict[int, tuple[int, int]] = {}
     for worker in sorted(peers):
