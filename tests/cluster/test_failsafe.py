@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -10,12 +13,13 @@ import pytest
 
 from cluster.conftest import NAMESPACE, remove_all_feeds, wait_ready
 from support import control_plane_faults
-from support.cluster import eventually, items, owners
+from support.cluster import eventually, items, main_process, owners
 from support.figures import Figures
 from support.network_faults import API_SERVER, dropped
 from support.small_feed import apply, check, feed
 from support.stream import Tap
 from support.venue import Venue
+from support.worker import below
 
 pytestmark = pytest.mark.timeout(600)
 FEED = "lasting"
@@ -69,3 +73,35 @@ def test_a_worker_that_is_cut_off_alone_goes_on(venue: Venue, figures: Figures) 
     lost, logins = _lost(dropped(f"{FEED}-1", *API_SERVER), venue)
     figures.record("cut off from the API server alone: updates lost", lost, bar=0, unit="")
     assert (lost, logins) == (0, 0)
+
+
+def test_what_a_hung_worker_had_goes_on_once_members_vouch(figures: Figures) -> None:
+    """The operator alone may not judge it: another worker has to say, too, that it has not said away."""
+    victim = f"{FEED}-2"
+    mine = [conid for conid, worker in owners(feed(FEED)).items() if worker == victim]
+    assert mine
+    process = main_process(NAMESPACE, victim)
+    halted = [process, *below(process)]
+    with Tap() as ticks:
+        moment = time.time()
+        try:
+            for pid in halted:
+                os.kill(pid, signal.SIGSTOP)
+            gone_on = eventually(
+                lambda: found if len(found := ticks.first_after(mine, moment + 3)) == len(mine) else None,
+                within=40,
+                what="what the hung worker had goes on elsewhere",
+            )
+            figures.record("hung worker, until the others publish", max(gone_on.values()) - moment, bar=15)
+            (lease,) = [
+                lease
+                for lease in items("leases", NAMESPACE, "ibfeed.dev/account-source")
+                if str(lease["spec"].get("holderIdentity", "")).startswith(f"{victim}_")
+            ]
+            fenced = lease["metadata"]["annotations"]["ibfeed.dev/fenced-holder"]
+            assert fenced == lease["spec"]["holderIdentity"]
+        finally:
+            for pid in halted:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+    wait_ready(FEED)
