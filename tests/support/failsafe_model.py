@@ -2,8 +2,8 @@
 
 Time runs in ticks. The holder fences itself after FENCE, others may take after TAKE ticks, and words are at most SPREAD
 ticks apart: the proportions of 8 s, 10 s and 2 s. In each tick an adversary chooses whether the API server answers the
-holder, which members hear it, which answers arrive and when, whether the holder stands still, and whether the taker
-sees a change of the Lease. The rules themselves are the product's (``failsafe.py``), with its clock scaled.
+holder, which members hear it, which answers arrive and when, whether the holder stands still, and whether a member dies
+(the last one, for members are alike). The rules themselves are the product's (``failsafe.py``), with its clock scaled.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class World:
 
     ``said``: ticks since each member said away, at most TAKE. ``unchanged``: for how long the taker has seen the Lease
     unchanged. ``words``: members that vouched, with the ticks since. ``stopped``: the holder's process stands still.
-    ``late``: members whose away is on its way to the holder. It asked them ``asked`` ticks ago.
+    ``late``: members whose away is on its way to the holder. It asked them ``asked`` ticks ago. ``dead``: ticks since
+    the last member died, at most TAKE; None: it lives.
     """
 
     left: int
@@ -40,6 +41,11 @@ class World:
     late: frozenset[int] = frozenset()
     asked: int = 0
     stopped: bool = False
+    dead: int | None = None
+
+    @property
+    def living(self) -> frozenset[int]:
+        return frozenset(range(len(self.said) - (self.dead is not None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,10 @@ class Rules:
     silence: int = TAKE  # ticks without away, for a word
     spread: int = SPREAD  # ticks that words are apart
     fewer: int = 0  # words that it does without
+    ended: int = TAKE  # ticks after which a member that has died counts as vouching
 
 
-def subsets(of: range | frozenset[int]) -> Iterator[frozenset[int]]:
+def subsets(of: frozenset[int]) -> Iterator[frozenset[int]]:
     items = sorted(of)
     for size in range(len(items) + 1):
         yield from (frozenset(chosen) for chosen in combinations(items, size))
@@ -72,6 +79,7 @@ def later(world: World, rules: Rules) -> World:
         said=tuple(min(TAKE, ticks + 1) for ticks in world.said),
         unchanged=min(TAKE, world.unchanged + 1),
         words=tuple((member, age + 1) for member, age in world.words if age < rules.spread),
+        dead=None if world.dead is None else min(TAKE, world.dead + 1),
     )
 
 
@@ -83,7 +91,7 @@ def holder_acts(world: World, members: range) -> Iterator[World]:
     yield replace(world, left=FENCE, unchanged=0, late=frozenset(), asked=0)
     if may_go_on([names(members)], names(world.late)):
         yield replace(world, left=max(world.left, FENCE - world.asked), late=frozenset(), asked=0)
-    for heard in subsets(members):
+    for heard in subsets(world.living):
         said = tuple(0 if member in heard else ticks for member, ticks in enumerate(world.said))
         yield replace(world, said=said, late=heard, asked=0)  # a round; as many of its answers arrive as the next needs
 
@@ -92,7 +100,9 @@ def taker_asks(world: World, members: range, own: int | None, rules: Rules) -> I
     """Any members answer the taker. It asks when the Lease has been unchanged for long enough."""
     if world.unchanged < TAKE:
         return
-    able = frozenset(member for member in members if world.said[member] >= rules.silence)
+    able = frozenset(member for member in world.living if world.said[member] >= rules.silence)
+    if world.dead is not None and world.dead >= rules.ended:
+        able |= {members[-1]}
     for answered in subsets(able):
         fresh = answered | (able & {own} if own is not None else frozenset())
         kept = tuple((member, age) for member, age in world.words if member not in fresh)
@@ -122,6 +132,8 @@ def explore(count: int, own: int | None = None, rules: Rules = Rules()) -> tuple
                     break
             continue
         following = {world, *holder_acts(world, members)}
+        if world.dead is None and members[-1] != own:
+            following.add(replace(world, dead=0))
         following |= {asked for one in list(following) for asked in taker_asks(one, members, own, rules)}
         new = {after for one in following for after in (one, later(one, rules))} - seen
         seen |= new

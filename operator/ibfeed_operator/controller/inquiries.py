@@ -21,6 +21,7 @@ from ibfeed_api.failsafe import ANSWER_S, Member, Word, may_take
 from ibfeed_api.failsafe_calls import PATH, Kind, Question, ask, read_answer
 from ibfeed_api.failsafe_member import FailsafeMember
 from ibfeed_api.labels import ANNOTATION_FENCED
+from ibfeed_api.lease import TAKEOVER_S
 from ibfeed_api.log import Log
 from ibfeed_operator.kube.client import KubeClient, collection
 from ibfeed_operator.kube.errors import KubeError, NotFoundError
@@ -59,11 +60,14 @@ class Inquiries:
         self._wake: Final = wake
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._asked_at: dict[str, float] = {}
+        self._ended: dict[Member, float] = {}  # since when it is known that a member's process has ended
 
     def refresh(self, cases: Iterable[Case]) -> bool:
         """Inquire about Leases in doubt, each once a second. Return whether there are any."""
         found, now = {case.path: case for case in cases}, asyncio.get_running_loop().time()
         self._asked_at = {path: at for path, at in self._asked_at.items() if path in found}
+        named = {member for case in found.values() for member in case.lease.members}
+        self._ended = {member: since for member, since in self._ended.items() if member in named}
         for path, case in found.items():
             task = self._tasks.get(path)
             if (task is None or task.done()) and now - self._asked_at.get(path, float("-inf")) >= _AGAIN_S:
@@ -99,21 +103,27 @@ class Inquiries:
         self._wake()
 
     async def _vouching(self, case: Case, member: Member) -> str:
-        """Return the member's name if it vouches, or has ended: then it can say nothing any more. Else nothing."""
+        """Return the member's name if it vouches. One that ended TAKEOVER_S ago has said nothing since, so it does."""
         if member.name == self._me.name:
             return member.name if self._me.vouches(case.lease.holder) else ""
-        word = await self._ask(case, member)
-        if word is not None:
-            return member.name if word.vouches else ""
+        if member not in self._ended:
+            word = await self._ask(case, member)
+            if word is not None:
+                return member.name if word.vouches else ""
+            if not await self._has_ended(member):
+                return ""
+        now = asyncio.get_running_loop().time()
+        return member.name if now - self._ended.setdefault(member, now) >= TAKEOVER_S else ""
+
+    async def _has_ended(self, member: Member) -> bool:
         pod, _, uid = member.name.rpartition("_")
         try:
-            raw = await self._kube.get(f"{collection('v1', 'pods', member.namespace)}/{pod}")
-            return member.name if _ended(raw, uid) else ""
+            return _ended(await self._kube.get(f"{collection('v1', 'pods', member.namespace)}/{pod}"), uid)
         except NotFoundError:
-            return member.name
+            return True
         except (KubeError, msgspec.MsgspecError) as error:
             _log.info("it is not known whether a member has ended", member=member.name, error=str(error))
-            return ""
+            return False
 
     async def _ask(self, case: Case, member: Member) -> Word | None:
         question = Question(Kind.VOUCH, self._me.name, case.namespace, case.lease.name, case.lease.holder)

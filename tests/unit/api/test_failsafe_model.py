@@ -20,9 +20,10 @@ def test_nobody_takes_the_lease_of_a_holder_that_goes_on(count: int, own: int | 
         *((count, Rules(fewer=1)) for count in (1, 2, 3)),
         *((count, Rules(silence=FENCE - 2)) for count in (1, 2, 3)),
         (3, Rules(spread=FENCE)),
+        *((count, Rules(ended=0)) for count in (1, 2, 3)),
     ],
 )
 def test_the_exploration_finds_a_fault(count: int, fault: Rules) -> None:
-    """One word too few, words given too soon after an away, and words that are too far apart."""
+    """One word too few, words too soon after an away or too far apart, and a member that counts as soon as it died."""
     _, wrong = explore(count, rules=fault)
     assert wrong
