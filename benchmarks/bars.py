@@ -6,6 +6,7 @@ import json
 import operator
 import os
 import platform
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,15 @@ class Bar:
     def met(self, value: float) -> bool:
         compare: dict[str, Callable[[float, float], bool]] = {"≥": operator.ge, "≤": operator.le}
         return compare[self.sign](value, self.limit)
+
+
+def phases_asked_for(all_phases: Sequence[str]) -> tuple[str, ...]:
+    """Return the phases that PHASES names, all if it names none. Ends the process with 2 for a phase that is none."""
+    asked = tuple(name for name in os.environ.get("PHASES", "").split(",") if name) or tuple(all_phases)
+    if unknown := set(asked) - set(all_phases):
+        print(f"PHASES: {', '.join(sorted(unknown))} is none of {', '.join(all_phases)}", file=sys.stderr)
+        sys.exit(2)
+    return asked
 
 
 def value_of(results: Mapping[str, Any], key: str) -> float | None:

@@ -12,7 +12,8 @@ One of those that vouch is always among those that the holder needs. None of the
 holder has fenced itself, and a lost Lease stays lost. The two numbers follow from ``SELF_FENCE_S + SPREAD_S <=
 TAKEOVER_S``. Patroni's failsafe mode asks all members and waits for all; sparing one lets a member die in the middle.
 
-A process that has just started does not know what the one before it said. So it vouches only after TAKEOVER_S.
+A process that has just started does not know what the one before it said. So it vouches only after TAKEOVER_S. One that
+has ended says nothing any more. It counts as vouching TAKEOVER_S after its end was seen.
 
 ``tests/support/failsafe_model.py`` explores holder, members, API server and takers exhaustively.
 """
@@ -56,7 +57,7 @@ class Outcome(StrEnum):
 
 
 class Renewal(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer to ``POST /v1/failsafe/renew``. ``resource_version``: of the Lease, if it is still the asker's."""
+    """The answer to a holder. ``resource_version``: of the Lease, if it is still the asker's."""
 
     outcome: Outcome
     text: str = ""
@@ -64,7 +65,7 @@ class Renewal(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Word(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer to ``POST /v1/failsafe/vouch``.
+    """The answer to a taker.
 
     ``vouches``: the member has not said away to the holder for TAKEOVER_S. ``holds``: it is the holder itself, and its
     fence is open.

@@ -7,6 +7,7 @@ unevenly and for a request that is on its way.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 RENEW_S: Final = 3.0
@@ -22,3 +23,8 @@ def holder_of(pod: str, uid: str) -> str:
 def pod_of(holder: str) -> str:
     """Return the name of the holder's pod. A holder of another form is returned as it is."""
     return holder.rsplit("_", 1)[0]
+
+
+def micro_time(now: datetime) -> str:
+    """Return a Kubernetes MicroTime, the form of a Lease's times."""
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -16,6 +16,11 @@ WORKER_PORT: Final = 8080
 GATEWAY_PORT: Final = 5000
 
 
+def address_of(ip: str, port: int) -> str:
+    """Return ``host:port`` of a pod's server, as a URL has it: an IPv6 address in brackets."""
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
 class LogLevel(StrEnum):
     """``IbFeed.spec.worker.logLevel``, and ``logLevel`` of each of its shards."""
 

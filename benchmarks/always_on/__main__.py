@@ -51,10 +51,7 @@ class Sums:
 
 def main() -> int:
     """Exit code 0 if every phase ended and met its bars, 1 if not, 2 for a phase that is none."""
-    phases = tuple(name for name in os.environ.get("PHASES", "").split(",") if name) or PHASES
-    if unknown := set(phases) - set(PHASES):
-        print(f"PHASES: {', '.join(sorted(unknown))} is none of {', '.join(PHASES)}", file=sys.stderr)
-        return 2
+    phases = bars.phases_asked_for(PHASES)
     quick = bool(os.environ.get("QUICK"))
     whole = set(phases) == set(PHASES) and not quick
     signal.signal(signal.SIGTERM, _interrupt)  # what was set up is taken down again

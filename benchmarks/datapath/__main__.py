@@ -7,7 +7,6 @@ Only a whole run writes ``benchmarks/results/worker.json``; others write ``worke
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import traceback
@@ -17,6 +16,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaException
 
+import bars
 from bars import RESULTS
 from datapath import faulttable, logins, maintenance, pace, report, soak, stall, throughput
 from ibfeed_local.progress import Progress, headline
@@ -38,10 +38,7 @@ PHASES: Final[Mapping[str, Callable[[Say], Mapping[str, Any]]]] = {
 
 def main() -> int:
     """Exit code 0 if every phase ended and met its bars, 1 if not, 2 for a phase that is none."""
-    phases = tuple(name for name in os.environ.get("PHASES", "").split(",") if name) or tuple(PHASES)
-    if unknown := set(phases) - set(PHASES):
-        print(f"PHASES: {', '.join(sorted(unknown))} is none of {', '.join(PHASES)}", file=sys.stderr)
-        return 2
+    phases = bars.phases_asked_for(tuple(PHASES))
     signal.signal(signal.SIGTERM, _interrupt)  # what was set up is taken down again
     results = measure(phases, Progress().report)
     path = RESULTS / (WHOLE if set(phases) == set(PHASES) else PARTIAL)

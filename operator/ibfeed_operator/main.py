@@ -16,6 +16,7 @@ import aiohttp
 from ibfeed_api.calls import Signer
 from ibfeed_api.failsafe import Member
 from ibfeed_api.log import Log, set_up
+from ibfeed_api.worker_pod import address_of
 from ibfeed_operator.controller import predicates
 from ibfeed_operator.controller.dependencies import Dependencies, Settings, utc_now
 from ibfeed_operator.controller.failsafe import failsafe_member
@@ -118,8 +119,9 @@ async def operate(settings: Settings, *, me: str, port: int = PORT, clock: Calla
 def _as_member(settings: Settings, me: str, port: int, signer: Signer) -> Member | None:
     if not settings.pod_ip:
         return None
-    host = f"[{settings.pod_ip}]" if ":" in settings.pod_ip else settings.pod_ip
-    return Member(namespace=settings.operator_namespace, name=me, address=f"{host}:{port}", key=signer.public_key)
+    return Member(
+        namespace=settings.operator_namespace, name=me, address=address_of(settings.pod_ip, port), key=signer.public_key
+    )
 
 
 async def _ended(*tasks: asyncio.Task[Any]) -> list[Any]:

@@ -8,6 +8,7 @@ from ibfeed_api.calls import Signer
 from ibfeed_api.failsafe import Outcome, Renewal
 from ibfeed_api.failsafe_calls import Question
 from ibfeed_api.failsafe_member import FailsafeMember
+from ibfeed_api.lease import micro_time
 from ibfeed_operator.controller.snapshot import Informers, leases_path
 from ibfeed_operator.kube.client import KubeClient
 from ibfeed_operator.kube.errors import ConflictError, KubeError, NotFoundError, UnreachableError
@@ -57,5 +58,5 @@ async def renew_for(kube: KubeClient, question: Question) -> Renewal:
 
 
 async def _renew(kube: KubeClient, path: str, version: str) -> bytes:
-    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return await kube.patch(path, {"metadata": {"resourceVersion": version}, "spec": {"renewTime": stamp}})
+    spec = {"renewTime": micro_time(datetime.now(UTC))}
+    return await kube.patch(path, {"metadata": {"resourceVersion": version}, "spec": spec})

@@ -19,7 +19,7 @@ from ibfeed_api.backoff import delay
 from ibfeed_api.calls import ResolvedRoot, Signer, universe_path
 from ibfeed_api.feed import FILTERS, Root
 from ibfeed_api.log import Log
-from ibfeed_api.worker_pod import WORKER_PORT
+from ibfeed_api.worker_pod import WORKER_PORT, address_of
 from ibfeed_operator.controller.snapshot import shards_path
 from ibfeed_operator.kube.client import KubeClient
 from ibfeed_operator.kube.errors import KubeError
@@ -202,12 +202,11 @@ class UniverseResolver:
     async def _call(self, feed: Feed, wanted: Root, months: int, candidate: ResolverCandidate, today: str) -> _Reply:
         path = universe_path(wanted.symbol)
         filters = {name: value for name, value in zip(FILTERS, wanted.product, strict=True) if value}
-        host = f"[{candidate.ip}]" if ":" in candidate.ip else candidate.ip
         waits = iter(_REFUSED_WAITS_S)
         while True:
             token = self._signer.token(shard=f"{feed.namespace}/{candidate.shard}", path=path)
             async with self._http.get(
-                f"http://{host}:{WORKER_PORT}{path}",
+                f"http://{address_of(candidate.ip, WORKER_PORT)}{path}",
                 params={"months": months, "since": today, **filters},
                 headers={"Authorization": f"Bearer {token}"},
                 timeout=_TIMEOUT,

@@ -23,9 +23,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from typing import Any, Final
+
+from ibfeed_api.lease import micro_time
 
 RENEW_EVERY_S: Final = 2.0
 LOST_AFTER_S: Final = 8.0  # a leader without a renewal for so long no longer acts …
@@ -123,7 +125,7 @@ def unheld() -> dict[str, Any]:
 
 def taken(lease: Lease, me: str, now: datetime) -> dict[str, Any]:
     """Return the merge-patch that makes ``me`` the holder if the Lease is still as seen."""
-    stamp = _micro(now)
+    stamp = micro_time(now)
     transitions = lease.spec.get("leaseTransitions") or 0
     spec = {
         "holderIdentity": me,
@@ -137,18 +139,14 @@ def taken(lease: Lease, me: str, now: datetime) -> dict[str, Any]:
 
 def renewed(lease: Lease, now: datetime) -> dict[str, Any]:
     # With the duration, since with one of one second a cleared holder would look like a release.
-    return _guarded(lease, {"leaseDurationSeconds": _DURATION_S, "renewTime": _micro(now)})
+    return _guarded(lease, {"leaseDurationSeconds": _DURATION_S, "renewTime": micro_time(now)})
 
 
 def released(lease: Lease, now: datetime) -> dict[str, Any]:
     """Return the merge-patch of an orderly release. Only an operator that has stopped acting may send it."""
-    spec = {"holderIdentity": "", "leaseDurationSeconds": _RELEASED_S, "renewTime": _micro(now)}
+    spec = {"holderIdentity": "", "leaseDurationSeconds": _RELEASED_S, "renewTime": micro_time(now)}
     return _guarded(lease, spec)
 
 
 def _guarded(lease: Lease, spec: Mapping[str, Any]) -> dict[str, Any]:
     return {"metadata": {"resourceVersion": lease.resource_version}, "spec": dict(spec)}
-
-
-def _micro(now: datetime) -> str:
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 
 from ibfeed_api.failsafe import Member, format_members, may_take, parse_members
 from ibfeed_api.labels import ANNOTATION_FENCED, ANNOTATION_MEMBERS
-from ibfeed_api.lease import TAKEOVER_S
+from ibfeed_api.lease import TAKEOVER_S, micro_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def decide(lease: Lease, observed: Observed, now: float, me: str) -> Action:
 
 def acquire_patch(lease: Lease, me: str, now: datetime, members: Iterable[Member] = ()) -> dict[str, Any]:
     """Return the merge-patch that makes ``me`` the holder if the Lease is still as seen."""
-    stamp = micro(now)
+    stamp = micro_time(now)
     spec: dict[str, Any] = {"holderIdentity": me, "leaseDurationSeconds": round(TAKEOVER_S), "renewTime": stamp}
     if lease.holder != me:
         spec |= {"acquireTime": stamp, "leaseTransitions": lease.transitions + 1}
@@ -102,12 +102,12 @@ def acquire_patch(lease: Lease, me: str, now: datetime, members: Iterable[Member
 
 def renew_patch(lease: Lease, now: datetime, annotations: Mapping[str, str | None] | None = None) -> dict[str, Any]:
     """Return the merge-patch that keeps the Lease ours; ``annotations`` as for ``annotate``."""
-    return _with(annotations, guarded(lease.resource_version, {"renewTime": micro(now)}))
+    return _with(annotations, guarded(lease.resource_version, {"renewTime": micro_time(now)}))
 
 
 def release_patch(lease: Lease, now: datetime, annotations: Mapping[str, str | None] | None = None) -> dict[str, Any]:
     """Return the merge-patch that frees the Lease; ``annotations`` as for ``annotate``."""
-    spec = {"holderIdentity": "", "renewTime": micro(now)}
+    spec = {"holderIdentity": "", "renewTime": micro_time(now)}
     return _with({**(annotations or {}), **naming(())}, guarded(lease.resource_version, spec))
 
 
@@ -133,8 +133,3 @@ def guarded(resource_version: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     The API server answers 409 if the Lease has moved.
     """
     return {"metadata": {"resourceVersion": resource_version}, "spec": dict(spec)}
-
-
-def micro(now: datetime) -> str:
-    """Return a Kubernetes MicroTime."""
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

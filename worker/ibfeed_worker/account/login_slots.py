@@ -13,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from ibfeed_api.backoff import Backoff
+from ibfeed_api.lease import micro_time
 from ibfeed_api.log import Log
 from ibfeed_api.logins import LOGIN_SPACING_S
-from ibfeed_worker.account.lease import LeaseStore, guarded, micro
+from ibfeed_worker.account.lease import LeaseStore, guarded
 from ibfeed_worker.kube.client import ConflictError, KubeError, NotFoundError
 
 SPACING: Final = timedelta(seconds=LOGIN_SPACING_S)
@@ -40,7 +41,7 @@ async def reserve_slot(store: LeaseStore, name: str) -> datetime:
             seen = await store.read_lease(name)
             moment = next_slot(_given(seen), datetime.now(UTC))
             version = seen["metadata"]["resourceVersion"]
-            await store.patch_lease(name, guarded(version, {"renewTime": micro(moment)}))
+            await store.patch_lease(name, guarded(version, {"renewTime": micro_time(moment)}))
             return moment
         except NotFoundError:
             return datetime.now(UTC)

@@ -41,7 +41,17 @@ _LONGEST_TEXT: Final = 1000  # the CRD's limit is 1024
 
 
 class Publisher:
-    """The publisher of all contracts of a worker, by one producer at a time."""
+    """The publisher of all contracts of a worker, by one producer at a time. ``start`` makes it work.
+
+    Args:
+        read_secrets: called before the first connection, and again when Kafka refuses us; raises SecretsError.
+        writers: returns the partition writers in use.
+        on_progress: called with a partition writer whose records were acknowledged or refused.
+        on_status: called when ``status`` has changed, or whether a partition writer is ``stalled``.
+        may_write: called before each tick and each record of a book; while it is False, they wait.
+
+    The callbacks are called on the event loop.
+    """
 
     def __init__(
         self,
@@ -56,17 +66,6 @@ class Publisher:
         may_write: Callable[[], bool],
         connect: Connect = connect,
     ) -> None:
-        """Create the publisher; ``start`` makes it work.
-
-        Args:
-            read_secrets: called before the first connection, and again when Kafka refuses us; raises SecretsError.
-            writers: returns the partition writers in use.
-            on_progress: called with a partition writer whose records were acknowledged or refused.
-            on_status: called when ``status`` has changed, or whether a partition writer is ``stalled``.
-            may_write: called before each tick and each record of a book; while it is False, they wait.
-
-        The callbacks are called on the event loop.
-        """
         self.send_queue: Final = SendQueue(
             worker=worker,
             feed=feed,

@@ -30,7 +30,24 @@ _CLOSE_S: Final = 3.0
 
 
 class Streamer:
-    """Lives as long as the worker's process; sessions come and go. Everything here runs on one event loop."""
+    """Lives as long as the worker's process; sessions come and go. Everything here runs on one event loop.
+
+    The callbacks are called from the reader: they must return at once.
+
+    Args:
+        worker: the worker's name, as in the records' headers.
+        feed: the feed's name.
+        kafka: where records go.
+        lines: the number of contracts that the account may have subscribed.
+        on_change: called when reports or Kafka's status are other ones.
+        may_write: whether the account is ours at this moment.
+        left_behind: conid to the epoch under which an earlier process published: that is over.
+        on_session: called when IB said something of the session, or the feed is no longer ``mute``.
+        hours: when a contract trades; without them silence is not judged.
+        timing: seconds of the websocket.
+        read_secrets: returns who we are at Kafka.
+        connect: connects to Kafka.
+    """
 
     def __init__(
         self,
@@ -48,22 +65,6 @@ class Streamer:
         read_secrets: ReadSecrets = no_secrets,
         connect: Connect = connect,
     ) -> None:
-        """Create the streamer. The callbacks run on the event loop, from the reader: they must return at once.
-
-        Args:
-            worker: the worker's name, as in the records' headers.
-            feed: the feed's name.
-            kafka: where records go.
-            lines: the number of contracts that the account may have subscribed.
-            on_change: called when reports or Kafka's status are other ones.
-            may_write: whether the account is ours at this moment.
-            left_behind: conid to the epoch under which an earlier process published: that is over.
-            on_session: called when IB said something of the session, or the feed is no longer ``mute``.
-            hours: when a contract trades; without them silence is not judged.
-            timing: seconds of the websocket.
-            read_secrets: returns who we are at Kafka.
-            connect: connects to Kafka.
-        """
         self._on_change: Final = on_change
         self._contracts: Final[dict[int, Contract]] = {}
         self._publisher: Final = Publisher(

@@ -11,7 +11,7 @@ import msgspec
 
 from ibfeed_api.failsafe import Member
 from ibfeed_api.lease import holder_of, pod_of
-from ibfeed_api.worker_pod import WORKER_PORT
+from ibfeed_api.worker_pod import WORKER_PORT, address_of
 from ibfeed_operator.controller.context import Context
 from ibfeed_operator.controller.inquiries import Case
 from ibfeed_operator.controller.snapshot import leases_path
@@ -74,11 +74,10 @@ def _peers(context: Context) -> dict[int, Peer]:
 def _peer(context: Context, shard: Shard, pod: Pod | None) -> Peer | None:
     if pod is None or not pod.ip or pod.deleting or shard.status is None or not shard.status.key:
         return None
-    host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
     member = Member(
         namespace=context.feed.namespace,
         name=holder_of(pod.name, pod.uid),
-        address=f"{host}:{WORKER_PORT}",
+        address=address_of(pod.ip, WORKER_PORT),
         key=shard.status.key,
     )
     return Peer(member, pod.node)
