@@ -259,7 +259,10 @@ class Operator:
         """A new process: it remembers nothing."""
         self._ages = LeaseObserver()
         self.member = FailsafeMember(
-            self._me, self.signer, renew=lambda question: renew_for(self.api, question), key_of=self._key_of
+            self._me,
+            self.signer,
+            renew=lambda question: renew_for(self.api, question, known=False),
+            key_of=self._key_of,
         )
         session: Any = Session(self._world, self._me)
         self.inquiries = Inquiries(self.api, session, self.member, self.signer, lambda: None)

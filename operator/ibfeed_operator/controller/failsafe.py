@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 
 from ibfeed_api.calls import Signer
@@ -32,16 +33,23 @@ def failsafe_member(kube: KubeClient, informers: Informers, me: str, signer: Sig
             (shard.spec.operator_key for _, shard in informers.shards.values() if shard.spec.operator_key), None
         )
 
-    return FailsafeMember(me, signer, renew=lambda question: renew_for(kube, question), key_of=key_of)
+    async def renew(question: Question) -> Renewal:
+        known = informers.leases.value((question.namespace, question.lease))
+        return await renew_for(kube, question, known=known is not None and known.holder == question.holder)
+
+    return FailsafeMember(me, signer, renew=renew, key_of=key_of)
 
 
-async def renew_for(kube: KubeClient, question: Question) -> Renewal:
-    """Renew a worker's Lease, if it is still that worker's."""
+async def renew_for(kube: KubeClient, question: Question, *, known: bool) -> Renewal:
+    """Renew a worker's Lease, if it is still that worker's.
+
+    ``known``: it is the worker's by what was last seen. Else it is looked at first: this operator may write to every
+    Lease, and a worker may not have it write to another's.
+    """
     path = f"{leases_path(question.namespace)}/{question.lease}"
     try:
-        try:
-            raw = await _renew(kube, path, question.resource_version)
-        except ConflictError:
+        raw = await _renew_as_seen(kube, path, question.resource_version) if known else None
+        if raw is None:
             seen = await kube.get(path)
             lease = read_lease(seen)
             if lease.holder != question.holder or lease.fenced:
@@ -55,6 +63,13 @@ async def renew_for(kube: KubeClient, question: Question) -> Renewal:
         refused = 400 <= error.status < 500 and error.status != 429
         return Renewal(Outcome.UNABLE if refused else Outcome.AWAY, str(error))
     return Renewal(Outcome.RENEWED, resource_version=resource_version_of(raw))
+
+
+async def _renew_as_seen(kube: KubeClient, path: str, version: str) -> bytes | None:
+    """Return None if the Lease has changed since the holder saw it."""
+    with contextlib.suppress(ConflictError):
+        return await _renew(kube, path, version)
+    return None
 
 
 async def _renew(kube: KubeClient, path: str, version: str) -> bytes:

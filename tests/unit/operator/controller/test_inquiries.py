@@ -264,14 +264,24 @@ async def test_a_lease_is_asked_about_once_a_second(scene: Scene) -> None:
 )
 async def test_the_operator_renews_for_a_worker(scene: Scene, error: KubeError | None, outcome: Outcome) -> None:
     scene.api.error = error
-    question = Question(Kind.RENEW, HOLDER, "n", "ib-account-paper-1", HOLDER, "6")  # an old version: it looks
-    renewal = await renew_for(scene.api, question)
+    old = Question(Kind.RENEW, HOLDER, "n", "ib-account-paper-1", HOLDER, "6")
+    renewal = await renew_for(scene.api, old, known=True)
     assert renewal.outcome is outcome
     if outcome is Outcome.RENEWED:
         assert renewal.resource_version == "8"
         assert "renewTime" in scene.api.lease["spec"]
-        scene.api.lease["spec"]["holderIdentity"] = "energy-0_u9"
-        assert (await renew_for(scene.api, question)).outcome is Outcome.LOST
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_the_operator_writes_to_no_lease_that_is_anothers(scene: Scene, known: bool) -> None:
+    """The asker knows the version of the Lease; by what this operator saw last (``known``) it may still be its own."""
+    scene.api.lease["spec"]["holderIdentity"] = "energy-0_u9"
+    version = "6" if known else "7"
+    renewal = await renew_for(
+        scene.api, Question(Kind.RENEW, HOLDER, "n", "ib-account-paper-1", HOLDER, version), known=known
+    )
+    assert renewal.outcome is Outcome.LOST
+    assert "renewTime" not in scene.api.lease["spec"]
 
 
 def _pod(uid: str, *, running: bool = True, phase: str = "Running") -> dict[str, Any]:
