@@ -23,6 +23,13 @@ class Rebalance(StrEnum):
     NEVER = "Never"
 
 
+class Standby(StrEnum):
+    """``IbFeed.spec.standby``: whether a second account has each contract, too, in case its worker is lost."""
+
+    NONE = "None"
+    HOT = "Hot"
+
+
 class Region(StrEnum):
     """``IbFeed.spec.accounts.region``: the region at whose midnight IB resets the accounts' sessions."""
 
@@ -266,6 +273,7 @@ class FeedSpec(_SpecStruct, frozen=True, kw_only=True):
     front_months: int = DEFAULT_FRONT_MONTHS
     workers: int = 1
     rebalance: Rebalance = Rebalance.ALWAYS
+    standby: Standby = Standby.NONE
     suspend: bool = False
     gateway: Gateway = msgspec.field(default_factory=Gateway)
     worker: WorkerPod = msgspec.field(default_factory=WorkerPod)

@@ -13,6 +13,7 @@ class Condition(StrEnum):
     COVERED = "Covered"
     REBALANCING = "Rebalancing"
     PLACEMENT_HONORED = "PlacementHonored"
+    STANDBYS_READY = "StandbysReady"
     ACCOUNTS_AVAILABLE = "AccountsAvailable"
     KAFKA_REACHABLE = "KafkaReachable"
     MARKET_DATA_LIVE = "MarketDataLive"
@@ -48,6 +49,8 @@ class Reason(StrEnum):
     DRAIN_INCOMPLETE = "DrainIncomplete"
     DRAINING = "Draining"
     DRAINED = "Drained"
+    ALL_WARM = "AllWarm"  # each contract has a standby that would go on with it
+    WARMING = "Warming"
     ACCOUNTS_LEASED = "AccountsLeased"
     TOO_FEW_ACCOUNTS = "TooFewAccounts"
     SECRET_MISSING = "SecretMissing"

@@ -73,6 +73,7 @@ class Entry(Instrument, frozen=True, kw_only=True, gc=False):
     epoch: int  # grows with every assignment of this contract
     state: EntryState
     depth: bool = False
+    hot: bool = False  # a Standby entry of no move: this worker is the heir, in case that the contract's own is lost
     fresh: bool = False  # no worker had it before: a record that Kafka's tail does not hold was never published
     mark: Mark | None = None  # of the worker that published last; None: not known, so the worker reads Kafka's tail
 
@@ -139,6 +140,7 @@ class ShardStatus(_ShardStruct, frozen=True, kw_only=True):
     key: str = ""  # public key (see calls.py) of this process
     reference: str = ""  # why it writes no records to the topic contracts; ticks go on
     contract_count: int = 0
+    standby_count: int = 0  # contracts that it has ready, in case that their own worker is lost
     lines: str = ""  # "6/100", for the printer column
     last_tick_time: str | None = None
     contracts: tuple[Report, ...] = ()

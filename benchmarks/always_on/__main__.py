@@ -1,7 +1,7 @@
 """``python -m always_on``, as `make bench-always-on` runs it on the local cluster.
 
-PHASES=partitions,away,long,flaps,alone,middle   what to measure (all)
-QUICK=1                        20 s in place of 60 s and 600 s: to try the benchmark itself
+PHASES=partitions,away,long,flaps,alone,middle,standby   what to measure (all)
+QUICK=1      20 s in place of 60 s and 600 s, and 3 deaths in place of 50: to try the benchmark itself
 
 Only a whole run writes ``benchmarks/results/always-on.json``; others write ``always-on-partial.json`` beside it.
 """
@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any, Final
 
 import bars
-from always_on import partitions
+from always_on import partitions, standby
 from always_on.report import BARS
 from always_on.truth import GRACE_S, Monitor, untrue_contract_seconds
 from bars import RESULTS
@@ -35,7 +35,9 @@ from support.cluster import ROOT, items, kubectl, main_process, owners
 PARTITIONS: Final = 300
 _AFTER_S: Final = GRACE_S + 10.0  # in which whatever a fault left behind would show
 WHOLE, PARTIAL = "always-on.json", "always-on-partial.json"
-PHASES: Final = ("partitions", "away", "long", "flaps", "alone", "middle")
+PHASES: Final = ("partitions", "away", "long", "flaps", "alone", "middle", "standby")
+_KILLS: Final = 50
+_ON_ONE_STAGE: Final = {"away", "long", "flaps", "alone", "middle"}
 
 
 @dataclass
@@ -55,7 +57,7 @@ def main() -> int:
     quick = bool(os.environ.get("QUICK"))
     whole = set(phases) == set(PHASES) and not quick
     signal.signal(signal.SIGTERM, _interrupt)  # what was set up is taken down again
-    results = _measure(phases, 20.0 if quick else 60.0, 20.0 if quick else 600.0, Progress())
+    results = _measure(phases, quick, Progress())
     path = RESULTS / (WHOLE if whole else PARTIAL)
     bars.write(BARS, results, {"kubernetes": kubernetes_version()}, path)
     headline(f"always on: {path.relative_to(ROOT)}")
@@ -63,58 +65,62 @@ def main() -> int:
     return 0 if bars.met(BARS, results) and "failed" not in results else 1
 
 
-def _measure(phases: tuple[str, ...], short_s: float, long_s: float, progress: Progress) -> dict[str, Any]:
+def _measure(phases: tuple[str, ...], quick: bool, progress: Progress) -> dict[str, Any]:
     results: dict[str, Any] = {}
     sums = Sums()
     if "partitions" in phases:
         headline(f"{PARTITIONS} stories of a network that breaks at random, in virtual time")
         results |= partitions.explored(progress) | partitions.tell(PARTITIONS, progress)
-    if phases == ("partitions",):
-        return results
     try:
-        with stage("common", progress) as on:
-            if "away" in phases:
-                headline(f"the API server is away for {short_s:g} s")
-                lost = [
-                    _run(on, f"API server {name}", lambda fault=fault: _within(fault, short_s), sums, progress)  # type: ignore[misc]
-                    for name, fault in control_plane_faults.FAULTS.items()
-                ]
-                results["api_away_60s_lost"] = sum(lost)
-            if "long" in phases:
-                headline(f"the API server is away for {long_s:g} s")
-                away = control_plane_faults.FAULTS["stopped"]
-                results["api_away_600s_lost"] = _run(
-                    on, "API server stopped", lambda: _within(away, long_s), sums, progress
-                )
-            if "flaps" in phases:
-                headline("the API server comes and goes each 5 s")
-                results["api_flaps_lost"] = _run(
-                    on, "API server flaps", lambda: control_plane_faults.flap(short_s), sums, progress
-                )
-            if "alone" in phases:
-                headline("one worker is cut off from the API server")
-                pod = f"{setting.FEED}-0"
-                results["cut_off_alone_lost"] = _run(
-                    on,
-                    f"{pod} cut off",
-                    lambda: _within(lambda: faults.cut_off_alone(pod), short_s),
-                    sums,
-                    progress,
-                )
-            if "middle" in phases:
-                headline("something else happens while the API server is away")
-                results |= _middle(on, short_s, sums, progress)
+        if on_stage := _ON_ONE_STAGE & set(phases):
+            with stage("common", progress) as on:
+                _control_plane_away(on, on_stage, quick, sums, progress, results)
+            results |= {
+                "api_away_duplicated": sums.duplicated,
+                "zombie_writes": sums.zombies,
+                "api_away_logins": sums.logins,
+                "untrue_contract_seconds": sums.untrue,
+                "runs": sums.runs,
+            }
+        if "standby" in phases:
+            headline("workers die whose contracts are held ready by others")
+            results |= standby.measure(3 if quick else _KILLS, progress)
     except (AssertionError, ExceptionGroup) as error:  # mostly what did not become true in time
         progress.report(f"FAILED: {''.join(traceback.format_exception(error))}")
         results["failed"] = [str(error)[:500]]
-    results |= {
-        "api_away_duplicated": sums.duplicated,
-        "zombie_writes": sums.zombies,
-        "api_away_logins": sums.logins,
-        "untrue_contract_seconds": sums.untrue,
-    }
-    results["runs"] = sums.runs
     return results
+
+
+def _control_plane_away(
+    on: Stage, phases: set[str], quick: bool, sums: Sums, progress: Progress, results: dict[str, Any]
+) -> None:
+    """Puts what is measured into ``results``, phase by phase: what was measured before a failure counts."""
+    short_s, long_s = (20.0, 20.0) if quick else (60.0, 600.0)
+    if "away" in phases:
+        headline(f"the API server is away for {short_s:g} s")
+        lost = [
+            _run(on, f"API server {name}", lambda fault=fault: _within(fault, short_s), sums, progress)  # type: ignore[misc]
+            for name, fault in control_plane_faults.FAULTS.items()
+        ]
+        results["api_away_60s_lost"] = sum(lost)
+    if "long" in phases:
+        headline(f"the API server is away for {long_s:g} s")
+        away = control_plane_faults.FAULTS["stopped"]
+        results["api_away_600s_lost"] = _run(on, "API server stopped", lambda: _within(away, long_s), sums, progress)
+    if "flaps" in phases:
+        headline("the API server comes and goes each 5 s")
+        results["api_flaps_lost"] = _run(
+            on, "API server flaps", lambda: control_plane_faults.flap(short_s), sums, progress
+        )
+    if "alone" in phases:
+        headline("one worker is cut off from the API server")
+        pod = f"{setting.FEED}-0"
+        results["cut_off_alone_lost"] = _run(
+            on, f"{pod} cut off", lambda: _within(lambda: faults.cut_off_alone(pod), short_s), sums, progress
+        )
+    if "middle" in phases:
+        headline("something else happens while the API server is away")
+        results |= _middle(on, short_s, sums, progress)
 
 
 def _middle(on: Stage, short_s: float, sums: Sums, progress: Progress) -> dict[str, Any]:

@@ -51,7 +51,10 @@ class Stage:
         return {shard["worker"]: shard["contracts"] for shard in self.feed()["status"]["shards"]}
 
     def settle(self, workers: int = setting.WORKERS, without: str = "") -> None:
-        """Wait until all contracts are spread evenly over ``workers`` less the one ``without``, and nothing moves."""
+        """Wait until all contracts are spread evenly over ``workers`` less the one ``without``, and nothing moves.
+
+        Nor is a standby missing that the feed asks for.
+        """
         eventually(
             lambda: self._settled(workers, without),
             within=_PATIENCE_S,
@@ -66,6 +69,7 @@ class Stage:
         return (
             is_ready(feed)
             and condition(feed, "Rebalancing").get("status") == "False"
+            and condition(feed, "StandbysReady").get("status") == "True"
             and len(loads) == workers - bool(without)
             and idle == 0
             and sum(loads.values()) == setting.CONTRACTS

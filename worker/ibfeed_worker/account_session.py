@@ -105,10 +105,15 @@ class AccountSession:
                 pause.reset()
 
     async def watch_tails(self) -> NoReturn:
-        """While the Lease can't be renewed, look every few seconds whether another worker publishes our contracts."""
+        """While the Lease can't be renewed, look every few seconds whether another worker publishes our contracts.
+
+        Nor can anybody be told then to go on with the contracts of a worker that has died, so their standbys wait.
+        """
         while True:
             await asyncio.sleep(_TAILS_S)
-            if self._leaseholder.goes_on:
+            goes_on = self._leaseholder.goes_on
+            self._streamer.hold_long(goes_on)
+            if goes_on:
                 await self._streamer.watch_tails()
 
     async def release(self, limit: float) -> None:

@@ -44,6 +44,7 @@ class WorkerStatus(_StatusStruct, frozen=True, kw_only=True):
     account: int | None = None
     contracts: int
     publishing: int
+    standbys: int = 0  # contracts of other workers that it holds ready
     image: str = ""  # the image of its pod, while that is not FeedStatus.image
     symbols: tuple[str, ...] = ()
     reason: str = ""
@@ -51,11 +52,12 @@ class WorkerStatus(_StatusStruct, frozen=True, kw_only=True):
 
 
 class ContractStatus(Instrument, frozen=True, kw_only=True):
-    """An item of ``status.contracts``. ``worker`` is the name of its worker, None while it has none."""
+    """An item of ``status.contracts``. ``worker``, ``standby``: names of workers, None while there is none."""
 
     slot: int
     epoch: int = 0
     worker: str | None = None
+    standby: str | None = None  # that holds it ready, and would go on with it at once
     publishing: bool = False
     depth: bool = False
 
@@ -81,6 +83,7 @@ class FeedStatus(_StatusStruct, frozen=True, kw_only=True, omit_defaults=False):
     assigned_count: int = 0
     publishing_count: int = 0
     unassigned_count: int = 0
+    standby_count: int = 0  # contracts that a standby would go on with at once
     highest_epoch: int = 0  # of all contracts, present and past; a contract that comes back continues above it
     replicas: int = 0  # pods that exist, for the scale subresource
     workers: int = 0  # workers that are streaming

@@ -280,6 +280,7 @@ class StatusInput:
     unmet: Mapping[int, PinProblem] = field(default_factory=dict)  # conid -> why it is not where it is pinned to
     stranded: frozenset[int] = frozenset()  # conids that stay at a drained worker, since no other worker has a line
     handing_s: Mapping[int, float] = field(default_factory=dict)  # conid -> seconds that it is seen in a hand-over
+    without_standby: tuple[int, ...] = ()  # conids that shall have a hot standby, and for which no line is left
     balanced: bool = False  # loads are as even as can be over all workers, and no contract is on the move
     on_hold: bool = False  # most workers lost their sessions or feeds together, by IB's fault: nothing is moved
     trouble: str = ""  # why reconciling itself fails (API errors), when it has lasted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Final
 
@@ -19,11 +19,14 @@ class AccountLines:
 
     Args:
         goal: by conid the worker that shall have the contract; None: it shall be nowhere.
+        dropped: entries that go in this step, each with its worker.
 
     ``used`` counts each worker's lines, ``warming`` its new subscriptions of planned moves; the hand-over adds to both.
     """
 
-    def __init__(self, state: HandoverState, goal: Callable[[int], int | None]) -> None:
+    def __init__(
+        self, state: HandoverState, goal: Callable[[int], int | None], dropped: Iterable[tuple[int, Entry]] = ()
+    ) -> None:
         self._state: Final = state
         self._goal: Final = goal
         # A retiring contract keeps its line until its entry goes; only a dead process has none.
@@ -31,9 +34,11 @@ class AccountLines:
             worker: sum(not (holding.silent and entry.state is EntryState.RETIRING) for entry in holding.entries)
             for worker, holding in state.holdings.items()
         }
+        for worker, _ in dropped:
+            self.used[worker] -= 1
         self.warming: Final = Counter(
             worker
-            for placed in state.placed.values()
+            for placed in (*state.placed.values(), *state.hot.values())
             for worker, entry in placed.items()
             if entry.state is EntryState.STANDBY and self._soon_warm(worker, entry)
         )
@@ -80,7 +85,7 @@ class AccountLines:
 
     def _soon_warm(self, worker: int, standby: Entry) -> bool:
         """Whether it is a matter of moments: IB sends a contract's present state at once, if anybody hears of it."""
-        placed = self._state.placed[standby.conid].items()
+        placed = self._state.placed.get(standby.conid, {}).items()
         live = any(
             entry.state is EntryState.ACTIVE and self._state.says(owner, entry, ContractState.PUBLISHING)
             for owner, entry in placed

@@ -16,14 +16,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ibfeed_api.feed import Rebalance
+from ibfeed_api.feed import Rebalance, Standby
 from ibfeed_api.shard import EntryState
 from ibfeed_operator.liveness.tracker import Verdict
 from ibfeed_operator.model.types import (
     Contract,
     Feed,
-    Health,
-    KafkaAccess,
     PinProblem,
     Placement,
     Shard,
@@ -32,9 +30,11 @@ from ibfeed_operator.model.types import (
     Universe,
 )
 from ibfeed_operator.planning.balancer import Capacity, Demand, Plan, plan
-from ibfeed_operator.planning.handover import Targets, current_assignment
-from ibfeed_operator.planning.handover import owners as held_by
-from ibfeed_operator.planning.handover_state import Holding
+from ibfeed_operator.planning.handover import Targets
+from ibfeed_operator.planning.handover_state import Holding, current_assignment, hot_standbys
+from ibfeed_operator.planning.handover_state import owners as held_by
+from ibfeed_operator.planning.standbys import Covered, Seat, StandbyPlan, plan_standbys
+from ibfeed_operator.planning.worker_sets import WorkerSets, worker_sets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ class Decision:
 
     ``homes``: by worker the conids that are lent to others while it logs in anew, where that differs from what its
     shard says. ``evened``: loads are as even as can be over all the workers of the spec, but those that are drained.
+    ``without_standby``: conids that shall have a hot standby, and for which no line is left.
     """
 
     targets: Targets
@@ -51,6 +52,7 @@ class Decision:
     stranded: frozenset[int] = frozenset()
     homes: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     evened: bool = False
+    without_standby: tuple[int, ...] = ()
 
 
 def decide(
@@ -64,6 +66,7 @@ def decide(
     gathering: bool = False,
     refused: Mapping[int, frozenset[int]] | None = None,
     full: Collection[int] = (),
+    nodes: Mapping[int, str] | None = None,
     epoch_floor: int = 0,
 ) -> Decision:
     """See the module's text.
@@ -74,13 +77,16 @@ def decide(
         refused: conid to the workers whose accounts IB refuses it. It goes to another one with a line to spare, and
             stays there.
         full: workers that are given no more than they have, while the others have lines enough.
+        nodes: by worker, where it runs.
         epoch_floor: no new epoch is below it (``records.epoch_at``).
     """
     placement, refused = placement or Placement(), refused or {}
     holdings, accounts = tuple(holdings), feed.spec.accounts
     contracts = {contract.conid: contract for contract in universe.contracts}
-    sets = _worker_sets(feed, holdings, verdicts, placement, gathering=gathering, wanted_lines=len(contracts))
+    sets = worker_sets(feed, holdings, verdicts, placement, gathering=gathering, wanted_lines=len(contracts))
     previous = current_assignment(holdings, among=sets.wanted, ready=sets.trusted)
+    held_ready = hot_standbys(holdings)
+    previous |= _heirs(held_ready, previous, sets)
     kept = {conid: worker for conid, worker in previous.items() if worker in sets.fixed and conid in contracts}
     free = [contract for conid, contract in contracts.items() if conid not in kept]
     ready = sets.trusted - sets.drained
@@ -97,8 +103,13 @@ def decide(
         even=even,
     )
     owners = {**result.owners, **kept}
+    standbys = StandbyPlan()
+    if feed.spec.standby is Standby.HOT:
+        standbys = _standbys(contracts, owners, held_ready, sets, lines, refused=refused, nodes=nodes or {})
     return Decision(
-        targets=_targets(feed, contracts, owners, result.ladders | (_books(holdings) & kept.keys()), epoch_floor),
+        targets=_targets(
+            feed, contracts, owners, standbys, result.ladders | (_books(holdings) & kept.keys()), epoch_floor
+        ),
         unassigned={
             **dict.fromkeys(result.without_ladder, UnassignedReason.DEPTH_CAPACITY),
             **_why(result.unplaced, feed, owners, accountless, sets, placement),
@@ -107,66 +118,7 @@ def decide(
         stranded=frozenset(conid for conid, worker in result.owners.items() if worker in placement.drained),
         homes=_homes(holdings, owners, relieved=sets.relieved, ready=ready, drained=placement.drained, known=contracts),
         evened=even and ready >= {*range(feed.spec.workers)} - placement.drained and bool(ready),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _WorkerSets:
-    """The feed's workers, by what they may be given.
-
-    Args:
-        wanted: the spec asks for them.
-        relieved: they stream, and are drained for as long as a scheduled login takes.
-        streaming: of the wanted ones; none while nothing is to move.
-        unable: they stream and cannot publish, as far as is known.
-        drained: they are given nothing.
-        settling: they stream, were lost too often of late, and the others have lines enough.
-        trusted: they may be given contracts, unless they are drained.
-        fixed: they keep exactly what they have.
-    """
-
-    wanted: frozenset[int]
-    relieved: frozenset[int]
-    streaming: frozenset[int]
-    unable: frozenset[int]
-    drained: frozenset[int]
-    settling: frozenset[int]
-    trusted: frozenset[int]
-    fixed: frozenset[int]
-
-
-def _worker_sets(
-    feed: Feed,
-    holdings: Sequence[Holding],
-    verdicts: Mapping[int, Verdict],
-    placement: Placement,
-    *,
-    gathering: bool,
-    wanted_lines: int,
-) -> _WorkerSets:
-    relieved = frozenset(holding.worker for holding in holdings if verdicts[holding.worker].relieved)
-    wanted = frozenset(holding.worker for holding in holdings if holding.worker < feed.spec.workers)
-    streaming = frozenset(worker for worker in wanted if verdicts[worker].health.streaming or worker in relieved)
-    if feed.spec.suspend or gathering:
-        streaming = frozenset()
-    kafka = {worker: verdicts[worker].health.kafka for worker in streaming}
-    cut_off = frozenset(worker for worker, access in kafka.items() if access is KafkaAccess.CUT_OFF)
-    unproven = frozenset(worker for worker, access in kafka.items() if access is KafkaAccess.UNPROVEN)
-    drained = placement.drained | relieved | cut_off
-    able = streaming - unproven
-    settling = frozenset(worker for worker in able - drained if verdicts[worker].health.probation)
-    if len(able - drained - settling) * feed.spec.accounts.lines_per_account < wanted_lines:
-        settling = frozenset()
-    returning = frozenset(worker for worker in wanted if verdicts[worker].health.state is Health.RETURNING)
-    return _WorkerSets(
-        wanted=wanted,
-        relieved=relieved,
-        streaming=streaming,
-        unable=cut_off | unproven,
-        drained=drained,
-        settling=settling,
-        trusted=able - settling,
-        fixed=returning | settling | unproven if able else wanted,
+        without_standby=standbys.without,
     )
 
 
@@ -182,12 +134,45 @@ def _lines(
     return limits if enough else dict.fromkeys(active, most)
 
 
+def _heirs(held_ready: Mapping[int, int], previous: Mapping[int, int], sets: WorkerSets) -> Mapping[int, int]:
+    """The contracts of workers that are lost count as where they are held ready, and so stay there."""
+    able, living = sets.trusted - sets.drained, sets.trusted | sets.fixed
+    return {conid: heir for conid, heir in held_ready.items() if heir in able and previous.get(conid) not in living}
+
+
+def _standbys(
+    contracts: Mapping[int, Contract],
+    owners: Mapping[int, int],
+    held_ready: Mapping[int, int],
+    sets: WorkerSets,
+    lines: Mapping[int, int],
+    *,
+    refused: Mapping[int, frozenset[int]],
+    nodes: Mapping[int, str],
+) -> StandbyPlan:
+    """Have each contract that has an owner held ready at another worker, with the lines that are left."""
+    ranked = sorted((conid for conid in owners), key=lambda conid: (_rank(contracts[conid]), conid))
+    load = Counter(owners.values())
+    seats = (
+        Seat(worker, lines[worker] - load[worker], worker not in sets.trusted, nodes.get(worker, ""))
+        for worker in sorted((sets.trusted | sets.fixed) - sets.drained)
+    )
+    covered = [Covered(conid, owners[conid], refused.get(conid, frozenset())) for conid in ranked]
+    return plan_standbys(covered, seats, held_ready, nodes=nodes)
+
+
 def _targets(
-    feed: Feed, contracts: Mapping[int, Contract], owners: Mapping[int, int], ladders: frozenset[int], floor: int
+    feed: Feed,
+    contracts: Mapping[int, Contract],
+    owners: Mapping[int, int],
+    standbys: StandbyPlan,
+    ladders: frozenset[int],
+    floor: int,
 ) -> Targets:
     return Targets(
         contracts=contracts,
         owners=owners,
+        standbys=standbys.standbys,
         ladders=ladders,
         floor=floor,
         epochs={contract.conid: contract.epoch for contract in feed.status.contracts if contract.epoch},
@@ -256,7 +241,7 @@ def _homes(
     good under a policy that evens no loads, whatever becomes of this operator meanwhile.
     """
     lent = {conid for holding in holdings for conid in holding.home}
-    entries = Counter(entry.conid for holding in holdings for entry in holding.entries)
+    entries = Counter(entry.conid for holding in holdings for entry in holding.entries if not entry.hot)
     homes = {}
     for holding in holdings:
         active = {entry.conid for entry in holding.entries if entry.state is EntryState.ACTIVE}
@@ -278,7 +263,7 @@ def _why(
     feed: Feed,
     owners: Mapping[int, int],
     accountless: Collection[int],
-    sets: _WorkerSets,
+    sets: WorkerSets,
     placement: Placement,
 ) -> dict[int, UnassignedReason]:
     """Why contracts (nearest first) have no worker: each free line that cannot be used explains one of them."""
@@ -316,7 +301,7 @@ def unassigned(decision: Decision, shards: Iterable[Shard]) -> tuple[Unassigned,
 
 def balanced(decision: Decision, shards: Iterable[Shard]) -> bool:
     """Whether the loads that ``decision`` has evened are so in ``shards``, too, with nothing on its way."""
-    entries = [(entry, shard.worker) for shard in shards for entry in shard.spec.contracts]
+    entries = [(entry, shard.worker) for shard in shards for entry in shard.spec.contracts if not entry.hot]
     active = {entry.conid: worker for entry, worker in entries if entry.state is EntryState.ACTIVE}
     return decision.evened and len(entries) == len(active) and active == decision.targets.owners
 
@@ -332,7 +317,7 @@ def _unmet(
     placement: Placement,
     result: Plan,
     kept: Mapping[int, int],
-    sets: _WorkerSets,
+    sets: WorkerSets,
     refused: Mapping[int, frozenset[int]],
 ) -> dict[int, PinProblem]:
     """The pins that do not hold. Of a contract that waits for its own worker's return nothing is said yet."""

@@ -32,7 +32,7 @@ next process has taken its place.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,6 +42,7 @@ from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
 from ibfeed_operator.model.types import Contract
 from ibfeed_operator.planning.account_lines import AccountLines
 from ibfeed_operator.planning.handover_state import HandoverState, Holding, Phase
+from ibfeed_operator.planning.hot_standbys import HotStandbys
 
 # New subscriptions that planned moves ask of one account at a time. IB documents no limit for the websocket; 25 in a
 # burst were seen not to be throttled, and throttled is the address, with all workers behind it.
@@ -54,6 +55,7 @@ class Targets:
 
     contracts: Mapping[int, Contract]
     owners: Mapping[int, int]  # conid -> worker
+    standbys: Mapping[int, int] = field(default_factory=dict)  # conid -> worker that holds it ready; nearest first
     ladders: frozenset[int] = frozenset()  # conids whose order books are granted
     floor: int = 0  # no new epoch is below it
     epochs: Mapping[int, int] = field(default_factory=dict)  # conid -> its latest, as IbFeed.status remembers it
@@ -70,36 +72,6 @@ class Rewrite:
     entries: tuple[Entry, ...]
 
 
-def owners(holdings: Iterable[Holding]) -> dict[int, int]:
-    """By conid the worker of each contract now: where it is Active, else where it still retires."""
-    return _best(holdings, {EntryState.ACTIVE: 2, EntryState.RETIRING: 1}, ())
-
-
-def current_assignment(
-    holdings: Iterable[Holding], *, among: Collection[int], ready: Collection[int]
-) -> dict[int, int]:
-    """By conid the worker, one of ``among``, that has a contract or is to get it: the planner's ``previous``.
-
-    A move that is under way counts as made, or the planner would think of it anew, as long as its goal is one of
-    ``ready``, the workers that stream; else it counts as not begun.
-    """
-    ranks = {EntryState.ACTIVE: 2, EntryState.RETIRING: 1, EntryState.STANDBY: 0}
-    return _best((holding for holding in holdings if holding.worker in among), ranks, ready)
-
-
-def _best(holdings: Iterable[Holding], ranks: Mapping[EntryState, int], ready: Collection[int]) -> dict[int, int]:
-    """By conid the worker whose entry has the highest rank, then epoch; ``ready`` workers' Standby entries win."""
-    best: dict[int, tuple[int, int, int]] = {}
-    for holding in holdings:
-        for entry in holding.entries:
-            if (rank := ranks.get(entry.state)) is None:
-                continue
-            wins = entry.state is EntryState.STANDBY and holding.worker in ready
-            claim = (3 if wins else rank, entry.epoch, holding.worker)
-            best[entry.conid] = max(best.get(entry.conid, claim), claim)
-    return {conid: worker for conid, (_, _, worker) in best.items()}
-
-
 def step(holdings: Sequence[Holding], targets: Targets) -> tuple[Rewrite, ...]:
     """Return the shards whose entries change next; see the module's text."""
     return _Step(holdings, targets).rewrites()
@@ -111,7 +83,12 @@ class _Step:
         self._state = state = HandoverState(holdings)
         self._holdings, self._placed = state.holdings, state.placed
         self._next = {holding.worker: {entry.conid: entry for entry in holding.entries} for holding in holdings}
-        self._lines = AccountLines(self._state, self._goal)
+        self._hot = HotStandbys(state, targets.standbys, self._goal)
+        # They make room first: what is to be published comes before what is held ready.
+        dropped = [item for item in self._hot.superfluous() if self._is_remembered(item[1])]
+        for worker, entry in dropped:
+            del self._next[worker][entry.conid]
+        self._lines = AccountLines(self._state, self._goal, dropped)
 
     def rewrites(self) -> tuple[Rewrite, ...]:
         # Nearest contracts first: where a worker's lines are short, they get the ones that become free.
@@ -121,6 +98,8 @@ class _Step:
 
         for conid in sorted(self._placed.keys() | self._targets.owners.keys(), key=nearness):
             self._advance(conid)
+        for conid, worker in self._hot.missing(self._lines, self._targets.warming_at_once):
+            self._stand_by(worker, conid, hot=True)
         result = []
         for worker, holding in self._holdings.items():
             entries = self._with_books(holding, sorted(self._next[worker].values(), key=lambda entry: entry.slot))
@@ -146,7 +125,7 @@ class _Step:
         active = [item for item in placed if item[1].state is EntryState.ACTIVE]
         retiring = [item for item in placed if item[1].state is EntryState.RETIRING]
         if target is not None:
-            target = self._heir(there, [*retiring, *active], target)
+            target = self._heir(conid, [*retiring, *active], target)
         for worker, entry in placed:
             if entry.state is EntryState.STANDBY and worker != target:
                 self._drop(worker, entry)
@@ -154,7 +133,7 @@ class _Step:
             self._put(worker, entry, state=EntryState.RETIRING)
         match phase := self._state.phase(conid, target):
             case Phase.UNPLACED:
-                if target is not None and (target in there or self._lines.has_room(target)):
+                if target is not None and self._has_line(target, conid):
                     self._activate(target, conid, ())
             case Phase.BREAKING | Phase.RETIRING | Phase.BROKEN | Phase.RELEASED | Phase.BOTH_RETIRED:
                 if target is not None:
@@ -173,19 +152,22 @@ class _Step:
         elif self._may_retire(worker, entry, target, phase):
             self._put(worker, entry, state=EntryState.RETIRING)
 
-    def _heir(self, placed: Mapping[int, Entry], had: Sequence[tuple[int, Entry]], target: int) -> int:
-        """``target``; but if it is cold and who had the contract last is gone: who holds what came since it let go.
+    def _heir(self, conid: int, had: Sequence[tuple[int, Entry]], target: int) -> int:
+        """``target``; but if it is cold and who had the contract last is gone: who holds what came since then.
 
         ``had``: where the contract is, or was, Active, the last one last.
         """
-        there = placed.get(target)
+        there = self._state.standing_at(conid, target)
         warm = there is not None and (there.state is not EntryState.STANDBY or self._state.warm(target, there))
-        if warm or not had or self._state.up(*had[-1], released=True):
+        if warm or (had and self._state.up(*had[-1], released=True)):
             return target
         holders = (
             old for old, entry in had[:-1] if self._state.up(old, entry, released=True) and not self._state.ends(old)
         )
-        return next(holders, target)
+        if (holder := next(holders, None)) is not None:
+            return holder
+        heir = self._hot.heir(conid)
+        return target if heir is None else heir
 
     def _drop_released(self, retiring: Sequence[tuple[int, Entry]]) -> None:
         for worker, entry in retiring:
@@ -229,7 +211,7 @@ class _Step:
 
     def _begin(self, worker: int, entry: Entry, target: int) -> bool:
         """Have ``target`` stand by, if its account has a line; whether the move must break before it makes instead."""
-        if not self._lines.has_room(target):  # IB ignores in silence what exceeds an account's lines
+        if not self._has_line(target, entry.conid):  # IB ignores in silence what exceeds an account's lines
             return not self._lines.becomes_free(target) and (
                 self._state.ends(worker) or worker in self._lines.beyond(target)
             )
@@ -237,7 +219,7 @@ class _Step:
             if self._lines.warming[target] >= self._targets.warming_at_once:
                 return False
             self._lines.warming[target] += 1
-        self._lines.used[target] += 1
+        self._use_line(target, entry.conid)
         self._stand_by(target, entry.conid)
         return False
 
@@ -251,10 +233,10 @@ class _Step:
 
     def _succeed(self, conid: int, target: int, retiring: Sequence[tuple[int, Entry]]) -> None:
         """Nobody has the contract Active: give it to ``target``, or back to who had it last."""
-        there = self._placed[conid].get(target)
+        there = self._state.standing_at(conid, target)
         if self._state.ends(target):
             return
-        room = there is not None or self._lines.has_room(target)
+        room = self._has_line(target, conid)
         worker, entry = retiring[-1]
         back = self._state.up(worker, entry, released=True) and not self._holdings[worker].leaving
         if there is not None and there.state is EntryState.RETIRING:
@@ -292,16 +274,15 @@ class _Step:
             kept = _entry(contract, epoch=self._fresh(entry.conid), depth=entry.depth, fresh=entry.fresh)
         self._next[worker][entry.conid] = kept
 
-    def _stand_by(self, worker: int, conid: int) -> None:
+    def _stand_by(self, worker: int, conid: int, *, hot: bool = False) -> None:
         """Order books are not warmed: an account has few, and a book begins with a snapshot anyway."""
         contract = self._targets.contracts[conid]
-        self._next[worker][conid] = _entry(contract, epoch=self._fresh(conid), state=EntryState.STANDBY)
+        self._next[worker][conid] = _entry(contract, epoch=self._fresh(conid), state=EntryState.STANDBY, hot=hot)
 
     def _activate(self, worker: int, conid: int, retiring: Sequence[tuple[int, Entry]]) -> None:
         placed = self._placed.get(conid, {})
-        there = placed.get(worker)
-        if there is None:
-            self._lines.used[worker] += 1
+        there = self._state.standing_at(conid, worker)
+        self._use_line(worker, conid)
         others = [self._state.on_kafka(conid), *(entry.epoch for old, entry in placed.items() if old != worker)]
         if retiring and there is not None and there.state is EntryState.STANDBY and there.epoch > max(others):
             epoch = there.epoch
@@ -334,14 +315,31 @@ class _Step:
 
     def _drop(self, worker: int, entry: Entry) -> None:
         """Let an entry go, if its epoch is not forgotten by that: else a later entry would get the same one."""
-        newest = max(other.epoch for other in self._placed[entry.conid].values())
-        if entry.epoch < newest or entry.epoch <= self._remembered(entry.conid):
+        if self._is_remembered(entry):
             del self._next[worker][entry.conid]
+
+    def _is_remembered(self, entry: Entry) -> bool:
+        """Whether an entry's epoch would not be given again if the entry went."""
+        newest = max(self._state.epochs(entry.conid))
+        return entry.epoch < newest or entry.epoch <= self._remembered(entry.conid)
+
+    def _has_line(self, worker: int, conid: int) -> bool:
+        """Whether a worker has a line for a contract, which it may have subscribed already."""
+        return self._state.standing_at(conid, worker) is not None or self._lines.has_room(worker)
+
+    def _use_line(self, worker: int, conid: int) -> None:
+        if self._state.standing_at(conid, worker) is None:
+            self._lines.used[worker] += 1
 
     def _fresh(self, conid: int) -> int:
         """An epoch that no entry of this contract ever had, nor any record of it on Kafka."""
-        had = [entry.epoch for entry in self._placed.get(conid, {}).values()]
+        had = [*self._state.epochs(conid), *(self._next[worker][conid].epoch for worker in self._at(conid))]
         return max(self._targets.floor, max([self._remembered(conid), self._state.on_kafka(conid), *had]) + 1)
+
+    def _at(self, conid: int) -> Iterator[int]:
+        """The workers that had an entry of a contract before this step, and have one after it."""
+        for found in (self._placed, self._state.hot):
+            yield from (worker for worker in found.get(conid, ()) if conid in self._next[worker])
 
     def _remembered(self, conid: int) -> int:
         return self._targets.epochs.get(conid, self._targets.highest_epoch)
@@ -360,6 +358,7 @@ def _entry(
     *,
     epoch: int,
     state: EntryState = EntryState.ACTIVE,
+    hot: bool = False,
     depth: bool = False,
     fresh: bool = False,
     mark: Mark | None = None,
@@ -377,6 +376,7 @@ def _entry(
         slot=contract.slot,
         epoch=epoch,
         state=state,
+        hot=hot,
         depth=depth,
         fresh=fresh,
         mark=mark,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -58,15 +58,57 @@ class Phase(StrEnum):
     BOTH_RETIRED = "both retired"  # several workers are to let go, or have
 
 
+def owners(holdings: Iterable[Holding]) -> dict[int, int]:
+    """By conid the worker of each contract now: where it is Active, else where it still retires."""
+    return _best(holdings, {EntryState.ACTIVE: 2, EntryState.RETIRING: 1}, ())
+
+
+def current_assignment(
+    holdings: Iterable[Holding], *, among: Collection[int], ready: Collection[int]
+) -> dict[int, int]:
+    """By conid the worker, one of ``among``, that has a contract or is to get it: the planner's ``previous``.
+
+    A move that is under way counts as made, or the planner would think of it anew, as long as its goal is one of
+    ``ready``, the workers that stream; else it counts as not begun.
+    """
+    ranks = {EntryState.ACTIVE: 2, EntryState.RETIRING: 1, EntryState.STANDBY: 0}
+    return _best((holding for holding in holdings if holding.worker in among), ranks, ready)
+
+
+def hot_standbys(holdings: Iterable[Holding]) -> dict[int, int]:
+    """By conid the worker that holds a contract ready; the newer one while another is about to go."""
+    found: dict[int, tuple[int, int]] = {}
+    for holding in holdings:
+        for entry in holding.entries:
+            if entry.hot:
+                found[entry.conid] = max(found.get(entry.conid, (0, 0)), (entry.epoch, holding.worker))
+    return {conid: worker for conid, (_, worker) in found.items()}
+
+
+def _best(holdings: Iterable[Holding], ranks: Mapping[EntryState, int], ready: Collection[int]) -> dict[int, int]:
+    """By conid the worker whose entry has the highest rank, then epoch; ``ready`` workers' Standby entries win."""
+    best: dict[int, tuple[int, int, int]] = {}
+    for holding in holdings:
+        for entry in holding.entries:
+            if entry.hot or (rank := ranks.get(entry.state)) is None:
+                continue
+            wins = entry.state is EntryState.STANDBY and holding.worker in ready
+            claim = (3 if wins else rank, entry.epoch, holding.worker)
+            best[entry.conid] = max(best.get(entry.conid, claim), claim)
+    return {conid: worker for conid, (_, _, worker) in best.items()}
+
+
 class HandoverState:
     """The shards of one feed, as they are written and reported now."""
 
     def __init__(self, holdings: Sequence[Holding]) -> None:
         self.holdings: Final = {holding.worker: holding for holding in holdings}
-        self.placed: Final[dict[int, dict[int, Entry]]] = {}  # conid -> worker -> entry
+        self.placed: Final[dict[int, dict[int, Entry]]] = {}  # conid -> worker -> entry, but for hot standbys
+        self.hot: Final[dict[int, dict[int, Entry]]] = {}  # the same of hot standbys, which take no part in moves
         for holding in holdings:
             for entry in holding.entries:
-                self.placed.setdefault(entry.conid, {})[holding.worker] = entry
+                found = self.hot if entry.hot else self.placed
+                found.setdefault(entry.conid, {})[holding.worker] = entry
         self._reports: Final = {(h.worker, report.conid): report for h in holdings for report in h.reports}
         self._kafka_epochs: Final[dict[int, int]] = {}
         for report in self._reports.values():
@@ -107,6 +149,15 @@ class HandoverState:
         if not self.warm(target, standby):
             return Phase.WARMING
         return Phase.WARM if self.obeys(worker, entry) else Phase.WARM_EARLY
+
+    def standing_at(self, conid: int, worker: int) -> Entry | None:
+        """The entry of a contract at a worker, of whatever kind."""
+        there = self.placed.get(conid, {}).get(worker)
+        return there if there is not None else self.hot.get(conid, {}).get(worker)
+
+    def epochs(self, conid: int) -> list[int]:
+        """The epochs of all entries of a contract."""
+        return [entry.epoch for found in (self.placed, self.hot) for entry in found.get(conid, {}).values()]
 
     def lives(self, worker: int) -> bool:
         return self.holdings[worker].streaming and not self.holdings[worker].silent

@@ -9,7 +9,7 @@ longer, the new worker fails to publish it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ibfeed_api.shard import ContractState, Entry, EntryState, Report
@@ -23,7 +23,8 @@ class Coverage:
     """The coverage of a feed's contracts.
 
     By conid: ``owners`` (the worker whose entry is Active, else Retiring), the highest ``epochs``, and ``publishers``.
-    ``moving``: conids with an entry that is Standby or Retiring. ``between``: conids that have been in the middle of a
+    ``moving``: conids with an entry that is Retiring, or Standby in a move. ``standbys``: by conid the worker with its
+    hot standby; ``warm``: those of them that would go on at once. ``between``: conids that have been in the middle of a
     hand-over for less than ``HAND_OVER_S``.
     """
 
@@ -31,6 +32,8 @@ class Coverage:
     epochs: Mapping[int, int]
     publishers: Mapping[int, tuple[int, ...]]
     moving: frozenset[int]
+    standbys: Mapping[int, int] = field(default_factory=dict)
+    warm: frozenset[int] = frozenset()
     between: frozenset[int] = frozenset()
 
     def publishing(self, conid: int) -> bool:
@@ -50,9 +53,14 @@ def coverage(workers: Iterable[Worker], handing_s: Mapping[int, float]) -> Cover
     epochs: dict[int, int] = {}
     publishers: dict[int, tuple[int, ...]] = {}
     moving: set[int] = set()
+    standbys: dict[int, int] = {}
+    warm: dict[int, int] = {}
     for worker in workers:
         for entry in _entries(worker):
             epochs[entry.conid] = max(entry.epoch, epochs.get(entry.conid, 0))
+            if entry.hot:
+                standbys.setdefault(entry.conid, worker.index)
+                continue
             if entry.state is not EntryState.ACTIVE:
                 moving.add(entry.conid)
             if entry.state is not EntryState.STANDBY:
@@ -60,11 +68,15 @@ def coverage(workers: Iterable[Worker], handing_s: Mapping[int, float]) -> Cover
                 claims[entry.conid] = max(claim, claims.get(entry.conid, claim))
         for conid in published_by(worker):
             publishers[conid] = (*publishers.get(conid, ()), worker.index)
+        ready = (entry for entry, state in _reported(worker) if entry.hot and state is ContractState.WARM)
+        warm |= {entry.conid: worker.index for entry in ready}
     return Coverage(
         owners={conid: worker for conid, (_, _, worker) in claims.items()},
         epochs=epochs,
         publishers=publishers,
         moving=frozenset(moving),
+        standbys=standbys | warm,
+        warm=frozenset(warm),
         between=frozenset(conid for conid, age in handing_s.items() if age < HAND_OVER_S),
     )
 
@@ -82,7 +94,7 @@ def handed_over(workers: Iterable[Worker]) -> frozenset[int]:
         for entry, state in _reported(worker):
             if entry.state is EntryState.RETIRING and state is ContractState.RELEASED:
                 released[entry.conid] = max(entry.epoch, released.get(entry.conid, 0))
-            elif entry.state is EntryState.ACTIVE or state is ContractState.WARM:
+            elif entry.state is EntryState.ACTIVE or (state is ContractState.WARM and not entry.hot):
                 successors[entry.conid] = max(entry.epoch, successors.get(entry.conid, 0))
     conids = {conid for conid, epoch in released.items() if successors.get(conid, 0) > epoch}
     return frozenset(conids - published)
@@ -105,6 +117,12 @@ def why_not(workers: Iterable[Worker]) -> dict[int, Report]:
         for entry, report in _reports(worker)
         if entry.state is not EntryState.STANDBY and report.message
     }
+
+
+def reports_of_standbys(workers: Iterable[Worker]) -> Iterator[tuple[int, Entry, Report]]:
+    """Return the entries that workers hold ready, each with its worker and its report."""
+    for worker in workers:
+        yield from ((worker.index, entry, report) for entry, report in _reports(worker) if entry.hot)
 
 
 def _reported(worker: Worker) -> Iterator[tuple[Entry, ContractState]]:

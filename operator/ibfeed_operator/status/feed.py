@@ -54,6 +54,7 @@ def status_of(status_input: StatusInput, *, now: datetime) -> FeedStatus:
         assigned_count=assigned,
         publishing_count=sum(cover.publishing(contract.conid) for contract in contracts),
         unassigned_count=len(contracts) - assigned,
+        standby_count=sum(contract.conid in cover.warm for contract in contracts),
         highest_epoch=max([feed.status.highest_epoch, *cover.epochs.values()]),
         replicas=sum(worker.pod is not None for worker in status_input.workers),
         workers=streaming,
@@ -102,6 +103,7 @@ def _worker_status(worker: Worker, status_input: StatusInput) -> WorkerStatus:
         account=shard.spec.account.index if shard.spec.account is not None else None,
         contracts=len(mine),
         publishing=len(published_by(worker)),
+        standbys=sum(entry.hot for entry in shard.spec.contracts),
         image=worker.pod.image if worker.pod is not None and worker.pod.image != status_input.image else "",
         symbols=tuple(entry.symbol for entry in mine[:MAX_SYMBOLS]),
         reason=str(reason) if reason is not None else "",
@@ -155,6 +157,7 @@ def _contract_status(status_input: StatusInput, cover: Coverage) -> list[Contrac
             # While no worker has the contract, its last epoch is stored here and nowhere else.
             epoch=max(cover.epochs.get(contract.conid, 0), remembered.get(contract.conid, 0)),
             worker=names.get(cover.owners.get(contract.conid)),
+            standby=names.get(cover.standbys.get(contract.conid)) if contract.conid in cover.warm else None,
             publishing=cover.publishing(contract.conid),
             depth=contract.depth,
         )

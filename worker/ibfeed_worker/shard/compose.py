@@ -57,6 +57,7 @@ def compose_status(
         key=key,
         reference=reference[:_LONGEST_TROUBLE],
         contract_count=sum(report.state is ContractState.PUBLISHING for report in reports),
+        standby_count=streamer.standby_count if streamer else 0,
         lines=f"{streamer.lines_used if streamer else 0}/{shard.spec.lines if shard else 0}",
         last_tick_time=stamp(streamer.last_tick) if streamer else None,
         contracts=reports,

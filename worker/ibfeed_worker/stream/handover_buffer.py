@@ -11,6 +11,8 @@ from ibfeed_api.records import Tick
 # plane is away for minutes at an upgrade. IB sends two updates a second at most.
 MOST: Final = 2000
 LONGEST_NS: Final = 900 * 10**9
+# A hot standby's account may have a hundred of them for ever. A worker is known to be lost within 10 s.
+HOT_NS: Final = 60 * 10**9
 OUTGROWN: Final = "more ticks came than are held during a hand-over"
 
 
@@ -28,7 +30,7 @@ class HeldTick(NamedTuple):
 
 
 class HandoverBuffer:
-    """The latest ticks, oldest first: at most ``MOST``, and of the last ``LONGEST_NS``.
+    """The latest ticks, oldest first: at most ``MOST``, and of the last ``LONGEST_NS`` or less.
 
     The newest stays in any case.
     """
@@ -37,12 +39,12 @@ class HandoverBuffer:
         self._ticks: deque[HeldTick] = deque()
         self._outgrown: int | None = None  # event time (ms) of the latest tick that was dropped
 
-    def add(self, held: HeldTick) -> int:
-        """Add a tick; return how many were dropped for it."""
+    def add(self, held: HeldTick, longest_ns: int = LONGEST_NS) -> int:
+        """Add a tick; return how many were dropped for it: those that came ``longest_ns`` or more before it."""
         ticks = self._ticks
         ticks.append(held)
         before = len(ticks)
-        oldest = held.tick.received_ns - LONGEST_NS
+        oldest = held.tick.received_ns - longest_ns
         while len(ticks) > MOST or ticks[0].tick.received_ns < oldest:
             self._outgrown = ticks.popleft().tick.event_time
         return before - len(ticks)

@@ -9,7 +9,7 @@ from typing import Final
 from ibfeed_api.feed import Kafka
 from ibfeed_api.log import Log
 from ibfeed_api.reasons import Reason
-from ibfeed_api.shard import Entry, KafkaStatus, Report
+from ibfeed_api.shard import ContractState, Entry, KafkaStatus, Report
 from ibfeed_worker.hours.hours import Hours
 from ibfeed_worker.publish import Broker, Connect, PartitionWriter, Publisher, ReadSecrets, connect, no_secrets
 from ibfeed_worker.publish import PublishCounters as Published
@@ -136,6 +136,10 @@ class Streamer:
         """One life of the websocket; returns why it ended. Cancel it to end it."""
         return await self.subscriber.run(link)
 
+    def hold_long(self, yes: bool) -> None:
+        """Whether hot standbys hold what comes for as long as moves do: while the API server is away."""
+        self._takeover.holds_long = yes
+
     async def watch_tails(self) -> None:
         """End each contract that another worker publishes, as Kafka shows: for a worker that can't renew its Lease."""
         await self._takeover.watch()
@@ -204,6 +208,11 @@ class Streamer:
         return any(
             contract.publishes or (contract.retires and not contract.released) for contract in self._contracts.values()
         )
+
+    @property
+    def standby_count(self) -> int:
+        """The number of contracts with which this worker would go on at once, if their own worker were lost."""
+        return sum(c.entry.hot and c.state is ContractState.WARM for c in self._contracts.values())
 
     @property
     def lines_used(self) -> int:

@@ -126,12 +126,15 @@ class Subscriber:
     # Called by the connection.
 
     def desired(self) -> Sequence[int]:
-        """Contracts to publish first, then nearer months: they keep their lines if there are too few.
+        """Contracts to publish first, hot standbys last, nearer months first: they keep their lines if there are few.
 
         A released contract stays: while its entry is there, the move may yet turn back.
         """
-        kept = sorted(self._contracts.values(), key=lambda contract: (not contract.publishes, nearness(contract.entry)))
-        return [contract.entry.conid for contract in kept]
+
+        def importance(contract: Contract) -> tuple[bool, bool, tuple[str, int]]:
+            return (contract.entry.hot, not contract.publishes, nearness(contract.entry))
+
+        return [contract.entry.conid for contract in sorted(self._contracts.values(), key=importance)]
 
     def desired_ladder(self) -> Target | None:
         return self._books.target

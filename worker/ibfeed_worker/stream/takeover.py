@@ -14,7 +14,7 @@ from ibfeed_worker.publish import Publisher, Tail
 from ibfeed_worker.stream.books import Books
 from ibfeed_worker.stream.contract import Contract
 from ibfeed_worker.stream.event_log import EventLog
-from ibfeed_worker.stream.handover_buffer import HeldTick
+from ibfeed_worker.stream.handover_buffer import HOT_NS, HeldTick
 
 _log: Final = Log(__name__)
 
@@ -36,6 +36,7 @@ class Takeover:
         ``on_located``: called after a search, with the contracts that it was for.
         """
         self.outgrown = 0  # held ticks that were dropped for later ones
+        self.holds_long = False  # hot standbys' ticks, too: while no heir can be named, its owner may be dead for long
         self._contracts: Final = contracts
         self._publisher: Final = publisher
         self._books: Final = books
@@ -103,6 +104,8 @@ class Takeover:
         why = contract.interruption()
         if contract.flows:
             self._publish(contract, tick, why, before)
+        elif contract.entry.hot and not self.holds_long:
+            contract.held.add(HeldTick(tick, why, before), HOT_NS)  # what goes was published long ago
         else:
             self.outgrown += contract.held.add(HeldTick(tick, why, before))
 

@@ -17,7 +17,8 @@ from ibfeed_operator.controller.context import Context
 from ibfeed_operator.model.text import listed, plural
 from ibfeed_operator.model.types import Health, KafkaAccess, WorkerHealth
 from ibfeed_operator.planning.assignment import Decision, decide
-from ibfeed_operator.planning.handover import owners, step
+from ibfeed_operator.planning.handover import step
+from ibfeed_operator.planning.handover_state import owners
 
 # A new feed's workers come to stream one after the other within seconds. An operator that waits for them moves
 # nothing afterwards.
@@ -41,6 +42,7 @@ def plan_contracts(context: Context) -> Decision:
         gathering=_gathering(context),
         refused=refusals.by_contract(),
         full=refusals.full(),
+        nodes={worker: pod.node for worker, pod in context.pods.items()},
         epoch_floor=epoch_at(context.dependencies.clock().timestamp()),
     )
 

@@ -56,6 +56,7 @@ async def update_status(context: Context, decision: Decision | None, *, trouble:
         handing_s={conid: now - since for conid, since in context.memory.handing.items()},
         unmet=decision.unmet if decision is not None else {},
         stranded=decision.stranded if decision is not None else frozenset(),
+        without_standby=decision.without_standby if decision is not None else (),
         balanced=decision is not None and balanced(decision, context.shards.values()),
         on_hold=any(verdict.held for verdict in context.verdicts.values()),
         trouble=trouble,

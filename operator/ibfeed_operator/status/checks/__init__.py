@@ -10,6 +10,7 @@ from ibfeed_operator.status.checks.market_data import check_market_data
 from ibfeed_operator.status.checks.placement import check_placement
 from ibfeed_operator.status.checks.ready import check_ready
 from ibfeed_operator.status.checks.rebalancing import check_rebalancing
+from ibfeed_operator.status.checks.standbys import check_standbys
 from ibfeed_operator.status.checks.suspended import check_suspended
 from ibfeed_operator.status.checks.universe import check_universe
 from ibfeed_operator.status.conditions import CheckResult
@@ -25,6 +26,7 @@ def check_conditions(status_input: StatusInput, coverage: Coverage) -> tuple[Che
         check_coverage(status_input, coverage),
         check_rebalancing(status_input, coverage),
         check_placement(status_input, coverage),
+        check_standbys(status_input, coverage),
         check_accounts(status_input),
         check_kafka(status_input),
         check_market_data(status_input),

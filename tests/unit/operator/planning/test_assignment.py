@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from ibfeed_api.feed import Rebalance
+from ibfeed_api.feed import Rebalance, Standby
 from ibfeed_api.shard import Entry, EntryState
 from ibfeed_operator.liveness.tracker import Verdict
 from ibfeed_operator.model.feed_status import ContractStatus, FeedStatus
@@ -20,7 +20,7 @@ from ibfeed_operator.model.types import (
     Universe,
     WorkerHealth,
 )
-from ibfeed_operator.planning.assignment import Decision, decide, unassigned
+from ibfeed_operator.planning.assignment import Decision, balanced, decide, unassigned
 from ibfeed_operator.planning.handover import step
 from ibfeed_operator.planning.handover_state import Holding
 from support.build import contract, entry, feed, shard
@@ -177,6 +177,75 @@ class TestUnderWay:
     def test_suspended_on_the_way_it_stays_where_it_was(self) -> None:
         decision = decide(feed(suspend=True), universe(*SIX[:3]), self.moved(), self.streaming())
         assert set(decision.targets.owners.values()) == {0}
+
+
+class TestStandbys:
+    """Six contracts; two at each of three workers, and each of them held ready by another one."""
+
+    HOT = feed(standby=Standby.HOT)
+    STREAM: ClassVar = dict.fromkeys(("w0", "w1", "w2"), Health.STREAMING)
+
+    @staticmethod
+    def held() -> list[Holding]:
+        def place(conid: int, **state: Any) -> Entry:
+            return msgspec.structs.replace(entry(conid, day=f"20270{conid}20"), **state)
+
+        ready = {"epoch": 9, "state": EntryState.STANDBY, "hot": True}
+        return holdings(
+            (place(1), place(4), place(3, **ready), place(5, **ready)),
+            (place(2), place(5), place(1, **ready), place(6, **ready)),
+            (place(3), place(6), place(2, **ready), place(4, **ready)),
+        )
+
+    def test_only_if_asked_for(self) -> None:
+        states = verdicts(**self.STREAM)
+        assert decide(feed(), universe(*SIX), self.held(), states).targets.standbys == {}
+        found = decide(self.HOT, universe(*SIX), holdings((), (), ()), states)
+        assert set(found.targets.standbys) == {1, 2, 3, 4, 5, 6}
+        assert all(found.targets.owners[conid] != worker for conid, worker in found.targets.standbys.items())
+        assert found.without_standby == ()
+
+    def test_they_take_no_part_in_moves(self) -> None:
+        held = self.held()
+        decision = decide(self.HOT, universe(*SIX), held, verdicts(**self.STREAM))
+        assert decision.targets.owners == {1: 0, 4: 0, 2: 1, 5: 1, 3: 2, 6: 2}
+        shards = [shard(holding.worker, *holding.entries) for holding in held]
+        assert balanced(decision, shards)
+        assert unassigned(decision, shards) == ()
+
+    def test_what_a_lost_worker_had_stays_where_it_is_held_ready(self) -> None:
+        decision = decide(self.HOT, universe(*SIX), self.held(), verdicts(**{**self.STREAM, "w0": Health.LOST}))
+        assert decision.targets.owners == {1: 1, 2: 1, 3: 2, 4: 2, 5: 1, 6: 2}
+        assert decision.targets.standbys == {1: 2, 2: 2, 3: 1, 4: 1, 5: 2, 6: 1}
+
+    def test_who_repairs_its_session_keeps_them(self) -> None:
+        decision = decide(self.HOT, universe(*SIX), self.held(), verdicts(**{**self.STREAM, "w1": Health.RETURNING}))
+        assert decision.targets.standbys == {1: 1, 2: 2, 3: 0, 4: 2, 5: 0, 6: 1}
+
+    def test_while_nobody_streams_all_stay_where_they_are(self) -> None:
+        decision = decide(
+            self.HOT, universe(*SIX), self.held(), verdicts(w0=Health.LOST, w1=Health.LOST, w2=Health.LOST)
+        )
+        assert decision.targets.standbys == {1: 1, 2: 2, 3: 0, 4: 2, 5: 0, 6: 1}
+
+    def test_a_drained_worker_holds_nothing_ready(self) -> None:
+        decision = decide(
+            self.HOT,
+            universe(*SIX),
+            self.held(),
+            verdicts(**self.STREAM),
+            placement=Placement(drained=frozenset({1})),
+        )
+        assert 1 not in decision.targets.standbys.values()
+
+    def test_the_farthest_have_none_where_lines_are_short(self) -> None:
+        short = feed(standby=Standby.HOT, accounts=msgspec.structs.replace(feed().spec.accounts, lines_per_account=3))
+        decision = decide(short, universe(*SIX), holdings((), (), ()), verdicts(**self.STREAM))
+        assert decision.without_standby == (4, 5, 6)
+
+    def test_an_account_that_ib_refuses_a_contract_does_not_hold_it_ready(self) -> None:
+        decision = decide(self.HOT, universe(*SIX), self.held(), verdicts(**self.STREAM), refused={1: frozenset({1})})
+        assert decision.targets.standbys[1] == 2
 
 
 class TestScheduledLogins:

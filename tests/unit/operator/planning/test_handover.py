@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from ibfeed_api.shard import ContractState, Entry, EntryState, Mark, Report
 from ibfeed_operator.model.types import Contract
-from ibfeed_operator.planning.handover import Targets, current_assignment, owners, step
-from ibfeed_operator.planning.handover_state import Holding
+from ibfeed_operator.planning.handover import Targets, step
+from ibfeed_operator.planning.handover_state import Holding, current_assignment, owners
 from support import build
 
 MAX_EPOCH = 2  # 3 takes most of a minute; nothing was found there that is not found here
@@ -97,6 +97,7 @@ class World:
     floor: int = 0  # the operator's clock
     strangers: tuple[tuple[int, int], ...] = ()  # conid and the highest epoch that somebody else put on the topic
     surprises: int = 0  # strangers that came, statuses that were wiped, resources that were made again
+    standbys: tuple[tuple[int, int], ...] = ()  # conid and worker: the plan of hot standbys
 
     def holdings(self) -> list[Holding]:
         return [
@@ -116,8 +117,13 @@ class World:
 
     def operator(self) -> Iterator[World]:
         """Each of the step's writes alone: any order and any crash in between is a path over these."""
+        where = dict(self.where)
         want = targets(
-            dict(self.where), highest_epoch=self.highest_epoch, warming_at_once=self.warming, floor=self.floor
+            where,
+            standbys={conid: worker for conid, worker in self.standbys if where[conid] not in (None, worker)},
+            highest_epoch=self.highest_epoch,
+            warming_at_once=self.warming,
+            floor=self.floor,
         )
         for rewrite in step(self.holdings(), want):
             worker = self.workers[rewrite.worker]
@@ -201,6 +207,8 @@ class World:
         for conid, _ in self.where:
             active = [w for w in self.workers for item in w.spec if item.conid == conid and item.state == "Active"]
             assert len(active) <= 1, f"two Active entries: {self}"
+            hot = [item for w in self.workers for item in w.spec if item.conid == conid and item.hot]
+            assert all(item.state is EntryState.STANDBY and not item.depth for item in hot), f"{hot}: {self}"
             publishing = [w for w in self.workers if conid in w.publishing]
             assert len(publishing) <= 1, f"two workers publish {conid}: {self}"
         for worker in self.workers:
@@ -234,10 +242,11 @@ def explore(
     mortal: bool = True,
     surprises: int = 0,
     epochs: int = MAX_EPOCH,
+    hot: bool = False,
 ) -> int:
     """Visit every world that can be reached; returns how many there are.
 
-    Unless ``mortal`` no worker dies, and no contract expires.
+    Unless ``mortal`` no worker dies, and no contract expires. ``hot``: standbys are planned, and planned elsewhere.
     """
     seen, todo = {start}, deque([start])
     while todo:
@@ -257,6 +266,8 @@ def explore(
         for conid in conids:
             for target in (*([None] * mortal), *range(len(world.workers))):
                 nexts.append(replace(world, where=tuple(sorted((dict(world.where) | {conid: target}).items()))))
+                if hot:
+                    nexts.append(replace(world, standbys=() if target is None else ((conid, target),)))
         # A process that waits for its epochs goes on once the operator has nothing to write to its shard any more.
         if not list(world.operator()):
             nexts.extend(
@@ -274,6 +285,8 @@ def explore(
         final = world.settle()
         final.check()
         for conid, target in final.where:
+            if target is not None:
+                check_standbys(final, conid)
             if target is None:
                 assert all(item.conid != conid for w in final.workers for item in w.spec), final
             elif final.workers[target].alive and not any(worker.refused for worker in final.workers):
@@ -281,6 +294,23 @@ def explore(
                 if load <= final.lines:
                     assert conid in final.workers[target].publishing, final
     return len(seen)
+
+
+def check_standbys(world: World, conid: int) -> None:
+    """The standby of a contract that has settled is where the plan says, if it can be, and nowhere else."""
+    goal, planned = dict(world.where)[conid], dict(world.standbys).get(conid)
+    assert goal is not None
+    hot = [
+        index for index, worker in enumerate(world.workers) for item in worker.spec if item.conid == conid and item.hot
+    ]
+    if conid not in world.workers[goal].publishing or any(worker.refused for worker in world.workers):
+        return
+    if planned in (None, goal) or not world.workers[planned].alive:
+        assert set(hot) <= {planned}, world
+    elif len(world.workers[planned].spec) < world.lines:
+        assert hot == [planned], world
+    else:
+        assert hot in ([], [planned]), world
 
 
 class TestExhaustively:
@@ -292,6 +322,11 @@ class TestExhaustively:
         start = World(workers=(Worker(), Worker()), where=((1, 0),), lines=5)
         assert explore(start, range(1, 2), lives=0, refusals=True) > 1000
 
+    @pytest.mark.parametrize(("workers", "lines", "mortal"), [(2, 5, True), (3, 5, False), (3, 1, False)])
+    def test_a_contract_with_a_hot_standby(self, workers: int, lines: int, mortal: bool) -> None:
+        start = World(workers=(Worker(),) * workers, where=((1, 0),), standbys=((1, 1),), lines=lines)
+        assert explore(start, range(1, 2), lives=0, mortal=mortal, hot=True) > 1000
+
     @pytest.mark.parametrize(("mortal", "surprises", "epochs"), [(True, 1, 2), (False, 2, 3)])
     def test_epochs_grow_on_kafka_whatever_is_forgotten(self, mortal: bool, surprises: int, epochs: int) -> None:
         """The clock stands still, so only what workers find on Kafka makes them grow."""
@@ -300,7 +335,7 @@ class TestExhaustively:
 
 
 EVENTS = [
-    *("operator", "operator", "obey", "obey", "status", "die", "restart", "plan", "refuse"),
+    *("operator", "operator", "obey", "obey", "status", "die", "restart", "plan", "standby", "standby", "refuse"),
     *("clock", "wipe", "make again", "stranger"),
 ]
 
@@ -347,6 +382,12 @@ def test_at_random(workers: int, conids: int, lines: int, warming: int, events: 
             world = world.make_again()
         elif kind == "stranger":
             world = world.stranger(b % conids)
+        elif kind == "standby":
+            planned = dict(world.standbys)
+            planned.pop(b % conids, None)
+            if a % (workers + 1):
+                planned[b % conids] = index
+            world = replace(world, standbys=tuple(sorted(planned.items())))
         elif kind == "plan":
             where = dict(world.where) | {b % conids: (None, *range(workers))[a % (workers + 1)]}
             full = any(list(where.values()).count(w) > lines for w in range(workers))
@@ -361,9 +402,87 @@ def test_at_random(workers: int, conids: int, lines: int, warming: int, events: 
             alive = all(home.alive and not home.refused for home in homes)
             taken = (not alive and len(final.workers[target].lines) == lines) or final.workers[target].refused
             assert conid in final.workers[target].publishing or taken
+        if target is not None:
+            check_standbys(final, conid)
 
 
 # --- single rules ------------------------------------------------------------------------------------------------
+
+
+class TestHotStandby:
+    """Contract 7 is Active at worker 0 under epoch 3."""
+
+    HERE = Holding(worker=0, entries=(entry(7, 3),), reports=(report(7, 3, ContractState.PUBLISHING),))
+
+    @staticmethod
+    def ready(worker: int, epoch: int, state: ContractState = ContractState.WARM) -> Holding:
+        hot = msgspec.structs.replace(entry(7, epoch, EntryState.STANDBY), hot=True)
+        return Holding(worker=worker, entries=(hot,), reports=(report(7, epoch, state),))
+
+    def test_it_stands_by_under_an_epoch_of_its_own_once_the_contract_has_settled(self) -> None:
+        new = replace(self.HERE, reports=())
+        assert step([new, Holding(worker=1)], targets({7: 0}, standbys={7: 1})) == ()
+        (rewrite,) = step([self.HERE, Holding(worker=1)], targets({7: 0}, standbys={7: 1}))
+        assert (rewrite.worker, rewrite.entries) == (1, self.ready(1, 4).entries)
+        assert step([self.HERE, self.ready(1, 4)], targets({7: 0}, standbys={7: 1})) == ()
+
+    @pytest.mark.parametrize("epoch", [4, 2])
+    def test_it_goes_on_when_the_owner_is_lost(self, epoch: int) -> None:
+        """Whatever epoch it has: the owner may have been given a higher one since."""
+        lost = replace(self.HERE, silent=True, streaming=False)
+        (retired,) = step([lost, self.ready(1, epoch)], targets({7: 1}))
+        assert (retired.worker, retired.entries[0].state) == (0, EntryState.RETIRING)
+        given = step([replace(lost, entries=retired.entries), self.ready(1, epoch)], targets({7: 1}))
+        (heir,) = (rewrite for rewrite in given if rewrite.worker == 1)
+        assert heir.entries == (entry(7, 4),)
+
+    def test_it_goes_on_although_the_plan_says_another_worker(self) -> None:
+        """That one has nothing of what came since the owner died; the move to it begins afterwards."""
+        lost = replace(self.HERE, silent=True, streaming=False, entries=(entry(7, 3, EntryState.RETIRING),))
+        third = Holding(worker=2)
+        given = step([lost, self.ready(1, 4), third], targets({7: 2}, standbys={7: 0}))
+        assert [rewrite.worker for rewrite in given if rewrite.entries and rewrite.worker != 0] == [1]
+
+    def test_a_cold_one_is_no_heir_of_another_plan(self) -> None:
+        lost = replace(self.HERE, silent=True, streaming=False, entries=(entry(7, 3, EntryState.RETIRING),))
+        cold = self.ready(1, 4, ContractState.SUBSCRIBING)
+        given = {rewrite.worker: rewrite.entries for rewrite in step([lost, cold, Holding(worker=2)], targets({7: 2}))}
+        assert given[2] == (entry(7, 5),)
+
+    def test_the_old_one_stays_until_the_new_one_is_warm(self) -> None:
+        want = targets({7: 0}, standbys={7: 2}, epochs={7: 9})
+        old, new = self.ready(1, 4), self.ready(2, 5, ContractState.SUBSCRIBING)
+        (rewrite,) = step([self.HERE, old, Holding(worker=2)], want)
+        assert rewrite.worker == 2
+        assert step([self.HERE, old, new], want) == ()
+        (rewrite,) = step([self.HERE, old, self.ready(2, 5)], want)
+        assert (rewrite.worker, rewrite.entries) == (1, ())
+
+    def test_it_gives_its_line_to_what_is_to_be_published(self) -> None:
+        held = replace(self.ready(1, 4), lines=1)
+        want = targets({7: 0, 8: 1}, epochs={7: 9, 8: 9})
+        (rewrite,) = step([self.HERE, held], want)
+        assert (rewrite.worker, rewrite.entries) == (1, (entry(8, 10),))
+
+    def test_a_planned_move_to_it_needs_no_second_line(self) -> None:
+        full = replace(self.ready(1, 4), lines=1)
+        (warm,) = step([self.HERE, full], targets({7: 1}))
+        assert (warm.worker, warm.entries[0].hot, warm.entries[0].state) == (1, False, EntryState.STANDBY)
+
+    def test_of_a_dead_worker_it_goes(self) -> None:
+        dead = replace(self.ready(1, 4), streaming=False)
+        want = targets({7: 0}, standbys={7: 2}, epochs={7: 9})
+        assert {rewrite.worker for rewrite in step([self.HERE, dead, Holding(worker=2)], want)} == {1, 2}
+
+    def test_at_most_so_many_are_warmed_at_a_time(self) -> None:
+        here = Holding(
+            worker=0,
+            entries=tuple(entry(conid, 3) for conid in range(9)),
+            reports=tuple(report(conid, 3, ContractState.PUBLISHING) for conid in range(9)),
+        )
+        want = targets(dict.fromkeys(range(9), 0), standbys=dict.fromkeys(range(9), 1), warming_at_once=4)
+        (rewrite,) = step([here, Holding(worker=1)], want)
+        assert len(rewrite.entries) == 4
 
 
 class TestMove:

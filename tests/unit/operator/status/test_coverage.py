@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from ibfeed_api.shard import ContractState, EntryState, Report
@@ -67,3 +68,29 @@ def test_it_is_covered_for_so_long_and_never_counts_as_published() -> None:
     assert not coverage(workers, {7: HAND_OVER_S}).covers(7)
     assert not coverage(workers, {}).covers(7)
     assert not coverage(workers, {7: 0.0}).publishing(7)
+
+
+def test_a_hot_standby_is_no_move_and_no_owner() -> None:
+    """Worker 0 has the contract; 1 and 2 hold it ready, of which only 2 would go on at once."""
+    hot = [
+        shard(
+            index,
+            msgspec.structs.replace(entry(7, epoch=3 + index, state=STANDBY), hot=True),
+            contracts=(Report(conid=7, epoch=3 + index, state=state),),
+        )
+        for index, state in ((1, SUBSCRIBING), (2, WARM))
+    ]
+    workers = [
+        worker(0, (ACTIVE, 3, PUBLISHING, 3)),
+        *(
+            Worker(index=index, health=WorkerHealth(state=Health.STREAMING), shard=found)
+            for index, found in enumerate(hot, 1)
+        ),
+    ]
+    found = coverage(workers, {})
+    assert (found.owners, found.moving, found.standbys, found.warm) == ({7: 0}, frozenset(), {7: 2}, frozenset({7}))
+    assert found.epochs == {7: 5}
+    released = worker(0, RELEASED_AT_A)
+    assert handed_over([released, *workers[1:]]) == frozenset()
+    lost = Worker(index=2, health=WorkerHealth(state=Health.LOST), shard=hot[1])
+    assert (coverage([*workers[:2], lost], {}).standbys, coverage([lost], {}).warm) == ({7: 1}, frozenset())

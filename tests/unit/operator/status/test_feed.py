@@ -173,6 +173,7 @@ class TestWhenAllIsWell:
             "Covered": ("True", "AllPublishing", "each of 4 contracts is published by exactly one worker"),
             "Rebalancing": ("False", "Stable", "no contract is on the move"),
             "PlacementHonored": ("True", "NothingAsked", "no worker is drained and no contract pinned by annotation"),
+            "StandbysReady": ("True", "NothingAsked", "spec.standby is None: no contract has a standby"),
             "AccountsAvailable": ("True", "AccountsLeased", "2 of 2 workers hold an account"),
             "KafkaReachable": ("True", "Reachable", "records are acknowledged by kafka:9092"),
             "MarketDataLive": ("True", "Live", "IB marks the data as live"),
@@ -384,6 +385,65 @@ class TestCovered:
 
 def backing_off(index: int, reason: Reason, message: str, session: Session = Session.BACKING_OFF) -> Worker:
     return worker(index, health=STARTING, session=session, reason=str(reason), message=message)
+
+
+class TestStandbys:
+    """Two workers with two contracts each, and the other one's held ready."""
+
+    @staticmethod
+    def hot(state: ContractState = ContractState.WARM, *, message: str = "", **more: Any) -> StatusInput:
+        def one(index: int, mine: tuple[Contract, ...], others: tuple[Contract, ...]) -> Worker:
+            ready = tuple(msgspec.structs.replace(entry(item, EntryState.STANDBY), hot=True) for item in others)
+            reports = tuple(
+                msgspec.structs.replace(report(item, state), message=message if item is CONTRACTS[3] else "")
+                for item in others
+            )
+            return worker(index, entries=(*map(entry, mine), *ready), reports=(*map(report, mine), *reports))
+
+        return situation(
+            one(0, CONTRACTS[:2], CONTRACTS[2:]), one(1, CONTRACTS[2:], CONTRACTS[:2]), of=feed(standby="Hot"), **more
+        )
+
+    def test_all_warm(self) -> None:
+        of = self.hot()
+        assert said(of, Condition.STANDBYS_READY) == ("True", "AllWarm", "4 contracts would go on at another worker")
+        status = status_of(of, now=NOW)
+        assert status.standby_count == 4
+        assert [item.standby for item in status.contracts] == ["energy-1", "energy-1", "energy-0", "energy-0"]
+        assert [(shard.contracts, shard.standbys) for shard in status.shards] == [(2, 2), (2, 2)]
+        assert said(of)[0] == "True"
+        assert said(of, Condition.REBALANCING)[0] == "False"
+
+    def test_cold_ones_are_named_with_what_their_workers_say(self) -> None:
+        of = self.hot(ContractState.SUBSCRIBING, message="IB has sent nothing of it")
+        assert said(of, Condition.STANDBYS_READY) == (
+            "False",
+            "Warming",
+            "4 of 4 standbys not ready: CLZ6, CLF7, CLG7, CLH7; CLH7 at energy-0: IB has sent nothing of it",
+        )
+        assert said(of)[0] == "True"  # data flows all the same
+
+    def test_what_has_no_line_is_named(self) -> None:
+        of = situation(
+            worker(0, CONTRACTS[:2]), worker(1, CONTRACTS[2:]), of=feed(standby="Hot"), without_standby=(102, 103)
+        )
+        text = (
+            "2 of 4 contracts without a standby: CLG7, CLH7; a contract takes one line and its standby another, and each"
+            " worker's account has 100 market data lines: add workers and accounts, or stream fewer months"
+        )
+        assert said(of, Condition.STANDBYS_READY) == ("False", "Capacity", text)
+
+    def test_one_worker_alone_has_nowhere_for_them(self) -> None:
+        of = situation(worker(0, CONTRACTS), of=feed(standby="Hot", workers=1), without_standby=(100, 101, 102, 103))
+        assert "no two stream" in said(of, Condition.STANDBYS_READY)[2]
+
+    def test_nothing_is_said_of_a_suspended_feed_or_of_one_without_contracts(self) -> None:
+        assert said(good(of=feed(standby="Hot", suspend=True)), Condition.STANDBYS_READY)[:2] == (
+            "Unknown",
+            "Suspended",
+        )
+        empty = situation(worker(0), worker(1), of=feed(standby="Hot"), universe=Universe())
+        assert said(empty, Condition.STANDBYS_READY)[:2] == ("Unknown", "WaitingForWorker")
 
 
 class TestWorkers:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 
+import msgspec
 import pytest
 
 from ibfeed_api.records import Tick, seq_of
@@ -158,6 +159,45 @@ def test_what_is_held_is_bounded_in_time(age_s: int, kept: int) -> None:
     assert len(left) == kept
     assert (left[0].why, left[0].after) == (("", None) if kept == 3 else (handover_buffer.OUTGROWN, 999))
     assert buffer.go_on(None, None) == []
+
+
+@pytest.mark.parametrize("epoch", [2, 3])
+async def test_a_hot_standby_goes_on_behind_what_kafka_has(bench: Bench, broker: FakeBroker, epoch: int) -> None:
+    """Its owner died, so nobody knows a mark; under its own epoch, or under a later one."""
+    bench.streamer.obey((msgspec.structs.replace(entry(epoch=2, state=STANDBY), hot=True),))
+    bench.subscribe()
+    assert bench.streamer.standby_count == 0
+    times = updates(bench, 1, 6)
+    await bench.warm()
+    assert bench.streamer.standby_count == 1
+    broker.tail = Tail(mark(times[2]), epoch=1)
+    bench.streamer.obey((entry(epoch=epoch),))
+    await bench.until(lambda: broker.ticks())
+    updates(bench, 6, 8)
+    assert prices(broker) == ["70.04", "70.05", "70.06", "70.07"]
+    assert broker.events("gap") == []
+    assert bench.streamer.standby_count == 0
+
+
+@pytest.mark.parametrize(("hot", "away", "kept"), [(True, False, 2), (True, True, 3), (False, False, 3)])
+async def test_a_hot_standby_holds_a_minute_and_more_while_the_api_server_is_away(
+    bench: Bench, broker: FakeBroker, hot: bool, away: bool, kept: int
+) -> None:
+    bench.streamer.obey((msgspec.structs.replace(entry(epoch=2, state=STANDBY), hot=hot),))
+    bench.subscribe()
+    bench.streamer.hold_long(away)
+    times = [bench.frame({**FULL, "31": f"70.{n:02d}"}, ago_s=ago) for n, ago in enumerate((90.0, 45.0, 0.0))]
+    bench.streamer.obey((entry(epoch=2, mark=mark(times[0] - 1)),))
+    assert prices(broker) == ["70.00", "70.01", "70.02"][-kept:]
+    (gap,) = broker.events("gap")
+    assert gap["detail"] == (handover_buffer.OUTGROWN if kept == 2 else "the contract came to this worker")
+    assert bench.metric("ibfeed_ticks_outgrown_total") == 0
+
+
+async def test_a_hot_standby_gives_its_line_to_whatever_else_wants_one(bench: Bench) -> None:
+    hot = msgspec.structs.replace(entry(1, state=STANDBY), hot=True)
+    bench.streamer.obey((hot, entry(2, state=STANDBY), entry(3)))
+    assert list(bench.streamer.subscriber.desired()) == [3, 2, 1]
 
 
 async def test_a_standby_that_goes_leaves_no_trace(bench: Bench, broker: FakeBroker) -> None:
