@@ -15,11 +15,13 @@ settings.load_profile("ibfeed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--figures", metavar="FILE", type=Path, help="write the measured figures to this JSON file")
+    parser.addoption(
+        "--figures", metavar="FILE", type=Path, help="write the figures to this JSON file, and fail where one is missed"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_FIGURES] = Figures()
+    config.stash[_FIGURES] = Figures(strict=config.getoption("--figures") is not None)
 
 
 @pytest.fixture(scope="session")

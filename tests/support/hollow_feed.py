@@ -132,12 +132,17 @@ def balanced(feed: Feed, *loads: int) -> Callable[[], Awaitable[bool]]:
 
 
 async def epochs(feed: Feed) -> dict[int, int]:
-    return {e["conid"]: e["epoch"] for s in (await feed.shards()).values() for e in s["spec"].get("contracts", ())}
+    return {entry["conid"]: entry["epoch"] for entry in await _moved(feed)}
 
 
 async def moving(feed: Feed) -> bool:
-    shards = await feed.shards()
-    return any(e["state"] != "Active" for shard in shards.values() for e in shard["spec"].get("contracts", ()))
+    return any(entry["state"] != "Active" for entry in await _moved(feed))
+
+
+async def _moved(feed: Feed) -> list[dict[str, Any]]:
+    """Return the entries of all shards but hot standbys, which take no part in moves."""
+    shards = (await feed.shards()).values()
+    return [entry for shard in shards for entry in shard["spec"].get("contracts", ()) if not entry.get("hot")]
 
 
 async def left_of(feed: Feed) -> list[str]:

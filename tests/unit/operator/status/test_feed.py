@@ -428,8 +428,8 @@ class TestStandbys:
             worker(0, CONTRACTS[:2]), worker(1, CONTRACTS[2:]), of=feed(standby="Hot"), without_standby=(102, 103)
         )
         text = (
-            "2 of 4 contracts without a standby: CLG7, CLH7; a contract takes one line and its standby another, and each"
-            " worker's account has 100 market data lines: add workers and accounts, or stream fewer months"
+            "2 of 4 contracts without a standby: CLG7, CLH7; a contract takes one line and its standby another, and"
+            " each worker's account has 100 market data lines: add workers and accounts, or stream fewer months"
         )
         assert said(of, Condition.STANDBYS_READY) == ("False", "Capacity", text)
 
