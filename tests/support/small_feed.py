@@ -17,10 +17,10 @@ from support.venue import Venue
 NAMESPACE: Final = "default"
 
 
-def apply(name: str, *, workers: int, **kafka: Any) -> None:
+def apply(name: str, *, workers: int, standby: str = "None", **kafka: Any) -> None:
     feed = copy.deepcopy(yaml.safe_load((ROOT / "examples" / "energy.yaml").read_text()))
     feed["metadata"]["name"] = name
-    feed["spec"] |= {"frontMonths": 2, "workers": workers}
+    feed["spec"] |= {"frontMonths": 2, "workers": workers, "standby": standby}
     feed["spec"]["kafka"] |= kafka
     kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=json.dumps(feed))
 

@@ -85,8 +85,7 @@ def decide(
     contracts = {contract.conid: contract for contract in universe.contracts}
     sets = worker_sets(feed, holdings, verdicts, placement, gathering=gathering, wanted_lines=len(contracts))
     previous = current_assignment(holdings, among=sets.wanted, ready=sets.trusted)
-    held_ready = hot_standbys(holdings)
-    previous |= _heirs(held_ready, previous, sets)
+    previous |= _heirs(holdings, previous, sets)
     kept = {conid: worker for conid, worker in previous.items() if worker in sets.fixed and conid in contracts}
     free = [contract for conid, contract in contracts.items() if conid not in kept]
     ready = sets.trusted - sets.drained
@@ -103,13 +102,10 @@ def decide(
         even=even,
     )
     owners = {**result.owners, **kept}
-    standbys = StandbyPlan()
-    if feed.spec.standby is Standby.HOT:
-        standbys = _standbys(contracts, owners, held_ready, sets, lines, refused=refused, nodes=nodes or {})
+    standbys = _standbys(feed, contracts, owners, holdings, sets, lines, refused=refused, nodes=nodes or {})
+    ladders = result.ladders | (_books(holdings) & kept.keys())
     return Decision(
-        targets=_targets(
-            feed, contracts, owners, standbys, result.ladders | (_books(holdings) & kept.keys()), epoch_floor
-        ),
+        targets=_targets(feed, contracts, owners, standbys, ladders, epoch_floor),
         unassigned={
             **dict.fromkeys(result.without_ladder, UnassignedReason.DEPTH_CAPACITY),
             **_why(result.unplaced, feed, owners, accountless, sets, placement),
@@ -134,16 +130,18 @@ def _lines(
     return limits if enough else dict.fromkeys(active, most)
 
 
-def _heirs(held_ready: Mapping[int, int], previous: Mapping[int, int], sets: WorkerSets) -> Mapping[int, int]:
+def _heirs(holdings: Iterable[Holding], previous: Mapping[int, int], sets: WorkerSets) -> Mapping[int, int]:
     """The contracts of workers that are lost count as where they are held ready, and so stay there."""
     able, living = sets.trusted - sets.drained, sets.trusted | sets.fixed
-    return {conid: heir for conid, heir in held_ready.items() if heir in able and previous.get(conid) not in living}
+    found = hot_standbys(holdings).items()
+    return {conid: heir for conid, heir in found if heir in able and previous.get(conid) not in living}
 
 
 def _standbys(
+    feed: Feed,
     contracts: Mapping[int, Contract],
     owners: Mapping[int, int],
-    held_ready: Mapping[int, int],
+    holdings: Iterable[Holding],
     sets: WorkerSets,
     lines: Mapping[int, int],
     *,
@@ -151,14 +149,16 @@ def _standbys(
     nodes: Mapping[int, str],
 ) -> StandbyPlan:
     """Have each contract that has an owner held ready at another worker, with the lines that are left."""
-    ranked = sorted((conid for conid in owners), key=lambda conid: (_rank(contracts[conid]), conid))
+    if feed.spec.standby is not Standby.HOT:
+        return StandbyPlan()
+    ranked = sorted(owners, key=lambda conid: (_rank(contracts[conid]), conid))
     load = Counter(owners.values())
     seats = (
         Seat(worker, lines[worker] - load[worker], worker not in sets.trusted, nodes.get(worker, ""))
         for worker in sorted((sets.trusted | sets.fixed) - sets.drained)
     )
     covered = [Covered(conid, owners[conid], refused.get(conid, frozenset())) for conid in ranked]
-    return plan_standbys(covered, seats, held_ready, nodes=nodes)
+    return plan_standbys(covered, seats, hot_standbys(holdings), nodes=nodes)
 
 
 def _targets(
