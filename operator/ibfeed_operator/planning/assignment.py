@@ -103,9 +103,8 @@ def decide(
     )
     owners = {**result.owners, **kept}
     standbys = _standbys(feed, contracts, owners, holdings, sets, lines, refused=refused, nodes=nodes or {})
-    ladders = result.ladders | (_books(holdings) & kept.keys())
     return Decision(
-        targets=_targets(feed, contracts, owners, standbys, ladders, epoch_floor),
+        targets=_targets(feed, contracts, owners, standbys, _ladders(result, holdings, kept), epoch_floor),
         unassigned={
             **dict.fromkeys(result.without_ladder, UnassignedReason.DEPTH_CAPACITY),
             **_why(result.unplaced, feed, owners, accountless, sets, placement),
@@ -353,5 +352,7 @@ def _fresh(feed: Feed, contracts: Iterable[int]) -> frozenset[int]:
     return frozenset(contracts) - {contract.conid for contract in listed if contract.epoch}
 
 
-def _books(holdings: Iterable[Holding]) -> frozenset[int]:
-    return frozenset(entry.conid for holding in holdings for entry in holding.entries if entry.depth)
+def _ladders(result: Plan, holdings: Iterable[Holding], kept: Mapping[int, int]) -> frozenset[int]:
+    """The contracts that get their order books: planned ones, and those that stay with their workers."""
+    present = (entry.conid for holding in holdings for entry in holding.entries if entry.depth)
+    return result.ladders | {conid for conid in present if conid in kept}

@@ -53,7 +53,7 @@ def _advice(status_input: StatusInput) -> str:
 
 
 def _why(status_input: StatusInput, cold: Collection[int]) -> str:
-    """What the workers report of standbys that are not ready."""
+    """Say why standbys are not ready, as their workers report it."""
     texts = [
         f"{entry.symbol} at {shard_name(status_input.feed.name, worker)}: {report.message}"
         for worker, entry, report in reports_of_standbys(status_input.workers)
