@@ -26,7 +26,8 @@ async def feed(crew: Crew, operator: Operator, plane: ControlPlane) -> AsyncIter
 
 async def pairs(feed: Feed) -> Counter[tuple[str, str]]:
     """Count the contracts by owner and standby."""
-    active, hot = {}, {}
+    active: dict[int, str] = {}
+    hot: dict[int, str] = {}
     for name, shard in (await feed.shards()).items():
         for entry in shard["spec"].get("contracts", ()):
             where = hot if entry.get("hot") else active
