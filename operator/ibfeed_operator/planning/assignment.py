@@ -33,7 +33,7 @@ from ibfeed_operator.planning.balancer import Capacity, Demand, Plan, plan
 from ibfeed_operator.planning.handover import Targets
 from ibfeed_operator.planning.handover_state import Holding, current_assignment, hot_standbys
 from ibfeed_operator.planning.handover_state import owners as held_by
-from ibfeed_operator.planning.standbys import Covered, Seat, StandbyPlan, plan_standbys
+from ibfeed_operator.planning.standbys import StandbyCapacity, StandbyDemand, StandbyPlan, plan_standbys
 from ibfeed_operator.planning.worker_sets import WorkerSets, worker_sets
 
 
@@ -153,10 +153,10 @@ def _standbys(
     ranked = sorted(owners, key=lambda conid: (_rank(contracts[conid]), conid))
     load = Counter(owners.values())
     seats = (
-        Seat(worker, lines[worker] - load[worker], worker not in sets.trusted, nodes.get(worker, ""))
+        StandbyCapacity(worker, lines[worker] - load[worker], worker not in sets.trusted, nodes.get(worker, ""))
         for worker in sorted((sets.trusted | sets.fixed) - sets.drained)
     )
-    covered = [Covered(conid, owners[conid], refused.get(conid, frozenset())) for conid in ranked]
+    covered = [StandbyDemand(conid, owners[conid], refused.get(conid, frozenset())) for conid in ranked]
     return plan_standbys(covered, seats, hot_standbys(holdings), nodes=nodes)
 
 

@@ -21,7 +21,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class StandbyCapacity:
     """A worker that may hold contracts ready: in how many ``lines``, beside the contracts that it publishes.
 
     ``closed``: it keeps what it holds, and is given no more. ``node``: where it runs; empty: not known.
@@ -34,7 +34,7 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True)
-class Covered:
+class StandbyDemand:
     """A contract with its owner, and the workers whose accounts IB refuses it."""
 
     conid: int
@@ -51,8 +51,8 @@ class StandbyPlan:
 
 
 def plan_standbys(
-    contracts: Sequence[Covered],
-    seats: Iterable[Seat],
+    contracts: Sequence[StandbyDemand],
+    capacities: Iterable[StandbyCapacity],
     previous: Mapping[int, int],
     *,
     nodes: Mapping[int, str] | None = None,
@@ -64,7 +64,7 @@ def plan_standbys(
         previous: by conid the worker that holds it ready now.
         nodes: by worker, where owners run.
     """
-    table = _Table(contracts, {seat.worker: seat for seat in seats}, nodes or {})
+    table = _Table(contracts, {capacity.worker: capacity for capacity in capacities}, nodes or {})
     table.keep(previous)
     for contract in contracts:
         if contract.conid not in table.at:
@@ -80,15 +80,19 @@ def plan_standbys(
 class _Table:
     """The matching while it is made."""
 
-    def __init__(self, contracts: Sequence[Covered], seats: Mapping[int, Seat], nodes: Mapping[int, str]) -> None:
+    def __init__(
+        self, contracts: Sequence[StandbyDemand], capacities: Mapping[int, StandbyCapacity], nodes: Mapping[int, str]
+    ) -> None:
         self.at: Final[dict[int, int]] = {}  # conid -> worker
         self._contracts: Final = {contract.conid: contract for contract in contracts}
         self._rank: Final = {contract.conid: rank for rank, contract in enumerate(contracts)}
         self._farthest_first: Final = list(reversed(self._rank))
-        self._held: Final[dict[int, dict[int, Covered]]] = {worker: {} for worker in seats}  # by worker and conid
-        self._seats: Final = seats
-        self._nodes: Final = nodes if len({seat.node for seat in seats.values()}) > 1 else {}
-        self._turns: Final = max(seats, default=0) + 1
+        self._held: Final[dict[int, dict[int, StandbyDemand]]] = {
+            worker: {} for worker in capacities
+        }  # by worker and conid
+        self._capacities: Final = capacities
+        self._nodes: Final = nodes if len({capacity.node for capacity in capacities.values()}) > 1 else {}
+        self._turns: Final = max(capacities, default=0) + 1
         self._load: Final[Counter[int]] = Counter()
         self._pairs: Final[Counter[tuple[int, int]]] = Counter()  # (owner, worker) -> standbys
         self._heaps: Final[dict[int, list[tuple[bool, int, int, int, int]]]] = {}  # by owner: its candidates
@@ -100,7 +104,7 @@ class _Table:
             if worker is not None and self._allowed(contract, worker) and self._room(worker):
                 self._put(contract, worker)
 
-    def place(self, contract: Covered) -> None:
+    def place(self, contract: StandbyDemand) -> None:
         """Give a contract a standby: at the best worker with a line, else where others make room for it."""
         worker = self._best(contract)
         if worker is not None:
@@ -114,7 +118,7 @@ class _Table:
 
     def even(self) -> None:
         """Move standbys for as long as that makes the spread better."""
-        groups: dict[int, list[Covered]] = defaultdict(list)
+        groups: dict[int, list[StandbyDemand]] = defaultdict(list)
         for conid in self.at:
             groups[self._contracts[conid].owner].append(self._contracts[conid])
         moved = True
@@ -124,7 +128,7 @@ class _Table:
                 while self._move_one(owner, groups[owner]):
                     moved = True
 
-    def _move_one(self, owner: int, group: Sequence[Covered]) -> bool:
+    def _move_one(self, owner: int, group: Sequence[StandbyDemand]) -> bool:
         """Move one standby of an owner's contracts to a better worker; return whether there was one."""
         costs = {worker: self._cost(owner, worker) for worker in {self.at[contract.conid] for contract in group}}
         worst = max(costs.values())
@@ -142,12 +146,12 @@ class _Table:
                     return True
         return False
 
-    def _make_room(self, contract: Covered) -> bool:
+    def _make_room(self, contract: StandbyDemand) -> bool:
         """Place a contract for which no line is free: along an augmenting path, or instead of the farthest on one."""
-        came: dict[int, tuple[Covered, int | None]] = {  # by worker: the contract that would come, and from where
-            worker: (contract, None) for worker in self._seats if self._may_get(contract, worker)
+        came: dict[int, tuple[StandbyDemand, int | None]] = {  # by worker: the contract that would come, and from where
+            worker: (contract, None) for worker in self._capacities if self._may_get(contract, worker)
         }
-        todo, unseen = deque(came), self._seats.keys() - came.keys()
+        todo, unseen = deque(came), self._capacities.keys() - came.keys()
         while todo:
             worker = todo.popleft()
             if self._room(worker):
@@ -167,7 +171,7 @@ class _Table:
         self._shift(worker, came)
         return True
 
-    def _shift(self, worker: int, came: Mapping[int, tuple[Covered, int | None]]) -> None:
+    def _shift(self, worker: int, came: Mapping[int, tuple[StandbyDemand, int | None]]) -> None:
         """Bring to ``worker`` what would come there, and to where that was what would come there, and so on."""
         goal: int | None = worker
         while goal is not None:
@@ -177,7 +181,7 @@ class _Table:
             self._put(mover, goal)
             goal = source
 
-    def _best(self, contract: Covered) -> int | None:
+    def _best(self, contract: StandbyDemand) -> int | None:
         """A worker with a line for a contract: the best one, but for loads that have changed since the first look."""
         owner = contract.owner
         if owner not in self._heaps:
@@ -206,34 +210,37 @@ class _Table:
 
     def _open(self, owner: int) -> Iterator[int]:
         """The workers that may be given a standby of ``owner``'s contracts, and have a line."""
-        for worker, seat in self._seats.items():
-            if worker != owner and not seat.closed and self._room(worker):
+        for worker, capacity in self._capacities.items():
+            if worker != owner and not capacity.closed and self._room(worker):
                 yield worker
 
     def _cost(self, owner: int, worker: int) -> tuple[bool, int, int]:
         """How bad it is to have standbys of an owner's contracts at a worker."""
         node = self._nodes.get(owner, "")
-        return (bool(node) and node == self._seats[worker].node, self._pairs[owner, worker], self._load[worker])
+        return (bool(node) and node == self._capacities[worker].node, self._pairs[owner, worker], self._load[worker])
 
     def _lightest(self) -> int:
-        return min((self._load[w] for w, seat in self._seats.items() if not seat.closed and self._room(w)), default=0)
+        return min(
+            (self._load[w] for w, capacity in self._capacities.items() if not capacity.closed and self._room(w)),
+            default=0,
+        )
 
-    def _allowed(self, contract: Covered, worker: int) -> bool:
-        return worker in self._seats and worker != contract.owner and worker not in contract.refused
+    def _allowed(self, contract: StandbyDemand, worker: int) -> bool:
+        return worker in self._capacities and worker != contract.owner and worker not in contract.refused
 
-    def _may_get(self, contract: Covered, worker: int) -> bool:
-        return self._allowed(contract, worker) and not self._seats[worker].closed
+    def _may_get(self, contract: StandbyDemand, worker: int) -> bool:
+        return self._allowed(contract, worker) and not self._capacities[worker].closed
 
     def _room(self, worker: int) -> bool:
-        return self._load[worker] < self._seats[worker].lines
+        return self._load[worker] < self._capacities[worker].lines
 
-    def _put(self, contract: Covered, worker: int) -> None:
+    def _put(self, contract: StandbyDemand, worker: int) -> None:
         self.at[contract.conid] = worker
         self._held[worker][contract.conid] = contract
         self._load[worker] += 1
         self._pairs[contract.owner, worker] += 1
 
-    def _remove(self, contract: Covered) -> None:
+    def _remove(self, contract: StandbyDemand) -> None:
         worker = self.at.pop(contract.conid)
         del self._held[worker][contract.conid]
         self._load[worker] -= 1

@@ -10,16 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibfeed_operator.planning.standbys import Covered, Seat, StandbyPlan, plan_standbys
+from ibfeed_operator.planning.standbys import StandbyCapacity, StandbyDemand, StandbyPlan, plan_standbys
 
-Case = tuple[list[Covered], list[Seat], dict[int, int], dict[int, str]]
-
-
-def contracts_of(owners: dict[int, int]) -> list[Covered]:
-    return [Covered(conid, owner) for conid, owner in owners.items()]
+Case = tuple[list[StandbyDemand], list[StandbyCapacity], dict[int, int], dict[int, str]]
 
 
-def nearest_that_fit(contracts: list[Covered], seats: list[Seat], previous: dict[int, int]) -> list[int]:
+def contracts_of(owners: dict[int, int]) -> list[StandbyDemand]:
+    return [StandbyDemand(conid, owner) for conid, owner in owners.items()]
+
+
+def nearest_that_fit(
+    contracts: list[StandbyDemand], seats: list[StandbyCapacity], previous: dict[int, int]
+) -> list[int]:
     """By trying: each contract in turn, nearest first, has a standby if all before it that have one keep one."""
     lines = {seat.worker: seat.lines for seat in seats}
     closed = {seat.worker for seat in seats if seat.closed}
@@ -35,11 +37,11 @@ def nearest_that_fit(contracts: list[Covered], seats: list[Seat], previous: dict
                 kept[worker] += 1
                 keeps[contract.conid] = worker
 
-    def allowed(contract: Covered) -> list[int]:
+    def allowed(contract: StandbyDemand) -> list[int]:
         able = [w for w in lines if w not in closed and w != contract.owner and w not in contract.refused]
         return [*able, *([keeps[contract.conid]] if contract.conid in keeps else [])]
 
-    def place(contract: Covered, seen: set[int]) -> bool:
+    def place(contract: StandbyDemand, seen: set[int]) -> bool:
         for worker in allowed(contract):
             if worker in seen:
                 continue
@@ -59,12 +61,12 @@ def cases(draw: st.DrawFn) -> Case:
     count = draw(st.integers(0, 12))
     some = st.integers(0, workers - 1)
     contracts = [
-        Covered(conid, draw(some), frozenset(draw(st.lists(some, max_size=2)) if draw(st.booleans()) else ()))
+        StandbyDemand(conid, draw(some), frozenset(draw(st.lists(some, max_size=2)) if draw(st.booleans()) else ()))
         for conid in draw(st.permutations(range(count)))
     ]
     nodes = {worker: draw(st.sampled_from(["", "a", "b"])) for worker in range(workers)}
     seats = [
-        Seat(worker, draw(st.integers(-1, 5)), draw(st.integers(0, 4)) == 0, nodes[worker])
+        StandbyCapacity(worker, draw(st.integers(-1, 5)), draw(st.integers(0, 4)) == 0, nodes[worker])
         for worker in range(workers)
         if draw(st.integers(0, 5))
     ]
@@ -106,7 +108,7 @@ def test_what_is_planned_stays(case: Case) -> None:
 @pytest.mark.parametrize(("workers", "each"), [(2, 5), (3, 4), (5, 9), (20, 12)])
 def test_a_death_hits_many_heirs_and_loads_are_even(workers: int, each: int) -> None:
     owners = {worker * each + place: worker for worker in range(workers) for place in range(each)}
-    found = plan_standbys(contracts_of(owners), [Seat(worker, 100) for worker in range(workers)], {})
+    found = plan_standbys(contracts_of(owners), [StandbyCapacity(worker, 100) for worker in range(workers)], {})
     for owner in range(workers):
         heirs = Counter(found.standbys[conid] for conid, at in owners.items() if at == owner)
         counts = [heirs[worker] for worker in range(workers) if worker != owner]
@@ -117,14 +119,14 @@ def test_a_death_hits_many_heirs_and_loads_are_even(workers: int, each: int) -> 
 
 def test_standbys_are_on_another_node_where_there_is_one() -> None:
     owners = dict.fromkeys(range(8), 0)
-    seats = [Seat(1, 4, node="a"), Seat(2, 4, node="b"), Seat(3, 3, node="b")]
+    seats = [StandbyCapacity(1, 4, node="a"), StandbyCapacity(2, 4, node="b"), StandbyCapacity(3, 3, node="b")]
     found = plan_standbys(contracts_of(owners), seats, {}, nodes={0: "a", 1: "a", 2: "b", 3: "b"})
     assert Counter(found.standbys.values()) == {1: 1, 2: 4, 3: 3}  # one, since their lines are used up
 
 
 def test_a_worker_that_comes_is_given_its_share_and_nothing_else_moves() -> None:
     owners = {conid: conid % 4 for conid in range(48)}
-    seats = [Seat(worker, 100) for worker in range(5)]
+    seats = [StandbyCapacity(worker, 100) for worker in range(5)]
     before = plan_standbys(contracts_of(owners), seats[:4], {}).standbys
     after = plan_standbys(contracts_of(owners), seats, before).standbys
     moved = {conid for conid in owners if before[conid] != after[conid]}
@@ -134,7 +136,7 @@ def test_a_worker_that_comes_is_given_its_share_and_nothing_else_moves() -> None
 
 def test_only_the_standbys_of_a_lost_worker_move() -> None:
     owners = {conid: conid % 5 for conid in range(50)}
-    seats = [Seat(worker, 100) for worker in range(5)]
+    seats = [StandbyCapacity(worker, 100) for worker in range(5)]
     before = plan_standbys(contracts_of(owners), seats, {}).standbys
     alive = {conid: (before[conid] if worker == 2 else worker) for conid, worker in owners.items()}
     found = plan_standbys(contracts_of(alive), [seat for seat in seats if seat.worker != 2], before)
@@ -146,7 +148,7 @@ def test_only_the_standbys_of_a_lost_worker_move() -> None:
 def test_the_farthest_give_way_when_lines_are_short() -> None:
     """Each of three workers has two lines to spare; a fourth contract of worker 0 comes, nearer than all others."""
     owners = {9: 0, 1: 0, 2: 1, 3: 1, 4: 2, 5: 2, 6: 0}
-    seats = [Seat(worker, 2) for worker in range(3)]
+    seats = [StandbyCapacity(worker, 2) for worker in range(3)]
     before = plan_standbys(contracts_of({k: v for k, v in owners.items() if k != 9}), seats, {})
     assert before.without == ()
     found = plan_standbys(contracts_of(owners), seats, before.standbys)
@@ -156,7 +158,7 @@ def test_the_farthest_give_way_when_lines_are_short() -> None:
 @pytest.mark.parametrize("lines", [60, 40])
 def test_ten_thousand_contracts_of_two_hundred_workers(lines: int) -> None:
     owners = {conid: conid % 200 for conid in range(10_000)}
-    seats = [Seat(worker, lines) for worker in range(200)]
+    seats = [StandbyCapacity(worker, lines) for worker in range(200)]
     contracts = contracts_of(owners)
     began = time.perf_counter()
     found = plan_standbys(contracts, seats, {})
