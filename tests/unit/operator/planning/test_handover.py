@@ -443,6 +443,34 @@ class TestHotStandby:
         given = step([lost, self.ready(1, 4), third], targets({7: 2}, standbys={7: 0}))
         assert [rewrite.worker for rewrite in given if rewrite.entries and rewrite.worker != 0] == [1]
 
+    def test_it_stays_while_its_owner_is_on_the_way_out(self) -> None:
+        """The plan says another worker already; but nobody else holds what came since the owner died."""
+        lost = replace(self.HERE, silent=True, streaming=False)
+        want = targets({7: 2}, standbys={7: 3}, epochs={7: 9})
+        (rewrite,) = step([lost, self.ready(1, 4), Holding(worker=2), Holding(worker=3)], want)
+        assert (rewrite.worker, rewrite.entries[0].state) == (0, EntryState.RETIRING)
+
+    def test_its_epoch_is_above_one_that_is_given_in_the_same_step(self) -> None:
+        again = replace(self.HERE, ended={7: 3})
+        given = {
+            rewrite.worker: rewrite.entries[0].epoch
+            for rewrite in step([again, Holding(worker=1)], targets({7: 0}, standbys={7: 1}))
+        }
+        assert given == {0: 4, 1: 5}
+
+    def test_the_line_that_it_has_is_the_line_of_what_it_becomes(self) -> None:
+        lost = replace(self.HERE, silent=True, streaming=False, entries=(entry(7, 3, EntryState.RETIRING),))
+        heir = replace(self.ready(1, 4), lines=2)
+        given = {r.worker: {e.conid for e in r.entries} for r in step([lost, heir], targets({7: 1, 8: 1}))}
+        assert given[1] == {7, 8}
+
+    def test_two_full_accounts_exchange_standbys(self) -> None:
+        world = World(workers=(Worker(),) * 4, where=((1, 0), (2, 3)), lines=1, standbys=((1, 1), (2, 2))).settle()
+        final = replace(world, standbys=((1, 2), (2, 1))).settle()
+        final.check()
+        hot = {item.conid: index for index, worker in enumerate(final.workers) for item in worker.spec if item.hot}
+        assert hot == {1: 2, 2: 1}
+
     def test_a_cold_one_is_no_heir_of_another_plan(self) -> None:
         lost = replace(self.HERE, silent=True, streaming=False, entries=(entry(7, 3, EntryState.RETIRING),))
         cold = self.ready(1, 4, ContractState.SUBSCRIBING)
