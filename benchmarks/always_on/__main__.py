@@ -14,7 +14,9 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -31,11 +33,13 @@ from ownership.stage import Stage, stage
 from ownership.verdict import delivery, longest_silence_s, zombies
 from support import control_plane_faults
 from support.cluster import ROOT, items, kubectl, main_process, owners
+from support.network_faults import API_SERVER, dropped
 
 PARTITIONS: Final = 300
 _AFTER_S: Final = GRACE_S + 10.0  # in which whatever a fault left behind would show
 WHOLE, PARTIAL = "always-on.json", "always-on-partial.json"
 PHASES: Final = ("partitions", "away", "long", "flaps", "alone", "middle", "standby")
+_SYSTEM: Final = "ibfeed-system"
 _KILLS: Final = 50
 _ON_ONE_STAGE: Final = {"away", "long", "flaps", "alone", "middle"}
 
@@ -112,11 +116,18 @@ def _control_plane_away(
         results["api_flaps_lost"] = _run(
             on, "API server flaps", lambda: control_plane_faults.flap(short_s), sums, progress
         )
+        headline("the API server answers, but takes 10 s for it")
+        slow = partial(control_plane_faults.flap, short_s, away_s=10.0, there_s=0.5)
+        results["api_slow_lost"] = _run(on, "API server slow", slow, sums, progress)
     if "alone" in phases:
         headline("one worker is cut off from the API server")
         pod = f"{setting.FEED}-0"
         results["cut_off_alone_lost"] = _run(
             on, f"{pod} cut off", lambda: _within(lambda: faults.cut_off_alone(pod), short_s), sums, progress
+        )
+        headline("the operator is cut off from the API server")
+        results["operator_cut_off_lost"] = _run(
+            on, "operator cut off", lambda: _within(_operator_cut_off, short_s), sums, progress
         )
     if "middle" in phases:
         headline("something else happens while the API server is away")
@@ -158,8 +169,17 @@ def _middle(on: Stage, short_s: float, sums: Sums, progress: Progress) -> dict[s
 
 def _operator() -> int:
     """The process of the operator that acts."""
-    (pod,) = items("pods", "ibfeed-system", "app.kubernetes.io/component=operator")
-    return main_process("ibfeed-system", pod["metadata"]["name"], container="operator")
+    return main_process(_SYSTEM, _operator_pod(), container="operator")
+
+
+def _operator_cut_off() -> AbstractContextManager[None]:
+    return dropped(_operator_pod(), *API_SERVER, namespace=_SYSTEM, container="operator")
+
+
+def _operator_pod() -> str:
+    (pod,) = items("pods", _SYSTEM, "app.kubernetes.io/component=operator")
+    name: str = pod["metadata"]["name"]
+    return name
 
 
 def _run(

@@ -14,7 +14,6 @@ from ibfeed_local.problem import ProblemError
 from ibfeed_local.state import State
 from support.cluster import eventually
 
-_FLAP_S: Final = 5.0
 STATE: Final = State.from_environment()
 
 
@@ -49,13 +48,13 @@ FAULTS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
 }
 
 
-def flap(seconds: float) -> None:
-    """Stop the API server for 5 s, and let it run for 5 s, for so long."""
+def flap(seconds: float, *, away_s: float = 5.0, there_s: float = 5.0) -> None:
+    """Stop the API server for ``away_s`` and let it run for ``there_s``, over and over, for ``seconds``."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with stopped("kube-apiserver"):
-            time.sleep(_FLAP_S)
-        time.sleep(_FLAP_S)
+            time.sleep(away_s)
+        time.sleep(there_s)
 
 
 def _pid(name: str) -> int:

@@ -18,9 +18,15 @@ API_SERVER: Final = (
 
 
 @contextmanager
-def dropped(pod: str, *rules: Sequence[str], namespace: str = "default", verdict: str = "DROP") -> Iterator[None]:
+def dropped(
+    pod: str,
+    *rules: Sequence[str],
+    namespace: str = "default",
+    container: str = "worker",
+    verdict: str = "DROP",
+) -> Iterator[None]:
     """Have iptables drop what matches the rules, in the pod's network namespace. One may end with its own verdict."""
-    inside = ["nsenter", f"--net=/proc/{main_process(namespace, pod)}/ns/net", "iptables", "-w"]
+    inside = ["nsenter", f"--net=/proc/{main_process(namespace, pod, container)}/ns/net", "iptables", "-w"]
     whole = [[*rule] if "-j" in rule else [*rule, "-j", verdict] for rule in rules]
     try:
         for rule in whole:
