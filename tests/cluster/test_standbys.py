@@ -72,6 +72,7 @@ def _killed_while_no_heir_can_be_named() -> None:
         time.sleep(10)
         os.kill(process, signal.SIGKILL)
         time.sleep(70)  # longer than a standby holds what comes when the API server is there
+    time.sleep(35)  # in which the operator looks around, and the status becomes true again
 
 
 FAULTS = {"killed": _killed, "hung": _hangs, "killed while the API server is away": _killed_while_no_heir_can_be_named}

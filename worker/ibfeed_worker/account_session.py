@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ from ibfeed_worker.universe.resolve import Universe
 
 _GOOD_SESSION_S: Final = 120.0  # a session that streamed, and lasted so long, starts the back-off again
 _TAILS_S: Final = 5.0
+# Once the API server is back, the operator watches for 10 s before it takes anything from anybody.
+_HEIRS_NAMED_S: Final = 60.0
 _LONGEST_PAUSE_S: Final = 300.0  # between logins that lead to nothing
 _LOGOUT_S: Final = 2.5  # part of the way out: see worker.py
 
@@ -109,10 +112,12 @@ class AccountSession:
 
         Nor can anybody be told then to go on with the contracts of a worker that has died, so their standbys wait.
         """
+        went_on = -math.inf
         while True:
             await asyncio.sleep(_TAILS_S)
-            goes_on = self._leaseholder.goes_on
-            self._streamer.hold_long(goes_on)
+            now, goes_on = asyncio.get_running_loop().time(), self._leaseholder.goes_on
+            went_on = now if goes_on else went_on
+            self._streamer.hold_long(now - went_on < _HEIRS_NAMED_S)
             if goes_on:
                 await self._streamer.watch_tails()
 
