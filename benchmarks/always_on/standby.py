@@ -16,6 +16,7 @@ from ownership.stage import Stage, stage
 from ownership.unplanned import Aftermath, crashes
 from support.cluster import kubectl, main_process
 from support.memory import resident_mb
+from support.worker import below
 
 _COST_S: Final = 60.0  # so long do hot standbys hold what comes
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
@@ -68,11 +69,18 @@ def _ask_for_standbys(on: Stage) -> None:
 
 def _usage() -> list[tuple[float, float]]:
     """Share of a core, and resident memory (MB), of each worker's own process."""
-    workers = [main_process(setting.NAMESPACE, f"{setting.FEED}-{index}") for index in range(setting.WORKERS)]
+    workers = [_worker(f"{setting.FEED}-{index}") for index in range(setting.WORKERS)]
     began, before = time.monotonic(), [_cpu_s(pid) for pid in workers]
     time.sleep(_COST_S)
     spent = time.monotonic() - began
     return [((_cpu_s(pid) - cpu) / spent, resident_mb(pid)[0]) for pid, cpu in zip(workers, before, strict=True)]
+
+
+def _worker(pod: str) -> int:
+    """The process that streams: the container's first one has started it, and reaps (ADR 8)."""
+    command = b"python\0-m\0ibfeed_worker\0"
+    processes = below(main_process(setting.NAMESPACE, pod))
+    return next(pid for pid in processes if Path(f"/proc/{pid}/cmdline").read_bytes() == command)
 
 
 def _cpu_s(pid: int) -> float:

@@ -694,18 +694,20 @@ class TestColumns:
             "reason": "",
             "message": "all well",
             "contractCount": 6,
-            "lines": "6/100",
+            "standbyCount": 2,
+            "lines": "8/100",
             "lastTickTime": "2026-01-01T00:00:00Z",
         }
         code, answer = call(api, "patch", "ibshards/columns-9/status", {"status": status}, scratch, dry_run=False)
         assert code == 200, answer
         seen = columns("ibs", "columns-9")
         assert list(seen) == [
-            *("NAME", "ACCOUNT", "SESSION", "CONTRACTS", "LINES", "DRAIN", "LAST TICK", "AGE"),
+            *("NAME", "ACCOUNT", "SESSION", "CONTRACTS", "STANDBYS", "LINES", "DRAIN", "LAST TICK", "AGE"),
             *("KAFKA", "REASON", "MESSAGE"),
         ]
         assert (seen["ACCOUNT"], seen["SESSION"], seen["CONTRACTS"]) == ("3", "Streaming", "6")
-        assert (seen["LINES"], seen["DRAIN"], seen["MESSAGE"]) == ("6/100", "true", "all well")
+        assert (seen["STANDBYS"], seen["LINES"]) == ("2", "8/100")
+        assert (seen["DRAIN"], seen["MESSAGE"]) == ("true", "all well")
         assert seen["LAST TICK"].endswith("d")
 
     def test_a_category_shows_both_kinds(self, scratch: str, tmp_path: Path) -> None:
