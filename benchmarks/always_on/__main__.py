@@ -1,7 +1,7 @@
 """``python -m always_on``, as `make bench-always-on` runs it on the local cluster.
 
 PHASES=partitions,away,long,flaps,alone,middle,standby   what to measure (all)
-QUICK=1      20 s in place of 60 s and 600 s, and 3 deaths in place of 50: to try the benchmark itself
+QUICK=1      20 s in place of 60 s and 600 s, and 4 deaths in place of 50: to try the benchmark itself
 
 Only a whole run writes ``benchmarks/results/always-on.json``; others write ``always-on-partial.json`` beside it.
 """
@@ -88,7 +88,7 @@ def _measure(phases: tuple[str, ...], quick: bool, progress: Progress) -> dict[s
             }
         if "standby" in phases:
             headline("workers die whose contracts are held ready by others")
-            results |= standby.measure(3 if quick else _KILLS, progress)
+            results |= standby.measure(4 if quick else _KILLS, progress)
     except (AssertionError, ExceptionGroup) as error:  # mostly what did not become true in time
         progress.report(f"FAILED: {''.join(traceback.format_exception(error))}")
         results["failed"] = [str(error)[:500]]

@@ -23,14 +23,14 @@ _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 
 def measure(kills: int, progress: Progress) -> dict[str, Any]:
-    """Kill workers of a feed whose contracts are all held ready; ``kills`` in either mode of the venue."""
-    sizes, aftermath = Sizes(crashes=kills), Aftermath()
+    """Kill workers of a feed whose contracts are all held ready: ``kills`` in the common mode, half as many phased."""
+    aftermath = Aftermath()
     with stage("common", progress) as on:
         costs = _costs(on, progress)
-        common = crashes(on, sizes, progress, aftermath)
+        common = crashes(on, Sizes(crashes=kills), progress, aftermath)
     with stage("phased", progress) as on:
         _ask_for_standbys(on)
-        phased = crashes(on, sizes, progress, Aftermath())
+        phased = crashes(on, Sizes(crashes=kills // 2), progress, Aftermath())
     return {
         "crash_hot_lost": aftermath.lost,
         "crash_hot_duplicated": aftermath.duplicated,
