@@ -19,7 +19,9 @@ MOVES: Final = Counter(
     "ibfeed_operator_moves", "Contracts that went from one worker to another.", ("namespace", "feed")
 )
 CONTRACTS: Final = Gauge(
-    "ibfeed_feed_contracts", "Contracts of a feed: wanted, assigned, publishing.", ("namespace", "feed", "state")
+    "ibfeed_feed_contracts",
+    "Contracts of a feed: wanted, assigned, publishing, standby (a hot standby would go on with it at once).",
+    ("namespace", "feed", "state"),
 )
 WORKERS: Final = Gauge("ibfeed_feed_workers", "Workers of a feed: wanted, streaming.", ("namespace", "feed", "state"))
 

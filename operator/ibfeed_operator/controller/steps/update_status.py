@@ -97,6 +97,7 @@ def _measure(context: Context, status: FeedStatus) -> None:
     metrics.CONTRACTS.labels(*where, "wanted").set(status.contract_count)
     metrics.CONTRACTS.labels(*where, "assigned").set(status.assigned_count)
     metrics.CONTRACTS.labels(*where, "publishing").set(status.publishing_count)
+    metrics.CONTRACTS.labels(*where, "standby").set(status.standby_count)
     metrics.WORKERS.labels(*where, "wanted").set(context.feed.spec.workers)
     metrics.WORKERS.labels(*where, "streaming").set(status.workers)
 
