@@ -13,6 +13,7 @@ import msgspec
 
 WORKER_CONTAINER: Final = "worker"
 WORKER_PORT: Final = 8080
+LIFELINE_PATH: Final = "/v1/lifeline"  # answers, and then stays open for as long as the worker's process lives
 GATEWAY_PORT: Final = 5000
 
 

@@ -77,7 +77,7 @@ async def operate(settings: Settings, *, me: str, port: int = PORT, clock: Calla
     gc.freeze()  # imported modules stay, and to search them repeatedly would cost a fifth of a large feed's cycle
     async with (
         await KubeClient.connect() as own,
-        aiohttp.ClientSession() as http,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,  # a lifeline for each worker
     ):
         election = Election(own, settings.operator_namespace, me)
         async with await KubeClient.connect(election.acts) as kube:

@@ -38,7 +38,7 @@ class Assessment:
 def assess(snapshot: Snapshot, memory: Memory, *, clock: datetime, now: float) -> Assessment:
     """``clock`` tells which contracts have expired; ``now`` is monotonic, in seconds. Brings ``memory`` up to date."""
     pods = {pod.worker: pod for pod in snapshot.pods}
-    observations = _observations(snapshot, pods)
+    observations = _observations(snapshot, pods, memory.lifelines.ended)
     verdicts = memory.liveness.assess(observations, now)
     for shard in snapshot.shards:
         memory.processes.observe(shard, silent=verdicts[shard.worker].silent)
@@ -57,7 +57,7 @@ def assess(snapshot: Snapshot, memory: Memory, *, clock: datetime, now: float) -
     )
 
 
-def _observations(snapshot: Snapshot, pods: Mapping[int, Pod]) -> dict[int, Observation]:
+def _observations(snapshot: Snapshot, pods: Mapping[int, Pod], ended: Mapping[int, str]) -> dict[int, Observation]:
     leases = {lease.name: lease for lease in snapshot.leases}
     shards = {shard.worker: shard for shard in snapshot.shards}
     result = {}
@@ -69,5 +69,6 @@ def _observations(snapshot: Snapshot, pods: Mapping[int, Pod]) -> dict[int, Obse
             shard=shard,
             pod=pods.get(worker),
             lease=leases.get(account.lease) if account is not None else None,
+            ended=ended.get(worker, ""),
         )
     return result

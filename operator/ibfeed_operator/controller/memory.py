@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ibfeed_operator.controller.dependencies import Dependencies
 from ibfeed_operator.controller.inquiries import Inquiries
+from ibfeed_operator.controller.lifelines import Lifelines
 from ibfeed_operator.controller.pod_events import PodEvents
 from ibfeed_operator.controller.universe_resolver import UniverseResolver
 from ibfeed_operator.kube.events import EventRecorder
@@ -25,6 +26,7 @@ class Memory:
     events: PodEvents
     recorder: EventRecorder
     inquiries: Inquiries
+    lifelines: Lifelines
     liveness: LivenessTracker = field(default_factory=LivenessTracker)
     processes: ProcessTracker = field(default_factory=ProcessTracker)
     refusals: Refusals = field(default_factory=Refusals)
@@ -46,11 +48,12 @@ class Memory:
             events=PodEvents(kube, dependencies.asking_events, wake),
             recorder=EventRecorder(kube),
             inquiries=Inquiries(kube, http, dependencies.failsafe, signer, wake),
+            lifelines=Lifelines(http, wake),
         )
 
     async def close(self) -> None:
         """End what runs in the background."""
-        await asyncio.gather(self.resolver.close(), self.events.close(), self.inquiries.close())
+        await asyncio.gather(self.resolver.close(), self.events.close(), self.inquiries.close(), self.lifelines.close())
 
     def forget(self, worker: int) -> None:
         self.processes.forget(worker)

@@ -18,6 +18,7 @@ from ibfeed_operator.controller.steps.apply_children import apply_children, remo
 from ibfeed_operator.controller.steps.assign_accounts import assign_accounts
 from ibfeed_operator.controller.steps.assign_contracts import assign_contracts, plan_contracts
 from ibfeed_operator.controller.steps.find_obstacles import find_obstacles
+from ibfeed_operator.controller.steps.hold_lifelines import hold_lifelines
 from ibfeed_operator.controller.steps.keep_failsafe import inquire, name_members
 from ibfeed_operator.controller.steps.replace_pods import replace_pods
 from ibfeed_operator.controller.steps.resolve_universe import resolve_universe
@@ -62,6 +63,7 @@ class Reconciler:
         context = self._context(snapshot)
         decision: Decision | None = None
         doubts = inquire(context)
+        hold_lifelines(context)
         try:
             find_obstacles(context)
             await adopt_shards(context)

@@ -32,12 +32,16 @@ _REPAIRING: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """One worker as the cluster shows it. ``lease`` is that of the account that its shard names."""
+    """One worker as the cluster shows it. ``lease`` is that of the account that its shard names.
+
+    ``ended``: the start of a process of it that has ended, as its lifeline tells; empty: none is known to have.
+    """
 
     index: int
     shard: Shard | None = None
     pod: Pod | None = None
     lease: AccountLease | None = None
+    ended: str = ""
 
     @property
     def holds(self) -> bool:
@@ -80,6 +84,8 @@ def diagnose(observation: Observation) -> Diagnosis:
     status, process = shard.status, shard.status.started_at
     if _older(status.started_at, pod.container_started_at):
         return Diagnosis(silent=True, dead=True, reason="its container was started again")
+    if process and process == observation.ended:
+        return Diagnosis(silent=True, dead=True, reason="its process has ended")
     mine = lease is not None and lease.holder == holder_of(pod.name, pod.uid)
     # A holder that has not renewed for 10 s has stopped by itself. A worker that has not held it for 10 s is not logged
     # in.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Final, Protocol
@@ -16,11 +17,13 @@ from ibfeed_api.calls import CallRefusedError, ResolvedRoot, universe_path, veri
 from ibfeed_api.feed import FILTERS
 from ibfeed_api.instrument import Product
 from ibfeed_api.log import Log
+from ibfeed_api.worker_pod import LIFELINE_PATH
 from ibfeed_worker.universe.parse import AnswerError, day
 from ibfeed_worker.universe.resolve import CannotAskError, UnknownRootError
 
 _MOST_MONTHS: Final = 120
 _RESOLVE_LIMIT: Final = 25.0  # seconds for a root, enough for some hundred calls within the pacing budget
+_LIFELINE_LOOK_S: Final = 5.0  # whether the operator is still there
 _log: Final = Log(__name__)
 
 
@@ -43,7 +46,7 @@ class Answers(Protocol):
 
 
 class HttpServer:
-    """The server of ``/healthz``, ``/readyz``, ``/metrics``, ``/v1/universe/{root}`` and ``/v1/failsafe``."""
+    """The server of probes, ``/metrics``, ``/v1/universe/{root}``, ``/v1/failsafe`` and ``/v1/lifeline``."""
 
     def __init__(self, answers: Answers, registry: CollectorRegistry, *, shard: str, port: int) -> None:
         """Set up the routes. ``shard`` is ``namespace/name``, the audience of signed calls."""
@@ -57,6 +60,9 @@ class HttpServer:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/v1/universe/{root}", self._guarded(self._universe))
         app.router.add_post(failsafe_calls.PATH, self._failsafe)
+        app.router.add_get(LIFELINE_PATH, self._lifeline)
+        app.on_shutdown.append(self._on_shutdown)
+        self._stopping = asyncio.Event()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     async def start(self) -> None:
@@ -83,6 +89,19 @@ class HttpServer:
         except CallRefusedError as refusal:
             _log.warning("call refused", path=failsafe_calls.PATH, why=str(refusal))
             return _error(401, str(refusal))
+
+    async def _lifeline(self, request: web.Request) -> web.StreamResponse:
+        """Answer, and stay: the kernel closes the connection when this process ends, whatever ends it."""
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while not self._stopping.is_set() and request.transport is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LIFELINE_LOOK_S):
+                    await self._stopping.wait()
+        return response
+
+    async def _on_shutdown(self, _: web.Application) -> None:
+        self._stopping.set()
 
     async def _universe(self, request: web.Request) -> web.Response:
         months = request.query.get("months", "")

@@ -33,8 +33,10 @@ class TestOneWorker:
         others = {9: well(9), 8: well(8), 7: well(7)}  # so that the loss of one is no mass loss
         return LivenessTracker().assess(others | {observation.index: observation}, now)[observation.index]
 
-    def test_streams(self) -> None:
-        verdict = self.assess(well(0))
+    @pytest.mark.parametrize("ended", ["", "2026-11-21T11:59:59+00:00"])
+    def test_streams(self, ended: str) -> None:
+        """Whatever became of an earlier process of it."""
+        verdict = self.assess(replace(well(0), ended=ended))
         assert (verdict.health.state, verdict.silent) == (Health.STREAMING, False)
 
     @pytest.mark.parametrize(
@@ -44,6 +46,7 @@ class TestOneWorker:
             (well(0, pod=pod(0, container_running=False)), "does not run"),
             (well(0, pod=pod(0, container_running=False, waiting_reason="CrashLoopBackOff")), "CrashLoopBackOff"),
             (well(0, pod=pod(0, container_started_at=STARTED + timedelta(seconds=1))), "started again"),
+            (replace(well(0), ended=STARTED.isoformat()), "its process has ended"),
             (well(0, lease=lease(0, age=TAKEOVER_S)), "no longer renews"),
         ],
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import date
 
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from ibfeed_api import failsafe_calls
 from ibfeed_api.calls import CallRefusedError, ResolvedContract, ResolvedRoot, Signer, universe_path
 from ibfeed_api.instrument import Product
+from ibfeed_api.worker_pod import LIFELINE_PATH
 from ibfeed_worker.http.server import HttpServer
 from ibfeed_worker.universe.parse import AnswerError
 from ibfeed_worker.universe.resolve import CannotAskError, UnknownRootError
@@ -159,3 +161,20 @@ async def test_members_are_answered_and_strangers_refused(client: httpx.AsyncCli
     assert (answered.status_code, answered.text) == (200, "answered")
     refused = await client.post(failsafe_calls.PATH, content="x")
     assert (refused.status_code, refused.json()) == (401, {"error": "signature not accepted"})
+
+
+async def test_a_lifeline_stays_until_the_server_stops(answers: Answers) -> None:
+    """The stop does not wait for it."""
+    port = free_port()
+    server = HttpServer(answers, CollectorRegistry(), shard=SHARD, port=port)
+    await server.start()
+    async with (
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=None) as client,
+        client.stream("GET", LIFELINE_PATH) as lifeline,
+    ):
+        assert lifeline.status_code == 200
+        ended = asyncio.create_task(lifeline.aread())
+        assert not (await asyncio.wait({ended}, timeout=0.3))[0]
+        async with asyncio.timeout(0.9):  # less than the server's shutdown_timeout
+            await server.stop()
+        assert await ended == b""
