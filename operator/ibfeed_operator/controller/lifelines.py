@@ -76,7 +76,9 @@ class Lifelines:
             if await self._follow(address):
                 pause.reset()
                 if await _refuses(address):
-                    _log.warning("a worker's process has ended", worker=address.worker, started_at=address.started_at)
+                    _log.warning(
+                        "a worker's process has ended", worker=address.worker, ip=address.ip, since=address.started_at
+                    )
                     self._ended.add(address)
                     self._wake()
             await asyncio.sleep(pause.next())
