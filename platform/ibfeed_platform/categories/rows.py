@@ -32,7 +32,7 @@ Row = dict[str, Any]
 JOINT: Final = "+"  # between the words of a state
 
 _STORED: Final = decimal.Context(prec=DECIMAL_DIGITS, traps=[decimal.Inexact, decimal.InvalidOperation])
-# Zeros after the 18th digit take no part in a store's decimal, yet they are written again.
+# A source may write zeros after the 18th digit. A row leaves them out, and its record has them again.
 _WRITTEN: Final = decimal.Context(prec=4 * DECIMAL_DIGITS, traps=[decimal.Inexact, decimal.InvalidOperation])
 _INT64: Final = range(-(2**63), 2**63)
 
@@ -98,7 +98,7 @@ def _row(category: Category, topic: str, told: Row, units: Mapping[str, str]) ->
         name, value = field.name, values[field.name]
         words = WORDS[topic](name, values)
         row[name] = value
-        row[f"{name}_dtype"] = _dtype(field, value)
+        row[f"{name}_dtype"] = _dtype(field, told.get(name))
         row[f"{name}_unit"] = units[name]
         row[f"{name}_state"] = JOINT.join(sorted(words, key=field.states.index))
     return row
@@ -133,10 +133,10 @@ def _decimal(told: Any) -> Decimal:
     if not number.is_finite():
         raise ValueError(f"{told} is no number")
     try:
-        number.quantize(_place(DECIMAL_SCALE), context=_STORED)
-        return number.quantize(_place(_scale(number)), context=_WRITTEN)
+        stored = number.quantize(_place(DECIMAL_SCALE), context=_STORED)
     except decimal.DecimalException:
         raise ValueError(f"{told} needs more than {DECIMAL_DIGITS} digits, {DECIMAL_SCALE} after the point") from None
+    return stored.quantize(_place(min(_scale(number), DECIMAL_SCALE)), context=_STORED)
 
 
 def _int64(told: Any) -> int:
@@ -153,9 +153,11 @@ def _string(told: Any) -> str:
     return told
 
 
-def _dtype(field: Field, value: Any) -> str:
-    """Return the dtype with the digits after the point. A store's decimals have all 18, so it would lose ``71.90``."""
-    return f"{field.dtype}({_scale(value)})" if isinstance(value, Decimal) else str(field.dtype)
+def _dtype(field: Field, told: Any) -> str:
+    """Return the dtype, of a decimal with the digits after the point that were written. Stores have all 18 always."""
+    if field.dtype is Dtype.DECIMAL and told is not None:
+        return f"{field.dtype}({_scale(Decimal(told))})"
+    return str(field.dtype)
 
 
 def _scale(number: Decimal) -> int:
