@@ -204,10 +204,17 @@ def _restored(field: Field, row: Row) -> Any:
         return None
     match field.dtype:
         case Dtype.DECIMAL:
-            scale = int(row[f"{field.name}_dtype"].removeprefix(f"{Dtype.DECIMAL}(").removesuffix(")"))
-            number: Decimal = value.quantize(_place(scale), context=_WRITTEN)
-            return number
+            return _digits(field, value, row[f"{field.name}_dtype"])
         case Dtype.SPANS:
             return [[span["start"], span["end"]] for span in value]
         case _:
             return value
+
+
+def _digits(field: Field, value: Any, dtype: str) -> Decimal:
+    """Return a store's decimal, text or whole number with the digits that the dtype tells."""
+    scale = int(dtype.removeprefix(f"{Dtype.DECIMAL}(").removesuffix(")"))
+    try:
+        return Decimal(value).quantize(_place(scale), context=_WRITTEN)
+    except decimal.DecimalException:
+        raise RowError(f"{field.name} has a value of {value}, which is no {dtype}") from None

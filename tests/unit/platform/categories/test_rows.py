@@ -133,9 +133,16 @@ def test_empty_list_of_a_store_is_null_where_the_state_says_so() -> None:
     assert to_record(BY_TOPIC[TOPIC_CONTRACTS], TOPIC_CONTRACTS, [row | {"trading_hours": []}]) == record
 
 
-def test_decimals_of_a_store_get_their_digits_back() -> None:
-    row = tick_row() | {"price": Decimal("71.900000000000000000")}
-    assert str(to_record(BY_TOPIC[TOPIC_TICKS], TOPIC_TICKS, [row])["price"]) == "71.90"
+@pytest.mark.parametrize("stored", [Decimal("71.900000000000000000"), "71.9"])
+def test_decimals_of_a_store_get_their_digits_back(stored: Any) -> None:
+    row = tick_row() | {"price": stored, "size": 3}
+    record = to_record(BY_TOPIC[TOPIC_TICKS], TOPIC_TICKS, [row])
+    assert (str(record["price"]), str(record["size"])) == ("71.90", "3")
+
+
+def test_value_that_a_store_has_rounded_is_refused() -> None:
+    with pytest.raises(RowError, match=r"price has a value of 71.9, which is no decimal\(2\)"):
+        to_record(BY_TOPIC[TOPIC_TICKS], TOPIC_TICKS, [tick_row() | {"price": 71.9}])
 
 
 @pytest.mark.parametrize(
