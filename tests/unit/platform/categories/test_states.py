@@ -10,7 +10,12 @@ from hypothesis import given
 from ibfeed_api.records import TOPIC_EVENTS, Tick
 from ibfeed_platform.categories.codec import decode
 from ibfeed_platform.categories.rows import to_rows
+from ibfeed_platform.categories.states import WORDS
 from support.categories import BY_TOPIC, FLAGS, TICKS, book_rows, tick_row
+
+
+def test_each_topic_of_a_category_has_its_words() -> None:
+    assert set(WORDS) == set(BY_TOPIC)
 
 
 @pytest.mark.parametrize(
