@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from ibfeed_api.records import (
@@ -27,6 +28,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 ALL: Final = read_categories(ROOT)
 NEWEST: Final = {category.category: category for category in sorted(ALL, key=lambda one: one.version)}
 BY_TOPIC: Final = {stream.topic: category for category in NEWEST.values() for stream in category.streams}
+# Rows have up to 76 columns, so drawing them takes long on a machine that is busy with other tests.
+UNHURRIED: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TOPICS: Final = (TOPIC_TICKS, TOPIC_DEPTH, TOPIC_EVENTS, TOPIC_CONTRACTS)
 
 # Other characters than those of names come through as well.

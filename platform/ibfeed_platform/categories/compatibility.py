@@ -1,6 +1,7 @@
 """The rule between two versions of a category: a new one may add nullable fields and states, and no more.
 
-Then every reader of the old version reads new rows, and every reader of the new version reads old rows.
+Then a reader of the new version reads old rows. A reader of the old one reads new rows as long as it ignores columns
+and words of a state that it does not know.
 """
 
 from __future__ import annotations

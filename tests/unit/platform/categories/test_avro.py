@@ -16,7 +16,7 @@ from ibfeed_platform.categories.avro import avro
 from ibfeed_platform.categories.codec import decode, encode
 from ibfeed_platform.categories.rows import to_record, to_rows
 from ibfeed_platform.categories.source import Category
-from support.categories import ALL, BY_TOPIC, NEWEST, RECORDS, TOPICS, rows_of, tick_row
+from support.categories import ALL, BY_TOPIC, NEWEST, RECORDS, TOPICS, UNHURRIED, rows_of, tick_row
 from support.category_versions import grown
 
 SCHEMAS = {category.name: fastavro.parse_schema(json.loads(avro(category))) for category in ALL}
@@ -30,6 +30,7 @@ def through(category: Category, row: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("category", ALL, ids=lambda category: category.name)
+@UNHURRIED
 @given(data=st.data())
 def test_rows_come_through(category: Category, data: st.DataObject) -> None:
     row = data.draw(rows_of(category))
@@ -37,6 +38,7 @@ def test_rows_come_through(category: Category, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("topic", TOPICS)
+@UNHURRIED
 @given(data=st.data())
 def test_records_come_back_byte_for_byte(topic: str, data: st.DataObject) -> None:
     category, written = BY_TOPIC[topic], msgspec.json.encode(data.draw(RECORDS[topic]))

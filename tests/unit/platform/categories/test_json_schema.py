@@ -16,7 +16,7 @@ from ibfeed_platform.categories.codec import decode, encode
 from ibfeed_platform.categories.json_schema import json_schema
 from ibfeed_platform.categories.rows import to_rows
 from ibfeed_platform.categories.source import Category
-from support.categories import ALL, BY_TOPIC, NEWEST, RECORDS, TOPICS, rows_of, tick_row
+from support.categories import ALL, BY_TOPIC, NEWEST, RECORDS, TOPICS, UNHURRIED, rows_of, tick_row
 
 VALIDATORS = {category.name: jsonschema.Draft202012Validator(json.loads(json_schema(category))) for category in ALL}
 
@@ -33,6 +33,7 @@ def test_schema_is_one_of_its_draft(category: Category) -> None:
 
 
 @pytest.mark.parametrize("topic", TOPICS)
+@UNHURRIED
 @given(data=st.data())
 def test_rows_of_records_are_valid(topic: str, data: st.DataObject) -> None:
     record = decode(msgspec.json.encode(data.draw(RECORDS[topic])))
@@ -41,6 +42,7 @@ def test_rows_of_records_are_valid(topic: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("category", ALL, ids=name_of)
+@UNHURRIED
 @given(data=st.data())
 def test_rows_of_all_states_are_valid(category: Category, data: st.DataObject) -> None:
     VALIDATORS[category.name].validate(data.draw(rows_of(category)))

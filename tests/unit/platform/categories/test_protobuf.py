@@ -20,7 +20,7 @@ from ibfeed_platform.categories.columns import columns_of
 from ibfeed_platform.categories.protobuf import protobuf
 from ibfeed_platform.categories.rows import to_record, to_rows
 from ibfeed_platform.categories.source import Category, Dtype
-from support.categories import ALL, BY_TOPIC, NEWEST, RECORDS, TOPICS, rows_of, tick_row
+from support.categories import ALL, BY_TOPIC, NEWEST, RECORDS, TOPICS, UNHURRIED, rows_of, tick_row
 from support.category_versions import grown
 
 Messages = Mapping[str, type[Message]]
@@ -73,6 +73,7 @@ def through(messages: Messages, category: Category, row: Mapping[str, Any]) -> d
 
 
 @pytest.mark.parametrize("category", ALL, ids=lambda category: category.name)
+@UNHURRIED
 @given(data=st.data())
 def test_rows_come_through(messages: Messages, category: Category, data: st.DataObject) -> None:
     row = data.draw(rows_of(category))
@@ -84,6 +85,7 @@ def test_rows_come_through(messages: Messages, category: Category, data: st.Data
 
 
 @pytest.mark.parametrize("topic", TOPICS)
+@UNHURRIED
 @given(data=st.data())
 def test_records_come_back_byte_for_byte(messages: Messages, topic: str, data: st.DataObject) -> None:
     category, written = BY_TOPIC[topic], msgspec.json.encode(data.draw(RECORDS[topic]))

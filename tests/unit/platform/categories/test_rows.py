@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from ibfeed_api.records import TOPIC_CONTRACTS, TOPIC_DEPTH, TOPIC_EVENTS, TOPIC_TICKS
 from ibfeed_platform.categories.codec import decode, encode
 from ibfeed_platform.categories.rows import Row, RowError, to_record, to_rows
-from support.categories import BY_TOPIC, CONTRACT, CONTRACTS, RECORDS, TICKS, TOPICS, book_rows, tick_row
+from support.categories import BY_TOPIC, CONTRACT, CONTRACTS, RECORDS, TICKS, TOPICS, UNHURRIED, book_rows, tick_row
 
 
 @pytest.mark.parametrize("topic", TOPICS)
+@UNHURRIED
 @given(data=st.data())
 def test_rows_become_the_record_byte_for_byte(topic: str, data: st.DataObject) -> None:
     written = msgspec.json.encode(data.draw(RECORDS[topic]))
@@ -25,6 +26,7 @@ def test_rows_become_the_record_byte_for_byte(topic: str, data: st.DataObject) -
     assert encode(to_record(BY_TOPIC[topic], topic, shuffled)) == written
 
 
+@UNHURRIED
 @given(TICKS, CONTRACTS)
 def test_tick_with_its_reference_record_becomes_itself(tick: Any, contract: Any) -> None:
     written = msgspec.json.encode(tick)
@@ -35,6 +37,7 @@ def test_tick_with_its_reference_record_becomes_itself(tick: Any, contract: Any)
 
 
 @pytest.mark.parametrize("topic", TOPICS)
+@UNHURRIED
 @given(data=st.data())
 def test_every_field_has_its_four_columns(topic: str, data: st.DataObject) -> None:
     record = decode(msgspec.json.encode(data.draw(RECORDS[topic])))

@@ -11,7 +11,7 @@ from ibfeed_api.records import TOPIC_EVENTS, Tick
 from ibfeed_platform.categories.codec import decode
 from ibfeed_platform.categories.rows import to_rows
 from ibfeed_platform.categories.states import WORDS
-from support.categories import BY_TOPIC, FLAGS, TICKS, book_rows, tick_row
+from support.categories import BY_TOPIC, FLAGS, TICKS, UNHURRIED, book_rows, tick_row
 
 
 def test_each_topic_of_a_category_has_its_words() -> None:
@@ -58,6 +58,7 @@ def test_states_beside_the_price(column: str, state: str) -> None:
     assert row[column] == state
 
 
+@UNHURRIED
 @given(TICKS, FLAGS)
 def test_tick_is_live_only_where_ib_says_so(tick: Tick, flags: list[str]) -> None:
     row = tick_row(market_data_type=tick.market_data_type, flags=flags)
