@@ -14,7 +14,7 @@ EXTRAS = {
     "worker": ("worker",),
     "compile": ("compile",),
     "simulator": ("simulator",),
-    "dev": ("operator", "worker", "simulator", "dev"),
+    "dev": ("operator", "worker", "simulator", "platform", "dev"),
 }
 
 

@@ -18,6 +18,7 @@ from ibfeed_local import (
     bench,
     build,
     buildah,
+    categories,
     cluster,
     command,
     compiled,
@@ -223,6 +224,13 @@ def bench_worker(state: State) -> int:
     return bench.run(state, "datapath")
 
 
+def schemas(state: State) -> None:
+    """Make the artefacts and the page of the category schemas from their source again."""
+    _environment(state)
+    with Progress().step("category schemas") as step:
+        step.result = categories.generate(state)
+
+
 def lock_requirements(state: State) -> None:
     """Resolve the locked requirements again."""
     _environment(state)
@@ -339,5 +347,6 @@ VERBS: dict[str, Callable[[State], int | None]] = {
     "bench-ownership": bench_ownership,
     "bench-always-on": bench_always_on,
     "bench-worker": bench_worker,
+    "schemas": schemas,
     "lock": lock_requirements,
 }

@@ -13,7 +13,13 @@ from ibfeed_local.daemons import MARK
 from ibfeed_local.progress import headline
 from ibfeed_local.state import SOURCE, State
 
-PACKAGES = ("api/ibfeed_api", "operator/ibfeed_operator", "worker/ibfeed_worker", "simulator/ibfeed_simulator")
+PACKAGES = (
+    "api/ibfeed_api",
+    "operator/ibfeed_operator",
+    "worker/ibfeed_worker",
+    "simulator/ibfeed_simulator",
+    "platform/ibfeed_platform",
+)
 # These run a second time on the compiled modules, as the worker's image has them. Cluster tests run that image.
 DATA_PATH = (
     "tests/unit/worker/stream",

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-PARTS = ("api", "operator", "worker", "simulator", "local")
+PARTS = ("api", "operator", "worker", "simulator", "platform", "local")
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 COLUMNS = 100
 # A relative clause in the place of a subject: "Who logs in waits". A question ends with its mark, and is none.

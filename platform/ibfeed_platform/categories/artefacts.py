@@ -1,0 +1,34 @@
+"""All files that are generated from the category schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ibfeed_platform.categories.avro import avro
+from ibfeed_platform.categories.clickhouse import column_list
+from ibfeed_platform.categories.iceberg import iceberg
+from ibfeed_platform.categories.json_schema import json_schema
+from ibfeed_platform.categories.page import page
+from ibfeed_platform.categories.protobuf import protobuf
+from ibfeed_platform.categories.source import Category
+
+GENERATED: Final = "schemas/categories/generated"
+PAGE: Final = "docs/schemas.md"
+
+_FORMS: Final = {
+    "schema.json": json_schema,
+    "avsc": avro,
+    "proto": protobuf,
+    "clickhouse.sql": column_list,
+    "iceberg.json": iceberg,
+}
+
+
+def artefacts(categories: Iterable[Category]) -> dict[str, str]:
+    """Return the text of each generated file by its path in the repository."""
+    all_ = list(categories)
+    files = {
+        f"{GENERATED}/{category.name}.{ending}": form(category) for category in all_ for ending, form in _FORMS.items()
+    }
+    return files | {PAGE: page(all_)}
