@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ibfeed_local import processes
@@ -133,6 +133,35 @@ def attached(arguments: Arguments, *, environment: Mapping[str, str] | None = No
         )
         try:
             return child.wait()
+        except KeyboardInterrupt:
+            _interrupt(child)
+            raise
+    finally:
+        _end_run(run)
+
+
+@contextlib.contextmanager
+def beside(
+    arguments: Arguments, log: Path, *, environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Iterator[Callable[[], int]]:
+    """Run a program beside others, with its output in a log. The call that is given waits, and returns its exit code.
+
+    It is interrupted as an attached one is, and nothing that it starts outlives the context.
+    """
+    run = f"{os.getpid()}-{time.time_ns()}"
+    try:
+        with log.open("wb") as out:
+            child = subprocess.Popen(
+                [str(argument) for argument in arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env={**os.environ, **(environment or {}), RUN: run},
+                start_new_session=True,
+            )
+        try:
+            yield child.wait
         except KeyboardInterrupt:
             _interrupt(child)
             raise

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from ibfeed_local import compiled, layout
-from ibfeed_local.command import attached
+from ibfeed_local.command import attached, beside
 from ibfeed_local.daemons import MARK
 from ibfeed_local.progress import headline
 from ibfeed_local.state import SOURCE, State
@@ -78,12 +78,17 @@ def on_the_cluster(state: State) -> int:
     failures = int(bool(_pytest(state, *DATA_PATH, "-q", "-n", "3", "-o", imports)))
     headline("tests/component")
     failures += bool(_pytest(state, "tests/component", "-v", "-n", "3"))
+    # The tests of one file share a control plane; each file has its own. They fill the time in which those of the
+    # cluster wait.
+    log = state.log / "tests-hollow.log"
+    asked = _arguments(state, "tests/hollow", "-v", "-n", "2", "--dist", "loadfile")
+    with beside(asked, log, environment=surroundings(state), folder=SOURCE) as hollow:
+        # One after the other: they share the namespace that a user would use.
+        headline("tests/cluster, and tests/hollow beside it")
+        failures += bool(_pytest(state, "tests/cluster", "-v"))
+        failures += bool(hollow())
     headline("tests/hollow")
-    # The tests of one file share a control plane; each file has its own.
-    failures += bool(_pytest(state, "tests/hollow", "-v", "-n", "2", "--dist", "loadfile"))
-    # One after the other: they share the namespace that a user would use.
-    headline("tests/cluster")
-    failures += bool(_pytest(state, "tests/cluster", "-v"))
+    print(log.read_text(), flush=True)
     if failures:
         # The first suite's report is thousands of lines up by now, and a log is often kept by its end only.
         headline("what failed")
@@ -122,12 +127,14 @@ def _report(state: State, suite: str) -> Path:
 def _pytest(
     state: State, folder: str, *options: str, image: str = "", environment: dict[str, str] | None = None
 ) -> int:
-    arguments: list[str | Path] = [state.python, "-m", "pytest", "-p", "no:cacheprovider", *options, folder]
+    variables = surroundings(state) | {IMAGE_VARIABLE: image} | (environment or {})
+    return attached(_arguments(state, folder, *options), environment=variables, folder=SOURCE)
+
+
+def _arguments(state: State, folder: str, *options: str) -> list[str | Path]:
     report = _report(state, Path(folder).name)
     report.unlink(missing_ok=True)
-    arguments.append(f"--junitxml={report}")
-    variables = surroundings(state) | {IMAGE_VARIABLE: image} | (environment or {})
-    return attached(arguments, environment=variables, folder=SOURCE)
+    return [state.python, "-m", "pytest", "-p", "no:cacheprovider", *options, folder, f"--junitxml={report}"]
 
 
 def surroundings(state: State) -> dict[str, str]:

@@ -23,6 +23,9 @@ TARGET = """
 import sys
 from pathlib import Path
 from ibfeed_local import command, verbs
+def together(program, other):
+    with command.beside(program, Path("log")) as ended:
+        return command.attached(other) or ended()
 verbs.VERBS["lint"] = lambda state: {call}
 sys.exit(verbs.main(["lint"]))
 """
@@ -75,6 +78,11 @@ def attached(program: str) -> str:
     return f"command.attached([sys.executable, '-c', {program!r}], folder=Path.cwd())"
 
 
+def two_together(program: str, other: str) -> str:
+    """``other`` runs attached, ``program`` beside it."""
+    return f"together([sys.executable, '-c', {program!r}], [sys.executable, '-c', {other!r}])"
+
+
 def started(folder: Path) -> Process:
     """The process whose id the program has written."""
     deadline = time.monotonic() + 10
@@ -99,6 +107,24 @@ def test_signal_to_the_process_alone_ends_all_it_started(sign: signal.Signals, c
     assert "interrupted" in said
     assert (tmp_path / "undone").exists()
     assert not left.alive()
+
+
+def test_a_program_beside_another_is_interrupted_with_it(tmp_path: Path) -> None:
+    with target(two_together(TIDY, "import time; time.sleep(60)"), tmp_path) as process:
+        left = started(tmp_path)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert (tmp_path / "undone").exists()
+    assert not left.alive()
+
+
+def test_a_program_beside_another_is_waited_for_and_writes_to_its_log(tmp_path: Path) -> None:
+    slow = "import sys, time; time.sleep(0.5); print('said'); sys.exit(7)"
+    with target(two_together(slow, "pass"), tmp_path) as process:
+        process.communicate(timeout=20)
+    assert process.returncode == 7
+    assert (tmp_path / "log").read_text() == "said\n"
 
 
 def test_background_job_is_interrupted_though_its_shell_ignores(tmp_path: Path) -> None:
