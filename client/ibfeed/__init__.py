@@ -1,0 +1,50 @@
+"""Read the futures data that ibfeed writes to Kafka.
+
+::
+
+    import ibfeed
+
+    for event in ibfeed.read("kafka:9092", feed="energy"):
+        match event:
+            case ibfeed.Tick():
+                print(event.symbol, event.price)
+            case ibfeed.Gap():
+                print("missing:", event.symbol, event.start, event.end, event.reason)
+"""
+
+from ibfeed.errors import (
+    Error,
+    KafkaRefusedError,
+    KafkaUnreachableError,
+    MissingExtraError,
+    MissingTopicError,
+    RecordError,
+    UnknownSchemaError,
+)
+from ibfeed.events import Book, Contract, Event, ExactLevel, Gap, Level, Status, Tick
+from ibfeed.reader import AsyncReader, Reader, aread, read
+from ibfeed.stream import Counters, Topics
+
+__all__ = [
+    "AsyncReader",
+    "Book",
+    "Contract",
+    "Counters",
+    "Error",
+    "Event",
+    "ExactLevel",
+    "Gap",
+    "KafkaRefusedError",
+    "KafkaUnreachableError",
+    "Level",
+    "MissingExtraError",
+    "MissingTopicError",
+    "Reader",
+    "RecordError",
+    "Status",
+    "Tick",
+    "Topics",
+    "UnknownSchemaError",
+    "aread",
+    "read",
+]
