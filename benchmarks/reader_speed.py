@@ -2,9 +2,9 @@
 
     KAFKA=HOST:PORT python benchmarks/reader_speed.py [--ticks N] [--rounds N]
 
-Both read the same topic, in turns, in one process. The bare loop takes batches and touches each value. A round is timed
-from its first record on. ``wall`` is ticks a second; ``cpu`` is ticks for each second of processor time of all threads,
-which other load on the machine does not change much.
+Both read the same topic, in turns, in one process, with the same properties for fetching. The bare loop takes batches
+and touches each value. A round is timed from its first record on. ``wall`` is ticks a second; ``cpu`` is ticks for each
+second of processor time of all threads, which other load on the machine does not change much.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 import ibfeed
+from ibfeed.kafka import FETCHING
 
 KAFKA = os.environ.get("KAFKA", "10.244.0.1:9092")
 PARTITIONS = 4
 CONTRACTS = 400
 EPOCH = 1_795_244_400
 BEGINNING = dt.datetime.fromtimestamp(0, dt.UTC)
-TUNED = {"queued.min.messages": 100_000}  # as in the reader
 VALUE = (
     '{"symbol":"CLZ6","conid":%d,"price":71.%02d,"size":3,"open_interest":312456,"event_time":%d,'
     '"market_data_type":"RpB","bid":71.89,"bid_size":12,"ask":71.91,"ask_size":9,"volume":87250,'
@@ -95,7 +95,7 @@ def fill(topic: str, ticks: int) -> None:
 
 def bare(topic: str, ticks: int) -> Speed:
     consumer = Consumer(
-        {"bootstrap.servers": KAFKA, "group.id": str(uuid.uuid4()), "enable.auto.commit": False, **TUNED}
+        {"bootstrap.servers": KAFKA, "group.id": str(uuid.uuid4()), "enable.auto.commit": False, **FETCHING}
     )
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
     watch, left = Watch(), ticks

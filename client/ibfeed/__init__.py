@@ -22,6 +22,7 @@ from ibfeed.errors import (
     UnknownSchemaError,
 )
 from ibfeed.events import Book, Contract, Event, ExactLevel, Gap, Level, Status, Tick
+from ibfeed.frames import to_arrow, to_pandas, to_polars
 from ibfeed.reader import AsyncReader, Reader, aread, read
 from ibfeed.stream import Counters, Topics
 
@@ -47,4 +48,7 @@ __all__ = [
     "UnknownSchemaError",
     "aread",
     "read",
+    "to_arrow",
+    "to_pandas",
+    "to_polars",
 ]

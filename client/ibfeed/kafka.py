@@ -24,6 +24,8 @@ _POLL_S: Final = 0.1  # how long ``fetch`` blocks at most, and so how long a can
 _BATCH: Final = 1000  # records; larger batches fall out of the processor's cache
 _COMMIT_S: Final = 1.0
 _GRACE_MS: Final = 1000  # after ``until``, for records that are still on their way to Kafka
+# The library's own pause of 1 s, once it has enough, would let a fast reader run dry.
+FETCHING: Final = {"fetch.queue.backoff.ms": 5, "fetch.message.max.bytes": 4_000_000}
 _LATEST: Final = -1  # as times, these ask for a partition's end and its beginning
 _EARLIEST: Final = -2
 _AWAY: Final = frozenset(
@@ -198,7 +200,7 @@ class Source:
                     "bootstrap.servers": settings.servers,
                     "auto.offset.reset": "error",  # records that are no longer there must not be passed over in silence
                     "enable.partition.eof": settings.until_ms is not None,
-                    "queued.min.messages": 100_000,
+                    **FETCHING,
                     **settings.config,
                     "group.id": group,
                     "enable.auto.commit": False,
