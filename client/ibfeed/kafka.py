@@ -107,7 +107,7 @@ class Source:
             if time.monotonic() > deadline:
                 raise KafkaUnreachableError(self._unreachable(f"did not give the contracts within {AWAY_S:g} s"))
             batch = list(self._consumer.consume(_BATCH, timeout=_POLL_S))
-            yield [message for message in batch if message.error() is None]
+            yield [message for message in batch if not self._is_end(message)]
             # By the position, since the last record before an end may have been compacted away.
             with self._errors():
                 found = self._consumer.position([TopicPartition(*place) for place in open_])
@@ -115,6 +115,18 @@ class Source:
         with self._errors():
             self._consumer.assign(_with_offsets({**self._starts, **ends}))
         self._reached.update(ends)
+
+    def _is_end(self, message: Message) -> bool:
+        """Return whether this is no record but the news that a partition has no more for now.
+
+        Raises KafkaRefusedError if it is an error.
+        """
+        error = message.error()
+        if error is None:
+            return False
+        if error.code() != KafkaError._PARTITION_EOF:
+            raise KafkaRefusedError(f"Kafka gives no records of {message.topic()}: {error.str()}")
+        return True
 
     def fetch(self) -> list[Message]:
         """Return the next records: as many as are there, or those that come within ``_POLL_S``.
@@ -147,15 +159,12 @@ class Source:
         kept = []
         for message in batch:
             place, offset = _place(message), message.offset() or 0
-            error = message.error()
-            if error is not None and error.code() == KafkaError._PARTITION_EOF:
+            if self._is_end(message):
                 self._reached[place] = offset
                 continue
-            if error is None:
-                self._reached[place] = offset + 1
-                if message.timestamp()[1] >= until_ms or (self._ends is not None and offset >= self._ends[place]):  # type: ignore[attr-defined]
-                    continue
-            kept.append(message)
+            self._reached[place] = offset + 1
+            if message.timestamp()[1] < until_ms and (self._ends is None or offset < self._ends[place]):
+                kept.append(message)
         return kept
 
     # What the caller is done with.

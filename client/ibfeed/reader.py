@@ -246,7 +246,7 @@ def read(
         config: further properties of librdkafka, such as those of a secured Kafka.
 
     Raises:
-        KafkaUnreachableError: no broker answers within 10 s, or later on for 30 s.
+        KafkaUnreachableError: no broker answers within 10 s, or later on for 30 to 40 s.
         KafkaRefusedError: Kafka refuses.
         MissingTopicError: a topic is not there.
         UnknownSchemaError: a record has a schema version that this release does not know.

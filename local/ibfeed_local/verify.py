@@ -13,7 +13,13 @@ from ibfeed_local.daemons import MARK
 from ibfeed_local.progress import headline
 from ibfeed_local.state import SOURCE, State
 
-PACKAGES = ("api/ibfeed_api", "operator/ibfeed_operator", "worker/ibfeed_worker", "simulator/ibfeed_simulator")
+PACKAGES = (
+    "api/ibfeed_api",
+    "operator/ibfeed_operator",
+    "worker/ibfeed_worker",
+    "simulator/ibfeed_simulator",
+    "client/ibfeed",
+)
 # These run a second time on the compiled modules, as the worker's image has them. Cluster tests run that image.
 DATA_PATH = (
     "tests/unit/worker/stream",
@@ -68,7 +74,7 @@ def coverage(state: State) -> int:
 def on_the_cluster(state: State) -> int:
     """Run the component, hollow and cluster tests, which need `up`. Return the number of suites that failed."""
     headline("the data path, compiled")
-    imports = f"pythonpath={compiled.folder(state)} operator simulator local tests benchmarks"
+    imports = f"pythonpath={compiled.folder(state)} operator simulator client local tests benchmarks"
     failures = int(bool(_pytest(state, *DATA_PATH, "-q", "-n", "3", "-o", imports)))
     headline("tests/component")
     failures += bool(_pytest(state, "tests/component", "-v", "-n", "3"))

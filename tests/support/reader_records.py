@@ -62,6 +62,9 @@ class FakeMessage:
     def headers(self) -> list[tuple[str, str | bytes | None]]:
         return self.of_headers
 
+    def timestamp(self) -> tuple[int, int]:
+        return 1, AT_MS
+
     def error(self) -> str | None:
         return self.of_error
 

@@ -144,7 +144,7 @@ def test_status_has_kind_and_detail() -> None:
 
 def test_event_that_is_repeated_stale_or_of_a_later_kind_is_dropped() -> None:
     of = stream()
-    late = {"conid": CONID, "symbol": "CLZ6"}
+    late: dict[str, Any] = {"conid": CONID, "symbol": "CLZ6"}
     messages = [
         feed_event("assigned", **late, epoch=EPOCH),
         feed_event("assigned", **late, epoch=EPOCH),
