@@ -33,6 +33,7 @@ _AWAY: Final = frozenset(
         KafkaError._TRANSPORT,
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError._TIMED_OUT,
+        KafkaError._WAIT_COORD,
         KafkaError._RESOLVE,
         KafkaError._AUTHENTICATION,
         KafkaError._SSL,
@@ -170,12 +171,14 @@ class Source:
     # What the caller is done with.
 
     def commit(self, batch: Sequence[Message], handled: int, *, last: bool = False) -> None:
-        """Note that the first ``handled`` records of the batch are done with. Kafka is told at most once a second.
+        """Note that the first ``handled`` records of the batch are done with.
+
+        Kafka is told at most once a second, and not while it is away.
 
         Args:
             batch: the records as ``fetch`` returned them.
             handled: how many of them.
-            last: tell Kafka now, and wait for its answer, unless Kafka is away.
+            last: tell Kafka now, and wait for its answer.
 
         Raises KafkaRefusedError or KafkaUnreachableError.
         """
@@ -185,11 +188,11 @@ class Source:
             if message.topic() != self._settings.topics.contracts:
                 self._committed[_place(message)] = (message.offset() or 0) + 1
         now = time.monotonic()
-        if self._committed and (last or now >= self._commit_at):
+        if self._committed and self._lost_at is None and (last or now >= self._commit_at):
             self._commit_at = now + _COMMIT_S
             offsets = _with_offsets(self._committed)
             with self._errors():
-                if last and self._lost_at is None:
+                if last:
                     self._consumer.commit(offsets=offsets, asynchronous=False)
                 else:
                     self._consumer.commit(offsets=offsets, asynchronous=True)
@@ -209,6 +212,9 @@ class Source:
                     "bootstrap.servers": settings.servers,
                     "auto.offset.reset": "error",  # records that are no longer there must not be passed over in silence
                     "enable.partition.eof": settings.until_ms is not None,
+                    # A commit that Kafka does not answer holds up the end: by default for ten minutes.
+                    "coordinator.query.interval.ms": 3000,
+                    "socket.timeout.ms": 10_000,
                     **FETCHING,
                     **settings.config,
                     "group.id": group,
