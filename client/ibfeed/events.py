@@ -57,7 +57,7 @@ _exact: Final = msgspec.json.Decoder(_ExactTick).decode
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):
-    """What is known of a contract after an update of its price, size or quote.
+    """A contract after an update of its price, size or quote.
 
     Numbers are binary floats, because a decimal for each of the eight takes longer than all else that is done with a
     tick: a reader could not keep up with 200,000 ticks a second. IB's digits are not lost: ``exact`` returns them.
@@ -181,7 +181,7 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """What happens to the feed. It tells a quiet market from a dead feed.
+    """Something that happened to the feed. It tells a quiet market from a dead feed.
 
     ``kind`` is one of
 

@@ -45,7 +45,7 @@ _Place = tuple[str, int]  # topic, partition
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a source reads.
+    """The records that a source reads.
 
     Args:
         servers: Kafka's bootstrap servers.
@@ -168,7 +168,7 @@ class Source:
                 kept.append(message)
         return kept
 
-    # What the caller is done with.
+    # How far the caller came.
 
     def commit(self, batch: Sequence[Message], handled: int, *, last: bool = False) -> None:
         """Note that the first ``handled`` records of the batch are done with.

@@ -14,7 +14,7 @@ import msgspec
 
 
 class Verdict(enum.Enum):
-    """What a record is, by the place that its contract has reached."""
+    """The nature of a record, by the place that its contract has reached."""
 
     NEXT = "next"  # it follows the one before, or opens an epoch
     AFTER_HOLE = "after a hole"  # records of its epoch are missing before it

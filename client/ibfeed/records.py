@@ -130,7 +130,7 @@ def _day(text: str | None) -> dt.date | None:
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
-    """What a record's headers say of its origin."""
+    """The origin of a record, as its headers say."""
 
     schema: str
     worker: str

@@ -230,7 +230,7 @@ def test_records_deleted_before_they_were_read_are_a_gap(feed: Feed) -> None:
     assert sizes([after]) == [3]
 
 
-# What it releases.
+# Release.
 
 
 def test_loop_goes_on_after_a_break_within_with(feed: Feed) -> None:

@@ -53,7 +53,7 @@ def test_repeated_event_is_old_until_it_is_forgotten() -> None:
 
 @dataclass
 class Log:
-    """What Kafka has, and the updates in it that a reader should return: (conid, epoch, count)."""
+    """The records on Kafka, and the updates in it that a reader should return: (conid, epoch, count)."""
 
     records: list[tuple[int, int, int]] = field(default_factory=list)
     updates: list[tuple[int, int, int]] = field(default_factory=list)

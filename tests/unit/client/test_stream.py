@@ -31,7 +31,7 @@ def counts(messages: list[FakeMessage], of: EventStream) -> list[int]:
     return [int(event.size) for event in of.events(messages) if isinstance(event, ibfeed.Tick)]
 
 
-# What the caller asked for.
+# Filters.
 
 
 def test_other_feeds_on_the_same_topics_are_left_out() -> None:
@@ -213,7 +213,7 @@ def test_error_of_kafka_is_raised(topic: str) -> None:
         list(stream(skip=True).events([error]))
 
 
-# What the caller is done with.
+# How far the caller came.
 
 
 def test_event_is_done_when_the_caller_asks_for_the_next() -> None:
