@@ -100,7 +100,8 @@ class AsyncReader:
 
     It is an asynchronous iterable, and a context manager that connects, and at its end releases the consumer. Without
     ``async with``, it connects at the first event. One thread waits for Kafka. It ends with the reader, also if the
-    task is cancelled, at most 0.1 s later.
+    task is cancelled. A task that is cancelled ends when the thread's call does: within 0.1 s, and while it connects to
+    a Kafka that does not answer within 10 s.
     """
 
     def __init__(self, settings: Settings, stream: EventStream) -> None:
@@ -225,8 +226,8 @@ def read(
 
     Each update comes once, and in the order of its contract: records that were sent twice, and records that an old
     worker sent late, are dropped and counted in ``counters``. Order books are rebuilt; a change of a book that is not
-    known is held back until its next snapshot. Between contracts, and between ticks, books and gaps, the order is
-    Kafka's.
+    known is held back until its next snapshot. A gap is told whichever worker noticed it. Between contracts, and
+    between ticks, books and gaps, the order is Kafka's.
 
     Args:
         servers: Kafka's bootstrap servers, such as ``kafka:9092``.

@@ -231,7 +231,8 @@ class EventStream:
         if not self._recent.is_new(value):
             self.counters.duplicates += 1
             return None
-        if event.conid is not None and event.epoch is not None:
+        if event.conid is not None and event.epoch is not None and event.kind != "gap":
+            # A gap is told in any case: what is missing is missing, whichever worker noticed, and however late.
             if event.epoch < self._epochs.get(event.conid, -1):
                 self.counters.stale += 1
                 return None

@@ -155,6 +155,23 @@ def test_event_that_is_repeated_stale_or_of_a_later_kind_is_dropped() -> None:
     assert (of.counters.duplicates, of.counters.stale, of.counters.ignored) == (1, 1, 1)
 
 
+def test_gap_of_a_former_assignment_is_told() -> None:
+    of = stream()
+    told = [
+        feed_event(kind, conid=CONID, symbol="CLZ6", epoch=epoch)
+        for kind, epoch in (("assigned", EPOCH), ("gap", EPOCH - 1))
+    ]
+    assert [type(event) for event in of.events(told)] == [ibfeed.Status, ibfeed.Gap]
+
+
+def test_time_of_a_book_is_that_of_its_record() -> None:
+    book, gap = stream().events([change("clear", 1), feed_event("gap", conid=CONID, symbol="CLZ6", to_ms=AT_MS)])
+    assert isinstance(book, ibfeed.Book)
+    assert isinstance(gap, ibfeed.Gap)
+    assert gap.end is not None
+    assert (book.time.timestamp() * 1000, gap.end.timestamp() * 1000) == (AT_MS + 1, AT_MS)
+
+
 # Records that cannot be read.
 
 BROKEN = FakeMessage("ticklast", b"7", b'{"symbol":', headers("ticklast/2", "energy-0", EPOCH), of_offset=42)
