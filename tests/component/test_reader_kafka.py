@@ -289,26 +289,37 @@ async def test_async_now_is_when_the_context_is_entered(feed: Feed) -> None:
         assert sizes([await anext(aiter(reader))]) == [2]
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.02, 0.5, 1.5])
-async def test_cancelled_task_leaves_no_thread_behind(feed: Feed, pause: float) -> None:
-    feed.write(tick(1))
+async def follow(feed: Feed, found: list[ibfeed.Event], first: asyncio.Event) -> None:
+    async with feed.aread(start=BEGINNING) as reader:
+        async for event in reader:
+            found.append(event)
+            first.set()
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.02, 0.1, 0.4])
+async def test_task_cancelled_while_it_connects_leaves_no_thread(feed: Feed, pause: float) -> None:
     before, found = threads_of_the_process(), list[ibfeed.Event]()
-
-    async def follow() -> None:
-        async with feed.aread(start=BEGINNING) as reader:
-            async for event in reader:
-                found.append(event)
-
-    task = asyncio.create_task(follow())
+    task = asyncio.create_task(follow(feed, found, asyncio.Event()))
     await asyncio.sleep(pause)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert settled_threads(before) <= before
+
+
+async def test_task_cancelled_while_it_waits_leaves_no_thread(feed: Feed) -> None:
+    feed.write(tick(1))
+    before, found, first = threads_of_the_process(), list[ibfeed.Event](), asyncio.Event()
+    task = asyncio.create_task(follow(feed, found, first))
+    await asyncio.wait_for(first.wait(), 20)
+    await asyncio.sleep(0.3)
     began = time.monotonic()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert time.monotonic() - began < 2
     assert settled_threads(before) <= before
-    if pause >= 0.5:
-        assert sizes(found) == [1]
+    assert sizes(found) == [1]
 
 
 async def test_loop_over_an_async_reader_releases_it_at_the_end(feed: Feed) -> None:
