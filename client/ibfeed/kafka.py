@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -39,7 +39,19 @@ _AWAY: Final = frozenset(
         KafkaError._SSL,
     }
 )
+# These pass by themselves: a topic is new, or a broker has just taken over.
+_PASSING: Final = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
+_AGAIN_S: Final = 0.2
 
+Result = TypeVar("Result")
 _Place = tuple[str, int]  # topic, partition
 
 
@@ -85,8 +97,9 @@ class Source:
         self._consumer: Final = self._connect(settings.group or f"ibfeed-{uuid.uuid4()}")
         try:
             with self._errors():
-                self._tables: Final = self._partitions([settings.topics.contracts])
-                self._starts: Final = self._find_starts(self._partitions(settings.topics.streams))
+                self._tables: Final = _retried(lambda: self._partitions([settings.topics.contracts]))
+                streams = _retried(lambda: self._partitions(settings.topics.streams))
+                self._starts: Final = _retried(lambda: self._find_starts(streams))
                 self._reached.update(self._starts)
         except BaseException:
             self._consumer.close()
@@ -100,7 +113,8 @@ class Source:
         Raises KafkaUnreachableError or KafkaRefusedError.
         """
         with self._errors():
-            starts, ends = self._offsets(self._tables, _EARLIEST), self._offsets(self._tables, _LATEST)
+            starts = _retried(lambda: self._offsets(self._tables, _EARLIEST))
+            ends = _retried(lambda: self._offsets(self._tables, _LATEST))
             self._consumer.assign(_with_offsets(starts))
         open_ = {place for place in ends if starts[place] < ends[place]}
         deadline = time.monotonic() + AWAY_S
@@ -156,7 +170,7 @@ class Source:
         """Return the records from before the end, and note how far each partition has come."""
         if self._ends is None and time.time() * 1000 > until_ms + _GRACE_MS:
             with self._errors():
-                self._ends = self._offsets(list(self._reached), until_ms)
+                self._ends = _retried(lambda: self._offsets(list(self._reached), until_ms))
         kept = []
         for message in batch:
             place, offset = _place(message), message.offset() or 0
@@ -233,6 +247,8 @@ class Source:
             if topic is None:
                 continue
             found = self._consumer.list_topics(topic, timeout=CONNECT_S).topics[topic]
+            if found.error is not None and found.error.code() in _PASSING:
+                raise KafkaException(found.error)
             if found.error is not None or not found.partitions:
                 why = found.error.str() if found.error is not None else "it has no partitions"
                 raise MissingTopicError(
@@ -307,6 +323,18 @@ class Source:
             f"Kafka at {self._settings.servers} {what}{said}: check the address, that this machine reaches it and the"
             " addresses that its brokers advertise, and the security properties in config"
         )
+
+
+def _retried(work: Callable[[], Result]) -> Result:
+    """Return the result of ``work``, which is tried again for ``CONNECT_S`` while its error is one that passes."""
+    deadline = time.monotonic() + CONNECT_S
+    while True:
+        try:
+            return work()
+        except KafkaException as error:
+            if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
+                raise
+        time.sleep(_AGAIN_S)
 
 
 def _place(message: Message) -> _Place:
