@@ -23,16 +23,21 @@ from ibfeed.errors import (
 )
 from ibfeed.events import Book, Contract, Event, ExactLevel, Gap, Level, Status, Tick
 from ibfeed.frames import to_arrow, to_pandas, to_polars
+from ibfeed.handlers import AsyncioQueue, Client, Consumer, EventHandler, Publisher, Queue, forward
 from ibfeed.reader import AsyncReader, Reader, aread, read
 from ibfeed.stream import Counters, Topics
 
 __all__ = [
     "AsyncReader",
+    "AsyncioQueue",
     "Book",
+    "Client",
+    "Consumer",
     "Contract",
     "Counters",
     "Error",
     "Event",
+    "EventHandler",
     "ExactLevel",
     "Gap",
     "KafkaRefusedError",
@@ -40,6 +45,8 @@ __all__ = [
     "Level",
     "MissingExtraError",
     "MissingTopicError",
+    "Publisher",
+    "Queue",
     "Reader",
     "RecordError",
     "Status",
@@ -47,6 +54,7 @@ __all__ = [
     "Topics",
     "UnknownSchemaError",
     "aread",
+    "forward",
     "read",
     "to_arrow",
     "to_pandas",
