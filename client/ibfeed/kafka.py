@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ibfeed.errors import KafkaRefusedError, KafkaUnreachableError, MissingTopicError
 from ibfeed.events import Gap
+from ibfeed.offsets import AWAY, PASSING, GroupOffsets, Place
 from ibfeed.records import Message
 from ibfeed.stream import Topics
 
@@ -22,37 +23,14 @@ AWAY_S: Final = 30.0  # until one that is lost while reading is given up
 _CALL_S: Final = 10.0
 _POLL_S: Final = 0.1  # how long ``fetch`` blocks at most, and so how long a cancelled reader takes to end
 _BATCH: Final = 1000  # records; larger batches fall out of the processor's cache
-_COMMIT_S: Final = 1.0
 _GRACE_MS: Final = 1000  # after ``until``, for records that are still on their way to Kafka
 # The library's own pause of 1 s, once it has enough, would let a fast reader run dry.
 FETCHING: Final = {"fetch.queue.backoff.ms": 5, "fetch.message.max.bytes": 4_000_000}
 _LATEST: Final = -1  # as times, these ask for a partition's end and its beginning
 _EARLIEST: Final = -2
-_AWAY: Final = frozenset(
-    {
-        KafkaError._TRANSPORT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._TIMED_OUT,
-        KafkaError._WAIT_COORD,
-        KafkaError._RESOLVE,
-        KafkaError._AUTHENTICATION,
-        KafkaError._SSL,
-    }
-)
-# These pass by themselves: a topic is new, or a broker has just taken over.
-_PASSING: Final = frozenset(
-    {
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.NOT_COORDINATOR,
-    }
-)
 _AGAIN_S: Final = 0.2
 
 Result = TypeVar("Result")
-_Place = tuple[str, int]  # topic, partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +68,11 @@ class Source:
         self._settings: Final = settings
         self._complaint = ""  # the client library's latest
         self._lost_at: float | None = None
-        self._ends: dict[_Place, int] | None = None  # once they are known
-        self._reached: dict[_Place, int] = {}  # only if there is an end
-        self._commit_at = 0.0
-        self._committed: dict[_Place, int] = {}
+        self._ends: dict[Place, int] | None = None  # once they are known
+        self._reached: dict[Place, int] = {}  # only if there is an end
         self._consumer: Final = self._connect(settings.group or f"ibfeed-{uuid.uuid4()}")
+        connection = {**settings.config, "bootstrap.servers": settings.servers}
+        self._group: Final = None if settings.group is None else GroupOffsets(settings.group, connection)
         try:
             with self._errors():
                 self._tables: Final = _retried(lambda: self._partitions([settings.topics.contracts]))
@@ -196,21 +174,18 @@ class Source:
 
         Raises KafkaRefusedError or KafkaUnreachableError.
         """
-        if self._settings.group is None:
+        if self._group is None:
             return
         for message in batch[:handled]:
             if message.topic() != self._settings.topics.contracts:
-                self._committed[_place(message)] = (message.offset() or 0) + 1
-        now = time.monotonic()
-        if self._committed and self._lost_at is None and (last or now >= self._commit_at):
-            self._commit_at = now + _COMMIT_S
-            offsets = _with_offsets(self._committed)
-            with self._errors():
-                if last:
-                    self._consumer.commit(offsets=offsets, asynchronous=False)
-                else:
-                    self._consumer.commit(offsets=offsets, asynchronous=True)
-            self._committed = {}
+                self._group.note(_place(message), (message.offset() or 0) + 1)
+        if self._lost_at is not None:
+            return
+        with self._errors():
+            if last:
+                self._group.write_now()
+            else:
+                self._group.write_in_passing()
 
     def close(self) -> None:
         """Release the consumer."""
@@ -226,9 +201,6 @@ class Source:
                     "bootstrap.servers": settings.servers,
                     "auto.offset.reset": "error",  # records that are no longer there must not be passed over in silence
                     "enable.partition.eof": settings.until_ms is not None,
-                    # A commit that Kafka does not answer holds up the end: by default for ten minutes.
-                    "coordinator.query.interval.ms": 3000,
-                    "socket.timeout.ms": 10_000,
                     **FETCHING,
                     **settings.config,
                     "group.id": group,
@@ -240,14 +212,14 @@ class Source:
         except (KafkaException, ValueError, TypeError) as error:
             raise KafkaRefusedError(f"the properties for Kafka are refused: {_text(error)}; correct config") from None
 
-    def _partitions(self, topics: Iterable[str | None]) -> list[_Place]:
+    def _partitions(self, topics: Iterable[str | None]) -> list[Place]:
         """Return the partitions of topics. Raises MissingTopicError."""
         places = []
         for topic in topics:
             if topic is None:
                 continue
             found = self._consumer.list_topics(topic, timeout=CONNECT_S).topics[topic]
-            if found.error is not None and found.error.code() in _PASSING:
+            if found.error is not None and found.error.code() in PASSING:
                 raise KafkaException(found.error)
             if found.error is not None or not found.partitions:
                 why = found.error.str() if found.error is not None else "it has no partitions"
@@ -258,7 +230,7 @@ class Source:
             places += [(topic, partition) for partition in found.partitions]
         return places
 
-    def _find_starts(self, places: list[_Place]) -> dict[_Place, int]:
+    def _find_starts(self, places: list[Place]) -> dict[Place, int]:
         """Return the offset that each partition is read from."""
         start_ms = self._settings.start_ms
         starts = self._offsets(places, _LATEST if start_ms is None else start_ms)
@@ -277,7 +249,7 @@ class Source:
                 self._note_gap(place, found.offset)
         return starts
 
-    def _offsets(self, places: Sequence[_Place], at: int) -> dict[_Place, int]:
+    def _offsets(self, places: Sequence[Place], at: int) -> dict[Place, int]:
         """Return the first offsets at or after a time in ms; a partition's end if there is none."""
         asked = [TopicPartition(*place, at) for place in places]
         found = self._consumer.offsets_for_times(asked, timeout=_CALL_S) if asked else []
@@ -288,7 +260,7 @@ class Source:
         late = [place for place, offset in offsets.items() if offset < 0]
         return {**offsets, **self._offsets(late, _LATEST)} if late and at >= 0 else offsets
 
-    def _note_gap(self, place: _Place, offset: int) -> None:
+    def _note_gap(self, place: Place, offset: int) -> None:
         topic, partition = place
         reason = f"the records of {topic}[{partition}] from offset {offset} on were deleted before they were read"
         self.gaps.append(
@@ -313,7 +285,7 @@ class Source:
         try:
             yield
         except KafkaException as error:
-            if error.args[0].code() in _AWAY:
+            if error.args[0].code() in AWAY:
                 raise KafkaUnreachableError(self._unreachable(f"did not answer within {CONNECT_S:g} s")) from None
             raise KafkaRefusedError(f"Kafka at {self._settings.servers} refuses: {_text(error)}") from None
 
@@ -332,16 +304,16 @@ def _retried(work: Callable[[], Result]) -> Result:
         try:
             return work()
         except KafkaException as error:
-            if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
+            if error.args[0].code() not in PASSING or time.monotonic() > deadline:
                 raise
         time.sleep(_AGAIN_S)
 
 
-def _place(message: Message) -> _Place:
+def _place(message: Message) -> Place:
     return message.topic() or "", message.partition() or 0
 
 
-def _with_offsets(places: Mapping[_Place, int]) -> list[TopicPartition]:
+def _with_offsets(places: Mapping[Place, int]) -> list[TopicPartition]:
     return [TopicPartition(topic, partition, offset) for (topic, partition), offset in places.items()]
 
 
