@@ -285,7 +285,8 @@ def _settings(
 ) -> Settings:
     now = dt.datetime.now(dt.UTC)
     first = now - start if isinstance(start, dt.timedelta) else start
-    last = now if until == "now" else until
+    # Kafka's times are whole milliseconds, and a record of the present one was written by now.
+    last = now + dt.timedelta(milliseconds=1) if until == "now" else until
     for name, at in (("start", first), ("until", last)):
         if at is not None and at.tzinfo is None:
             raise ValueError(f"{name}={at.isoformat()} has no time zone: say which, such as tzinfo=datetime.UTC")

@@ -32,6 +32,7 @@ class Feed:
     """Topics of our own, and the worker that writes to them."""
 
     topics: ibfeed.Topics
+    group: str
     producer: Producer = field(default_factory=lambda: Producer({"bootstrap.servers": KAFKA, "log_level": 2}))
 
     def write(self, *messages: FakeMessage, at_ms: int = 0) -> None:
@@ -72,10 +73,12 @@ def feed() -> Iterator[Feed]:
     for future in admin.create_topics(wanted, operation_timeout=10).values():
         future.result(15)
     try:
-        yield Feed(ibfeed.Topics(*names))
+        yield Feed(ibfeed.Topics(*names), f"test-{mark}")
     finally:
         for future in admin.delete_topics(names, operation_timeout=10).values():
             future.exception(15)
+        for future in admin.delete_consumer_groups([f"test-{mark}"], request_timeout=10).values():
+            future.exception(15)  # most tests have none
 
 
 def sizes(events: Iterable[ibfeed.Event]) -> list[int]:
@@ -186,43 +189,40 @@ def test_until_now_of_empty_topics_ends(feed: Feed) -> None:
 
 
 def test_group_goes_on_where_it_left_off(feed: Feed) -> None:
-    group = f"test-{uuid.uuid4()}"
     feed.write(*(tick(count) for count in range(1, 8)))
     first = []
-    for event in feed.read(group=group, start=BEGINNING):
+    for event in feed.read(group=feed.group, start=BEGINNING):
         first.append(event)
         if len(first) == 3:
             break
     # The caller never came back for a fourth event, so the third may not have been dealt with.
     assert sizes(first) == [1, 2, 3]
-    assert sizes(feed.read(group=group, until="now")) == [3, 4, 5, 6, 7]
-    assert sizes(feed.read(group=group, until="now")) == []
+    assert sizes(feed.read(group=feed.group, until="now")) == [3, 4, 5, 6, 7]
+    assert sizes(feed.read(group=feed.group, until="now")) == []
     feed.write(tick(8))
-    assert sizes(feed.read(group=group, until="now")) == [8]
+    assert sizes(feed.read(group=feed.group, until="now")) == [8]
 
 
 def test_loop_that_fails_gets_its_event_again(feed: Feed) -> None:
-    group = f"test-{uuid.uuid4()}"
     feed.write(tick(1), tick(2), tick(3))
     with pytest.raises(ZeroDivisionError):
-        for event in feed.read(group=group, start=BEGINNING):
+        for event in feed.read(group=feed.group, start=BEGINNING):
             if isinstance(event, ibfeed.Tick) and event.size == 2:
                 raise ZeroDivisionError
     gc.collect()
-    assert sizes(feed.read(group=group, until="now")) == [2, 3]
+    assert sizes(feed.read(group=feed.group, until="now")) == [2, 3]
 
 
 def test_records_deleted_before_they_were_read_are_a_gap(feed: Feed) -> None:
-    group = f"test-{uuid.uuid4()}"
     feed.write(tick(1), tick(2), tick(3))
-    with feed.read(group=group, start=BEGINNING) as reader:
+    with feed.read(group=feed.group, start=BEGINNING) as reader:
         events = iter(reader)
         next(events)
         next(events)
     partition = TopicPartition(feed.topics.ticks or "", CONID % PARTITIONS, 2)
     admin = AdminClient({"bootstrap.servers": KAFKA, "log_level": 2})
     admin.delete_records([partition])[partition].result(15)
-    gap, after = feed.read(group=group, until="now")
+    gap, after = feed.read(group=feed.group, until="now")
     assert isinstance(gap, ibfeed.Gap)
     assert (gap.conid, gap.worker) == (None, "")
     assert "from offset 1 on were deleted" in gap.reason
@@ -272,13 +272,12 @@ async def test_async_reader_gives_the_same(feed: Feed) -> None:
 
 
 async def test_async_group_goes_on_where_it_left_off(feed: Feed) -> None:
-    group = f"test-{uuid.uuid4()}"
     feed.write(tick(1), tick(2), tick(3))
-    async with feed.aread(group=group, start=BEGINNING) as reader:
+    async with feed.aread(group=feed.group, start=BEGINNING) as reader:
         async for event in reader:
             if isinstance(event, ibfeed.Tick) and event.size == 2:
                 break
-    assert sizes([event async for event in feed.aread(group=group, until="now")]) == [2, 3]
+    assert sizes([event async for event in feed.aread(group=feed.group, until="now")]) == [2, 3]
 
 
 async def test_async_now_is_when_the_context_is_entered(feed: Feed) -> None:
@@ -344,8 +343,7 @@ async def test_events_of_a_batch_let_other_tasks_run(feed: Feed) -> None:
             await asyncio.sleep(0.01)
 
     task = asyncio.create_task(other())
-    until = dt.datetime.now(dt.UTC)
-    async for _ in feed.aread(start=BEGINNING, until=until):
+    async for _ in feed.aread(start=BEGINNING, until="now"):
         ticks += 1
     task.cancel()
     assert ticks == 1
@@ -390,10 +388,9 @@ def test_property_that_is_none_is_refused(feed: Feed) -> None:
 
 
 def test_record_that_cannot_be_read_comes_again_until_it_is_skipped(feed: Feed) -> None:
-    group = f"test-{uuid.uuid4()}"
     bad = FakeMessage("ticklast", b"7", b"{", tick().headers())
     feed.write(tick(1), bad, tick(2))
     for _ in range(2):
         with pytest.raises(ibfeed.RecordError, match=r"@1 is not as schema ticklast/2"):
-            list(feed.read(group=group, start=BEGINNING, until="now"))
-    assert sizes(feed.read(group=group, until="now", skip_unreadable=True)) == [2]
+            list(feed.read(group=feed.group, start=BEGINNING, until="now"))
+    assert sizes(feed.read(group=feed.group, until="now", skip_unreadable=True)) == [2]
