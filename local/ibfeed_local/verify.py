@@ -19,6 +19,7 @@ PACKAGES = (
     "worker/ibfeed_worker",
     "simulator/ibfeed_simulator",
     "platform/ibfeed_platform",
+    "client/ibfeed",
 )
 # These run a second time on the compiled modules, as the worker's image has them. Cluster tests run that image.
 DATA_PATH = (
@@ -74,7 +75,7 @@ def coverage(state: State) -> int:
 def on_the_cluster(state: State) -> int:
     """Run the component, hollow and cluster tests, which need `up`. Return the number of suites that failed."""
     headline("the data path, compiled")
-    imports = f"pythonpath={compiled.folder(state)} operator simulator local tests benchmarks"
+    imports = f"pythonpath={compiled.folder(state)} operator simulator client local tests benchmarks"
     failures = int(bool(_pytest(state, *DATA_PATH, "-q", "-n", "3", "-o", imports)))
     headline("tests/component")
     failures += bool(_pytest(state, "tests/component", "-v", "-n", "3"))

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-PARTS = ("api", "operator", "worker", "simulator", "platform", "local")
-DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PARTS = ("api", "operator", "worker", "simulator", "platform", "client", "local")
+DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "client/README.md"])
 COLUMNS = 100
 # A relative clause in the place of a subject: "Who logs in waits". A question ends with its mark, and is none.
 WITHOUT_SUBJECT = re.compile(
