@@ -513,6 +513,7 @@ def test_defaults_are_filled_in(api: HTTPClient) -> None:
         "frontMonths": 6,
         "workers": 1,
         "rebalance": "Always",
+        "standby": "None",
         "suspend": False,
         "accounts": {
             "keyVault": VAULT | {"usernamePrefix": "ib-username-", "passwordPrefix": "ib-password-"},
