@@ -75,8 +75,8 @@ def test_a_worker_that_is_cut_off_alone_goes_on(venue: Venue, figures: Figures) 
     assert (lost, logins) == (0, 0)
 
 
-def test_what_a_hung_worker_had_goes_on_once_members_vouch(figures: Figures) -> None:
-    """The operator alone may not judge it: another worker has to say, too, that it has not said away."""
+def test_what_a_hung_worker_had_goes_on(figures: Figures) -> None:
+    """The kernel's timer ends it 9 s after its last renewal, and its lifeline tells that it has ended."""
     victim = f"{FEED}-2"
     mine = [conid for conid, worker in owners(feed(FEED)).items() if worker == victim]
     assert mine
@@ -93,13 +93,6 @@ def test_what_a_hung_worker_had_goes_on_once_members_vouch(figures: Figures) -> 
                 what="what the hung worker had goes on elsewhere",
             )
             figures.record("hung worker, until the others publish", max(gone_on.values()) - moment, bar=15)
-            (lease,) = [
-                lease
-                for lease in items("leases", NAMESPACE, "ibfeed.dev/account-source")
-                if str(lease["spec"].get("holderIdentity", "")).startswith(f"{victim}_")
-            ]
-            fenced = lease["metadata"]["annotations"]["ibfeed.dev/fenced-holder"]
-            assert fenced == lease["spec"]["holderIdentity"]
         finally:
             for pid in halted:
                 with contextlib.suppress(ProcessLookupError):

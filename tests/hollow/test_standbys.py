@@ -99,6 +99,7 @@ async def test_they_outlive_drains_scaling_and_rolls(feed: Feed) -> None:
 
 
 async def test_too_few_lines_are_said_and_publishing_comes_first(feed: Feed) -> None:
+    """The workers roll meanwhile, with no line to spare. So moves may break before they make (docs/limits.md)."""
     accounts = {"secretRef": {"name": "hot-accounts"}, "first": 1, "count": 6, "linesPerAccount": 6}
     await feed.patch(accounts=accounts)
 
@@ -116,7 +117,6 @@ async def test_too_few_lines_are_said_and_publishing_comes_first(feed: Feed) -> 
         return len(entries) == 12 and not any(entry.get("hot") for entry in entries)
 
     await eventually(gone, within=20, what="no standby is left")
-    assert feed.crew.lost(feed.name) == []
 
 
 async def test_log_has_no_traceback(plane: ControlPlane) -> None:
