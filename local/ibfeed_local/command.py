@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from ibfeed_local import processes
 from ibfeed_local.problem import ProblemError
@@ -117,7 +118,28 @@ def succeeds(arguments: Arguments, *, environment: Mapping[str, str] | None = No
 
 
 def attached(arguments: Arguments, *, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> int:
-    """Run a program with its output on this terminal; return its exit code. Nothing that it starts outlives it.
+    """Run a program with its output on this terminal; return its exit code. Nothing that it starts outlives it."""
+    with _running(arguments, None, environment, folder) as child:
+        return child.wait()
+
+
+@contextlib.contextmanager
+def beside(
+    arguments: Arguments, log: Path, *, environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Iterator[Callable[[], int]]:
+    """Run a program beside others, with its output in a log. The call that is given waits, and returns its exit code.
+
+    Nothing that it starts outlives the context.
+    """
+    with log.open("wb") as out, _running(arguments, out, environment, folder) as child:
+        yield child.wait
+
+
+@contextlib.contextmanager
+def _running(
+    arguments: Arguments, out: BinaryIO | None, environment: Mapping[str, str] | None, folder: Path | None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program until the context ends, with its output on this terminal or in ``out``.
 
     The program has a session of its own. So a signal reaches this process alone, whether it comes from Ctrl-C, from
     ``timeout`` or from ``kill``, and is passed on in one way: SIGINT, and PATIENCE_S to undo what the program set up.
@@ -127,41 +149,14 @@ def attached(arguments: Arguments, *, environment: Mapping[str, str] | None = No
         child = subprocess.Popen(
             [str(argument) for argument in arguments],
             stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
             cwd=folder,
             env={**os.environ, **(environment or {}), RUN: run},
             start_new_session=True,
         )
         try:
-            return child.wait()
-        except KeyboardInterrupt:
-            _interrupt(child)
-            raise
-    finally:
-        _end_run(run)
-
-
-@contextlib.contextmanager
-def beside(
-    arguments: Arguments, log: Path, *, environment: Mapping[str, str] | None = None, folder: Path | None = None
-) -> Iterator[Callable[[], int]]:
-    """Run a program beside others, with its output in a log. The call that is given waits, and returns its exit code.
-
-    It is interrupted as an attached one is, and nothing that it starts outlives the context.
-    """
-    run = f"{os.getpid()}-{time.time_ns()}"
-    try:
-        with log.open("wb") as out:
-            child = subprocess.Popen(
-                [str(argument) for argument in arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                env={**os.environ, **(environment or {}), RUN: run},
-                start_new_session=True,
-            )
-        try:
-            yield child.wait
+            yield child
         except KeyboardInterrupt:
             _interrupt(child)
             raise

@@ -103,7 +103,7 @@ class AccountKeeper:
     async def _sessions(self, account: Account, leaseholder: Leaseholder) -> NoReturn:
         """Raises AccountParkedError."""
         self.session = AccountSession(self._parts, await self._streamer(), account, leaseholder)
-        watching = asyncio.create_task(self.session.watch_tails(), name="tails")
+        watching = asyncio.create_task(self.session.follow_outages(), name="outages")
         watching.add_done_callback(self._failures.of_task)
         try:
             await self.session.run()

@@ -107,7 +107,7 @@ class AccountSession:
             except ReloginDueError:
                 pause.reset()
 
-    async def watch_tails(self) -> NoReturn:
+    async def follow_outages(self) -> NoReturn:
         """While the Lease can't be renewed, look every few seconds whether another worker publishes our contracts.
 
         Nor can anybody be told then to go on with the contracts of a worker that has died, so their standbys wait.

@@ -85,7 +85,7 @@ def decide(
     contracts = {contract.conid: contract for contract in universe.contracts}
     sets = worker_sets(feed, holdings, verdicts, placement, gathering=gathering, wanted_lines=len(contracts))
     previous = current_assignment(holdings, among=sets.wanted, ready=sets.trusted)
-    previous |= _heirs(holdings, previous, sets)
+    previous |= _heirs(held_ready := hot_standbys(holdings), previous, sets)
     kept = {conid: worker for conid, worker in previous.items() if worker in sets.fixed and conid in contracts}
     free = [contract for conid, contract in contracts.items() if conid not in kept]
     ready = sets.trusted - sets.drained
@@ -102,7 +102,7 @@ def decide(
         even=even,
     )
     owners = {**result.owners, **kept}
-    standbys = _standbys(feed, contracts, owners, holdings, sets, lines, refused=refused, nodes=nodes or {})
+    standbys = _standbys(feed, contracts, owners, held_ready, sets, lines, refused=refused, nodes=nodes or {})
     return Decision(
         targets=_targets(feed, contracts, owners, standbys, _ladders(result, holdings, kept), epoch_floor),
         unassigned={
@@ -129,18 +129,17 @@ def _lines(
     return limits if enough else dict.fromkeys(active, most)
 
 
-def _heirs(holdings: Iterable[Holding], previous: Mapping[int, int], sets: WorkerSets) -> Mapping[int, int]:
+def _heirs(held_ready: Mapping[int, int], previous: Mapping[int, int], sets: WorkerSets) -> Mapping[int, int]:
     """The contracts of workers that are lost count as where they are held ready, and so stay there."""
     able, living = sets.trusted - sets.drained, sets.trusted | sets.fixed
-    found = hot_standbys(holdings).items()
-    return {conid: heir for conid, heir in found if heir in able and previous.get(conid) not in living}
+    return {conid: heir for conid, heir in held_ready.items() if heir in able and previous.get(conid) not in living}
 
 
 def _standbys(
     feed: Feed,
     contracts: Mapping[int, Contract],
     owners: Mapping[int, int],
-    holdings: Iterable[Holding],
+    held_ready: Mapping[int, int],
     sets: WorkerSets,
     lines: Mapping[int, int],
     *,
@@ -157,7 +156,7 @@ def _standbys(
         for worker in sorted((sets.trusted | sets.fixed) - sets.drained)
     )
     covered = [StandbyDemand(conid, owners[conid], refused.get(conid, frozenset())) for conid in ranked]
-    return plan_standbys(covered, seats, hot_standbys(holdings), nodes=nodes)
+    return plan_standbys(covered, seats, held_ready, nodes=nodes)
 
 
 def _targets(

@@ -87,9 +87,8 @@ class _Table:
         self._contracts: Final = {contract.conid: contract for contract in contracts}
         self._rank: Final = {contract.conid: rank for rank, contract in enumerate(contracts)}
         self._farthest_first: Final = list(reversed(self._rank))
-        self._held: Final[dict[int, dict[int, StandbyDemand]]] = {
-            worker: {} for worker in capacities
-        }  # by worker and conid
+        # By worker and conid.
+        self._held: Final[dict[int, dict[int, StandbyDemand]]] = {worker: {} for worker in capacities}
         self._capacities: Final = capacities
         self._nodes: Final = nodes if len({capacity.node for capacity in capacities.values()}) > 1 else {}
         self._turns: Final = max(capacities, default=0) + 1

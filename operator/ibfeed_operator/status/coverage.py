@@ -66,10 +66,11 @@ def coverage(workers: Iterable[Worker], handing_s: Mapping[int, float]) -> Cover
             if entry.state is not EntryState.STANDBY:
                 claim = (entry.state is EntryState.ACTIVE, entry.epoch, worker.index)
                 claims[entry.conid] = max(claim, claims.get(entry.conid, claim))
-        for conid in published_by(worker):
-            publishers[conid] = (*publishers.get(conid, ()), worker.index)
-        ready = (entry for entry, state in _reported(worker) if entry.hot and state is ContractState.WARM)
-        warm |= {entry.conid: worker.index for entry in ready}
+        for entry, state in _reported(worker):
+            if entry.hot and state is ContractState.WARM:
+                warm[entry.conid] = worker.index
+            elif _publishes(entry, state):
+                publishers[entry.conid] = (*publishers.get(entry.conid, ()), worker.index)
     return Coverage(
         owners={conid: worker for conid, (_, _, worker) in claims.items()},
         epochs=epochs,
@@ -102,11 +103,7 @@ def handed_over(workers: Iterable[Worker]) -> frozenset[int]:
 
 def published_by(worker: Worker) -> tuple[int, ...]:
     """Return the conids that a worker publishes at present."""
-    return tuple(
-        entry.conid
-        for entry, state in _reported(worker)
-        if entry.state is not EntryState.STANDBY and state is ContractState.PUBLISHING
-    )
+    return tuple(entry.conid for entry, state in _reported(worker) if _publishes(entry, state))
 
 
 def why_not(workers: Iterable[Worker]) -> dict[int, Report]:
@@ -117,6 +114,10 @@ def why_not(workers: Iterable[Worker]) -> dict[int, Report]:
         for entry, report in _reports(worker)
         if entry.state is not EntryState.STANDBY and report.message
     }
+
+
+def _publishes(entry: Entry, state: ContractState) -> bool:
+    return entry.state is not EntryState.STANDBY and state is ContractState.PUBLISHING
 
 
 def reports_of_standbys(workers: Iterable[Worker]) -> Iterator[tuple[int, Entry, Report]]:
