@@ -14,6 +14,7 @@ EXTRAS = {
     "worker": ("worker",),
     "compile": ("compile",),
     "simulator": ("simulator",),
+    "platform": ("platform",),
     "dev": ("operator", "worker", "simulator", "platform", "dev"),
 }
 

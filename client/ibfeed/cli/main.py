@@ -1,0 +1,30 @@
+"""``ibfeed``, with all its commands. An error of ours is one line on stderr and exit code 1."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ibfeed.errors import Error
+
+app = typer.Typer(
+    name="ibfeed",
+    help="Interactive Brokers market data on Kafka: read it, record it, store it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _commands() -> None:
+    """Keep the commands' names, also while there is but one."""
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    try:
+        app()
+    except Error as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        sys.exit(1)
