@@ -33,9 +33,16 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S)
 
 @dataclass(frozen=True, slots=True)
 class WorkerAddress:
-    """A worker's process. ``started_at``: as it reports; another process has another one. ``ip``: its pod's."""
+    """A worker's process.
+
+    Args:
+        pod: namespace and name of its pod, for a person.
+        started_at: as the process reports it; another process has another one.
+        ip: the pod's.
+    """
 
     worker: int
+    pod: str
     started_at: str
     ip: str
 
@@ -76,9 +83,7 @@ class Lifelines:
             if await self._follow(address):
                 pause.reset()
                 if await _refuses(address):
-                    _log.warning(
-                        "a worker's process has ended", worker=address.worker, ip=address.ip, since=address.started_at
-                    )
+                    _log.warning("a worker's process has ended", pod=address.pod, started_at=address.started_at)
                     self._ended.add(address)
                     self._wake()
             await asyncio.sleep(pause.next())

@@ -23,7 +23,7 @@ class Process:
 
     def __init__(self, ip: str) -> None:
         self.ip = ip
-        self.address = WorkerAddress(3, START, ip)
+        self.address = WorkerAddress(3, "desk/energy-3", START, ip)
         self.lines: list[web.Request] = []
         self.status = 200
         self._runner: web.AppRunner | None = None
@@ -130,7 +130,7 @@ async def test_a_worker_without_lifelines_is_never_judged_by_them(
 
 async def test_an_address_that_nothing_is_known_of_is_not_judged(lifelines: Lifelines, wakes: list[bool]) -> None:
     """Nobody listens there, but nobody was seen to."""
-    lifelines.hold({WorkerAddress(1, START, "127.0.77.1")})
+    lifelines.hold({WorkerAddress(1, "desk/energy-1", START, "127.0.77.1")})
     await asyncio.sleep(0.2)
     assert (lifelines.ended, wakes) == ({}, [])
 
