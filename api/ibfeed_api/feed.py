@@ -209,6 +209,20 @@ class OAuth(_SpecStruct, frozen=True, kw_only=True):
     scope: str | None = None
 
 
+class RecordFormat(StrEnum):
+    """The format of the records' values on Kafka."""
+
+    JSON = "JSON"
+    AVRO = "Avro"
+
+
+class SchemaRegistry(_SpecStruct, frozen=True, kw_only=True):
+    """Where Avro schemas are. Keys of the Secret: ``username`` and ``password``, and ``ca.crt``, the registry's CA."""
+
+    url: str
+    secret_ref: SecretRef | None = None
+
+
 class Kafka(_SpecStruct, frozen=True, kw_only=True):
     bootstrap_servers: str
     security_protocol: str = "PLAINTEXT"
@@ -218,6 +232,8 @@ class Kafka(_SpecStruct, frozen=True, kw_only=True):
     oauth: OAuth | None = None
     topics: Topics = msgspec.field(default_factory=Topics)
     create_topics: bool = True
+    format: RecordFormat = RecordFormat.JSON
+    schema_registry: SchemaRegistry | None = None  # Avro needs it
     linger_ms: int = 0
     batch_size: int = 1_000_000
     compression: Compression = Compression.NONE
@@ -226,7 +242,8 @@ class Kafka(_SpecStruct, frozen=True, kw_only=True):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Names of the Secrets that the workers read."""
-        references = (self.secret_ref, self.ca_secret_ref)
+        registry = self.schema_registry.secret_ref if self.schema_registry is not None else None
+        references = (self.secret_ref, self.ca_secret_ref, registry)
         return tuple(reference.name for reference in references if reference is not None)
 
 

@@ -69,6 +69,8 @@ class Reason(StrEnum):
     KAFKA_RIGHTS = "NotAuthorized"
     KAFKA_SECRET = "KafkaSecretUnusable"
     KAFKA_TLS = "TlsFailed"
+    SCHEMA_REGISTRY_AWAY = "SchemaRegistryUnreachable"
+    SCHEMA_REGISTRY_REFUSED = "SchemaRegistryRefused"
     KAFKA_TOO_LARGE = "MessageTooLarge"
     KAFKA_TOPIC = "TopicMismatch"  # missing, or with another number of partitions
     KAFKA_UNANSWERED = "NotAcknowledged"  # the brokers answer, but records wait too long for their acknowledgement

@@ -16,7 +16,7 @@ from ibfeed_api.feed import Kafka, Topic
 from ibfeed_api.records import SCHEMA_DEPTH, SCHEMA_EVENT, SCHEMA_TICK
 from ibfeed_worker.publish import BrokerError, KafkaCredentials, QueueFullError, Tail
 from ibfeed_worker.publish.admin import TopicCreationError
-from ibfeed_worker.publish.broker import Delivered, Headers, Hear, RecordTooLargeError
+from ibfeed_worker.publish.broker import TOO_LARGE, Delivered, Headers, Hear, UnsendableError
 from ibfeed_worker.publish.survey import Partition, Survey, TopicLimits
 from ibfeed_worker.publish.table import Row
 from ibfeed_worker.publish.tail import Question
@@ -129,7 +129,7 @@ class FakeBroker(NoTables):
         if len(self.open) >= self.room:
             raise QueueFullError
         if len(value) > self.largest:
-            raise RecordTooLargeError
+            raise UnsendableError(TOO_LARGE)
         text = {name: word.decode() for name, word in headers if isinstance(word, bytes)}
         record = Produced(topic, partition, key.decode(), json.loads(value), text, delivered, value)
         VALIDATORS[text["schema"]].validate(record.value)

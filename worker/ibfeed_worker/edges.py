@@ -14,10 +14,11 @@ from ibfeed_worker.account.fence import KernelSwitch, Switch
 from ibfeed_worker.gateway import process
 from ibfeed_worker.gateway.keeper import StartGateway
 from ibfeed_worker.login import LogIn, log_in
+from ibfeed_worker.publish.schema_registry import Schemas
 
 
 def _connecting(trusted: str) -> publish.Connect:
-    return partial(publish.connect, trusted=trusted)
+    return partial(publish.connect, trusted=trusted, schemas=Schemas())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

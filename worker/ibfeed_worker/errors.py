@@ -47,7 +47,7 @@ exceptions stay in the modules that raise them.
     +-- publish
     |   +-- BrokerError                 Kafka can't be used
     |   +-- QueueFullError              the client's queue has no room
-    |   +-- RecordTooLargeError         the record is larger than the client sends
+    |   +-- UnsendableError             no producer can send the record
     |   +-- NoMetadataError             no broker has told anything
     |   +-- TopicCreationError          a topic can't be created
     |   +-- TableError                  a compacted topic can't be used as a table

@@ -11,10 +11,12 @@ from ibfeed_platform.categories.iceberg import iceberg
 from ibfeed_platform.categories.json_schema import json_schema
 from ibfeed_platform.categories.page import page
 from ibfeed_platform.categories.protobuf import protobuf
+from ibfeed_platform.categories.record_avro import record_avro
 from ibfeed_platform.categories.source import Category
 
 GENERATED: Final = "schemas/categories/generated"
 PAGE: Final = "docs/schemas.md"
+RECORDS: Final = "api/ibfeed_api/avro"  # workers write by these
 
 _FORMS: Final = {
     "schema.json": json_schema,
@@ -31,4 +33,9 @@ def artefacts(categories: Iterable[Category]) -> dict[str, str]:
     files = {
         f"{GENERATED}/{category.name}.{ending}": form(category) for category in all_ for ending, form in _FORMS.items()
     }
-    return files | {PAGE: page(all_)}
+    records = {
+        f"{RECORDS}/{stream.topic}-{max(stream.versions)}.avsc": record_avro(category, stream)
+        for category in all_
+        for stream in category.streams
+    }
+    return files | records | {PAGE: page(all_)}

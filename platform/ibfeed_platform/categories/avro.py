@@ -11,7 +11,7 @@ from ibfeed_platform.categories.source import DECIMAL_DIGITS, DECIMAL_SCALE, Cat
 
 NAMESPACE: Final = "ibfeed.categories"
 
-_DECIMAL: Final = {"type": "bytes", "logicalType": "decimal", "precision": DECIMAL_DIGITS, "scale": DECIMAL_SCALE}
+DECIMAL: Final = {"type": "bytes", "logicalType": "decimal", "precision": DECIMAL_DIGITS, "scale": DECIMAL_SCALE}
 
 
 def avro(category: Category) -> str:
@@ -34,7 +34,7 @@ def _kind(column: Column) -> Any:
         case Dtype.INT64:
             return "long"
         case Dtype.DECIMAL:
-            return _DECIMAL
+            return DECIMAL
         case Dtype.STRINGS:
             return {"type": "array", "items": "string"}
         case Dtype.SPANS:

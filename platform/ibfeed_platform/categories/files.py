@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from ibfeed_platform.categories.artefacts import GENERATED, artefacts
+from ibfeed_platform.categories.artefacts import GENERATED, RECORDS, artefacts
 from ibfeed_platform.categories.source import Category, SourceError, parse
 
 SOURCE: Final = "schemas/categories"
@@ -19,10 +19,11 @@ def read_categories(root: Path) -> list[Category]:
 def write_artefacts(root: Path) -> int:
     """Generate all files again, and remove those without a source. Return how many there are."""
     wanted = artefacts(read_categories(root))
-    (root / GENERATED).mkdir(exist_ok=True)
-    for path in (root / GENERATED).iterdir():
-        if str(path.relative_to(root)) not in wanted:
-            path.unlink()
+    for folder in (root / GENERATED, root / RECORDS):
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            if str(path.relative_to(root)) not in wanted:
+                path.unlink()
     for name, text in wanted.items():
         (root / name).write_text(text, encoding="utf-8")
     return len(wanted)

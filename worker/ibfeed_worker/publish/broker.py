@@ -9,12 +9,14 @@ from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from ibfeed_api.feed import Kafka, Topic
+from ibfeed_api.feed import Kafka, RecordFormat, Topic
 from ibfeed_api.records import HEADER_SCHEMA, HEADER_WORKER, SCHEMA_CONTRACT
 from ibfeed_worker.publish import connections, table, tail
 from ibfeed_worker.publish.admin import Admin
+from ibfeed_worker.publish.avro import AvroError
 from ibfeed_worker.publish.credentials import KafkaCredentials
 from ibfeed_worker.publish.reach import split
+from ibfeed_worker.publish.schema_registry import RegistryError, Schemas
 from ibfeed_worker.publish.settings import ProducerConfigError, client_settings, producer_settings
 from ibfeed_worker.publish.survey import Survey, TopicLimits
 from ibfeed_worker.publish.table import Row
@@ -24,6 +26,7 @@ from ibfeed_worker.publish.trouble import Heard
 # The bound for records while a broker is away: five minutes of a full account (100 lines, 2 updates a second each).
 QUEUE_RECORDS: Final = 60_000
 _QUEUE_KBYTES: Final = 32 * 1024
+TOO_LARGE: Final = "larger than the topic takes"
 
 Headers = list[tuple[str, str | bytes | None]]
 Delivered = Callable[[Any, Any], None]  # error (with ``code()`` and ``str()``) or None, and the library's message
@@ -38,8 +41,8 @@ class QueueFullError(Exception):
     """The client's queue is full: the broker does not keep up."""
 
 
-class RecordTooLargeError(Exception):
-    """The record is larger than any that this client sends."""
+class UnsendableError(Exception):
+    """No producer can send the record. The text says why."""
 
 
 class Broker(Protocol):
@@ -50,14 +53,17 @@ class Broker(Protocol):
     ) -> None:
         """Queue a record; ``delivered`` is called from ``poll``. Never blocks.
 
-        Raises QueueFullError, RecordTooLargeError or BrokerError.
+        Raises QueueFullError, UnsendableError or BrokerError.
         """
 
     def poll(self) -> None:
         """Call back for all events so far. Never blocks."""
 
     def survey(self, topics: Sequence[str]) -> Survey:
-        """Look at these topics, and which leaders answer. Blocks for at most 5 s. Raises NoMetadataError."""
+        """Look at these topics, and which leaders answer. Blocks for at most 5 s. Raises NoMetadataError.
+
+        Before the first look the schemas are registered, if records are Avro. Raises RegistryError.
+        """
 
     def limits(self, topics: Sequence[str]) -> Mapping[str, TopicLimits]:
         """Return each topic's limits, where Kafka lets us know. Blocks for at most 2 s."""
@@ -90,24 +96,43 @@ class Broker(Protocol):
 Connect = Callable[[Kafka, KafkaCredentials, str, Hear, int], Broker]
 
 
-def connect(kafka: Kafka, who: KafkaCredentials, client: str, hear: Hear, batch_size: int, trusted: str = "") -> Broker:
+def connect(
+    kafka: Kafka,
+    who: KafkaCredentials,
+    client: str,
+    hear: Hear,
+    batch_size: int,
+    *,
+    trusted: str = "",
+    schemas: Schemas | None = None,
+) -> Broker:
     """Return a producer for the feed's Kafka at once; the connection is made in the background.
 
     Args:
         hear: called from ``poll`` and from the blocking calls.
         trusted: the CAs that may sign a token endpoint's certificate, in PEM.
+        schemas: those that producers before this one have registered.
 
     Raises BrokerError if the settings make no sense.
     """
-    return _Confluent(kafka, who, client, hear, batch_size, trusted)
+    return _Confluent(kafka, who, client, hear, batch_size, trusted, schemas or Schemas())
 
 
 class _Confluent:
     """A producer of confluent-kafka."""
 
     def __init__(
-        self, kafka: Kafka, who: KafkaCredentials, client: str, hear: Hear, batch_size: int, trusted: str
+        self,
+        kafka: Kafka,
+        who: KafkaCredentials,
+        client: str,
+        hear: Hear,
+        batch_size: int,
+        trusted: str,
+        schemas: Schemas,
     ) -> None:
+        self._kafka, self._who, self._schemas = kafka, who, schemas
+        self._avro = kafka.format is RecordFormat.AVRO
         self._servers = kafka.bootstrap_servers
         self._hear = hear
         self._ports = {split(server)[1] for server in kafka.bootstrap_servers.split(",")}
@@ -134,14 +159,18 @@ class _Confluent:
         self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, delivered: Delivered
     ) -> None:
         try:
+            if self._avro:
+                value = self._schemas.encode(topic, value)
             # Arguments by place, since names would make a dictionary for each record. Between them: another name for
             # `delivered`, and no timestamp of our own.
             self._producer.produce(topic, value, key, partition, delivered, None, 0, headers)
         except BufferError:
             raise QueueFullError from None
+        except AvroError as error:
+            raise UnsendableError(str(error)) from None
         except KafkaException as error:
             if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                raise RecordTooLargeError from None
+                raise UnsendableError(TOO_LARGE) from None
             raise BrokerError(self._describe(error)) from None
 
     def poll(self) -> None:
@@ -151,6 +180,7 @@ class _Confluent:
             self._on_error(error.args[0])
 
     def survey(self, topics: Sequence[str]) -> Survey:
+        self._schemas.register(self._kafka, self._who)
         found = self._admin.survey(topics)
         self._ports |= {split(address)[1] for address in found.brokers.values()}
         return found
@@ -166,7 +196,7 @@ class _Confluent:
 
     def tails(self, ticks: Topic, books: Topic, questions: Collection[Question]) -> Mapping[bytes, Tail]:
         try:
-            return tail.read(self._settings, ticks, books, questions)
+            return tail.read(self._settings, ticks, books, questions, self._json)
         except KafkaException as error:
             raise BrokerError(self._describe(error)) from None
 
@@ -176,19 +206,29 @@ class _Confluent:
 
     def read_table(self, topic: Topic) -> Mapping[bytes, bytes]:
         with self._table_errors():
-            return table.read(self._settings, topic)
+            return {key: self._json(value) for key, value in table.read(self._settings, topic).items()}
 
     def write_table(self, topic: Topic, rows: Sequence[Row]) -> None:
         worker = str(self._settings["client.id"])
         headers: Headers = [(HEADER_WORKER, worker.encode()), (HEADER_SCHEMA, SCHEMA_CONTRACT.encode())]
         with self._table_errors():
+            if self._avro:
+                self._schemas.register(self._kafka, self._who)
+                rows = [
+                    (partition, key, None if value is None else self._schemas.encode(topic.name, value))
+                    for partition, key, value in rows
+                ]
             table.write(self._settings, topic, rows, headers)
+
+    def _json(self, value: bytes) -> bytes:
+        """Return a record's value as JSON. Raises AvroError."""
+        return self._schemas.decode(self._kafka, self._who, value)
 
     @contextlib.contextmanager
     def _table_errors(self) -> Iterator[None]:
         try:
             yield
-        except table.TableError as error:
+        except (AvroError, RegistryError, table.TableError) as error:
             raise BrokerError(str(error)) from None
         except KafkaException as error:
             denied = error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -38,11 +38,14 @@ class KafkaCredentials:
     key: str = field(default="", repr=False)
     client_id: str = field(default="", repr=False)
     client_secret: str = field(default="", repr=False)
+    registry_username: str = field(default="", repr=False)
+    registry_password: str = field(default="", repr=False)
+    registry_authority: str = field(default="", repr=False)  # the schema registry's CA in PEM; empty: the public ones
     expires: datetime | None = None
 
     def scrub(self, text: str) -> str:
         """Return ``text`` without our secrets, in case a library has quoted them."""
-        for secret in (self.password, self.client_secret, self.key):
+        for secret in (self.password, self.client_secret, self.key, self.registry_password):
             if secret:
                 text = text.replace(secret, "***")
         return text
@@ -52,13 +55,17 @@ NOBODY: Final = KafkaCredentials()
 
 
 def read_credentials(
-    kafka: Kafka, secret: Mapping[str, bytes] | None, authority: Mapping[str, bytes] | None
+    kafka: Kafka,
+    secret: Mapping[str, bytes] | None,
+    authority: Mapping[str, bytes] | None,
+    registry: Mapping[str, bytes] | None = None,
 ) -> KafkaCredentials:
     """Read the credentials from the data of the Secrets. Raises KafkaSecretError.
 
     Args:
         secret: the data of ``secretRef``; None if the spec names none.
         authority: the data of ``caSecretRef``; None if the spec names none.
+        registry: the data of ``schemaRegistry.secretRef``; None if the spec names none.
     """
     own = _Secret(kafka.secret_ref.name if kafka.secret_ref else "", "kafka.secretRef", secret or {})
     username = password = client_id = client_secret = certificate = key = ca = ""
@@ -75,7 +82,7 @@ def read_credentials(
         elif "ca.crt" in own.data:
             ca = _authority(own, "ca.crt")
         certificate, key, expires = _client_certificate(own)
-    return KafkaCredentials(
+    found = KafkaCredentials(
         username=username,
         password=password,
         authority=ca,
@@ -84,6 +91,18 @@ def read_credentials(
         client_id=client_id,
         client_secret=client_secret,
         expires=expires,
+    )
+    return found if registry is None else _with_registry(found, kafka, registry)
+
+
+def _with_registry(found: KafkaCredentials, kafka: Kafka, data: Mapping[str, bytes]) -> KafkaCredentials:
+    reference = kafka.schema_registry.secret_ref if kafka.schema_registry is not None else None
+    secret = _Secret(reference.name if reference is not None else "", "kafka.schemaRegistry.secretRef", data)
+    return replace(
+        found,
+        registry_username=secret.text("username") if "username" in data else "",
+        registry_password=secret.text("password") if "username" in data else "",
+        registry_authority=_authority(secret, "ca.crt") if "ca.crt" in data else "",
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 from ibfeed_api.feed import Topic
 from ibfeed_api.instrument import partition_of
 from ibfeed_api.records import HEADER_EPOCH, HEADER_SCHEMA, HEADER_WORKER, SCHEMA_EVENT, FeedEvent
-from ibfeed_worker.publish.broker import Delivered, Headers, RecordTooLargeError
+from ibfeed_worker.publish.broker import Delivered, Headers, UnsendableError
 from ibfeed_worker.publish.counters import PublishCounters
 from ibfeed_worker.publish.partition_writer import Closed, PartitionWriter
 from ibfeed_worker.publish.refusals import Refusal, is_of_the_record, is_of_the_size
@@ -45,7 +45,7 @@ class EventQueue:
             topic: where events go.
             counters: counts them.
             produce: gives topic, partition, key, value, headers and callback to the client library, and returns
-                whether it took them. Raises RecordTooLargeError.
+                whether it took them. Raises UnsendableError.
             on_answer: called when Kafka has answered for an event, with its error or None, and with the refusal if the
                 event's batch was too large.
         """
@@ -103,7 +103,7 @@ class EventQueue:
         self._returned = left
 
     def _send(self, event: FeedEvent, slot: int) -> bool:
-        """Return whether the event needs no more care: it is on its way, or too large for any producer."""
+        """Return whether the event needs no more care: it is on its way, or no producer can send it."""
         key = (self._worker if event.conid is None else str(event.conid)).encode()
         headers: Headers = [(HEADER_WORKER, self._worker.encode()), (HEADER_SCHEMA, SCHEMA_EVENT.encode())]
         if event.epoch is not None:
@@ -113,7 +113,7 @@ class EventQueue:
         try:
             if not self._produce(self._topic.name, partition, key, _encode(event), headers, told):
                 return False
-        except RecordTooLargeError:
+        except UnsendableError:
             self._counters.events_lost += 1
             return True
         self.in_flight += 1

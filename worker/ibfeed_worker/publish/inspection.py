@@ -17,6 +17,7 @@ from ibfeed_worker.publish.broker import Broker, BrokerError
 from ibfeed_worker.publish.diagnosis import diagnose_bootstrap, diagnose_leader
 from ibfeed_worker.publish.line import ProducerLine, SecretsError
 from ibfeed_worker.publish.partition_writer import PartitionWriter
+from ibfeed_worker.publish.schema_registry import RegistryError
 from ibfeed_worker.publish.send_queue import SendQueue
 from ibfeed_worker.publish.survey import Survey, missing, topic_trouble, unanswered
 from ibfeed_worker.publish.trouble import REFUSED, Trouble
@@ -79,6 +80,9 @@ class Inspection:
             if trouble is not None and trouble.reason in REFUSED:
                 await self._line.read_again()
             return trouble
+        except RegistryError as error:
+            reason = Reason.SCHEMA_REGISTRY_REFUSED if error.refused else Reason.SCHEMA_REGISTRY_AWAY
+            trouble = Trouble(reason, str(error))
         except BrokerError as error:
             trouble = Trouble(Reason.KAFKA_CONFIG, self._line.who.scrub(str(error)))
         except SecretsError as error:

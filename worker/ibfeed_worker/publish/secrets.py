@@ -31,11 +31,13 @@ class KafkaSecrets:
     async def read(self) -> KafkaCredentials:
         """Return the credentials that they hold now. Raises SecretsError."""
         own, authority = self._kafka.secret_ref, self._kafka.ca_secret_ref
+        registry = self._kafka.schema_registry.secret_ref if self._kafka.schema_registry is not None else None
         try:
             return read_credentials(
                 self._kafka,
                 None if own is None else await self._held(own.name, "kafka.secretRef"),
                 None if authority is None else await self._held(authority.name, "kafka.caSecretRef"),
+                None if registry is None else await self._held(registry.name, "kafka.schemaRegistry.secretRef"),
             )
         except KafkaSecretError as error:
             raise SecretsError(str(error)) from None

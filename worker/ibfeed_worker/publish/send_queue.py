@@ -13,7 +13,15 @@ import msgspec
 
 from ibfeed_api.feed import Topics
 from ibfeed_api.records import SCHEMA_TICK, DepthRecord, FeedEvent, Tick
-from ibfeed_worker.publish.broker import Broker, BrokerError, Delivered, Headers, QueueFullError, RecordTooLargeError
+from ibfeed_worker.publish.broker import (
+    TOO_LARGE,
+    Broker,
+    BrokerError,
+    Delivered,
+    Headers,
+    QueueFullError,
+    UnsendableError,
+)
 from ibfeed_worker.publish.counters import PublishCounters
 from ibfeed_worker.publish.delivery import AnswerReceiver, Delivery
 from ibfeed_worker.publish.event_queue import EventQueue
@@ -22,7 +30,6 @@ from ibfeed_worker.publish.partition_writer import PartitionWriter, Record
 from ibfeed_worker.publish.refusals import Refusal, is_of_the_record, is_of_the_size
 
 _TRIES_AT_MOST: Final = 2  # tries of a record that Kafka refuses for its own sake
-TOO_LARGE: Final = "larger than the topic takes"
 GIVEN_UP: Final = "given up while Kafka could not be reached"
 NOT_KNOWN: Final = "whether Kafka has them could not be found out"
 
@@ -283,18 +290,18 @@ class SendQueue(AnswerReceiver):
         return True
 
     def _send(self, broker: Broker, delivery: Delivery, value: bytes) -> bool:
-        """Send a record. Return whether it needs no more care: it is on its way, or too large for any producer."""
+        """Send a record. Return whether it needs no more care: it is on its way, or no producer can send it."""
         writer = delivery.writer
         try:
             return self._produce(broker, writer.topic, writer.partition, writer.key, value, writer.headers, delivery)
-        except RecordTooLargeError:
-            self._fail(delivery, TOO_LARGE)
+        except UnsendableError as error:
+            self._fail(delivery, str(error))
             return True
 
     def _produce(
         self, broker: Broker, topic: str, partition: int, key: bytes, value: bytes, headers: Headers, told: Delivered
     ) -> bool:
-        """Give a record to the client library; return whether it took it. Raises RecordTooLargeError."""
+        """Give a record to the client library; return whether it took it. Raises UnsendableError."""
         try:
             broker.produce(topic, partition, key, value, headers, told)
         except QueueFullError:

@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from ibfeed_api.feed import Topic
 from ibfeed_api.records import HEADER_EPOCH, epoch_of
 from ibfeed_api.shard import Mark
+from ibfeed_worker.publish.avro import AvroError
 
 LOOK_BACK: Final = 5000  # the last records of a partition that are read
 LIMIT_S: Final = 2.0
@@ -112,13 +113,18 @@ class Search:
         questions: Collection[Question],
         windows: Mapping[Place, TailWindow],
         refused: Mapping[Place, str] | None = None,
+        as_json: Callable[[bytes], bytes] = bytes,
     ) -> None:
-        """A place without a window counts as not read; ``refused`` says why."""
+        """A place without a window counts as not read; ``refused`` says why.
+
+        ``as_json`` makes JSON of a record's value; it raises AvroError.
+        """
         self._ticks: Final = ticks.name
         self._questions: Final = questions
         self._wanted: Final = places(ticks, books, questions)
         self._windows: Final = windows
         self._refused: Final = refused or {}
+        self._as_json: Final = as_json
         empty = {place for place, window in windows.items() if window.start >= window.high}
         self._open: Final = set(self._wanted) - empty
         self._latest: Final[dict[tuple[Place, bytes], _Written]] = {}
@@ -159,7 +165,7 @@ class Search:
         marks: list[tuple[Mark, int]] = []
         for place in ticks:
             written = self._latest.get((place, key))
-            mark = _mark(written) if written is not None else None
+            mark = self._mark(written) if written is not None else None
             if written is not None and mark is not None:
                 marks.append((mark, written.epoch))
             elif written is not None and not doubt:
@@ -182,12 +188,19 @@ class Search:
             found = [self._latest.get((place, key)), self._highest.get((place, key))]
             records = [written for written in found if written is not None]
             if records:
-                numbered = (epoch_of(mark.seq) for written in records if (mark := _mark(written)) is not None)
+                numbered = (epoch_of(mark.seq) for written in records if (mark := self._mark(written)) is not None)
                 used_up = max([used_up, *(written.epoch for written in records), *filter(_NO_EPOCH.__gt__, numbered)])
             elif self._is_cut(place):
                 around = [_epoch(headers) for (where, _), headers in self._others.items() if where == place]
                 used_up = max([used_up, *(epoch - 1 for epoch in around)])
         return used_up
+
+    def _mark(self, written: _Written) -> Mark | None:
+        try:
+            numbers = _decoder.decode(self._as_json(written.value))
+        except (AvroError, msgspec.DecodeError):
+            return None
+        return Mark(event_time=numbers.event_time, seq=numbers.seq)
 
     def _is_cut(self, place: Place) -> bool:
         """Whether the partition holds more records than were looked at."""
@@ -205,16 +218,14 @@ def _epoch(headers: Headers) -> int:
     return 0
 
 
-def _mark(written: _Written) -> Mark | None:
-    try:
-        numbers = _decoder.decode(written.value)
-    except msgspec.DecodeError:
-        return None
-    return Mark(event_time=numbers.event_time, seq=numbers.seq)
-
-
-def read(settings: Mapping[str, Any], ticks: Topic, books: Topic, questions: Collection[Question]) -> dict[bytes, Tail]:
-    """Look up the tails.
+def read(
+    settings: Mapping[str, Any],
+    ticks: Topic,
+    books: Topic,
+    questions: Collection[Question],
+    as_json: Callable[[bytes], bytes],
+) -> dict[bytes, Tail]:
+    """Look up the tails. ``as_json``: see ``Search``.
 
     Blocks for little more than ``LIMIT_S``, or ``EVERYWHERE_LIMIT_S`` if a question is ``anywhere``.
 
@@ -235,7 +246,7 @@ def read(settings: Mapping[str, Any], ticks: Topic, books: Topic, questions: Col
     )
     try:
         windows, refused = _windows(consumer, places(ticks, books, questions), deadline)
-        search = Search(ticks, books, questions, windows, refused)
+        search = Search(ticks, books, questions, windows, refused, as_json)
         consumer.assign([TopicPartition(*place, window.start) for place, window in windows.items()])
         while not search.done and time.monotonic() < deadline:
             for message in consumer.consume(_BATCH, timeout=_WAIT_S):

@@ -13,7 +13,15 @@ from ibfeed_api.reasons import Reason
 from ibfeed_worker.publish.credentials import KafkaCredentials
 
 # Reasons that may end when the Secrets change.
-REFUSED: Final = frozenset({Reason.KAFKA_CREDENTIALS, Reason.KAFKA_TLS, Reason.KAFKA_SECRET, Reason.KAFKA_LISTENER})
+REFUSED: Final = frozenset(
+    {
+        Reason.KAFKA_CREDENTIALS,
+        Reason.KAFKA_TLS,
+        Reason.KAFKA_SECRET,
+        Reason.KAFKA_LISTENER,
+        Reason.SCHEMA_REGISTRY_REFUSED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
