@@ -31,6 +31,7 @@ from ibfeed_local import (
     packages,
     peers,
     preflight,
+    registry,
     target,
     venv,
     verify,
@@ -170,6 +171,8 @@ def test(state: State) -> int:
         _others_clients(state, progress)
         with progress.step("the worker's modules, compiled") as step:
             step.result = compiled.build(state)
+        with progress.step("schema registry") as step:
+            step.result = registry.fetch(state)
         _deployed(state, progress)
     return _verdict(verify.on_the_cluster(state))
 

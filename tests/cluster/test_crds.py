@@ -234,6 +234,14 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
         "the https address at which the OpenID provider gives tokens",
     ),
     ("a compression that is none", kafka(compression="zip"), "compression", "supported values"),
+    ("a format that is none", kafka(format="Protobuf"), "format", "supported values"),
+    ("Avro without a registry", kafka(format="Avro"), "spec.kafka", "format Avro needs schemaRegistry"),
+    (
+        "a registry that is no address",
+        kafka(format="Avro", schemaRegistry={"url": "registry:8081"}),
+        "schemaRegistry.url",
+        "the http or https address of a schema registry",
+    ),
     *(
         (
             f"the property {name}",
@@ -410,6 +418,10 @@ RIGHT: list[tuple[str, dict[str, Any]]] = [
         kafka(securityProtocol="SSL", secretRef={"name": "user"}, caSecretRef={"name": "ca", "key": "cluster.crt"}),
     ),
     ("tokens", kafka(**OAUTH)),
+    (
+        "Avro",
+        kafka(format="Avro", schemaRegistry={"url": "https://registry:8081", "secretRef": {"name": "registry"}}),
+    ),
     ("further properties", kafka(compression="zstd", config={"socket.timeout.ms": "9000", "compression.level": "3"})),
     ("as many properties as may be", kafka(config={f"property.{n}.{'x' * 40}": "v" * 1024 for n in range(32)})),
     ("a topic", kafka(topics={"ticklast": {"name": "energy.ticks", "partitions": 48, "replicationFactor": 3}})),
@@ -537,6 +549,7 @@ def test_defaults_are_filled_in(api: HTTPClient) -> None:
                 "contracts": topic | {"name": "contracts", "partitions": 1},
             },
             "createTopics": True,
+            "format": "JSON",
             "lingerMs": 0,
             "batchSize": 1000000,
             "compression": "none",

@@ -6,6 +6,7 @@ zeros at the end are left out when they become JSON again.
 
 from __future__ import annotations
 
+import decimal
 import io
 import json
 import struct
@@ -22,7 +23,13 @@ from ibfeed_api.records import SCHEMA_CONTRACT, SCHEMA_DEPTH, SCHEMA_EVENT, SCHE
 WRITTEN: Final = (SCHEMA_TICK, SCHEMA_DEPTH, SCHEMA_EVENT, SCHEMA_CONTRACT)
 _MAGIC: Final = 0
 _HEAD: Final = struct.Struct(">bI")
-_WHOLE_DIGITS: Final = 20  # of 38, of which 18 are after the point
+# As the schemas have them: 38 digits in all.
+_WHOLE_DIGITS: Final = 20
+_FRACTION_DIGITS: Final = 18
+_FINEST: Final = Decimal((0, (1,), -_FRACTION_DIGITS))
+_EXACT: Final = decimal.Context(
+    prec=_WHOLE_DIGITS + _FRACTION_DIGITS, traps=[decimal.Inexact, decimal.InvalidOperation]
+)
 _decode_json: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 # What fastavro raises for bytes that are no such record.
 _UNREADABLE: Final = (ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError)
@@ -134,10 +141,15 @@ def _is_decimal(kind: Any) -> bool:
 
 
 def _decimal(told: int | Decimal) -> Decimal:
-    """Return a number for Avro, which has a limit that the library does not keep. Raises ValueError beyond it."""
+    """Return a number that fits into 38 digits, 18 of them after the point. Raises ValueError if it does not."""
     number = Decimal(told)
     if number.adjusted() >= _WHOLE_DIGITS:
         raise ValueError(f"{told} has more than {_WHOLE_DIGITS} digits before the point")
+    if int(number.as_tuple().exponent) < -_FRACTION_DIGITS:
+        try:
+            return number.quantize(_FINEST, context=_EXACT)  # what is beyond may be zeros
+        except decimal.DecimalException:
+            raise ValueError(f"{told} has more than {_FRACTION_DIGITS} digits after the point") from None
     return number
 
 
