@@ -31,7 +31,7 @@ _EXACT: Final = decimal.Context(
     prec=_WHOLE_DIGITS + _FRACTION_DIGITS, traps=[decimal.Inexact, decimal.InvalidOperation]
 )
 _decode_json: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
-# What fastavro raises for bytes that are no such record.
+# fastavro raises these for bytes that are no such record.
 _UNREADABLE: Final = (ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError)
 
 
