@@ -23,6 +23,7 @@ test-gateway: ## accept a gateway build: GATEWAY=FILE, such as IB's clientportal
 bench-ownership: ## moves, crashes, hung workers against the venue's ground truth, on the local cluster
 bench-always-on: ## the stream while the API server is away, against the venue's ground truth
 bench-worker: ## the worker's data path: throughput, latency, stalls, beside other clients'
+bench-downstream: ## what readers, stores and recordings get of a feed: rates, latency, losses
 schemas: ## the category schemas' artefacts and page, made from schemas/categories/*.yaml again
 lock: ## resolve the locked requirements again
 

@@ -8,7 +8,7 @@ from ibfeed_local.command import attached
 from ibfeed_local.state import SOURCE, State
 from ibfeed_local.verify import surroundings
 
-_IMPORTS = ("benchmarks", "tests", "simulator", "api", "operator", "worker", "local")
+_IMPORTS = ("benchmarks", "tests", "simulator", "api", "operator", "worker", "platform", "client", "local")
 
 
 def run(state: State, name: str) -> int:

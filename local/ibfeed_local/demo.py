@@ -1,4 +1,4 @@
-"""The two examples on a running product, until ticks are on Kafka."""
+"""The examples on a running product, until ticks are on Kafka and the latest ones in Redis."""
 
 from __future__ import annotations
 
@@ -14,19 +14,25 @@ from ibfeed_local.state import SOURCE, State
 from ibfeed_local.target import Target
 
 EXAMPLES = {name: SOURCE / "examples" / f"{name}.yaml" for name in ("energy", "equity")}
+DOWNSTREAM = SOURCE / "examples" / "downstream.yaml"
+SINK = "latest"  # of that example
 PATIENCE = 300  # seconds until both feeds are ready; they take a minute, three browsers on two cores included
 SECONDS_OF_TICKS = 10
 
 
 def show(state: State, target: Target, said: progress.Progress) -> None:
     """Apply the examples, wait until they stream, and show their ticks."""
-    with said.step(f"applying {' and '.join(f'examples/{path.name}' for path in EXAMPLES.values())}"):
+    with said.step(f"applying {', '.join(f'examples/{path.name}' for path in (*EXAMPLES.values(), DOWNSTREAM))}"):
         for path in EXAMPLES.values():
             _apply(target, path)
+        target.run("apply", "--namespace", "default", "-f", str(DOWNSTREAM))
     with said.step("feeds") as step:
         _wait(target, step)
-    progress.headline(f"{target.kubectl_to_type} get ibf,ibs -o wide")
-    print(target.run("get", "ibf,ibs", "--namespace", "default", "-o", "wide"), end="")
+    with said.step("sink") as step:
+        _wait_for_sink(target, step)
+    for what in ("ibf,ibs", "ibk"):
+        progress.headline(f"{target.kubectl_to_type} get {what} -o wide")
+        print(target.run("get", what, "--namespace", "default", "-o", "wide"), end="")
     progress.headline(f"ticks on Kafka ({target.kafka_from_here}, topic ticklast), {SECONDS_OF_TICKS} s of them")
     if ticks(state, target.kafka_from_here, SECONDS_OF_TICKS):
         raise ProblemError(f"no tick came from Kafka at {target.kafka_from_here}", "Is it reachable from this machine?")
@@ -34,7 +40,7 @@ def show(state: State, target: Target, said: progress.Progress) -> None:
     if os.environ.get("CLUSTER") != "current":
         print('  eval "$(make -s kubeconfig)"')
     print(
-        "  kubectl get ibf,ibs -o wide\n"
+        "  kubectl get ibf,ibs,ibk -o wide\n"
         "  kubectl edit ibf/energy                    # add a root, say `- symbol: RB`\n"
         "  kubectl scale ibf/energy --replicas=4\n"
         "  kubectl delete pod energy-1                # the others take over, then share again\n"
@@ -72,6 +78,21 @@ def _wait(target: Target, step: progress.Step) -> None:
             raise ProblemError(
                 f"the feeds are not ready after {PATIENCE} s: {step.result}\n{pods}",
                 f"Look at: {target.kubectl_to_type} describe ibf; {target.kubectl_to_type} logs energy-0",
+            )
+        time.sleep(0.5)
+
+
+def _wait_for_sink(target: Target, step: progress.Step) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        ready = _ready(json.loads(target.run("get", "ibk", SINK, "--namespace", "default", "-o", "json")))
+        step.result = f"{SINK} ({ready.get('message', 'waiting for the operator')})"
+        if ready.get("status") == "True":
+            return
+        if time.monotonic() > deadline:
+            raise ProblemError(
+                f"the sink is not ready after {PATIENCE} s: {step.result}",
+                f"Look at: {target.kubectl_to_type} describe ibk {SINK}",
             )
         time.sleep(0.5)
 

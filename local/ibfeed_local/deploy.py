@@ -15,7 +15,7 @@ from ibfeed_local.target import Target
 
 SIMULATOR, OPERATOR = "ibfeed-simulator", "ibfeed-system"
 APPLY = ("apply", "--server-side", "--force-conflicts", "--field-manager=ibfeed-local")
-DEFINITIONS = ("ibfeeds.ibfeed.dev", "ibshards.ibfeed.dev")
+DEFINITIONS = ("ibfeeds.ibfeed.dev", "ibshards.ibfeed.dev", "ibsinks.ibfeed.dev")
 # The simulator's bootstrap makes these once, with keys and passwords, and they are kept.
 SECRETS = (
     (SIMULATOR, "secret/venue-tls"),
@@ -64,7 +64,8 @@ def _overlay(state: State, target: Target, part: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     patches = []
     if part == "operator":
-        environment = [{"name": "IBFEED_WORKER_IMAGE", "value": target.images[images.WORKER.name]}]
+        given = {"IBFEED_WORKER_IMAGE": images.WORKER, "IBFEED_SINK_IMAGE": images.PLATFORM}
+        environment = [{"name": name, "value": target.images[image.name]} for name, image in given.items()]
         container = {"name": "operator", "env": environment}
         patch = {
             "apiVersion": "apps/v1",

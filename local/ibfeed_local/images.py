@@ -1,4 +1,4 @@
-"""The images: the base and the product's three. A tag is the digest of all that goes into its image."""
+"""The images: the base and the product's four. A tag is the digest of all that goes into its image."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ibfeed_local.problem import ProblemError
 from ibfeed_local.progress import Progress
 from ibfeed_local.state import SOURCE, State, digest, write
 
+REDIS = "docker.io/library/redis:7.0-bookworm"  # as examples/downstream.yaml names it
 BASE = "docker.io/library/python:3.11-slim-bookworm"  # as the Dockerfiles name it
 RECIPES = SOURCE / "local" / "images"
 SUITE = "bookworm"
@@ -44,13 +45,16 @@ OPERATOR = Image("operator", ("api/ibfeed_api", "operator/ibfeed_operator", "req
 WORKER = Image(
     "worker",
     (
-        *("api/ibfeed_api", "worker/ibfeed_worker", "worker/image"),
+        *("api/ibfeed_api", "worker/ibfeed_worker", "worker/image", "client/ibfeed"),
         *("requirements/worker.txt", "requirements/compile.txt"),
     ),
     gateway=True,
 )
 SIMULATOR = Image("simulator", ("simulator/ibfeed_simulator", "requirements/simulator.txt"))
-PRODUCT = (SIMULATOR, OPERATOR, WORKER)
+PLATFORM = Image(
+    "platform", ("api/ibfeed_api", "client/ibfeed", "platform/ibfeed_platform", "requirements/platform.txt")
+)
+PRODUCT = (SIMULATOR, OPERATOR, WORKER, PLATFORM)
 
 
 def build_base(state: State) -> str:
@@ -92,6 +96,19 @@ def load_pause(state: State) -> None:
         buildah.build(state, layout.PAUSE_IMAGE, RECIPES / "pause.Dockerfile", Path(context), log)
     buildah.hand_over(state, layout.PAUSE_IMAGE, log)
     state.finish("pause-image", wanted)
+
+
+def load_redis(state: State) -> str:
+    """Give containerd a Redis for the example and the tests, if it lacks it; return a word on what was done."""
+    wanted = digest(SUITE, BASE_PACKAGES, RECIPES / "redis.Dockerfile")
+    if state.finished("redis-image", wanted) and REDIS in containers.image_names():
+        return "up to date"
+    log = state.log / "redis-image.log"
+    with tempfile.TemporaryDirectory(dir=state.images) as context:
+        buildah.build(state, REDIS, RECIPES / "redis.Dockerfile", Path(context), log)
+    buildah.hand_over(state, REDIS, log)
+    state.finish("redis-image", wanted)
+    return REDIS
 
 
 def build_gateway(state: State) -> str:
@@ -144,6 +161,8 @@ def build(state: State, progress: Progress) -> dict[str, str]:
             step.result = wanted
         with progress.step(f"image {image.name} to the cluster"):
             buildah.hand_over(state, wanted, log)
+    with progress.step("image redis, for the example") as step:
+        step.result = load_redis(state)
     _prune(state, tags)
     write(state.images / "tags", "".join(f"{name} {name_and_tag}\n" for name, name_and_tag in tags.items()))
     return tags

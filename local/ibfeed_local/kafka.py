@@ -4,41 +4,19 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 import socket
 import time
 from pathlib import Path
 
-from ibfeed_local import daemons, layout
+from ibfeed_local import daemons, layout, maven
 from ibfeed_local.command import run, tail
 from ibfeed_local.problem import ProblemError
-from ibfeed_local.state import SOURCE, State, digest, write
-
-POM = SOURCE / "local" / "kafka" / "pom.xml"
-COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+from ibfeed_local.state import SOURCE, State, write
 
 
 def fetch(state: State) -> str:
     """Bring the broker's jars from Maven; return a word on what was done."""
-    wanted = digest(POM)
-    jars = _jars(state)
-    if state.finished("kafka", wanted) and jars.is_dir():
-        return "up to date"
-    partial = jars.with_name("jars.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    run(
-        [
-            *("mvn", "--batch-mode", "--strict-checksums", f"-Dmaven.repo.local={state.cache / 'maven'}", "-f", POM),
-            *(COPY, f"-DoutputDirectory={partial}", "-DincludeScope=runtime"),
-        ],
-        state.log / "maven.log",
-        remedy="Can this machine reach Maven Central, or the mirror of its settings.xml?",
-    )
-    shutil.rmtree(jars, ignore_errors=True)
-    partial.rename(jars)
-    state.finish("kafka", wanted)
-    return f"{len(list(jars.iterdir()))} jars"
+    return maven.fetch(state, "kafka", SOURCE / "local" / "kafka", _jars(state))
 
 
 def start(state: State) -> None:

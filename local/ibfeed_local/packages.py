@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from ibfeed_local.command import run, succeeds
@@ -27,9 +28,12 @@ CLUSTER = {
     "openjdk-17-jre-headless": "java",
     "maven": "mvn",
 }
+JAVA = {"openjdk-17-jre-headless": "java", "maven": "mvn"}
 COMPILER = {"gcc": "gcc", "python3-dev": "python3-config"}
 BROWSER = {"chromium": "chromium", "chromium-driver": "chromedriver"}
 DISPLAY = {"xvfb": "Xvfb"}  # ibeam starts its browser on one
+REDIS = {"redis-server": "redis-server"}
+SERVICES = ("containerd", "redis-server")  # packages that start a daemon of their own; we need their programs only
 
 
 def install(state: State, wanted: dict[str, str]) -> list[str]:
@@ -54,10 +58,29 @@ def install(state: State, wanted: dict[str, str]) -> list[str]:
         environment=quiet,
         remedy=remedy,
     )
-    if "containerd" in missing and Path("/run/systemd/system").exists():
-        # The package starts a daemon of its own. We need its program only.
-        succeeds(["systemctl", "disable", "--now", "containerd"])
+    started = [package for package in SERVICES if package in missing]
+    if started and Path("/run/systemd/system").exists():
+        succeeds(["systemctl", "disable", "--now", *started])
     return missing
+
+
+def unpacked(state: State, package: str, program: str) -> Path:
+    """Return a package's program, unpacked below the state folder. Nothing is installed, so no service starts.
+
+    Args:
+        program: its path within the package, such as ``usr/bin/promtool``.
+    """
+    folder = state.root / "packages" / package
+    found = folder / program
+    if not found.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        log, remedy = state.log / "apt.log", "Can this machine reach its package mirror?"
+        with tempfile.TemporaryDirectory(dir=state.root) as download:
+            run(["apt-get", "update"], log, remedy=remedy)
+            run(["apt-get", "download", package], log, folder=Path(download), remedy=remedy)
+            (archive,) = Path(download).glob("*.deb")
+            run(["dpkg-deb", "--extract", archive, folder], log)
+    return found
 
 
 def cni_folder() -> Path:

@@ -1,4 +1,4 @@
-"""Virtual environments for other people's clients, one for each. They are no part of the product."""
+"""Virtual environments for other people's programs, one for each. They are no part of the product."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from ibfeed_local.venv import REMEDY
 BENCHMARK = "peers"  # `make bench-worker` compares the worker with these
 # `make test` runs these against the simulator. There are two, as no version of requests suits both ibeam and ibind.
 CLIENTS = ("clients", "login-client")
-ALL = (BENCHMARK, *CLIENTS)
+SPARK = "spark"  # the platform's job for Spark, which brings its own Python packages
+ALL = (BENCHMARK, *CLIENTS, SPARK)
 
 
 def python(state: State, name: str = BENCHMARK) -> Path:

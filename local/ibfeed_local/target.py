@@ -19,7 +19,7 @@ class Target:
 
     kubectl: tuple[str | Path, ...]
     kubectl_to_type: str
-    images: dict[str, str]  # operator, worker, simulator -> full name with tag
+    images: dict[str, str]  # operator, worker, simulator, platform -> full name with tag
     kafka: str  # as pods reach it
     kafka_from_here: str
 
@@ -49,8 +49,8 @@ def current() -> Target:
     if missing:
         raise ProblemError(
             f"CLUSTER=current needs {' and '.join(missing)}",
-            "IMAGES is the registry and prefix that operator, worker and simulator were pushed to, TAG their tag,\n"
-            "  and KAFKA the host:port of a Kafka that the pods reach:\n"
+            "IMAGES is the registry and prefix that operator, worker, simulator and platform were pushed to, TAG\n"
+            "  their tag, and KAFKA the host:port of a Kafka that the pods reach:\n"
             "  CLUSTER=current IMAGES=registry.example.org/ibfeed TAG=0.1.0 KAFKA=kafka.example.org:9092 make demo",
         )
     host, colon, port = kafka.rpartition(":")

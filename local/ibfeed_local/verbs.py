@@ -19,6 +19,7 @@ from ibfeed_local import (
     build,
     buildah,
     categories,
+    clickhouse,
     cluster,
     command,
     compiled,
@@ -26,12 +27,14 @@ from ibfeed_local import (
     golang,
     images,
     interrupt,
+    kafka,
     layout,
     lock,
     packages,
     peers,
     preflight,
     registry,
+    spark,
     target,
     venv,
     verify,
@@ -169,6 +172,7 @@ def test(state: State) -> int:
         return code
     with _alone(state) as progress:
         _others_clients(state, progress)
+        _stores(state, progress)
         with progress.step("the worker's modules, compiled") as step:
             step.result = compiled.build(state)
         with progress.step("schema registry") as step:
@@ -227,6 +231,21 @@ def bench_worker(state: State) -> int:
     return bench.run(state, "datapath")
 
 
+def bench_downstream(state: State) -> int:
+    """Measure what readers, stores and recordings get of a feed. It needs no cluster, and starts its own brokers."""
+    with _alone(state) as progress:
+        with progress.step("packages of the distribution") as step:
+            step.result = " ".join(packages.install(state, packages.JAVA)) or "all there"
+        with progress.step("Python environment") as step:
+            step.result = venv.build(state)
+        with progress.step("Kafka") as step:
+            step.result = kafka.fetch(state)
+        _stores(state, progress)
+        with progress.step("the worker's modules, compiled") as step:
+            step.result = compiled.build(state)
+    return bench.run(state, "downstream")
+
+
 def schemas(state: State) -> None:
     """Make the artefacts and the page of the category schemas from their source again."""
     _environment(state)
@@ -245,8 +264,21 @@ def _others_clients(state: State, progress: Progress) -> None:
     """Install the clients that the tests run, and the browser by which tests and one of the clients log in."""
     with progress.step("a browser for the tests") as step:
         step.result = " ".join(packages.install(state, packages.BROWSER | packages.DISPLAY)) or "there already"
+    with progress.step("promtool, for the alert rules") as step:
+        step.result = str(packages.unpacked(state, "prometheus", "usr/bin/promtool"))
     with progress.step("other people's clients") as step:
         step.result = ", ".join(f"{name} {peers.build(state, name)}" for name in peers.CLIENTS)
+
+
+def _stores(state: State, progress: Progress) -> None:
+    """Install what a feed's records are written to in the tests."""
+    with progress.step("Redis") as step:
+        step.result = " ".join(packages.install(state, packages.REDIS)) or "there already"
+    with progress.step("ClickHouse's engine") as step:
+        packages.install(state, clickhouse.PACKAGES)
+        step.result = clickhouse.install(state)
+    with progress.step("Spark") as step:
+        step.result = spark.build(state)
 
 
 def _deployed(state: State, progress: Progress) -> target.Target:
@@ -350,6 +382,7 @@ VERBS: dict[str, Callable[[State], int | None]] = {
     "bench-ownership": bench_ownership,
     "bench-always-on": bench_always_on,
     "bench-worker": bench_worker,
+    "bench-downstream": bench_downstream,
     "schemas": schemas,
     "lock": lock_requirements,
 }

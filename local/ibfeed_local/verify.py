@@ -28,6 +28,7 @@ DATA_PATH = (
     "tests/unit/worker/ticks",
     "tests/component/test_stream_kafka.py",
 )
+BESIDE = ("tests/hollow", "tests/downstream")  # run while those of the cluster wait
 PURE = "without I/O"  # the end of the names of the import contracts that list pure modules
 COVERED = 98  # per cent of their lines
 IMAGE_VARIABLE = "IBFEED_GATEWAY_IMAGE"  # tests/gateway: the worker's image with the distribution under test
@@ -73,27 +74,27 @@ def coverage(state: State) -> int:
 
 
 def on_the_cluster(state: State) -> int:
-    """Run the component, hollow and cluster tests, which need `up`. Return the number of suites that failed."""
+    """Run all tests that need `up`. Return the number of suites that failed."""
     headline("the data path, compiled")
-    imports = f"pythonpath={compiled.folder(state)} operator simulator client local tests benchmarks"
+    imports = f"pythonpath={compiled.folder(state)} operator simulator platform client local tests benchmarks"
     failures = int(bool(_pytest(state, *DATA_PATH, "-q", "-n", "3", "-o", imports)))
     headline("tests/component")
     failures += bool(_pytest(state, "tests/component", "-v", "-n", "3"))
-    # The tests of one file share a control plane; each file has its own. They fill the time in which those of the
+    # The tests of one file share what they start: a control plane, or Spark. They fill the time in which those of the
     # cluster wait.
-    log = state.log / "tests-hollow.log"
-    asked = _arguments(state, "tests/hollow", "-v", "-n", "2", "--dist", "loadfile")
-    with beside(asked, log, environment=surroundings(state), folder=SOURCE) as hollow:
+    log = state.log / "tests-beside.log"
+    asked = _arguments(state, *BESIDE, "-v", "-n", "2", "--dist", "loadfile")
+    with beside(asked, log, environment=surroundings(state), folder=SOURCE) as others:
         # One after the other: they share the namespace that a user would use.
-        headline("tests/cluster, and tests/hollow beside it")
+        headline(f"tests/cluster, and {' and '.join(BESIDE)} beside it")
         failures += bool(_pytest(state, "tests/cluster", "-v"))
-        failures += bool(hollow())
-    headline("tests/hollow")
+        failures += bool(others())
+    headline(" and ".join(BESIDE))
     print(log.read_text(), flush=True)
     if failures:
         # The first suite's report is thousands of lines up by now, and a log is often kept by its end only.
         headline("what failed")
-        for suite in (Path(DATA_PATH[0]).name, "component", "hollow", "cluster"):
+        for suite in (Path(DATA_PATH[0]).name, "component", Path(BESIDE[0]).name, "cluster"):
             report = _report(state, suite)
             lines = failed(report.read_text()) if report.exists() else [f"tests/{suite} ended before its report"]
             print("\n".join(lines), flush=True)

@@ -24,10 +24,23 @@ MODULES: Final = (
 )
 
 
+# Libraries without types are followed by name only: some of them lead into setuptools, which the compiler refuses.
+SETTINGS: Final = """[mypy]
+strict = true
+ignore_missing_imports = true
+untyped_calls_exclude = confluent_kafka
+
+[mypy-confluent_kafka.*,picows.*]
+follow_untyped_imports = true
+"""
+
+
 def main(folder: Path) -> int:
     """Compile the modules; return the compiler's exit code."""
-    untyped = ("--ignore-missing-imports", "--follow-untyped-imports", "--untyped-calls-exclude", "confluent_kafka")
-    options = ("--strict", *untyped, "--cache-dir", "build/types")
+    (folder / "build").mkdir(exist_ok=True)
+    settings = folder / "build" / "mypy.ini"
+    settings.write_text(SETTINGS)
+    options = ("--config-file", "build/mypy.ini", "--cache-dir", "build/types")
     done = subprocess.run([sys.executable, "-m", "mypyc", *options, *MODULES], cwd=folder, check=False)
     shutil.rmtree(folder / "build", ignore_errors=True)
     return done.returncode

@@ -36,6 +36,7 @@ def test_what_an_own_cluster_needs_is_asked_for_all_at_once(monkeypatch: pytest.
         "operator": "registry.example.org/ibfeed/operator:1",
         "worker": "registry.example.org/ibfeed/worker:1",
         "simulator": "registry.example.org/ibfeed/simulator:1",
+        "platform": "registry.example.org/ibfeed/platform:1",
     }
 
 
