@@ -12,26 +12,39 @@
                 print("missing:", event.symbol, event.start, event.end, event.reason)
 """
 
+from ibfeed.books import OrderBooks
 from ibfeed.errors import (
+    ConfigurationError,
     Error,
+    FrameError,
     KafkaRefusedError,
     KafkaUnreachableError,
     MissingExtraError,
     MissingTopicError,
     RecordError,
+    RedisRefusedError,
+    RedisUnreachableError,
+    RegistryError,
     UnknownSchemaError,
+    VenueUnreachableError,
 )
-from ibfeed.events import Book, Contract, Event, ExactLevel, Gap, Level, Status, Tick
+from ibfeed.events import Bar, Book, BookChange, Contract, Event, ExactLevel, Gap, Level, Status, Tick, Trade
 from ibfeed.frames import to_arrow, to_pandas, to_polars
-from ibfeed.handlers import AsyncioQueue, Client, Consumer, EventHandler, Publisher, Queue, forward
+from ibfeed.handlers import Client, EventHandler, forward
+from ibfeed.queues.in_process import AsyncioQueue
+from ibfeed.queues.protocols import Consumer, Publisher, Queue
 from ibfeed.reader import AsyncReader, Reader, aread, read
+from ibfeed.registry import SchemaRegistry
 from ibfeed.stream import Counters, Topics
 
 __all__ = [
     "AsyncReader",
     "AsyncioQueue",
+    "Bar",
     "Book",
+    "BookChange",
     "Client",
+    "ConfigurationError",
     "Consumer",
     "Contract",
     "Counters",
@@ -39,20 +52,28 @@ __all__ = [
     "Event",
     "EventHandler",
     "ExactLevel",
+    "FrameError",
     "Gap",
     "KafkaRefusedError",
     "KafkaUnreachableError",
     "Level",
     "MissingExtraError",
     "MissingTopicError",
+    "OrderBooks",
     "Publisher",
     "Queue",
     "Reader",
     "RecordError",
+    "RedisRefusedError",
+    "RedisUnreachableError",
+    "RegistryError",
+    "SchemaRegistry",
     "Status",
     "Tick",
     "Topics",
+    "Trade",
     "UnknownSchemaError",
+    "VenueUnreachableError",
     "aread",
     "forward",
     "read",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from ibfeed.events import Book, Contract, ExactLevel, Level
-from ibfeed.records import BookChange
+from ibfeed.events import Book, BookChange, Contract, ExactLevel, Level
 
 
 class _Side:
@@ -83,4 +82,30 @@ class BookBuilder:
             exact_asks=exact_asks,
             flags=change.flags,
             contract=contract,
+            source=change.source,
         )
+
+
+class OrderBooks:
+    """The order books of all instruments, each kept by one call for each of its changes.
+
+    ::
+
+        books = ibfeed.OrderBooks()
+        book = books.update(change)
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, int], tuple[BookBuilder, int]] = {}
+
+    def update(self, change: BookChange) -> Book | None:
+        """Return the whole book after a change.
+
+        None if there is nothing new to tell: the change came before, or it is of a book that is not known.
+        """
+        key = (change.source, change.conid)
+        builder, seq = self._kept.get(key) or (BookBuilder(), -1)
+        if change.seq <= seq:
+            return None
+        self._kept[key] = builder, change.seq
+        return builder.apply(change, contiguous=change.seq == seq + 1, contract=None)

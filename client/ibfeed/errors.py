@@ -8,7 +8,14 @@
     ├── MissingTopicError       a topic is not there
     ├── RecordError             a record cannot be decoded
     │   └── UnknownSchemaError  a record has a schema version that this package does not know
-    └── MissingExtraError       pandas, polars or pyarrow is not installed
+    ├── RecordingError          a recording cannot be read or written
+    ├── RegistryError           the schema registry of a feed in Avro is not named, or gives no schema
+    ├── RedisUnreachableError   Redis does not answer
+    ├── RedisRefusedError       Redis answers, and refuses
+    ├── VenueUnreachableError   a connector's venue does not answer
+    ├── FrameError              a venue's frame is not as it documents
+    ├── ConfigurationError      the file of ``ibfeed run`` cannot be used
+    └── MissingExtraError       a library that an extra installs is missing
 """
 
 from __future__ import annotations
@@ -36,6 +43,34 @@ class RecordError(Error):
 
 class UnknownSchemaError(RecordError):
     """A record has a schema version that this package does not know. A newer release of it may."""
+
+
+class RecordingError(Error):
+    """A recording cannot be read or written. The text names the file or the folder, and what to do."""
+
+
+class RegistryError(Error):
+    """The schema registry of a feed that writes Avro is not named, or gives no schema. The text says what to do."""
+
+
+class RedisUnreachableError(Error):
+    """Redis does not answer. The text says what to check."""
+
+
+class RedisRefusedError(Error):
+    """Redis answers, and refuses: a right is missing, or the key is of another type."""
+
+
+class VenueUnreachableError(Error):
+    """A venue does not answer, or each connection to it breaks. The text says what to check."""
+
+
+class FrameError(Error):
+    """A venue sent a frame that is not as it documents. The connector makes a new connection."""
+
+
+class ConfigurationError(Error):
+    """The file of ``ibfeed run`` cannot be used. The text names the file, the place in it, and what to write."""
 
 
 class MissingExtraError(Error, ImportError):

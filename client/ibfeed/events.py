@@ -2,15 +2,21 @@
 
 Times that end in ``_ms`` and ``event_time`` are milliseconds since 1970 (UTC); ``received_ns`` is in nanoseconds.
 Sizes, volume and open interest are in contracts. Prices are in the contract's currency: see ``Contract``.
+
+``source`` says which system an event comes from. Venues other than Interactive Brokers have no conid: ``instrument_id``
+makes a number of their symbols. A spot pair counts as a contract of one unit of its base currency.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
+
+IB: Final = "interactive_brokers"
 
 # A tick with one of these flags is no live data.
 _NOT_LIVE: Final = frozenset({"delayed", "frozen", "not_subscribed", "unverified"})
@@ -19,6 +25,11 @@ _NOT_LIVE: Final = frozenset({"delayed", "frozen", "not_subscribed", "unverified
 def moment(ms: int) -> dt.datetime:
     """Return milliseconds since 1970 as a datetime in UTC."""
     return dt.datetime.fromtimestamp(ms // 1000, dt.UTC).replace(microsecond=ms % 1000 * 1000)
+
+
+def instrument_id(source: str, symbol: str) -> int:
+    """Return the number of an instrument whose source has none: 63 bits of a hash, the same for ever."""
+    return int.from_bytes(hashlib.blake2b(f"{source}:{symbol}".encode(), digest_size=8).digest(), "big") >> 1
 
 
 class Contract(msgspec.Struct, frozen=True):
@@ -147,11 +158,77 @@ class Book(msgspec.Struct, frozen=True):
     exact_asks: tuple[ExactLevel, ...]
     flags: tuple[str, ...]  # crossed: not to be traded on; incomplete: levels may be missing; stale
     contract: Contract | None = None
+    source: str = IB
 
     @property
     def time(self) -> dt.datetime:
         """``event_time`` as a datetime in UTC."""
         return moment(self.event_time)
+
+
+class BookChange(msgspec.Struct, frozen=True, gc=False):
+    """A snapshot of an order book, or the levels that changed. ``OrderBooks.update`` makes a ``Book`` of it.
+
+    The reader of a feed does that itself. A connector publishes changes, and a snapshot at least once a minute.
+    """
+
+    symbol: str
+    conid: int
+    event_time: int
+    kind: Literal["snapshot", "delta", "clear"]  # clear: nothing is known of the book any more
+    bids: tuple[tuple[Decimal, Decimal], ...]  # price and size; in a delta a size of 0 removes the level
+    asks: tuple[tuple[Decimal, Decimal], ...]
+    seq: int  # of each change one more than of the one before; it jumps where a process starts
+    flags: tuple[str, ...]
+    source: str = IB
+
+    @property
+    def time(self) -> dt.datetime:
+        """``event_time`` as a datetime in UTC."""
+        return moment(self.event_time)
+
+
+class Trade(msgspec.Struct, frozen=True, gc=False):
+    """One trade, as venues tell it that publish each of them. Interactive Brokers does not: see ``Tick``."""
+
+    symbol: str
+    conid: int
+    price: Decimal
+    size: Decimal
+    side: Literal["buy", "sell"] | None  # of the order that took liquidity; None: not told
+    event_time: int
+    received_ns: int
+    seq: int  # the venue's number of the trade, which grows by one
+    flags: tuple[str, ...]  # snapshot: it was made before the subscription
+    source: str
+
+    @property
+    def time(self) -> dt.datetime:
+        """``event_time`` as a datetime in UTC."""
+        return moment(self.event_time)
+
+
+class Bar(msgspec.Struct, frozen=True, gc=False):
+    """Open, high, low, close and volume of one span of time. The latest bar of a start counts."""
+
+    symbol: str
+    conid: int
+    start_time: int  # ms since 1970; the bar holds trades from then to before its end
+    duration: int  # seconds
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal | None
+    trade_count: int | None
+    final: bool  # whether its time is over; else its values may change
+    received_ns: int
+    source: str
+
+    @property
+    def time(self) -> dt.datetime:
+        """``start_time`` as a datetime in UTC."""
+        return moment(self.start_time)
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -188,7 +265,10 @@ class Status(msgspec.Struct, frozen=True):
     - ``assigned``, ``released``: a worker starts or ends publishing a contract;
     - ``session``: a worker's session with IB changed;
     - ``market_data_type``: a contract's data became live, delayed or frozen;
-    - ``alive``: a worker that has nothing else to publish shows that it can, once a minute.
+    - ``alive``: a worker that has nothing else to publish shows that it can, once a minute;
+    - ``connected``, ``disconnected``, ``given_up``: a connector's websocket was made, was lost, or is not tried again;
+    - ``venue``: the state of a connector's venue, such as maintenance;
+    - ``refused``: a venue refuses a subscription.
     """
 
     kind: str
@@ -206,7 +286,7 @@ class Status(msgspec.Struct, frozen=True):
         return moment(self.at_ms)
 
 
-Event = Tick | Book | Gap | Status | Contract
+Event = Tick | Book | BookChange | Trade | Bar | Gap | Status | Contract
 
 # Sets a field that is no part of the record. The tick has not left the reader yet.
 attach: Final[Any] = msgspec.structs.force_setattr

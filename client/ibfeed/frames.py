@@ -2,7 +2,7 @@
 
 Each takes the events of one kind, ``kind``, out of the given ones, and makes a column of each field. An order book
 becomes one row for each level: ``side`` is ``bid`` or ``ask``, ``level`` counts from 0, the best. A book of which
-nothing is known becomes one row without side.
+nothing is known becomes one row without side. So does a change without levels; its levels are not counted.
 
 ============  =====================  ======================  ===================
 column        arrow                  polars                  pandas
@@ -13,12 +13,12 @@ numbers       float64                Float64                 float64
 conid, seq    int64                  Int64                   Int64
 text          string                 String                  str
 flags         list<string>           List(String)            object (tuples)
-known         bool                   Boolean                 boolean
+known, final  bool                   Boolean                 boolean
 days          date32                 Date                    object (dates)
 ============  =====================  ======================  ===================
 
-``event_time`` is the record's, ``received`` is ``received_ns``, and a field that ends in ``_ms`` loses that end. A
-value that is not known is null; in a pandas column of floats it is NaN. Trading hours have no column.
+``received`` is ``received_ns``, and a field that ends in ``_ms`` loses that end. A value that is not known is null; in
+a pandas column of floats it is NaN. Trading hours have no column.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from ibfeed.errors import MissingExtraError
-from ibfeed.events import Book, Contract, Event, Gap, Status, Tick
+from ibfeed.events import Bar, Book, BookChange, Contract, Event, Gap, Status, Tick, Trade
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +70,45 @@ _BOOK: Final = {
     "price": _FLOAT,
     "size": _FLOAT,
     "flags": _TEXTS,
+}
+_CHANGE: Final = {
+    "event_time": _MS,
+    "source": _TEXT,
+    "conid": _INT,
+    "symbol": _TEXT,
+    "seq": _INT,
+    "kind": _TEXT,
+    "side": _TEXT,
+    "price": _FLOAT,
+    "size": _FLOAT,
+    "flags": _TEXTS,
+}
+_TRADE: Final = {
+    "event_time": _MS,
+    "received": _NS,
+    "source": _TEXT,
+    "conid": _INT,
+    "symbol": _TEXT,
+    "price": _FLOAT,
+    "size": _FLOAT,
+    "side": _TEXT,
+    "flags": _TEXTS,
+    "seq": _INT,
+}
+_BAR: Final = {
+    "start_time": _MS,
+    "received": _NS,
+    "source": _TEXT,
+    "conid": _INT,
+    "symbol": _TEXT,
+    "duration": _INT,
+    "open": _FLOAT,
+    "high": _FLOAT,
+    "low": _FLOAT,
+    "close": _FLOAT,
+    "volume": _FLOAT,
+    "trade_count": _INT,
+    "final": _BOOL,
 }
 _GAP: Final = {
     "at": _MS,
@@ -203,12 +242,15 @@ def _fields(schema: Mapping[str, str]) -> Callable[[Any], Iterable[Row]]:
     return lambda event: (get(event),)
 
 
-def _contract_row(contract: Contract) -> Iterator[Row]:
-    get = _FIELDS.get
-    values = {name: getattr(contract, get(name, name)) for name in _CONTRACT}
-    for name in ("multiplier", "min_price_increment"):
-        values[name] = None if values[name] is None else float(values[name])
-    yield tuple(values.values())
+def _exact_fields(schema: Mapping[str, str]) -> Callable[[Any], Iterable[Row]]:
+    """Return a function that makes one row of an event whose numbers are decimals."""
+    fields = [(_FIELDS.get(name, name), of is _FLOAT) for name, of in schema.items()]
+
+    def row(event: Any) -> Iterable[Row]:
+        values = [(getattr(event, name), decimal) for name, decimal in fields]
+        return (tuple(float(value) if decimal and value is not None else value for value, decimal in values),)
+
+    return row
 
 
 def _book_rows(book: Book) -> Iterator[Row]:
@@ -220,10 +262,22 @@ def _book_rows(book: Book) -> Iterator[Row]:
             yield (*head, side, number, level.price, level.size, book.flags)
 
 
+def _change_rows(change: BookChange) -> Iterator[Row]:
+    head = (change.event_time, change.source, change.conid, change.symbol, change.seq, change.kind)
+    if not change.bids and not change.asks:
+        yield (*head, None, None, None, change.flags)
+    for side, levels in (("bid", change.bids), ("ask", change.asks)):
+        for price, size in levels:
+            yield (*head, side, float(price), float(size), change.flags)
+
+
 _KINDS: Final[Mapping[Any, tuple[Mapping[str, str], Callable[[Any], Iterable[Row]]]]] = {
     Tick: (_TICK, _fields(_TICK)),
     Book: (_BOOK, _book_rows),
+    BookChange: (_CHANGE, _change_rows),
     Gap: (_GAP, _fields(_GAP)),
     Status: (_STATUS, _fields(_STATUS)),
-    Contract: (_CONTRACT, _contract_row),
+    Contract: (_CONTRACT, _exact_fields(_CONTRACT)),
+    Trade: (_TRADE, _exact_fields(_TRADE)),
+    Bar: (_BAR, _exact_fields(_BAR)),
 }

@@ -11,59 +11,16 @@
         tasks.create_task(ibfeed.forward(ibfeed.aread("kafka:9092", feed="energy"), queue))
         tasks.create_task(ibfeed.Client(queue, Printer()).run())
 
-``Queue`` is a protocol. A queue of your own, such as one of Redis, needs its three methods.
+``Queue`` is a protocol: see ``ibfeed.queues`` for its contract, and for queues in Kafka and Redis.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterable
-from typing import Protocol
 
-from ibfeed.events import Book, Contract, Event, Gap, Status, Tick
-
-
-class Publisher(Protocol):
-    """The end of a queue that events are put into."""
-
-    async def publish(self, event: Event) -> None:
-        """Add an event, and wait while the queue is full."""
-
-    async def close(self) -> None:
-        """Say that no more events come."""
-
-
-class Consumer(Protocol):
-    """The end of a queue that events are taken from."""
-
-    async def consume(self) -> Event | None:
-        """Wait for the next event and return it; None: the queue is closed, and no more come."""
-
-
-class Queue(Publisher, Consumer, Protocol):
-    """Both ends."""
-
-
-class AsyncioQueue:
-    """A queue in this process. ``publish`` waits while it holds ``room`` events, so no event is lost."""
-
-    def __init__(self, room: int) -> None:
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue(room)
-
-    async def publish(self, event: Event) -> None:
-        """Add an event, and wait while the queue is full."""
-        await self._events.put(event)
-
-    async def close(self) -> None:
-        """Say that no more events come."""
-        await self._events.put(None)
-
-    async def consume(self) -> Event | None:
-        """Wait for the next event and return it; None: the queue is closed, and no more come."""
-        event = await self._events.get()
-        if event is None:
-            self._events.put_nowait(None)  # for each further consumer
-        return event
+from ibfeed.books import OrderBooks
+from ibfeed.events import Bar, Book, BookChange, Contract, Event, Gap, Status, Tick, Trade
+from ibfeed.queues.protocols import Consumer, Publisher
 
 
 class EventHandler:
@@ -74,6 +31,15 @@ class EventHandler:
 
     async def on_book(self, book: Book) -> None:
         """Handle an order book after a change."""
+
+    async def on_book_change(self, change: BookChange) -> None:
+        """Handle a snapshot or the changed levels of an order book. ``on_book`` gets the whole book right after it."""
+
+    async def on_trade(self, trade: Trade) -> None:
+        """Handle a trade."""
+
+    async def on_bar(self, bar: Bar) -> None:
+        """Handle a bar."""
 
     async def on_gap(self, gap: Gap) -> None:
         """Handle the news that records are missing."""
@@ -86,26 +52,43 @@ class EventHandler:
 
 
 class Client:
-    """A client that takes events from a queue and gives each to its handler's method."""
+    """A client that takes events from a queue and gives each to its handler's method.
+
+    It keeps the order books of connectors, so ``on_book`` gets whole books, whatever venue they are of.
+    """
 
     def __init__(self, queue: Consumer, handler: EventHandler) -> None:
         self._queue = queue
         self._handler = handler
+        self._books = OrderBooks()
 
     async def run(self) -> None:
         """Handle events, one after the other, until the queue is closed. Raises what the handler raises."""
         while (event := await self._queue.consume()) is not None:
-            match event:
-                case Tick():
-                    await self._handler.on_tick(event)
-                case Book():
-                    await self._handler.on_book(event)
-                case Gap():
-                    await self._handler.on_gap(event)
-                case Status():
-                    await self._handler.on_status(event)
-                case Contract():
-                    await self._handler.on_contract(event)
+            await self._dispatch(event)
+
+    async def _dispatch(self, event: Event) -> None:
+        handler = self._handler
+        match event:
+            case Tick():
+                await handler.on_tick(event)
+            case Book():
+                await handler.on_book(event)
+            case BookChange():
+                await handler.on_book_change(event)
+                book = self._books.update(event)
+                if book is not None:
+                    await handler.on_book(book)
+            case Trade():
+                await handler.on_trade(event)
+            case Bar():
+                await handler.on_bar(event)
+            case Gap():
+                await handler.on_gap(event)
+            case Status():
+                await handler.on_status(event)
+            case Contract():
+                await handler.on_contract(event)
 
 
 async def forward(events: AsyncIterable[Event], queue: Publisher) -> None:

@@ -12,22 +12,24 @@ from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from ibfeed.avro import AvroReader
 from ibfeed.errors import KafkaRefusedError, KafkaUnreachableError, MissingTopicError
 from ibfeed.events import Gap
 from ibfeed.offsets import AWAY, PASSING, GroupOffsets, Place
 from ibfeed.records import Message
+from ibfeed.registry import SchemaRegistry
 from ibfeed.stream import Topics
 
 CONNECT_S: Final = 10.0  # until a Kafka that does not answer is given up, at the start
 AWAY_S: Final = 30.0  # until one that is lost while reading is given up
 _CALL_S: Final = 10.0
 _POLL_S: Final = 0.1  # how long ``fetch`` blocks at most, and so how long a cancelled reader takes to end
-_BATCH: Final = 1000  # records; larger batches fall out of the processor's cache
+_BATCH: Final = 256  # records; larger batches fall out of the processor's cache
 _GRACE_MS: Final = 1000  # after ``until``, for records that are still on their way to Kafka
 # The library's own pause of 1 s, once it has enough, would let a fast reader run dry.
 FETCHING: Final = {"fetch.queue.backoff.ms": 5, "fetch.message.max.bytes": 4_000_000}
 _LATEST: Final = -1  # as times, these ask for a partition's end and its beginning
-_EARLIEST: Final = -2
+EARLIEST: Final = -2
 _AGAIN_S: Final = 0.2
 
 Result = TypeVar("Result")
@@ -39,10 +41,12 @@ class Settings:
 
     Args:
         servers: Kafka's bootstrap servers.
-        start_ms: the time to start from; None: from now.
+        start_ms: the time to start from; None: from now; ``EARLIEST``: from the first record that is there.
         until_ms: the time to end at; None: never.
         group: the name under which Kafka keeps how far this reader came; None: it does not.
-        config: further properties of librdkafka, such as those of a secured Kafka.
+        config: further properties of librdkafka, such as those of a secured Kafka. They may hold secrets.
+        commit_every_s: how often Kafka is told how far a group came.
+        registry: of a feed that writes Avro.
     """
 
     servers: str
@@ -50,7 +54,9 @@ class Settings:
     start_ms: int | None = None
     until_ms: int | None = None
     group: str | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    commit_every_s: float = 1.0
+    registry: SchemaRegistry | None = None
 
 
 class Source:
@@ -66,18 +72,21 @@ class Source:
         """
         self.gaps: list[Gap] = []  # told first: records that were deleted before they were read
         self._settings: Final = settings
+        self._avro: Final = None if settings.registry is None else AvroReader(settings.registry.schema)
         self._complaint = ""  # the client library's latest
         self._lost_at: float | None = None
         self._ends: dict[Place, int] | None = None  # once they are known
         self._reached: dict[Place, int] = {}  # only if there is an end
         self._consumer: Final = self._connect(settings.group or f"ibfeed-{uuid.uuid4()}")
         connection = {**settings.config, "bootstrap.servers": settings.servers}
-        self._group: Final = None if settings.group is None else GroupOffsets(settings.group, connection)
+        self._group: Final = (
+            None if settings.group is None else GroupOffsets(settings.group, connection, settings.commit_every_s)
+        )
         try:
             with self._errors():
-                self._tables: Final = _retried(lambda: self._partitions([settings.topics.contracts]))
-                streams = _retried(lambda: self._partitions(settings.topics.streams))
-                self._starts: Final = _retried(lambda: self._find_starts(streams))
+                self._tables: Final = retried(lambda: self._partitions([settings.topics.contracts]))
+                streams = retried(lambda: self._partitions(settings.topics.streams))
+                self._starts: Final = retried(lambda: self._find_starts(streams))
                 self._reached.update(self._starts)
         except BaseException:
             self._consumer.close()
@@ -91,8 +100,8 @@ class Source:
         Raises KafkaUnreachableError or KafkaRefusedError.
         """
         with self._errors():
-            starts = _retried(lambda: self._offsets(self._tables, _EARLIEST))
-            ends = _retried(lambda: self._offsets(self._tables, _LATEST))
+            starts = retried(lambda: self._offsets(self._tables, EARLIEST))
+            ends = retried(lambda: self._offsets(self._tables, _LATEST))
             self._consumer.assign(_with_offsets(starts))
         open_ = {place for place in ends if starts[place] < ends[place]}
         deadline = time.monotonic() + AWAY_S
@@ -100,7 +109,7 @@ class Source:
             if time.monotonic() > deadline:
                 raise KafkaUnreachableError(self._unreachable(f"did not give the contracts within {AWAY_S:g} s"))
             batch = list(self._consumer.consume(_BATCH, timeout=_POLL_S))
-            yield [message for message in batch if not self._is_end(message)]
+            yield self._plain([message for message in batch if not self._is_end(message)])
             # By the position, since the last record before an end may have been compacted away.
             with self._errors():
                 found = self._consumer.position([TopicPartition(*place) for place in open_])
@@ -124,7 +133,7 @@ class Source:
     def fetch(self) -> list[Message]:
         """Return the next records: as many as are there, or those that come within ``_POLL_S``.
 
-        Raises KafkaUnreachableError if Kafka is away for ``AWAY_S``.
+        Raises KafkaUnreachableError if Kafka is away for ``AWAY_S``, and RegistryError.
         """
         # A batch with a time limit waits until it is full. So the first record is waited for alone.
         batch: list[Message] = list(self._consumer.consume(_BATCH, timeout=0))
@@ -136,7 +145,12 @@ class Source:
             self._lost_at = None
         elif self._lost_at is not None and time.monotonic() - self._lost_at > AWAY_S:
             self._ask_whether_away()
-        return batch if self._settings.until_ms is None else self._before_the_end(batch, self._settings.until_ms)
+        if self._settings.until_ms is not None:
+            batch = self._before_the_end(batch, self._settings.until_ms)
+        return self._plain(batch)
+
+    def _plain(self, batch: list[Message]) -> list[Message]:
+        return batch if self._avro is None else [self._avro.plain(message) for message in batch]
 
     @property
     def finished(self) -> bool:
@@ -148,7 +162,7 @@ class Source:
         """Return the records from before the end, and note how far each partition has come."""
         if self._ends is None and time.time() * 1000 > until_ms + _GRACE_MS:
             with self._errors():
-                self._ends = _retried(lambda: self._offsets(list(self._reached), until_ms))
+                self._ends = retried(lambda: self._offsets(list(self._reached), until_ms))
         kept = []
         for message in batch:
             place, offset = _place(message), message.offset() or 0
@@ -165,7 +179,7 @@ class Source:
     def commit(self, batch: Sequence[Message], handled: int, *, last: bool = False) -> None:
         """Note that the first ``handled`` records of the batch are done with.
 
-        Kafka is told at most once a second, and not while it is away.
+        Kafka is told at most every ``commit_every_s``, and not while it is away.
 
         Args:
             batch: the records as ``fetch`` returned them.
@@ -233,10 +247,13 @@ class Source:
     def _find_starts(self, places: list[Place]) -> dict[Place, int]:
         """Return the offset that each partition is read from."""
         start_ms = self._settings.start_ms
-        starts = self._offsets(places, _LATEST if start_ms is None else start_ms)
+        ends = starts = self._offsets(places, _LATEST)
+        if start_ms is not None:
+            # Where no record is as young, Kafka says none, and its end is asked for. Records may come meanwhile.
+            starts = {place: min(at, ends[place]) for place, at in self._offsets(places, start_ms).items()}
         if self._settings.group is None:
             return starts
-        earliest, latest = self._offsets(places, _EARLIEST), self._offsets(places, _LATEST)
+        earliest, latest = self._offsets(places, EARLIEST), self._offsets(places, _LATEST)
         for found in self._consumer.committed([TopicPartition(*place) for place in places], timeout=_CALL_S):
             if found.error is not None:
                 raise KafkaException(found.error)
@@ -277,7 +294,7 @@ class Source:
     def _ask_whether_away(self) -> None:
         """Ask Kafka for a sign of life, since a quiet market gives none. Raises KafkaUnreachableError."""
         with self._errors():
-            self._consumer.list_topics(next(iter(self._starts))[0], timeout=CONNECT_S)
+            self._consumer.list_topics(next(iter((*self._starts, *self._tables)))[0], timeout=CONNECT_S)
         self._lost_at = None
 
     @contextmanager
@@ -297,7 +314,7 @@ class Source:
         )
 
 
-def _retried(work: Callable[[], Result]) -> Result:
+def retried(work: Callable[[], Result]) -> Result:
     """Return the result of ``work``, which is tried again for ``CONNECT_S`` while its error is one that passes."""
     deadline = time.monotonic() + CONNECT_S
     while True:

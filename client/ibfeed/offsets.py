@@ -12,7 +12,6 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 from confluent_kafka.admin import AdminClient
 
 ANSWER_S: Final = 5.0
-_PAUSE_S: Final = 1.0
 
 # Of these it is not known whether Kafka heard us.
 AWAY: Final = frozenset(
@@ -34,6 +33,7 @@ PASSING: Final = frozenset(
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.NOT_COORDINATOR,
+        KafkaError._NOENT,  # the library has not heard of a new topic's leader yet
     }
 )
 
@@ -47,8 +47,9 @@ class GroupOffsets:
     and it waits for ever if Kafka is away.
     """
 
-    def __init__(self, group: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, group: str, settings: Mapping[str, Any], pause_s: float) -> None:
         self._group: Final = group
+        self._pause_s: Final = pause_s
         self._admin: Final = AdminClient(dict(settings), logger=logging.getLogger("ibfeed.librdkafka"))
         self._reached: Final[dict[Place, int]] = {}
         self._changed = False
@@ -61,11 +62,11 @@ class GroupOffsets:
         self._changed = True
 
     def write_in_passing(self) -> None:
-        """Write at most once a second, and wait for nothing. Raises KafkaException if Kafka refused the last time."""
+        """Write at most every ``pause_s``; wait for nothing. Raises KafkaException if Kafka refused the last time."""
         now = time.monotonic()
         if not self._changed or now < self._next_at or (self._on_its_way and not self._on_its_way.done()):
             return
-        self._next_at = now + _PAUSE_S
+        self._next_at = now + self._pause_s
         self._settle_earlier()
         self._send()
 

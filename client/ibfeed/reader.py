@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Any, Final, Literal, Self
 
 from ibfeed.events import Contract, Event
 from ibfeed.kafka import Settings, Source
 from ibfeed.records import Message
+from ibfeed.registry import SchemaRegistry
 from ibfeed.stream import Counters, EventStream, Topics, Wanted
+from ibfeed.threads import OwnThread
 
 Start = dt.datetime | dt.timedelta | None
 Until = dt.datetime | Literal["now"] | None
-Result = TypeVar("Result")
 _TOPICS: Final = Topics()
 
 
@@ -149,7 +148,8 @@ class _ThreadedSource:
 
     def __init__(self, settings: Settings) -> None:
         self._settings: Final = settings
-        self._thread: Final = ThreadPoolExecutor(1, thread_name_prefix="ibfeed")
+        self._thread: Final = OwnThread()
+        self.call: Final = self._thread.call
         self._source: Source | None = None
         self._closed = False
 
@@ -158,17 +158,6 @@ class _ThreadedSource:
         if self._source is None:
             return await self.call(self._connect)
         return self._source
-
-    async def call(self, work: Callable[..., Result], *arguments: Any) -> Result:
-        """Let the thread do ``work``. A task that is cancelled waits until the thread is done with it."""
-        future = asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            if not future.cancelled():
-                future.exception()  # it is seen, so asyncio does not log it
-            raise
 
     async def close(self, stream: EventStream, batch: Sequence[Message]) -> None:
         """Release the consumer and end the thread, if that was not done yet."""
@@ -179,7 +168,7 @@ class _ThreadedSource:
             if self._source is not None:
                 await self.call(_release, self._source, stream, batch)
         finally:
-            self._thread.shutdown()
+            self._thread.end()
 
     def _connect(self) -> Source:
         # It is kept here rather than returned, so that a task which is cancelled meanwhile can still release it.
@@ -221,6 +210,7 @@ def read(
     topics: Topics = _TOPICS,
     skip_unreadable: bool = False,
     config: Mapping[str, Any] | None = None,
+    schema_registry: SchemaRegistry | None = None,
 ) -> Reader:
     """Read a feed from Kafka: its contracts first, then ticks, order books, gaps and what happens to the feed.
 
@@ -245,6 +235,7 @@ def read(
         topics: the topics' names, if the feed names its own.
         skip_unreadable: count records that cannot be read in ``counters.unreadable``, and go on; else raise.
         config: further properties of librdkafka, such as those of a secured Kafka.
+        schema_registry: of a feed with ``spec.kafka.format: Avro``.
 
     Raises:
         KafkaUnreachableError: no broker answers within 10 s, or later on for 30 to 40 s.
@@ -252,9 +243,10 @@ def read(
         MissingTopicError: a topic is not there.
         UnknownSchemaError: a record has a schema version that this release does not know.
         RecordError: a record cannot be decoded.
+        RegistryError: the feed writes Avro, and its registry is not named, or gives no schema.
         ValueError: a time has no time zone, or the end is before the start.
     """
-    settings = _settings(servers, topics, start, until, group, config)
+    settings = _settings(servers, topics, start, until, group, config, schema_registry)
     return Reader(settings, EventStream(topics, Wanted(feed, symbols, roots), skip_unreadable=skip_unreadable))
 
 
@@ -270,18 +262,25 @@ def aread(
     topics: Topics = _TOPICS,
     skip_unreadable: bool = False,
     config: Mapping[str, Any] | None = None,
+    schema_registry: SchemaRegistry | None = None,
 ) -> AsyncReader:
     """Read a feed from Kafka by ``async for``. Arguments, guarantees and errors are those of ``read``.
 
     A loop that is left by ``break`` releases the consumer at its next turn of the event loop. Use ``async with`` to
     have it released at a known place.
     """
-    settings = _settings(servers, topics, start, until, group, config)
+    settings = _settings(servers, topics, start, until, group, config, schema_registry)
     return AsyncReader(settings, EventStream(topics, Wanted(feed, symbols, roots), skip_unreadable=skip_unreadable))
 
 
 def _settings(
-    servers: str, topics: Topics, start: Start, until: Until, group: str | None, config: Mapping[str, Any] | None
+    servers: str,
+    topics: Topics,
+    start: Start,
+    until: Until,
+    group: str | None,
+    config: Mapping[str, Any] | None,
+    registry: SchemaRegistry | None = None,
 ) -> Settings:
     now = dt.datetime.now(dt.UTC)
     first = now - start if isinstance(start, dt.timedelta) else start
@@ -299,4 +298,5 @@ def _settings(
         until_ms=None if last is None else int(last.timestamp() * 1000),
         group=group,
         config=config or {},
+        registry=registry,
     )

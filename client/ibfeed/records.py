@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from ibfeed.errors import RecordError, UnknownSchemaError
-from ibfeed.events import Contract, Gap, Status, Tick
+from ibfeed.events import BookChange, Contract, Gap, Status, Tick
 
 SCHEMAS: Final[Mapping[str, frozenset[str]]] = {
     "ticks": frozenset({"ticklast/1", "ticklast/2"}),
@@ -36,19 +36,6 @@ class Message(Protocol):
     def headers(self) -> Any: ...
     def timestamp(self) -> tuple[int, int]: ...
     def error(self) -> Any: ...
-
-
-class BookChange(msgspec.Struct, frozen=True, gc=False):
-    """The value of a record on ``l2-data``."""
-
-    symbol: str
-    conid: int
-    event_time: int
-    kind: Literal["snapshot", "delta", "clear"]
-    bids: tuple[tuple[Decimal, Decimal], ...]
-    asks: tuple[tuple[Decimal, Decimal], ...]
-    seq: int
-    flags: tuple[str, ...]
 
 
 class FeedEvent(msgspec.Struct, frozen=True, gc=False):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass
+from operator import length_hint
 from typing import Any, Final
 
 import msgspec
 
+from ibfeed.avro import is_avro
 from ibfeed.books import BookBuilder
-from ibfeed.errors import KafkaRefusedError, RecordError
+from ibfeed.errors import KafkaRefusedError, RecordError, RegistryError
 from ibfeed.events import Book, Contract, Event, Gap, Status, attach
 from ibfeed.order import Position, RecentEvents, Verdict
 from ibfeed.records import (
@@ -115,11 +117,12 @@ class EventStream:
     def events(self, batch: Sequence[Message]) -> Generator[Event]:
         """Yield the events of a batch. Raises RecordError and KafkaRefusedError."""
         # This loop is the reader's speed. Names are local, and a tick that follows the one before needs no headers.
-        ticks_topic, positions, contracts, counters = self._topics.ticks, self._ticks, self.contracts, self.counters
+        ticks_topic, positions, counters = self._topics.ticks, self._ticks, self.counters
         counters.records += len(batch)
-        index = 0
+        left = iter(batch)
+        under_way = 1
         try:
-            for index, message in enumerate(batch):  # noqa: B007 - the place is needed when the caller closes us
+            for message in left:
                 if message.topic() != ticks_topic:
                     event = self._other(message)
                     if event is not None:
@@ -131,20 +134,20 @@ class EventStream:
                 except UNDECODABLE as error:
                     self._unreadable(message, "ticks", error)
                     continue
-                position = positions.get(tick.conid)
-                if position is not None and tick.seq == position.seq + 1:
-                    position.seq = tick.seq
+                position, seq = positions.get(tick.conid), tick.seq
+                if position is not None and seq == position.seq + 1:
+                    position.seq = seq
                 elif (position := self._admit(positions, tick, message, "ticks")) is None:
                     continue
                 if position.wanted:
                     attach(tick, "record", value)
-                    attach(tick, "contract", contracts.get(tick.conid))
+                    attach(tick, "contract", position.contract)
                     yield tick
                 else:
                     counters.unwanted += 1
-            index = len(batch)
+            under_way = 0
         finally:
-            self.handled = index
+            self.handled = len(batch) - length_hint(left) - under_way
 
     def load_contracts(self, batch: Sequence[Message]) -> None:
         """Take in the table of contracts, whose latest record of each contract counts. Raises RecordError."""
@@ -164,7 +167,7 @@ class EventStream:
         if origin is None or origin.epoch is None:
             return None
         if position is None:
-            position = positions[record.conid] = Position()
+            position = positions[record.conid] = Position(contract=self.contracts.get(record.conid))
         opens = origin.epoch > position.epoch
         verdict = position.advance(origin.epoch, record.seq)
         if verdict is Verdict.STALE:
@@ -175,9 +178,8 @@ class EventStream:
             return None
         self.counters.holes += verdict is Verdict.AFTER_HOLE
         if opens:
-            contract = self.contracts.get(record.conid)
             position.of_feed = self._wanted.feeds(origin.feed)
-            position.wanted = position.of_feed and self._wanted.instrument(record.symbol, contract)
+            position.wanted = position.of_feed and self._wanted.instrument(record.symbol, position.contract)
         return position
 
     def _origin(self, message: Message, kind: str) -> Origin | None:
@@ -213,9 +215,8 @@ class EventStream:
         if not position.wanted:
             self.counters.unwanted += 1
             return None
-        contract = self.contracts.get(change.conid)
         builder = self._books.setdefault(change.conid, BookBuilder())
-        book = builder.apply(change, contiguous=contiguous, contract=contract)
+        book = builder.apply(change, contiguous=contiguous, contract=position.contract)
         self.counters.held_back += book is None
         return book
 
@@ -256,7 +257,10 @@ class EventStream:
         value = message.value()
         try:
             if value is None:
-                self.contracts.pop(int(message.key()), None)
+                conid = int(message.key())
+                self.contracts.pop(conid, None)
+                for position in self._positions_of(conid):
+                    position.contract = None
                 return None
             contract = decode_contract(value)
         except UNDECODABLE as error:
@@ -265,11 +269,13 @@ class EventStream:
         if self._origin(message, "contracts") is None:
             return None
         self.contracts[contract.conid] = contract
-        for positions in (self._ticks, self._changes):
-            position = positions.get(contract.conid)
-            if position is not None:  # until now the symbol stood for the root
-                position.wanted = position.of_feed and self._wanted.instrument(contract.symbol, contract)
+        for position in self._positions_of(contract.conid):  # until now the symbol stood for the root
+            position.contract = contract
+            position.wanted = position.of_feed and self._wanted.instrument(contract.symbol, contract)
         return contract
+
+    def _positions_of(self, conid: int) -> list[Position]:
+        return [positions[conid] for positions in (self._ticks, self._changes) if conid in positions]
 
     def _covers(self, conid: int | None, symbol: str | None) -> bool:
         """Return whether an event is of a contract that was asked for, or of none."""
@@ -293,6 +299,8 @@ class EventStream:
         except RecordError as found:
             self._refuse(found)
             return
+        if is_avro(message.value()):
+            error = RegistryError("it is Avro: name the feed's registry, as schema_registry=ibfeed.SchemaRegistry(URL)")
         self._refuse(RecordError(f"{place_of(message)} is not as schema {origin.schema} says: {error}"))
 
     def _refuse(self, error: RecordError) -> None:

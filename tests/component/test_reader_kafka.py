@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import gc
+import itertools
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 import ibfeed
+from ibfeed import kafka
+from ibfeed.offsets import Place
 from support.ports import free_port
 from support.reader_records import CONID, FakeMessage, change, contract, feed_event, tick, tombstone
 from support.stream import KAFKA
@@ -106,6 +109,23 @@ def settled_threads(most: int) -> int:
 
 
 # Where it starts and ends.
+
+
+def test_record_that_comes_while_a_reader_starts_is_read(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask, asked = kafka.Source._offsets, list[int]()
+
+    def racing(self: kafka.Source, places: Sequence[Place], at: int) -> dict[Place, int]:
+        if at == kafka._LATEST and asked[-1:] == [0]:  # no record was found, so the end is asked for
+            feed.write(tick(1))
+        asked.append(at)
+        return ask(self, places, at)
+
+    monkeypatch.setattr(kafka.Source, "_offsets", racing)
+    topics = ibfeed.Topics(feed.topics.ticks, books=None, events=None, contracts=None)
+    with ibfeed.read(KAFKA, start=BEGINNING, topics=topics) as reader:
+        (event,) = itertools.islice(reader, 1)
+    assert isinstance(event, ibfeed.Tick)
+    assert event.size == 1
 
 
 def test_read_of_all_topics_until_now(feed: Feed) -> None:

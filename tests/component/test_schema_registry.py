@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import functools
 import io
 import itertools
@@ -16,6 +17,7 @@ import pytest
 from aiohttp import web
 from confluent_kafka import Consumer, TopicPartition
 
+import ibfeed
 from component.scripted_gateway import (
     Gateway,
     Worker,
@@ -35,6 +37,7 @@ from ibfeed_api.shard import ContractState
 from ibfeed_worker.publish import NOBODY, connect
 from ibfeed_worker.publish.schema_registry import Schemas
 from support.forwarder import Forwarder
+from support.ports import free_port
 from support.registry import Registry
 from support.stream import KAFKA
 
@@ -121,7 +124,7 @@ async def test_next_worker_goes_on_behind_the_tail(kafka: Kafka, registry: Regis
         # Each is a process of its own, which has registered nothing yet.
         async with working(kafka, connect=functools.partial(connect, schemas=Schemas())) as worker:
             await worker.reachable()
-            begin = await publishes(worker, begin, epoch=epoch, updates=30) - 2000  # the second one hears some again
+            begin = await publishes(worker, begin, epoch=epoch, updates=40) - 2000  # the second one hears some again
     records = [read(value, registry) for value in values_of(kafka.topics.ticklast)]
     assert len(records) > 60
     for key in ("event_time", "seq"):
@@ -167,3 +170,26 @@ async def test_registry_that_comes_late_and_goes_again(registry: Registry) -> No
             between.cut()
             await publishes(worker, now_ms(), epoch=1, updates=10)
             assert worker.streamer.kafka_status().reachable
+
+
+async def test_the_reader_tells_avro_as_it_tells_json(kafka: Kafka, registry: Registry) -> None:
+    names = kafka.topics
+    asked: dict[str, Any] = {
+        "topics": ibfeed.Topics(names.ticklast.name, names.l2_data.name, names.feed_events.name, None),
+        "start": dt.timedelta(minutes=5),
+        "until": "now",
+    }
+    async with working(kafka) as worker:
+        await worker.reachable()
+        await publishes(worker, now_ms(), epoch=1, updates=10)
+    known = ibfeed.SchemaRegistry(registry.url)
+    events = await asyncio.to_thread(lambda: list(ibfeed.read(KAFKA, schema_registry=known, **asked)))
+    ticks = [event for event in events if isinstance(event, ibfeed.Tick)]
+    assert len(ticks) >= 10
+    assert ticks[1].exact("price") == Decimal("1.25")
+    assert {event.kind for event in events if isinstance(event, ibfeed.Status)} >= {"assigned", "session"}
+    with pytest.raises(ibfeed.RecordError, match="name the feed's registry"):
+        await asyncio.to_thread(lambda: list(ibfeed.read(KAFKA, **asked)))
+    nobody = ibfeed.SchemaRegistry(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(ibfeed.RegistryError, match="does not answer"):
+        await asyncio.to_thread(lambda: list(ibfeed.read(KAFKA, schema_registry=nobody, **asked)))

@@ -6,6 +6,8 @@ import sys
 
 import typer
 
+from ibfeed.cli import clickhouse, recording
+from ibfeed.cli.run import run
 from ibfeed.errors import Error
 
 app = typer.Typer(
@@ -15,10 +17,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-
-@app.callback()
-def _commands() -> None:
-    """Keep the commands' names, also while there is but one."""
+app.command()(run)
+recording.register(app)
+app.add_typer(clickhouse.app, name="clickhouse")
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 import ibfeed
 from ibfeed.stream import EventStream, Topics, Wanted
 from ibfeed_api.records import seq_of
+from support.queue_events import book_change
 from support.reader_records import EPOCH, FakeMessage, Kind, change
 
 Side = dict[Decimal, Decimal]
@@ -146,3 +148,31 @@ def test_any_legal_series_gives_the_worker_s_books(of: Series) -> None:
         assert list(book.exact_bids) == sorted((bids or {}).items(), reverse=True)
         assert list(book.exact_asks) == sorted((asks or {}).items())
         assert [level.price for level in book.bids] == [float(price) for price, _ in book.exact_bids]
+
+
+def test_books_of_sources_and_contracts_are_kept_apart() -> None:
+    kept = ibfeed.OrderBooks()
+    first = kept.update(book_change("snapshot", 5))
+    other = kept.update(msgspec.structs.replace(book_change("delta", 6), source="other"))
+    second = kept.update(book_change("delta", 6))
+    assert first is not None
+    assert other is None  # its book is not known
+    assert second is not None
+    assert [level.price for level in second.bids] == [76.0, 75.0]
+    assert second.source == "kraken"
+
+
+def test_change_that_came_before_changes_nothing() -> None:
+    kept = ibfeed.OrderBooks()
+    kept.update(book_change("snapshot", 5))
+    assert kept.update(book_change("snapshot", 5)) is None
+    assert kept.update(book_change("delta", 4)) is None
+
+
+def test_hole_makes_the_book_unknown() -> None:
+    kept = ibfeed.OrderBooks()
+    kept.update(book_change("snapshot", 5))
+    lost = kept.update(book_change("delta", 7))
+    assert lost is not None
+    assert (lost.known, lost.reason, lost.bids) == (False, "lost", ())
+    assert kept.update(book_change("delta", 8)) is None

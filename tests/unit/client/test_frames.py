@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 import ibfeed
 from ibfeed.stream import EventStream, Topics, Wanted
+from support.queue_events import book_change, venue_events
 from support.reader_records import AT_MS, CONID, EPOCH, change, contract, feed_event, tick
 
 EVENTS = list(
@@ -26,20 +28,27 @@ EVENTS = list(
         ]
     )
 )
-KINDS: list[type[ibfeed.Event]] = [ibfeed.Tick, ibfeed.Book, ibfeed.Gap, ibfeed.Status, ibfeed.Contract]
+EVENTS += [*venue_events(), msgspec.structs.replace(book_change("clear", 3), bids=(), asks=())]
+KINDS: list[type[ibfeed.Event]] = [
+    *(ibfeed.Tick, ibfeed.Book, ibfeed.Gap, ibfeed.Status, ibfeed.Contract),
+    *(ibfeed.BookChange, ibfeed.Trade, ibfeed.Bar),
+]
 MS, NS = "ms, tz=UTC", "ns, tz=UTC"
 ARROW = {
     "event_time": f"timestamp[{MS}]",
+    "start_time": f"timestamp[{MS}]",
     "at": f"timestamp[{MS}]",
     "from": f"timestamp[{MS}]",
     "to": f"timestamp[{MS}]",
     "received": f"timestamp[{NS}]",
     "flags": "list",
     "known": "bool",
+    "final": "bool",
     "first_notice_day": "date32[day]",
     "last_trading_day": "date32[day]",
-    **dict.fromkeys(["conid", "seq", "level", "epoch"], "int64"),
+    **dict.fromkeys(["conid", "seq", "level", "epoch", "duration", "trade_count"], "int64"),
     **dict.fromkeys(["price", "size", "bid", "bid_size", "ask", "ask_size", "volume", "open_interest"], "double"),
+    **dict.fromkeys(["open", "high", "low", "close"], "double"),
     **dict.fromkeys(["multiplier", "min_price_increment"], "double"),
 }
 PANDAS = {
@@ -133,3 +142,12 @@ def test_missing_library_is_said_with_the_command(
         make(EVENTS)
     assert isinstance(found.value, ImportError)
     assert "\n" not in str(found.value)
+
+
+def test_changes_trades_and_bars_become_rows() -> None:
+    changes = ibfeed.to_polars(EVENTS, ibfeed.BookChange).select("kind", "side", "price", "size").rows()
+    assert changes[2:] == [("delta", "bid", 72.0, 1.1), ("delta", "ask", 143.8, 2.0), ("clear", None, None, None)]
+    (trade,) = ibfeed.to_polars(EVENTS, ibfeed.Trade).to_dicts()
+    assert (trade["source"], trade["price"], trade["size"], trade["side"]) == ("kraken", 71.9, 0.001, "buy")
+    (bar,) = ibfeed.to_polars(EVENTS, ibfeed.Bar).to_dicts()
+    assert (bar["close"], bar["volume"], bar["trade_count"], bar["final"]) == (-0.1, None, 3, True)

@@ -9,6 +9,7 @@ import pytest
 
 import ibfeed
 from ibfeed.stream import EventStream, Topics, Wanted
+from support.queue_events import bar, book_change, trade, venue_events
 from support.reader_records import CONID, EPOCH, change, contract, feed_event, tick
 
 EVENTS = list(
@@ -34,6 +35,15 @@ class Recorder(ibfeed.EventHandler):
 
     async def on_book(self, book: ibfeed.Book) -> None:
         self.calls.append(("book", book))
+
+    async def on_book_change(self, change: ibfeed.BookChange) -> None:
+        self.calls.append(("change", change))
+
+    async def on_trade(self, trade: ibfeed.Trade) -> None:
+        self.calls.append(("trade", trade))
+
+    async def on_bar(self, bar: ibfeed.Bar) -> None:
+        self.calls.append(("bar", bar))
 
     async def on_gap(self, gap: ibfeed.Gap) -> None:
         self.calls.append(("gap", gap))
@@ -61,26 +71,26 @@ async def test_each_event_reaches_its_method_in_order() -> None:
 
 async def test_handler_needs_no_method_that_it_does_not_use() -> None:
     queue = ibfeed.AsyncioQueue(100)
-    await ibfeed.forward(following(EVENTS), queue)
+    await ibfeed.forward(following([*EVENTS, *venue_events()]), queue)
     await asyncio.wait_for(ibfeed.Client(queue, ibfeed.EventHandler()).run(), 10)
 
 
-async def test_full_queue_makes_the_publisher_wait() -> None:
-    queue = ibfeed.AsyncioQueue(1)
-    await queue.publish(EVENTS[0])
-    waiting = asyncio.create_task(queue.publish(EVENTS[1]))
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    assert await queue.consume() is EVENTS[0]
-    await waiting
-    assert await queue.consume() is EVENTS[1]
+async def test_change_of_a_book_comes_before_the_whole_book() -> None:
+    queue, handler = ibfeed.AsyncioQueue(100), Recorder()
+    changes = [book_change("snapshot", 1), book_change("delta", 2), book_change("delta", 2)]
+    await ibfeed.forward(following(changes), queue)
+    await asyncio.wait_for(ibfeed.Client(queue, handler).run(), 10)
+    assert [name for name, _ in handler.calls] == ["change", "book", "change", "book", "change"]  # the last came twice
+    last = handler.calls[3][1]
+    assert isinstance(last, ibfeed.Book)
+    assert [level.price for level in last.bids] == [72.0, 71.0]
 
 
-async def test_closed_queue_ends_every_client() -> None:
-    queue = ibfeed.AsyncioQueue(5)
-    clients = [asyncio.create_task(ibfeed.Client(queue, ibfeed.EventHandler()).run()) for _ in range(3)]
-    await queue.close()
-    await asyncio.wait_for(asyncio.gather(*clients), 10)
+async def test_trades_and_bars_reach_their_methods() -> None:
+    queue, handler = ibfeed.AsyncioQueue(100), Recorder()
+    await ibfeed.forward(following([trade(1), bar()]), queue)
+    await asyncio.wait_for(ibfeed.Client(queue, handler).run(), 10)
+    assert handler.calls == [("trade", trade(1)), ("bar", bar())]
 
 
 async def test_error_of_a_handler_ends_the_client() -> None:

@@ -29,7 +29,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_error_that_passes_is_waited_for() -> None:
     work = Work(KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
-    assert kafka._retried(work) == "done"
+    assert kafka.retried(work) == "done"
     assert work.calls == 3
 
 
@@ -40,5 +40,5 @@ def test_error_that_stays_is_raised_at_once(code: int, limit: float, monkeypatch
     monkeypatch.setattr(kafka, "CONNECT_S", limit)
     work = Work(code, code)
     with pytest.raises(KafkaException):
-        kafka._retried(work)
+        kafka.retried(work)
     assert work.calls == 1
