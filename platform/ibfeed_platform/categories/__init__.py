@@ -7,6 +7,7 @@
     rows, states    a stream's record as category rows, and back
     codec           JSON with exact decimals
     json_schema, avro, protobuf, clickhouse, iceberg, page    artefacts
+    package         the part that users install, for ClickHouse
     subset          proof that a stream is part of a category
     compatibility   proof that a version is compatible with the one before
     artefacts       all files that are generated

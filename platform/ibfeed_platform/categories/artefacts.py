@@ -9,6 +9,7 @@ from ibfeed_platform.categories.avro import avro
 from ibfeed_platform.categories.clickhouse import column_list
 from ibfeed_platform.categories.iceberg import iceberg
 from ibfeed_platform.categories.json_schema import json_schema
+from ibfeed_platform.categories.package import package_data
 from ibfeed_platform.categories.page import page
 from ibfeed_platform.categories.protobuf import protobuf
 from ibfeed_platform.categories.record_avro import record_avro
@@ -17,6 +18,7 @@ from ibfeed_platform.categories.source import Category
 GENERATED: Final = "schemas/categories/generated"
 PAGE: Final = "docs/schemas.md"
 RECORDS: Final = "api/ibfeed_api/avro"  # workers write by these
+PACKAGE: Final = "client/ibfeed/clickhouse/categories.json"
 
 _FORMS: Final = {
     "schema.json": json_schema,
@@ -38,4 +40,4 @@ def artefacts(categories: Iterable[Category]) -> dict[str, str]:
         for category in all_
         for stream in category.streams
     }
-    return files | records | {PAGE: page(all_)}
+    return files | records | {PAGE: page(all_), PACKAGE: package_data(all_)}

@@ -25,6 +25,7 @@ def write_artefacts(root: Path) -> int:
             if str(path.relative_to(root)) not in wanted:
                 path.unlink()
     for name, text in wanted.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
     return len(wanted)
 
