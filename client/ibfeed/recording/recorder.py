@@ -1,0 +1,106 @@
+"""From Kafka into a folder, each record once.
+
+A restart reads Kafka from the first record that may be missing, and a record that its file has already is not written
+again. Kafka's consumer groups have no part in it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ibfeed.recording.assembler import Assembler
+from ibfeed.recording.files import Folder
+from ibfeed.recording.source import Kafka, RecordSource
+
+SETTLE_S: Final = 10.0  # between two times that the disk is asked to keep what was written
+TOPICS: Final = ("ticklast", "l2-data", "feed-events", "contracts")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The records that are wanted.
+
+    Args:
+        kafka: where the topics are.
+        topics: their names.
+        feed: the IbFeed; records of others on the same topics are left out. None: all.
+        start_ms: from when on to record at the first time, in ms since 1970; None: all that Kafka has.
+        once: end when all that the topics hold at the start is recorded.
+    """
+
+    kafka: Kafka
+    topics: Collection[str]
+    feed: str | None
+    start_ms: int | None
+    once: bool
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counts since the start: records that were read, that are in files, and that were left out."""
+
+    read: int = 0
+    written: int = 0
+    left_out: int = 0
+
+
+def record(order: Order, path: Path, on_progress: Callable[[Progress], None], stop: Callable[[], bool]) -> Progress:
+    """Record until told to stop, or until the end if the order has one.
+
+    Args:
+        order: what to record.
+        path: the folder.
+        on_progress: called after each batch.
+        stop: whether to end; asked after each batch, at least ten times a second.
+
+    Raises:
+        KafkaUnreachableError: no broker answers at the start.
+        KafkaRefusedError: Kafka refuses.
+        MissingTopicError: a topic is not there.
+        RecordingError: the folder can't be read or written, or is another recorder's or feed's.
+    """
+    folder = Folder(path, order.feed)
+    try:
+        source = RecordSource(order.kafka, order.topics, folder.positions(), order.start_ms, once=order.once)
+        try:
+            return _record(order, folder, source, on_progress, stop)
+        finally:
+            source.close()
+    finally:
+        folder.close()
+
+
+def _record(
+    order: Order,
+    folder: Folder,
+    source: RecordSource,
+    on_progress: Callable[[Progress], None],
+    stop: Callable[[], bool],
+) -> Progress:
+    progress = Progress()
+    assembler = Assembler(order.feed, source.starts)
+    folder.settle(assembler.positions())  # where "from now" was, in case that it ends before its first block
+    settle_at = time.monotonic() + SETTLE_S
+    while not stop() and not source.finished:
+        messages = source.fetch()
+        now = time.monotonic()
+        for batch in assembler.add(messages, now):
+            progress.written += folder.append(batch)
+        progress.read += len(messages)
+        progress.left_out = assembler.left_out
+        if now >= settle_at:
+            for batch in assembler.overdue(now):
+                progress.written += folder.append(batch)
+            folder.settle(assembler.positions())
+            folder.forget(int((time.time() - 2 * 86_400) * 1000))
+            settle_at = now + SETTLE_S
+        on_progress(progress)
+    for batch in assembler.rest():
+        progress.written += folder.append(batch)
+    folder.settle(assembler.positions())
+    on_progress(progress)
+    return progress
