@@ -268,6 +268,13 @@ class ConfigMapKey(_SpecStruct, frozen=True, kw_only=True):
     key: str = "ca.crt"
 
 
+class Recording(_SpecStruct, frozen=True, kw_only=True):
+    """Where workers record the raw frames of their websockets."""
+
+    size_limit_gib: int = msgspec.field(name="sizeLimitGiB", default=10)  # of one worker
+    claim_name: str | None = None  # a PersistentVolumeClaim; None: the node's disk, which is lost with the pod
+
+
 class WorkerSpec(_SpecStruct, frozen=True, kw_only=True):
     """The part of a feed's spec that a worker needs at start. A change of it restarts workers; no other change does."""
 
@@ -295,6 +302,8 @@ class FeedSpec(_SpecStruct, frozen=True, kw_only=True):
     gateway: Gateway = msgspec.field(default_factory=Gateway)
     worker: WorkerPod = msgspec.field(default_factory=WorkerPod)
     extra_ca: ConfigMapKey | None = msgspec.field(name="extraCA", default=None)  # private CA of a proxy, vault or venue
+
+    recording: Recording | None = None  # None: no frames are recorded
 
     @property
     def for_worker(self) -> WorkerSpec:

@@ -36,6 +36,7 @@ from ibfeed_worker.gateway.process import GatewaySettings
 from ibfeed_worker.login.page import Outcome, Result, Seen, result_of
 from ibfeed_worker.publish import KafkaCredentials, broker, publisher
 from ibfeed_worker.publish.broker import Delivered, Headers, Hear, QueueFullError
+from ibfeed_worker.publish.schema_registry import Schemas
 
 START_S: Final = 2.0  # of a gateway's process
 LOGIN_S: Final = 4.0  # of a browser
@@ -202,7 +203,7 @@ class KafkaEdge:
             def __init__(
                 self, kafka: Kafka, who: KafkaCredentials, client: str, hear: Hear, batch_size: int, *, trusted: str
             ) -> None:
-                super().__init__(kafka, who, client, hear, batch_size, trusted)
+                super().__init__(kafka, who, client, hear, batch_size, trusted, Schemas())
                 edge.producers.append(self)
 
             def produce(

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,9 +30,14 @@ from datapath.verdict import median
 from ownership.verdict import quantile
 from support.broker import Broker
 
+Beside = Callable[[str], AbstractContextManager[object]]
 PER_S: Final = 200.0
 WINDOWS: Final = 3
 UPDATES: Final = 3000  # of each window
+
+
+def _nothing(_: str) -> AbstractContextManager[object]:
+    return nullcontext()
 
 
 class _Place(msgspec.Struct):
@@ -56,16 +62,16 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
     ``worker_rss_mb``.
     """
     clients: dict[str, Sequence[str | Path]] = {"bare": [sys.executable, "-m", "datapath.bare"], "ours": ours()}
-    windows: dict[str, list[_Window]] = {name: [] for name in clients}
+    windows: dict[str, list[Window]] = {name: [] for name in clients}
     with tempfile.TemporaryDirectory() as folder:
         broker = Broker(Path(folder))
         try:
             asyncio.run(broker.start())
             track = Track(Path(folder), broker.servers)
-            say(f"warming up: {_window(track, clients['ours'], 'pace-first')}")
+            say(f"warming up: {window(track, clients['ours'], 'pace-first')}")
             for number in range(WINDOWS):
                 for name, command in clients.items():
-                    windows[name].append(_window(track, command, f"pace-{name}-{number}"))
+                    windows[name].append(window(track, command, f"pace-{name}-{number}"))
                     say(f"{name}: {windows[name][-1]}")
         finally:
             broker.kill()
@@ -78,7 +84,7 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
     }
 
 
-def _quantiles(windows: Sequence[_Window]) -> dict[str, float]:
+def _quantiles(windows: Sequence[Window]) -> dict[str, float]:
     return {
         "p50": round(median([window.p50 for window in windows]), 2),
         "p99": round(median([window.p99 for window in windows]), 2),
@@ -86,7 +92,7 @@ def _quantiles(windows: Sequence[_Window]) -> dict[str, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
+class Window:
     """Latencies in ms; ``share``: per cent of a processor."""
 
     p50: float
@@ -98,17 +104,22 @@ class _Window:
         return f"p50 {self.p50:.2f} ms, p99 {self.p99:.2f} ms, {self.share:.1f}% of a core, {self.rss_mb:.0f} MB"
 
 
-def _window(track: Track, client: Sequence[str | Path], topic: str) -> _Window:
+def window(track: Track, client: Sequence[str | Path], topic: str, beside: Beside = _nothing) -> Window:
+    """Run a client at IB's pace. ``beside`` gets the topic, and runs something meanwhile.
+
+    Raises AssertionError if an update does not come to Kafka.
+    """
     with (
         track.topic(topic, PARTITIONS),
         track.topic(topic + SIDE_TOPICS[0], 1),
         track.topic(topic + SIDE_TOPICS[1], 1),
         _Arrivals(track.servers, topic) as consumer,
+        beside(topic),
     ):
         found = track.run(client, topic, UPDATES, UPDATES, per_s=PER_S)
         latencies = added_ms(found, consumer.all_of(UPDATES))
     share = 100 * found.cpu_seconds / found.seconds
-    return _Window(quantile(latencies, 0.5), quantile(latencies, 0.99), share, found.peak_rss_mb)
+    return Window(quantile(latencies, 0.5), quantile(latencies, 0.99), share, found.peak_rss_mb)
 
 
 class _Arrivals:

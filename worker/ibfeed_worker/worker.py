@@ -11,7 +11,8 @@ import shutil
 import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from ibfeed_api.calls import ResolvedRoot
 from ibfeed_api.feed import Region
@@ -51,6 +52,9 @@ from ibfeed_worker.shard.writer import StatusWriter
 from ibfeed_worker.stream import SessionFacts, Streamer
 from ibfeed_worker.universe.resolve import CannotAskError, Universe
 
+if TYPE_CHECKING:
+    from ibfeed_worker.recording.frame_recorder import FrameRecorder
+
 # Seconds for each step of the way out: see account_keeper.py.
 _HAND_OVER_S: Final = 15.0  # a hand-over takes one or two
 _CLOSE_S: Final = 5.0
@@ -75,6 +79,7 @@ class Worker:
         self._relogin_news = asyncio.Event()  # the same, for a nightly login that waits for it meanwhile
         self._streamer: Streamer | None = None
         self._streamer_ready = asyncio.Event()
+        self._recorder: FrameRecorder | None = None
         self._fence = Fence(edges.switch(), self._on_account_lost)
         self._failures = Failures()
         self._writer = StatusWriter(kube, config.pod, self._status)
@@ -196,6 +201,8 @@ class Worker:
         await bounded(self._parts.gateways.close(), STOP_GATEWAY_S, "stopping the gateway")
         if self._streamer is not None:
             await bounded(self._streamer.close(), _CLOSE_S, "closing Kafka's producer")
+        if self._recorder is not None:
+            await bounded(asyncio.to_thread(self._recorder.close), _CLOSE_S, "closing the recording")
         await cancel(status)
         self._parts.status.set(Session.STOPPED, reason, failure)
         if self._shard_known.is_set():
@@ -264,6 +271,8 @@ class Worker:
             hours=self._parts.timetable.hours,
             on_session=self._on_session_facts,
         )
+        if (folder := self._config.recording_folder) is not None:
+            streamer.subscriber.recorder = self._start_recorder(folder)
         await streamer.start()
         self._metrics.registry.register(streamer.collector)
         self._metrics.registry.register(streamer.kafka_collector)
@@ -271,6 +280,16 @@ class Worker:
         if self._shard is not None:
             streamer.obey(self._shard.spec.contracts, self._shard.spec.lines)
         self._streamer_ready.set()
+
+    def _start_recorder(self, folder: Path) -> FrameRecorder:
+        # Imported only here, so that no other worker loads the package of the format.
+        from ibfeed_worker.recording.frame_recorder import FrameRecorder
+        from ibfeed_worker.recording.metrics import RecorderCollector
+
+        self._recorder = FrameRecorder(folder, self._config.pod, self._config.recording_limit)
+        self._recorder.start()
+        self._metrics.registry.register(RecorderCollector(self._recorder.counters))
+        return self._recorder
 
     def _on_account_lost(self) -> None:
         if self._streamer is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ibfeed_api.feed import ConfigMapKey, FeedSpec
+from ibfeed_api.feed import ConfigMapKey, FeedSpec, Recording
 from ibfeed_api.worker_pod import WORKER_CONTAINER, WORKER_PORT
 from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.metadata import Manifest, labels, selector, worker_account_name
@@ -12,6 +12,7 @@ from ibfeed_operator.resources.overrides import overridden
 
 _UID = 10001
 _CA_PATH = "/etc/ibfeed/ca"
+_RECORDING_PATH = "/var/lib/ibfeed/recording"
 _WORKLOAD_IDENTITY_LABEL = "azure.workload.identity/use"
 # Not the volume name and path of Azure's webhook, so that both can be there. The webhook leaves a set variable alone.
 _FEDERATED_TOKEN_PATH = "/var/run/secrets/ibfeed/azure"
@@ -64,6 +65,7 @@ def _template(feed: Feed, image: str) -> Manifest:
                 {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},  # the gateway's folder and logs, Chromium's profile
                 *_ca_volume(spec.extra_ca),
                 *([_federated_token_volume()] if _federated(spec) else []),
+                *_recording_volume(spec.recording),
             ],
         },
     }
@@ -96,6 +98,7 @@ def _container(feed: Feed, image: str) -> Manifest:
                 if _federated(feed.spec)
                 else []
             ),
+            *([{"name": "recording", "mountPath": _RECORDING_PATH}] if feed.spec.recording else []),
         ],
     }
 
@@ -118,6 +121,9 @@ def _environment(feed: str, spec: FeedSpec) -> list[Manifest]:
         variables.append({"name": "IBFEED_EXTRA_CA", "value": f"{_CA_PATH}/{spec.extra_ca.key}"})
     if _federated(spec):
         variables.append({"name": "AZURE_FEDERATED_TOKEN_FILE", "value": f"{_FEDERATED_TOKEN_PATH}/token"})
+    if spec.recording is not None:
+        variables.append({"name": "IBFEED_RECORDING_DIR", "value": _RECORDING_PATH})
+        variables.append({"name": "IBFEED_RECORDING_GIB", "value": str(spec.recording.size_limit_gib)})
     return variables
 
 
@@ -147,6 +153,15 @@ def _ca_volume(ca: ConfigMapKey | None) -> list[Manifest]:
     if ca is None:
         return []
     return [{"name": "ca", "configMap": {"name": ca.name, "items": [{"key": ca.key, "path": ca.key}]}}]
+
+
+def _recording_volume(recording: Recording | None) -> list[Manifest]:
+    if recording is None:
+        return []
+    if recording.claim_name is not None:
+        return [{"name": "recording", "persistentVolumeClaim": {"claimName": recording.claim_name}}]
+    # One more than the worker writes: the kubelet evicts a pod whose volume grows beyond its limit.
+    return [{"name": "recording", "emptyDir": {"sizeLimit": f"{recording.size_limit_gib + 1}Gi"}}]
 
 
 def _federated(spec: FeedSpec) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,13 @@ def test_defaults_and_kafkas_overrides() -> None:
     assert config.spec.kafka.bootstrap_servers == "other:9092"
     assert config.spec.kafka.linger_ms == 20
     assert (config.gateway_port, config.http_port) == (5000, 8080)
+
+
+def test_frames_are_recorded_only_where_the_operator_says_so() -> None:
+    assert read(GOOD).recording_folder is None
+    config = read(GOOD | {"IBFEED_RECORDING_DIR": "/recording", "IBFEED_RECORDING_GIB": "3"})
+    assert config.recording_folder == Path("/recording")
+    assert config.recording_limit == 3 * 2**30
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from ibfeed_worker.stream import ladder
 from ibfeed_worker.stream.dispatcher import Dispatcher, FrameCounters
 from ibfeed_worker.stream.frame import Frame, tidy
 from ibfeed_worker.stream.ladder import Asked, Target
+from ibfeed_worker.stream.recorder import NO_RECORDER, Recorder, recorded
 from ibfeed_worker.stream.session_facts import SessionFacts, account_of
 from ibfeed_worker.stream.staleness import Patience, StalenessVerdict
 from ibfeed_worker.stream.subscriptions import REFUSED_AGAIN_S, Refusals, SubscriptionStep, end, reconcile
@@ -123,8 +124,9 @@ class Sink(Protocol):
 class Connection(WSListener):
     """Used once. ``run`` is its life; ``nudge`` makes it look at the desired set again."""
 
-    def __init__(self, sink: Sink, counters: FrameCounters, timing: Timing) -> None:
+    def __init__(self, sink: Sink, counters: FrameCounters, timing: Timing, recorder: Recorder = NO_RECORDER) -> None:
         super().__init__()
+        self._recorder: Final = recorder
         self._sink: Final = sink
         self._counters: Final = counters
         self._timing: Final = timing
@@ -134,7 +136,7 @@ class Connection(WSListener):
             on_other=self._on_other,
             on_malformed=lambda payload: self._sample("a message is malformed", payload),
         )
-        self.on_message: Final = self._messages.dispatch
+        self.on_message: Final = recorded(self._messages.dispatch, recorder)
         self._facts = SessionFacts()
         self._current: Mapping[int, float] = {}
         self._refusals: Final = Refusals(timing.refused_again)
@@ -189,6 +191,7 @@ class Connection(WSListener):
         except (OSError, WSError, TimeoutError) as error:
             return StreamEnd(End.CONNECT_FAILED, _describe(error))
         self._transport = transport
+        self._recorder.opened(time.time_ns())
         self._counters.connections += 1
         self._opened_at = time.monotonic()
         try:
@@ -296,6 +299,7 @@ class Connection(WSListener):
     def _send(self, text: bytes) -> None:
         if self._transport is not None and not self._transport.is_disconnected:
             self._transport.send(WSMsgType.TEXT, text)
+            self._recorder.sent(text, time.time_ns())
 
     def _finish(self, reason: End, text: str) -> None:
         if self._end is None:
@@ -307,7 +311,7 @@ class Connection(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
         if kind is _BINARY or kind in _MESSAGES:
-            self.on_message(frame.get_payload_as_bytes())
+            self.on_message(frame.get_payload_as_bytes(), time.time_ns())
         elif kind == WSMsgType.CLOSE:
             self._finish(End.CLOSED, f"closed by the gateway with code {frame.get_close_code()}")
             transport.disconnect()

@@ -60,8 +60,8 @@ class Dispatcher:
         self._on_other: Final = on_other
         self._on_malformed: Final = on_malformed
 
-    def dispatch(self, payload: bytes) -> None:
-        received_ns = time.time_ns()
+    def dispatch(self, payload: bytes, received_ns: int) -> None:
+        """Take a message that came at ``received_ns`` (ns since 1970)."""
         self._counters.frames += 1
         self._counters.bytes += len(payload)
         frame: Frame | None

@@ -19,6 +19,7 @@ from ibfeed_worker.stream.dispatcher import FrameCounters
 from ibfeed_worker.stream.event_log import EventLog
 from ibfeed_worker.stream.ladder import Target
 from ibfeed_worker.stream.quote_handler import QuoteHandler
+from ibfeed_worker.stream.recorder import NO_RECORDER, Recorder
 from ibfeed_worker.stream.session_facts import SessionFacts
 from ibfeed_worker.stream.staleness import StalenessVerdict
 from ibfeed_worker.stream.staleness_monitor import StalenessMonitor
@@ -57,6 +58,7 @@ class Subscriber:
             on_session: called when IB said something of the session, or the feed is no longer ``mute``.
         """
         self.lines = lines
+        self.recorder: Recorder = NO_RECORDER  # of raw frames
         self.staleness: Final = StalenessMonitor(timing.patience, hours)
         self.counters: Final = FrameCounters()
         self.quotes: Final = QuoteHandler(
@@ -85,7 +87,7 @@ class Subscriber:
 
     async def run(self, link: Link) -> StreamEnd:
         """One life of the websocket; returns why it ended. Cancel it to end it."""
-        connection = Connection(self, self.counters, self._timing)
+        connection = Connection(self, self.counters, self._timing, self.recorder)
         self._connection = connection
         self._session = SessionFacts()
         self.staleness.begin_connection(time.time())

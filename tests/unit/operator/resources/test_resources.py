@@ -96,6 +96,9 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
+RECORDING = SECRET | {"recording": {"sizeLimitGiB": 20}}
+
+
 def check(name: str, manifest: dict[str, Any]) -> None:
     path = GOLDEN / name
     if os.environ.get("IBFEED_GOLDEN") == "write":
@@ -126,6 +129,16 @@ def test_a_feed_with_a_vault(kind: str) -> None:
 
 def test_what_an_installation_sets_is_merged_into_the_pod() -> None:
     check("own-pod-statefulset.yaml", built(feed_of(OWN_POD))["StatefulSet"])
+
+
+def test_statefulset_of_workers_that_record() -> None:
+    check("recording-statefulset.yaml", built(feed_of(RECORDING))["StatefulSet"])
+
+
+def test_recording_goes_to_the_claim_that_is_named() -> None:
+    spec = RECORDING | {"recording": {"claimName": "frames"}}
+    pod = built(feed_of(spec))["StatefulSet"]["spec"]["template"]["spec"]
+    assert {"name": "recording", "persistentVolumeClaim": {"claimName": "frames"}} in pod["volumes"]
 
 
 class TestOwnPod:

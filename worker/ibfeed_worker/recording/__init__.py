@@ -1,0 +1,1 @@
+"""Raw frames of the websocket, in files. The format is that of the package ``ibfeed`` (docs/recording.md)."""

@@ -1,0 +1,121 @@
+"""The comparison of what the stream makes of recorded frames with the records of then. No I/O.
+
+A tick is known by its contract and when its frame came, a record of an order book by its contract and its event time.
+``seq`` is not compared, since it comes from the assignment. Records that void a book are not compared either: the
+worker writes them by its own clock.
+
+Frames of a contract may have come while another worker published it, or before frames were recorded. So only the time
+counts for which there are frames and, of each contract, records.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ibfeed.recording.frames import Frames
+
+Identity = tuple[str, int, int]  # ticks or books; conid; received_ns of a tick, event_time of a book
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One record that is not what it was.
+
+    Args:
+        identity: the record.
+        was: what it was; None: there was none.
+        now: what it is; None: there is none.
+    """
+
+    identity: Identity
+    was: dict[str, Any] | None
+    now: dict[str, Any] | None
+
+    def __str__(self) -> str:
+        kind, conid, at = self.identity
+        where = f"{kind} {conid} at {at}"
+        if self.was is None:
+            return f"{where}: new: {json.dumps(self.now)}"
+        if self.now is None:
+            return f"{where}: no longer: {json.dumps(self.was)}"
+        names = [name for name in {**self.was, **self.now} if self.was.get(name) != self.now.get(name)]
+        told = (f"{name} {json.dumps(self.was.get(name))} -> {json.dumps(self.now.get(name))}" for name in names)
+        return f"{where}: {', '.join(told)}"
+
+
+@dataclass
+class FramesSpan:
+    """The time for which there are frames, in ns since 1970."""
+
+    first: int = 1 << 63
+    last: int = 0
+
+    def over(self, blocks: Iterable[Frames]) -> Iterator[Frames]:
+        """Yield frames, and grow to hold their times."""
+        for block in blocks:
+            self.first, self.last = min(self.first, *block.times), max(self.last, *block.times)
+            yield block
+
+
+@dataclass
+class Comparison:
+    """Records of then and of now, by what they are known by."""
+
+    equal: int = 0
+    _was: dict[Identity, list[dict[str, Any]]] = field(default_factory=dict)
+    _now: dict[Identity, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def add_was(self, value: bytes, span: FramesSpan) -> None:
+        """Add a record of then, if it is of the time for which there are frames."""
+        _add(self._was, value, span)
+
+    def add_now(self, value: bytes) -> None:
+        """Add a record of now."""
+        _add(self._now, value)
+
+    def differences(self) -> Iterator[Difference]:
+        """Yield the records that differ, by contract and time, and count those that do not."""
+        self.equal = 0
+        spans: dict[tuple[str, int], tuple[int, int]] = {}
+        for kind, conid, at in self._was:
+            first, last = spans.get((kind, conid), (at, at))
+            spans[kind, conid] = min(first, at), max(last, at)
+        for identity in sorted(self._was.keys() | self._now.keys()):
+            was, now = self._was.get(identity, []), self._now.get(identity, [])
+            first, last = spans.get(identity[:2], (0, 0))
+            if not first <= identity[2] <= last:
+                continue
+            for number in range(max(len(was), len(now))):
+                before = was[number] if number < len(was) else None
+                after = now[number] if number < len(now) else None
+                if before == after:
+                    self.equal += 1
+                else:
+                    yield Difference(identity, before, after)
+
+
+def _add(records: dict[Identity, list[dict[str, Any]]], value: bytes, span: FramesSpan | None = None) -> None:
+    # Numbers stay as they are written: 71.90 and 71.9 differ.
+    fields = json.loads(value, parse_float=str, parse_int=str)
+    if fields.get("kind") == "clear":
+        return
+    fields.pop("seq", None)
+    is_tick = "received_ns" in fields
+    at = int(fields["received_ns"] if is_tick else fields["event_time"])
+    at_ns = at if is_tick else at * 1_000_000
+    if span is None or span.first <= at_ns <= span.last:
+        records.setdefault(("ticks" if is_tick else "books", int(fields["conid"]), at), []).append(fields)
+
+
+def symbols_of(values: Iterable[bytes]) -> tuple[dict[int, str], frozenset[int]]:
+    """Return by conid the symbols in records, and the conids of order books."""
+    symbols, books = {}, set()
+    for value in values:
+        fields = json.loads(value)
+        symbols[fields["conid"]] = fields["symbol"]
+        if "bids" in fields:
+            books.add(fields["conid"])
+    return symbols, frozenset(books)
