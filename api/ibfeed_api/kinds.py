@@ -11,9 +11,12 @@ FEED_KIND: Final = "IbFeed"
 FEED_PLURAL: Final = "ibfeeds"
 SHARD_KIND: Final = "IbShard"
 SHARD_PLURAL: Final = "ibshards"
+SINK_KIND: Final = "IbSink"
+SINK_PLURAL: Final = "ibsinks"
 # Server-side apply keeps one owner for each field.
 OPERATOR_FIELD_MANAGER: Final = "ibfeed-operator"
 WORKER_FIELD_MANAGER: Final = "ibfeed-worker"
+SINK_FIELD_MANAGER: Final = "ibfeed-sink"
 
 
 def shard_name(feed: str, worker: int) -> str:

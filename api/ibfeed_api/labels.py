@@ -8,6 +8,7 @@ from ibfeed_api.kinds import GROUP
 
 LABEL_FEED: Final = f"{GROUP}/feed"
 LABEL_WORKER: Final = f"{GROUP}/worker"
+LABEL_SINK: Final = f"{GROUP}/sink"
 LABEL_SOURCE: Final = f"{GROUP}/account-source"
 LABEL_NAME: Final = "app.kubernetes.io/name"
 LABEL_COMPONENT: Final = "app.kubernetes.io/component"
@@ -15,6 +16,7 @@ LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 NAME: Final = "ibfeed"
 COMPONENT_WORKER: Final = "worker"
 COMPONENT_ACCOUNT: Final = "account"
+COMPONENT_SINK: Final = "sink"
 
 # On an account's Lease. They outlive the pod: IB counts wrong passwords by user, and locks the user out after a few.
 ANNOTATION_FAILED_LOGINS: Final = f"{GROUP}/failed-logins"

@@ -1,4 +1,4 @@
-"""The log of both parts: JSON on stdout, one line for each event. Nothing here may be called once per tick.
+"""The log of all parts: JSON on stdout, one line for each event. Nothing here may be called once per tick.
 
 The same key means the same in both parts: ``namespace``, ``feed``, ``worker`` (the shard's name, as ``energy-0``),
 ``account`` (the index), ``conid``. A worker's lines all have the first three.
@@ -15,7 +15,7 @@ from typing import Final
 
 from ibfeed_api.worker_pod import LogLevel
 
-_OWN: Final = ("ibfeed_api", "ibfeed_operator", "ibfeed_worker")
+_OWN: Final = ("ibfeed_api", "ibfeed_operator", "ibfeed_platform", "ibfeed_worker")
 _LEVELS: Final = {
     LogLevel.DEBUG: logging.DEBUG,
     LogLevel.INFO: logging.INFO,
@@ -88,9 +88,9 @@ def set_level(level: LogLevel) -> None:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
 
 
-def set_context(*, namespace: str, feed: str, worker: str) -> None:
-    """Name the worker that this process is in every line from now on."""
-    _context.update(namespace=namespace, feed=feed, worker=worker)
+def set_context(**names: str) -> None:
+    """Name what this process is in every line from now on, such as a worker by namespace, feed and worker."""
+    _context.update(names)
 
 
 def set_up() -> None:

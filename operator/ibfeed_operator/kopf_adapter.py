@@ -29,10 +29,14 @@ _FEED_LABEL: Final = {LABEL_FEED: kopf.PRESENT}
 
 
 class Watcher:
-    """kopf's memo: the manager of the feeds, and the relevant part of each object as it was last seen."""
+    """kopf's memo: the manager of the feeds, and the relevant part of each object as it was last seen.
 
-    def __init__(self, manager: Manager) -> None:
+    ``feed_changed`` is called with namespace and name of each feed whose spec has changed or that is gone.
+    """
+
+    def __init__(self, manager: Manager, feed_changed: Callable[[str, str], None] = lambda *_: None) -> None:
         self.stop: Final = asyncio.Event()
+        self.feed_changed: Final = feed_changed
         self._manager = manager
         self._last: dict[str, object] = {}
 
@@ -106,7 +110,9 @@ def registry() -> kopf.OperatorRegistry:
     @kopf.on.event(GROUP, VERSION, FEED_PLURAL, registry=handlers)
     async def feed_changed(event: kopf.RawEvent, memo: Any, **_: Any) -> None:
         if memo.news(event, predicates.of_feed):
-            memo.touch(event, event["object"]["metadata"]["name"])
+            meta = event["object"]["metadata"]
+            memo.touch(event, meta["name"])
+            memo.feed_changed(meta["namespace"], meta["name"])
 
     @kopf.on.event("apps", "v1", "statefulsets", labels=_FEED_LABEL, registry=handlers)
     async def workload_changed(event: kopf.RawEvent, memo: Any, labels: Any, **_: Any) -> None:

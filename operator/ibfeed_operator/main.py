@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -29,6 +29,8 @@ from ibfeed_operator.kube.election import Election, identity
 from ibfeed_operator.kube.errors import LeadershipLostError
 from ibfeed_operator.kube.store import Change
 from ibfeed_operator.model.types import AccountLease, Pod, Shard
+from ibfeed_operator.sinks.manager import SinkManager
+from ibfeed_operator.sinks.reconciler import SinkDependencies, SinkInformers
 
 T = TypeVar("T")
 _log: Final = Log(__name__)
@@ -66,6 +68,7 @@ def settings_from_environment(environment: Mapping[str, str]) -> Settings:
         operator_namespace=environment.get("POD_NAMESPACE", "ibfeed-system"),
         namespace=environment.get("IBFEED_NAMESPACE", ""),
         pod_ip=environment.get("POD_IP", ""),
+        sink_image=environment.get("IBFEED_SINK_IMAGE", ""),
     )
 
 
@@ -80,7 +83,10 @@ async def operate(settings: Settings, *, me: str, port: int = PORT, clock: Calla
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,  # a lifeline for each worker
     ):
         election = Election(own, settings.operator_namespace, me)
-        async with await KubeClient.connect(election.acts) as kube:
+        async with (
+            await KubeClient.connect(election.acts) as kube,
+            await KubeClient.connect(election.acts) as for_sinks,  # of their own, so that no feed waits for a sink
+        ):
             informers, signer = Informers(kube, settings.namespace), Signer()
             election.on_away = lambda: informers.ages.lose_contact(time.monotonic())
             failsafe = failsafe_member(own, informers, me, signer)
@@ -96,9 +102,14 @@ async def operate(settings: Settings, *, me: str, port: int = PORT, clock: Calla
             )
             manager = Manager(dependencies)
             wake(manager, informers)
-            watcher = Watcher(manager)
+            sinks = _sink_manager(for_sinks, settings)
+            watcher = Watcher(manager, sinks.touch_feed)
             server = await serve(manager, election, failsafe, port=port)
-            acting = (asyncio.create_task(election.run()), asyncio.create_task(_act(election, manager)))
+            acting = (
+                asyncio.create_task(election.run()),
+                asyncio.create_task(_act(election, manager.run)),
+                asyncio.create_task(_act(election, sinks.run)),
+            )
             watching = (
                 asyncio.create_task(watch(settings, watcher)),
                 asyncio.create_task(informers.run()),
@@ -116,6 +127,11 @@ async def operate(settings: Settings, *, me: str, port: int = PORT, clock: Calla
                     raise result
 
 
+def _sink_manager(kube: KubeClient, settings: Settings) -> SinkManager:
+    informers = SinkInformers(kube, settings.namespace)
+    return SinkManager(SinkDependencies(kube=kube, informers=informers, image=settings.sink_image))
+
+
 def _as_member(settings: Settings, me: str, port: int, signer: Signer) -> Member | None:
     if not settings.pod_ip:
         return None
@@ -130,9 +146,9 @@ async def _ended(*tasks: asyncio.Task[Any]) -> list[Any]:
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _act(election: Election, manager: Manager) -> None:
+async def _act(election: Election, run: Callable[[], Awaitable[None]]) -> None:
     await election.won.wait()
-    await manager.run()
+    await run()
 
 
 def main(*, port: int = PORT, clock: Callable[[], datetime] = utc_now) -> None:

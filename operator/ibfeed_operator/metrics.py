@@ -24,6 +24,12 @@ CONTRACTS: Final = Gauge(
     ("namespace", "feed", "state"),
 )
 WORKERS: Final = Gauge("ibfeed_feed_workers", "Workers of a feed: wanted, streaming.", ("namespace", "feed", "state"))
+SINK_READY: Final = Gauge(
+    "ibfeed_operator_sink_ready", "1 if an IbSink is known to write records now, else 0.", ("namespace", "sink")
+)
+SINK_ERRORS: Final = Counter(
+    "ibfeed_operator_sink_reconcile_errors", "Reconcile cycles of a sink that failed.", ("namespace", "sink")
+)
 
 
 def forget(namespace: str, feed: str) -> None:
@@ -32,3 +38,9 @@ def forget(namespace: str, feed: str) -> None:
         metric.remove_by_labels({"namespace": namespace, "feed": feed})
     for gauge in (CONTRACTS, WORKERS):
         gauge.remove_by_labels({"namespace": namespace, "feed": feed})
+
+
+def forget_sink(namespace: str, sink: str) -> None:
+    """Drop the series of a sink that no longer exists, or is suspended."""
+    SINK_READY.remove_by_labels({"namespace": namespace, "sink": sink})
+    SINK_ERRORS.remove_by_labels({"namespace": namespace, "sink": sink})

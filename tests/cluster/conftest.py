@@ -26,11 +26,13 @@ def clean() -> Iterator[None]:
 
 
 def remove_all_feeds() -> None:
-    kubectl("delete", "ibfeeds", "--all", "-n", NAMESPACE, "--wait=false")
+    kubectl("delete", "ibfeeds,ibsinks", "--all", "-n", NAMESPACE, "--wait=false")
+    # The Redis of examples/downstream.yaml, which `make demo` applies.
+    kubectl("delete", "deployment,service,secret", "hot-store", "-n", NAMESPACE, "--ignore-not-found", "--wait=false")
     eventually(
-        lambda: not [o for kind in ("ibfeeds", "ibshards", "pods") for o in items(kind, NAMESPACE)],
+        lambda: not [o for kind in ("ibfeeds", "ibshards", "ibsinks", "pods") for o in items(kind, NAMESPACE)],
         within=60,
-        what="every feed, shard and worker pod is gone",
+        what="every feed, shard, sink and their pods are gone",
     )
     # A parked account outlives its feed; here it would outlive the test that parked it.
     kubectl("delete", "leases", "-n", NAMESPACE, "-l", "ibfeed.dev/account-source", "--ignore-not-found")

@@ -298,6 +298,13 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
         "timeoutSeconds",
         "less than or equal to 300",
     ),
+    (
+        "a recording of nothing",
+        {"recording": {"sizeLimitGiB": 0}},
+        "spec.recording.sizeLimitGiB",
+        "greater than or equal",
+    ),
+    ("a claim of no name", {"recording": {"claimName": "A/B"}}, "spec.recording.claimName", "PersistentVolumeClaim"),
     ("a CA without name", {"extraCA": {"key": "ca.crt"}}, "spec.extraCA.name", "Required value"),
     ("a word for a number", {"frontMonths": "six"}, "spec.frontMonths", "must be of type integer"),
     ("an image with a blank", worker(image="ibfeed worker"), "spec.worker.image", "must be the name of an image"),
@@ -427,6 +434,8 @@ RIGHT: list[tuple[str, dict[str, Any]]] = [
     ("a topic", kafka(topics={"ticklast": {"name": "energy.ticks", "partitions": 48, "replicationFactor": 3}})),
     ("a gateway", {"gateway": {"upstream": "https://ib-api:8443", "certificateSHA256": "ab" * 32}}),
     ("a CA", {"extraCA": {"name": "proxy-ca"}}),
+    ("a recording on the node", {"recording": {}}),
+    ("a recording on a claim", {"recording": {"claimName": "frames", "sizeLimitGiB": 100}}),
     ("a worker of one's own", {"worker": OWN_POD}),
     ("numbers for quantities", worker(resources={"requests": {"cpu": 1}, "limits": {"cpu": 2, "memory": "4Gi"}})),
 ]
@@ -565,7 +574,9 @@ def test_defaults_are_filled_in(api: HTTPClient) -> None:
 def test_the_examples_are_accepted(api: HTTPClient, path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text()):
         # Where nobody has applied them: a name that is taken cannot be tried.
-        code, answer = call(api, "post", "ibfeeds", document, "kube-public")
+        if document["kind"] not in ("IbFeed", "IbSink"):
+            continue
+        code, answer = call(api, "post", f"{document['kind'].lower()}s", document, "kube-public")
         assert code == 201, answer
 
 

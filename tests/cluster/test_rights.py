@@ -18,13 +18,19 @@ from pykube.http import HTTPClient
 
 from ibfeed_api.feed import FeedSpec
 from ibfeed_api.shard import ShardSpec
+from ibfeed_api.sink import SinkSpec
 from ibfeed_operator import resources
 from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources import Manifest
+from ibfeed_operator.sinks.model import Sink
+from ibfeed_operator.sinks.resources import sink_children
 from support.cluster import ROOT, client, eventually, kubectl
+from support.ibsinks import KAFKA, REDIS
+from support.ibsinks import feed as sink_feed
 
 NAMESPACE = f"ibfeed-test-rights-{uuid.uuid4().hex[:8]}"
 OPERATOR = "system:serviceaccount:ibfeed-system:ibfeed-operator"
+SINK_ACCOUNT = f"system:serviceaccount:{NAMESPACE}:latest-sink"
 WORKER = f"system:serviceaccount:{NAMESPACE}:energy-worker"
 
 FEED = Feed(
@@ -64,6 +70,19 @@ CHILDREN = {
         replicas=0,  # no pod is to come of it
         shards=("energy-0", "energy-1"),
     )
+}
+SINK = Sink(
+    namespace=NAMESPACE,
+    name="latest",
+    uid=str(uuid.uuid4()),
+    generation=1,
+    resource_version="1",
+    spec=msgspec.convert(REDIS | {"suspend": True}, SinkSpec),  # no pod is to come of it
+)
+assert SINK.spec is not None
+SINK_CHILDREN = {
+    child["kind"]: orphan(child)
+    for child in sink_children(SINK, SINK.spec, sink_feed(**KAFKA), image="ibfeed/platform")
 }
 SHARD = orphan(resources.shard(FEED, ShardSpec(feed="energy", worker=0)))
 LEASE = resources.account_lease(NAMESPACE, FEED.spec.accounts, 1)
@@ -117,7 +136,7 @@ def create(api: HTTPClient, manifest: Manifest) -> dict[str, Any]:
 def made(api: HTTPClient) -> None:
     """By one who has the operator's rights and no others; a Role can be granted only by who holds what is in it."""
     eventually(lambda: may(OPERATOR, "create", "rolebindings"), within=10, what="the API server knows of the rights")
-    for child in CHILDREN.values():
+    for child in (*CHILDREN.values(), *SINK_CHILDREN.values()):
         apply(api, child)
     create(api, SHARD)
     create(api, LEASE)
@@ -129,6 +148,36 @@ def test_applying_again_changes_nothing(api: HTTPClient, kind: str) -> None:
     first = apply(api, CHILDREN[kind])
     again = apply(api, CHILDREN[kind])
     assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize("kind", SINK_CHILDREN)
+def test_applying_a_sink_again_changes_nothing(api: HTTPClient, kind: str) -> None:
+    first = apply(api, SINK_CHILDREN[kind])
+    again = apply(api, SINK_CHILDREN[kind])
+    assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+@pytest.mark.usefixtures("made")
+def test_a_sink_s_process_may_tell_of_itself_and_nothing_else() -> None:
+    assert may(SINK_ACCOUNT, "patch", "ibsinks/latest", "status")
+    for verb, what, subresource in [
+        ("patch", "ibsinks/latest", ""),
+        ("patch", "ibsinks/another", "status"),
+        ("get", "ibsinks/latest", ""),
+        ("list", "secrets", ""),
+        ("get", "secrets/kafka-user", ""),
+        ("get", "ibfeeds/energy", ""),
+    ]:
+        assert not may(SINK_ACCOUNT, verb, what, subresource), (verb, what, subresource)
+
+
+@pytest.mark.usefixtures("made")
+def test_a_sink_s_pod_is_restricted() -> None:
+    template = SINK_CHILDREN["Deployment"]["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod"} | template
+    pod["metadata"] = {"name": "latest-sink-a", "namespace": NAMESPACE} | template["metadata"]
+    assert "created" in kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
 
 
 def may(who: str, verb: str, what: str, subresource: str = "") -> bool:
@@ -179,6 +228,8 @@ def test_a_worker_may_not(verb: str, what: str, subresource: str) -> None:
         ("patch", "ibfeeds"),
         ("delete", "ibfeeds"),
         ("delete", "statefulsets"),
+        ("patch", "ibsinks"),
+        ("delete", "deployments"),
         ("create", "pods"),
         ("escalate", "roles"),
         ("bind", "roles"),

@@ -35,7 +35,7 @@ def _users() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("role", ["view", "edit", "admin", "ibfeed-view"])
-@pytest.mark.parametrize("what", ["ibfeeds.ibfeed.dev", "ibshards.ibfeed.dev"])
+@pytest.mark.parametrize("what", ["ibfeeds.ibfeed.dev", "ibshards.ibfeed.dev", "ibsinks.ibfeed.dev"])
 def test_everybody_may_look(role: str, what: str) -> None:
     assert may(role, "get", what)
     assert may(role, "watch", what)
@@ -50,6 +50,9 @@ def test_everybody_may_look(role: str, what: str) -> None:
         ("delete", "ibfeeds.ibfeed.dev", ""),
         ("update", "ibfeeds.ibfeed.dev", "scale"),
         ("patch", "ibshards.ibfeed.dev", ""),  # to drain a worker
+        ("create", "ibsinks.ibfeed.dev", ""),
+        ("delete", "ibsinks.ibfeed.dev", ""),
+        ("update", "ibsinks.ibfeed.dev", "scale"),
     ],
 )
 def test_who_edits_the_namespace_edits_feeds(role: str, verb: str, what: str, subresource: str) -> None:
@@ -61,10 +64,11 @@ def test_who_edits_the_namespace_edits_feeds(role: str, verb: str, what: str, su
 def test_who_looks_changes_nothing(role: str, verb: str) -> None:
     assert not may(role, verb, "ibfeeds.ibfeed.dev")
     assert not may(role, verb, "ibshards.ibfeed.dev")
+    assert not may(role, verb, "ibsinks.ibfeed.dev")
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("what", ["ibfeeds.ibfeed.dev", "ibshards.ibfeed.dev"])
+@pytest.mark.parametrize("what", ["ibfeeds.ibfeed.dev", "ibshards.ibfeed.dev", "ibsinks.ibfeed.dev"])
 def test_no_person_writes_a_status(role: str, what: str) -> None:
     assert not may(role, "patch", what, "status")
     assert not may(role, "update", what, "status")

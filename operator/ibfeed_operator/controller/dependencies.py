@@ -18,12 +18,16 @@ from ibfeed_operator.kube.client import KubeClient
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """``namespace``: the only one to serve; empty: all. ``pod_ip``: where workers reach this process; may be empty."""
+    """``namespace``: the only one to serve; empty: all. ``pod_ip``: where workers reach this process; may be empty.
+
+    ``sink_image``: of the pods of sinks that name none of their own; may be empty.
+    """
 
     worker_image: str
     operator_namespace: str
     namespace: str = ""
     pod_ip: str = ""
+    sink_image: str = ""
 
 
 def utc_now() -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from ibfeed_api.reasons import Condition, Reason
 from ibfeed_operator.model.feed_status import MAX_MESSAGE, ConditionStatus
@@ -15,6 +15,22 @@ Truth = Literal["True", "False", "Unknown"]
 TRUE: Final = "True"
 FALSE: Final = "False"
 UNKNOWN: Final = "Unknown"
+
+
+class CheckedCondition(Protocol):
+    """One condition of any kind of object as it was just checked."""
+
+    @property
+    def condition(self) -> str: ...
+
+    @property
+    def truth(self) -> Truth: ...
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def message(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +48,7 @@ class CheckResult:
 
 
 def set_conditions(
-    previous: Iterable[ConditionStatus], results: Iterable[CheckResult], *, generation: int, now: datetime
+    previous: Iterable[ConditionStatus], results: Iterable[CheckedCondition], *, generation: int, now: datetime
 ) -> tuple[ConditionStatus, ...]:
     """Return the results as conditions, in their order. ``now`` is timezone-aware.
 
@@ -41,7 +57,7 @@ def set_conditions(
     before = {condition.type: condition for condition in previous}
     stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def since(result: CheckResult) -> str:
+    def since(result: CheckedCondition) -> str:
         old = before.get(result.condition)
         return old.last_transition_time if old is not None and old.status == result.truth else stamp
 

@@ -14,14 +14,16 @@ import yaml
 
 from ibfeed_api import instrument
 from ibfeed_api.feed import DENIED_CONFIG, Accounts, FeedSpec, KeyVault
-from ibfeed_api.kinds import FEED_PLURAL, GROUP, SHARD_PLURAL, VERSION
+from ibfeed_api.kinds import FEED_PLURAL, GROUP, SHARD_PLURAL, SINK_PLURAL, VERSION
 from ibfeed_api.reasons import Condition, Reason
 from ibfeed_api.shard import ContractState, EntryState, Session, ShardSpec, ShardStatus
+from ibfeed_api.sink import MAX_ERROR, SinkCondition, SinkReason, SinkSpec
 from ibfeed_api.worker_pod import LogLevel, Quantity
 from ibfeed_operator.model import feed_status
 from ibfeed_operator.model.feed_status import FeedStatus
 from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.pod import pod_template
+from ibfeed_operator.sinks.model import SinkStatus
 
 ROOT = Path(__file__).resolve().parents[4]
 LABEL_LIMIT = 63
@@ -53,10 +55,13 @@ PAIRS = [
     (FEED_PLURAL, "status", FeedStatus),
     (SHARD_PLURAL, "spec", ShardSpec),
     (SHARD_PLURAL, "status", ShardStatus),
+    (SINK_PLURAL, "spec", SinkSpec),
+    (SINK_PLURAL, "status", SinkStatus),
 ]
+PLURALS = [FEED_PLURAL, SHARD_PLURAL, SINK_PLURAL]
 
 
-@pytest.mark.parametrize("plural", [FEED_PLURAL, SHARD_PLURAL])
+@pytest.mark.parametrize("plural", PLURALS)
 def test_names(plural: str) -> None:
     document = crd(plural)
     assert document["metadata"]["name"] == f"{plural}.{GROUP}"
@@ -112,7 +117,7 @@ def without_none(kind: Any) -> Any:
     return kind
 
 
-@pytest.mark.parametrize("plural", [FEED_PLURAL, SHARD_PLURAL])
+@pytest.mark.parametrize("plural", PLURALS)
 def test_every_string_and_list_is_bounded(plural: str) -> None:
     root = version(plural)["schema"]["openAPIV3Schema"]
     assert list(unbounded(root, plural)) == []
@@ -145,7 +150,7 @@ KEYWORDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("plural", [FEED_PLURAL, SHARD_PLURAL])
+@pytest.mark.parametrize("plural", PLURALS)
 def test_no_keyword_is_misspelt(plural: str) -> None:
     """The API server drops what it does not know, such as half a description cut off at a comma."""
 
@@ -163,11 +168,13 @@ def test_no_keyword_is_misspelt(plural: str) -> None:
 
 # What is in them is a pod's, and explained by `kubectl explain pod.spec`.
 KUBERNETES_OWN = {
-    f"spec.worker.{name}" for name in ("affinity", "env", "resources", "tolerations", "topologySpreadConstraints")
+    *(f"spec.worker.{name}" for name in ("affinity", "env", "resources", "tolerations", "topologySpreadConstraints")),
+    *(f"spec.pod.{name}" for name in ("resources", "tolerations")),
 }
 
 
-def test_every_field_of_the_spec_is_described() -> None:
+@pytest.mark.parametrize("plural", [FEED_PLURAL, SINK_PLURAL])
+def test_every_field_of_the_spec_is_described(plural: str) -> None:
     def undescribed(node: dict[str, Any], where: str) -> Any:
         for name, child in node.get("properties", {}).items():
             # A reference's parent says what it refers to.
@@ -178,7 +185,7 @@ def test_every_field_of_the_spec_is_described() -> None:
         if "items" in node:
             yield from undescribed(node["items"], f"{where}[]")
 
-    assert list(undescribed(schema(FEED_PLURAL, "spec"), "spec")) == []
+    assert list(undescribed(schema(plural, "spec"), "spec")) == []
 
 
 def filled(node: dict[str, Any], value: Any) -> Any:
@@ -207,11 +214,47 @@ WITH_VAULT = MINIMAL | {"accounts": {"keyVault": {"url": "https://example.vault.
 WITH_POD = MINIMAL | {"worker": {"image": "r/w:1", "resources": {"limits": {"memory": "3Gi"}}, "env": [{"name": "A"}]}}
 
 
-@pytest.mark.parametrize("spec", [MINIMAL, WITH_VAULT, WITH_POD, MINIMAL | {"extraCA": {"name": "ca"}}])
+@pytest.mark.parametrize(
+    "spec", [MINIMAL, WITH_VAULT, WITH_POD, MINIMAL | {"extraCA": {"name": "ca"}}, MINIMAL | {"recording": {}}]
+)
 def test_both_have_the_same_defaults(spec: dict[str, Any]) -> None:
     by_server = msgspec.convert(filled(schema(FEED_PLURAL, "spec"), spec), FeedSpec)
     by_type = msgspec.convert(spec, FeedSpec)
     assert by_server == by_type
+
+
+REDIS = {"url": "redis://redis:6379/0"}
+SECRET = {"passwordSecretRef": {"name": "p"}}
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [
+        {"redis": REDIS},
+        {"redis": REDIS | SECRET | {"url": "rediss://redis:6379", "caSecretRef": {"name": "ca"}}},
+        {"clickhouse": {"url": "http://clickhouse:8123"} | SECRET},
+        {"computation": {"team": "desk", "name": "rolling_vwap", "redis": REDIS}},
+        {
+            "computation": {"team": "desk", "name": "own", "sql": "SELECT 1", "redis": REDIS},
+            "pod": {"logLevel": "Debug"},
+        },
+    ],
+)
+def test_a_sink_has_the_same_defaults_in_both(destination: dict[str, Any]) -> None:
+    spec = {"feedRef": {"name": "energy"}} | destination
+    by_server = msgspec.convert(filled(schema(SINK_PLURAL, "spec"), spec), SinkSpec)
+    assert by_server == msgspec.convert(spec, SinkSpec)
+
+
+def test_bounds_of_a_sink_are_those_that_both_sides_keep() -> None:
+    status = schema(SINK_PLURAL, "status")
+    assert at(status, "conditions.[].message")["maxLength"] == feed_status.MAX_MESSAGE
+    assert at(status, "conditions")["maxItems"] >= len(SinkCondition)
+    assert at(status, "conditions.[].reason")["maxLength"] >= max(len(reason) for reason in SinkReason)
+    assert at(status, "lastError")["maxLength"] == MAX_ERROR
+    assert status["properties"]["pods"]["additionalProperties"]["properties"]["error"]["maxLength"] == MAX_ERROR
+    replicas = at(schema(SINK_PLURAL, "spec"), "replicas")["maximum"]
+    assert status["properties"]["pods"]["maxProperties"] == 2 * replicas  # an update has the old and the new pods
 
 
 def test_topics_given_in_part_are_filled_in_by_the_server() -> None:
@@ -292,7 +335,7 @@ def test_a_source_fits_a_label_and_a_lease_name() -> None:
 
 
 def test_scale_and_columns_point_to_fields_that_exist() -> None:
-    for plural in (FEED_PLURAL, SHARD_PLURAL):
+    for plural in PLURALS:
         root = version(plural)["schema"]["openAPIV3Schema"]
         scale = version(plural)["subresources"].get("scale", {})
         paths = [column["jsonPath"] for column in version(plural)["additionalPrinterColumns"]] + list(scale.values())
@@ -321,7 +364,7 @@ def test_log_levels_are_spelt_alike() -> None:
 
 def test_variables_that_the_operator_sets_are_refused_in_the_spec() -> None:
     """Else the one given twice would be refused by the API server, on the StatefulSet, where nobody looks."""
-    spec = msgspec.convert(WITH_VAULT | {"extraCA": {"name": "ca"}}, FeedSpec)
+    spec = msgspec.convert(WITH_VAULT | {"extraCA": {"name": "ca"}, "recording": {}}, FeedSpec)
     template = pod_template(Feed(namespace="n", name="f", uid="u", generation=1, spec=spec), "image")
     ours = {variable["name"] for variable in template["spec"]["containers"][0]["env"]}
     (rule,) = at(schema(FEED_PLURAL, "spec"), "worker.env")["x-kubernetes-validations"]
@@ -344,6 +387,11 @@ def test_labels_that_the_operator_sets_are_refused_in_the_spec() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.stem)
 def test_examples_are_feeds_as_the_type_has_them(path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text()):
+        if document["kind"] == "IbSink":
+            found = msgspec.convert(filled(schema(SINK_PLURAL, "spec"), document["spec"]), SinkSpec, strict=True)
+            assert found.feed_ref.name
+        if document["kind"] != "IbFeed":
+            continue
         given = document["spec"]
         spec = msgspec.convert(filled(schema(FEED_PLURAL, "spec"), given), FeedSpec, strict=True)
         assert spec.roots

@@ -5,17 +5,24 @@ The Prometheus operator's kinds are not on the tests' cluster, so their structur
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
 from ibfeed_api.feed import FeedSpec
+from ibfeed_api.sink import OBJECTIVE_MS
+from ibfeed_operator import metrics
 from ibfeed_operator.model.types import Feed
 from ibfeed_operator.resources.network import network_policy
 from ibfeed_operator.resources.pod import pod_template
+from ibfeed_operator.sinks.resources import sink_children
+from ibfeed_platform.sinks.metrics import BUCKETS_S, SinkMetrics
+from support.ibsinks import feed, sink
 
 MANIFESTS = Path(__file__).resolve().parents[4] / "manifests"
 SPEC = {
@@ -26,33 +33,48 @@ SPEC = {
 FEED = Feed(namespace="n", name="f", uid="u", generation=1, spec=msgspec.convert(SPEC, FeedSpec))
 
 
+def sink_template() -> dict[str, Any]:
+    it = sink()
+    assert it.spec is not None
+    found: dict[str, Any] = sink_children(it, it.spec, feed(), image="image")[-1]["spec"]["template"]
+    return found
+
+
 def templates() -> dict[str, dict[str, Any]]:
     documents = yaml.safe_load_all((MANIFESTS / "operator" / "deployment.yaml").read_text())
     (deployment,) = (document for document in documents if document["kind"] == "Deployment")
-    return {"ibfeed-operator": deployment["spec"]["template"], "ibfeed-workers": pod_template(FEED, "image")}
+    return {
+        "ibfeed-operator": deployment["spec"]["template"],
+        "ibfeed-workers": pod_template(FEED, "image"),
+        "ibfeed-sinks": sink_template(),
+    }
+
+
+def documents(kind: str) -> dict[str, dict[str, Any]]:
+    folder = MANIFESTS / "monitoring"
+    files = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
+    found = [document for file in files for document in yaml.safe_load_all((folder / file).read_text())]
+    return {document["metadata"]["name"]: document for document in found if document["kind"] == kind}
 
 
 def monitors() -> dict[str, dict[str, Any]]:
-    folder = MANIFESTS / "monitoring"
-    files = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
-    documents = [document for file in files for document in yaml.safe_load_all((folder / file).read_text())]
-    return {document["metadata"]["name"]: document for document in documents}
+    return documents("PodMonitor")
 
 
-def test_there_is_one_for_the_operator_and_one_for_the_workers() -> None:
+def test_there_is_one_for_operator_workers_and_sinks() -> None:
     assert {(found["apiVersion"], found["kind"]) for found in monitors().values()} == {
         ("monitoring.coreos.com/v1", "PodMonitor")
     }
     assert monitors().keys() == templates().keys()
 
 
-@pytest.mark.parametrize("name", ["ibfeed-operator", "ibfeed-workers"])
+@pytest.mark.parametrize("name", ["ibfeed-operator", "ibfeed-workers", "ibfeed-sinks"])
 def test_it_selects_its_pods_and_a_port_they_have(name: str) -> None:
     spec, template = monitors()[name]["spec"], templates()[name]
     labels = template["metadata"]["labels"]
     assert spec["selector"]["matchLabels"].items() <= labels.items()
-    other = templates()["ibfeed-workers" if name == "ibfeed-operator" else "ibfeed-operator"]
-    assert not spec["selector"]["matchLabels"].items() <= other["metadata"]["labels"].items()
+    for other in templates().keys() - {name}:
+        assert not spec["selector"]["matchLabels"].items() <= templates()[other]["metadata"]["labels"].items()
     ports = {port["name"] for container in template["spec"]["containers"] for port in container["ports"]}
     for endpoint in spec["podMetricsEndpoints"]:
         assert endpoint["port"] in ports
@@ -60,8 +82,28 @@ def test_it_selects_its_pods_and_a_port_they_have(name: str) -> None:
     assert set(spec.get("podTargetLabels", ())) <= labels.keys()
 
 
-def test_workers_are_found_in_every_namespace() -> None:
-    assert monitors()["ibfeed-workers"]["spec"]["namespaceSelector"] == {"any": True}
+@pytest.mark.parametrize("name", ["ibfeed-workers", "ibfeed-sinks"])
+def test_pods_are_found_in_every_namespace(name: str) -> None:
+    assert monitors()[name]["spec"]["namespaceSelector"] == {"any": True}
+
+
+def test_alerts_ask_for_metrics_that_there_are() -> None:
+    registry = CollectorRegistry()
+    SinkMetrics(registry, sink="s", feed="f", destination="redis")
+    known = {metric.name for metric in (*registry.collect(), *metrics.SINK_READY.collect())}
+    (rules,) = (group["rules"] for group in documents("PrometheusRule")["ibfeed-sinks"]["spec"]["groups"])
+    recorded = {rule["record"] for rule in rules if "record" in rule}
+    asked = {name for rule in rules for name in re.findall(r"\bibfeed[a-z_:0-9]+", rule["expr"])}
+    bare = {re.sub("_(bucket|count|total)$", "", name) for name in asked - recorded}
+    assert bare
+    assert bare <= known
+
+
+def test_the_objective_is_a_bound_of_a_bucket() -> None:
+    """Else the share of records within it could only be guessed."""
+    assert OBJECTIVE_MS / 1000 in BUCKETS_S
+    text = (MANIFESTS / "monitoring" / "rules.yaml").read_text()
+    assert f'le="{OBJECTIVE_MS / 1000}"' in text
 
 
 def test_the_label_that_lets_prometheus_in_is_documented() -> None:
