@@ -1,7 +1,5 @@
 """Ticks a second of the package ``ibfeed``, beside a bare loop of the Kafka client that it builds on.
 
-    KAFKA=HOST:PORT python benchmarks/reader_speed.py [--ticks N] [--rounds N]
-
 Both read the same topic, in turns, in one process, with the same properties for fetching. The bare loop takes batches
 and touches each value. A round is timed from its first record on. ``wall`` is ticks a second; ``cpu`` is ticks for each
 second of processor time of all threads, which other load on the machine does not change much.
@@ -9,15 +7,18 @@ second of processor time of all threads, which other load on the machine does no
 
 from __future__ import annotations
 
-import argparse
+import asyncio
 import datetime as dt
 import os
 import statistics
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -25,9 +26,11 @@ from confluent_kafka.cimpl import NewTopic
 
 import ibfeed
 from ibfeed.kafka import FETCHING
+from support.broker import Broker
 
-KAFKA = os.environ.get("KAFKA", "10.244.0.1:9092")
 PARTITIONS = 4
+TICKS = 400_000
+ROUNDS = int(os.environ.get("READER_ROUNDS", "5"))
 CONTRACTS = 400
 EPOCH = 1_795_244_400
 BEGINNING = dt.datetime.fromtimestamp(0, dt.UTC)
@@ -60,20 +63,22 @@ class Watch:
 
 
 @contextmanager
-def filled_topic(ticks: int) -> Iterator[str]:
+def filled_topic(servers: str, ticks: int) -> Iterator[str]:
     """A topic with this many ticks; it is deleted at the end."""
     topic = f"reader-speed-{uuid.uuid4().hex[:8]}"
-    admin = AdminClient({"bootstrap.servers": KAFKA})
+    admin = AdminClient({"bootstrap.servers": servers})
     admin.create_topics([NewTopic(topic, num_partitions=PARTITIONS, replication_factor=1)])[topic].result(20)
     try:
-        fill(topic, ticks)
+        fill(servers, topic, ticks)
         yield topic
     finally:
         admin.delete_topics([topic])[topic].result(20)
 
 
-def fill(topic: str, ticks: int) -> None:
-    producer = Producer({"bootstrap.servers": KAFKA, "linger.ms": 20, "queue.buffering.max.messages": 100_000})
+def fill(servers: str, topic: str, ticks: int) -> None:
+    # Without idempotence a retry may change the order, and the reader drops what comes late.
+    settings = {"enable.idempotence": True, "linger.ms": 20, "queue.buffering.max.messages": 100_000}
+    producer = Producer({"bootstrap.servers": servers, **settings})
     headers: list[tuple[str, str | bytes | None]] = [
         ("epoch", str(EPOCH).encode()),
         ("worker", b"energy-0"),
@@ -93,9 +98,9 @@ def fill(topic: str, ticks: int) -> None:
     producer.flush(60)
 
 
-def bare(topic: str, ticks: int) -> Speed:
+def bare(servers: str, topic: str, ticks: int) -> Speed:
     consumer = Consumer(
-        {"bootstrap.servers": KAFKA, "group.id": str(uuid.uuid4()), "enable.auto.commit": False, **FETCHING}
+        {"bootstrap.servers": servers, "group.id": str(uuid.uuid4()), "enable.auto.commit": False, **FETCHING}
     )
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
     watch, left = Watch(), ticks
@@ -111,10 +116,10 @@ def bare(topic: str, ticks: int) -> Speed:
     return speed
 
 
-def reader(topic: str, ticks: int) -> Speed:
+def reader(servers: str, topic: str, ticks: int) -> Speed:
     topics = ibfeed.Topics(ticks=topic, books=None, events=None, contracts=None)
     watch, left, total = Watch(), ticks, 0.0
-    with ibfeed.read(KAFKA, feed="energy", start=BEGINNING, topics=topics) as events:
+    with ibfeed.read(servers, feed="energy", start=BEGINNING, topics=topics) as events:
         for event in events:
             if left == ticks:
                 watch.start()
@@ -129,24 +134,27 @@ def reader(topic: str, ticks: int) -> Speed:
     return speed
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ticks", type=int, default=400_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args()
-    loops: dict[str, Callable[[str, int], Speed]] = {"bare": bare, "reader": reader}
+def measure(say: Callable[[str], None]) -> dict[str, Any]:
+    """Keys ``reader_ticks_per_s``, ``reader_vs_bare``, and what they rest on."""
+    loops: dict[str, Callable[[str, str, int], Speed]] = {"bare": bare, "reader": reader}
     found: dict[str, list[Speed]] = {name: [] for name in loops}
-    with filled_topic(asked.ticks) as topic:
-        for _ in range(asked.rounds):
-            for name, loop in loops.items():
-                found[name].append(loop(topic, asked.ticks))
+    with tempfile.TemporaryDirectory() as folder:
+        broker = Broker(Path(folder))
+        try:
+            asyncio.run(broker.start())
+            with filled_topic(broker.servers, TICKS) as topic:
+                for _ in range(ROUNDS):
+                    for name, loop in loops.items():
+                        speed = loop(broker.servers, topic, TICKS)
+                        found[name].append(speed)
+                        say(f"{name}: {speed.wall:,.0f} ticks/s, {speed.cpu:,.0f} for a second of processor")
+        finally:
+            broker.kill()
     walls = {name: statistics.median(speed.wall for speed in speeds) for name, speeds in found.items()}
     cpus = {name: statistics.median(speed.cpu for speed in speeds) for name, speeds in found.items()}
-    for name in loops:
-        print(f"{name:7} wall {walls[name]:>9,.0f} ticks/s   cpu {cpus[name]:>9,.0f} ticks/s")
-    ratios = f"wall {walls['reader'] / walls['bare']:.2f}   cpu {cpus['reader'] / cpus['bare']:.2f}"
-    print(f"reader / bare: {ratios}   (medians of {asked.rounds} rounds of {asked.ticks:,} ticks)")
-
-
-if __name__ == "__main__":
-    main()
+    return {
+        "reader_ticks_per_s": round(walls["reader"]),
+        "reader_vs_bare": round(walls["reader"] / walls["bare"], 3),
+        "reader_bare_ticks_per_s": round(walls["bare"]),
+        "reader_vs_bare_cpu": round(cpus["reader"] / cpus["bare"], 3),
+    }
