@@ -64,6 +64,7 @@ class Operator:
             "KUBECONFIG": str(self._kubeconfig),
             "PYTHONPATH": f"{ROOT / 'api'}:{ROOT / 'operator'}",
             "IBFEED_WORKER_IMAGE": "ibfeed/worker",
+            "IBFEED_SINK_IMAGE": "ibfeed/platform",
             "POD_NAMESPACE": "ibfeed-system",
             "POD_NAME": self.pod,
             "POD_UID": self.pod,
