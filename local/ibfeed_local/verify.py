@@ -28,7 +28,17 @@ DATA_PATH = (
     "tests/unit/worker/ticks",
     "tests/component/test_stream_kafka.py",
 )
-BESIDE = ("tests/hollow", "tests/downstream")  # run while those of the cluster wait
+# Component tests that measure no time: in virtual time, or with limits of minutes.
+CALM = (
+    "tests/component/test_clients.py",
+    "tests/component/test_contracts_topic.py",
+    "tests/component/test_kafka_security.py",
+    "tests/component/test_maintenance.py",
+    "tests/component/test_simulator_gateway.py",
+    "tests/component/test_soak.py",
+    "tests/component/test_stream_fuzz.py",
+)
+BESIDE = ("tests/hollow", "tests/downstream", *CALM)  # run while those of the cluster wait
 PURE = "without I/O"  # the end of the names of the import contracts that list pure modules
 COVERED = 98  # per cent of their lines
 IMAGE_VARIABLE = "IBFEED_GATEWAY_IMAGE"  # tests/gateway: the worker's image with the distribution under test
@@ -79,17 +89,18 @@ def on_the_cluster(state: State) -> int:
     imports = f"pythonpath={compiled.folder(state)} operator simulator platform client local tests benchmarks"
     failures = int(bool(_pytest(state, *DATA_PATH, "-q", "-n", "3", "-o", imports)))
     headline("tests/component")
-    failures += bool(_pytest(state, "tests/component", "-v", "-n", "3"))
+    rest = (f"--ignore={path}" for path in CALM)
+    failures += bool(_pytest(state, "tests/component", "-v", "-n", "3", *rest))
     # The tests of one file share what they start: a control plane, or Spark. They fill the time in which those of the
     # cluster wait.
     log = state.log / "tests-beside.log"
     asked = _arguments(state, *BESIDE, "-v", "-n", "2", "--dist", "loadfile")
     with beside(asked, log, environment=surroundings(state), folder=SOURCE) as others:
         # One after the other: they share the namespace that a user would use.
-        headline(f"tests/cluster, and {' and '.join(BESIDE)} beside it")
+        headline("tests/cluster, and the calm ones beside it")
         failures += bool(_pytest(state, "tests/cluster", "-v"))
         failures += bool(others())
-    headline(" and ".join(BESIDE))
+    headline(", ".join(BESIDE))
     print(log.read_text(), flush=True)
     if failures:
         # The first suite's report is thousands of lines up by now, and a log is often kept by its end only.

@@ -109,7 +109,7 @@ async def test_too_few_lines_are_said_and_publishing_comes_first(feed: Feed) -> 
         return named and (found["status"], found["reason"]) == ("False", "Capacity")
 
     await eventually(told, within=60, what="condition StandbysReady names what has none, once the workers have rolled")
-    await feed.ready(12)
+    await feed.ready(12, within=90)
     await feed.patch(standby="None")
 
     async def gone() -> bool:
