@@ -65,8 +65,9 @@ def started(kind: str) -> list[tuple[str, int]]:
 
 def test_a_sink_from_its_start_through_failures_to_its_end(figures: Figures) -> None:
     begun = time.monotonic()
-    kubectl("apply", "-n", NAMESPACE, "-f", str(ROOT / "examples" / "downstream.yaml"))
-    kubectl("patch", "ibk", "latest", "-n", NAMESPACE, "--type=merge", "-p", '{"spec":{"feedRef":{"name":"small"}}}')
+    example = (ROOT / "examples" / "downstream.yaml").read_text()
+    assert example.count("name: energy") == 1
+    kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=example.replace("name: energy", "name: small"))
     said = ready_is("False", "FeedNotFound", within=30)
     assert "there is no IbFeed small in namespace default: create it" in said["message"]
 
