@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,15 +42,9 @@ def apply_example(name: str) -> None:
     kubectl("apply", "-n", NAMESPACE, "-f", str(ROOT / "examples" / f"{name}.yaml"))
 
 
-_UNDER_WAY_S = 1.5
-
-
 def wait_ready(feed: str, within: float = 180) -> dict[str, Any]:
-    """Wait until a feed is Ready, and until records that were on their way then have come to Kafka; return the feed."""
-    found = eventually(
+    return eventually(
         lambda: (found := read("ibfeed", feed, NAMESPACE)) and is_ready(found) and found,
         within=within,
         what=f"ibfeed {feed} is Ready: {read('ibfeed', feed, NAMESPACE).get('status', {}).get('conditions')}",
     )
-    time.sleep(_UNDER_WAY_S)
-    return found

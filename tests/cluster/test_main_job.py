@@ -115,6 +115,12 @@ def test_contracts_of_a_killed_container_go_on_elsewhere(venue: Venue, figures: 
                 what="the killed worker's contracts go on",
             )
         figures.record("killed_container_next_tick", max(recovered.values()) - moment, bar=5)
+        # The status is about the time before the death for a moment longer.
+        eventually(
+            lambda: victim not in (owner[conid] for conid in mine) if (owner := owners(feed())) else None,  # noqa: B023
+            within=30,
+            what=f"the status says that {victim} has lost its contracts",
+        )
     wait_ready("energy")
     eventually(
         lambda: sorted(s["contracts"] for s in feed()["status"]["shards"]) == [4, 4, 4],
