@@ -28,7 +28,7 @@ _BATCH: Final = 256  # records; larger batches fall out of the processor's cache
 _GRACE_MS: Final = 1000  # after ``until``, for records that are still on their way to Kafka
 # The library's own pause of 1 s, once it has enough, would let a fast reader run dry.
 FETCHING: Final = {"fetch.queue.backoff.ms": 5, "fetch.message.max.bytes": 4_000_000}
-_LATEST: Final = -1  # as times, these ask for a partition's end and its beginning
+LATEST: Final = -1  # as times, these ask for a partition's end and its beginning
 EARLIEST: Final = -2
 _AGAIN_S: Final = 0.2
 
@@ -101,7 +101,7 @@ class Source:
         """
         with self._errors():
             starts = retried(lambda: self._offsets(self._tables, EARLIEST))
-            ends = retried(lambda: self._offsets(self._tables, _LATEST))
+            ends = retried(lambda: self._offsets(self._tables, LATEST))
             self._consumer.assign(_with_offsets(starts))
         open_ = {place for place in ends if starts[place] < ends[place]}
         deadline = time.monotonic() + AWAY_S
@@ -247,13 +247,13 @@ class Source:
     def _find_starts(self, places: list[Place]) -> dict[Place, int]:
         """Return the offset that each partition is read from."""
         start_ms = self._settings.start_ms
-        ends = starts = self._offsets(places, _LATEST)
+        ends = starts = self._offsets(places, LATEST)
         if start_ms is not None:
             # Where no record is as young, Kafka says none, and its end is asked for. Records may come meanwhile.
             starts = {place: min(at, ends[place]) for place, at in self._offsets(places, start_ms).items()}
         if self._settings.group is None:
             return starts
-        earliest, latest = self._offsets(places, EARLIEST), self._offsets(places, _LATEST)
+        earliest, latest = self._offsets(places, EARLIEST), self._offsets(places, LATEST)
         for found in self._consumer.committed([TopicPartition(*place) for place in places], timeout=_CALL_S):
             if found.error is not None:
                 raise KafkaException(found.error)
@@ -267,15 +267,7 @@ class Source:
         return starts
 
     def _offsets(self, places: Sequence[Place], at: int) -> dict[Place, int]:
-        """Return the first offsets at or after a time in ms; a partition's end if there is none."""
-        asked = [TopicPartition(*place, at) for place in places]
-        found = self._consumer.offsets_for_times(asked, timeout=_CALL_S) if asked else []
-        for partition in found:
-            if partition.error is not None:
-                raise KafkaException(partition.error)
-        offsets = {(partition.topic, partition.partition): partition.offset for partition in found}
-        late = [place for place, offset in offsets.items() if offset < 0]
-        return {**offsets, **self._offsets(late, _LATEST)} if late and at >= 0 else offsets
+        return offsets_at(self._consumer, places, at)
 
     def _note_gap(self, place: Place, offset: int) -> None:
         topic, partition = place
@@ -312,6 +304,21 @@ class Source:
             f"Kafka at {self._settings.servers} {what}{said}: check the address, that this machine reaches it and the"
             " addresses that its brokers advertise, and the security properties in config"
         )
+
+
+def offsets_at(consumer: Consumer, places: Sequence[Place], at: int) -> dict[Place, int]:
+    """Return the first offsets at or after a time in ms, or at ``EARLIEST`` or ``LATEST``.
+
+    Where there is no record after the time, it is the partition's end. Raises KafkaException.
+    """
+    asked = [TopicPartition(*place, at) for place in places]
+    found = consumer.offsets_for_times(asked, timeout=_CALL_S) if asked else []
+    for partition in found:
+        if partition.error is not None:
+            raise KafkaException(partition.error)
+    offsets = {(partition.topic, partition.partition): partition.offset for partition in found}
+    late = [place for place, offset in offsets.items() if offset < 0]
+    return {**offsets, **offsets_at(consumer, late, LATEST)} if late and at >= 0 else offsets
 
 
 def retried(work: Callable[[], Result]) -> Result:

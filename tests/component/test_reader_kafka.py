@@ -115,7 +115,7 @@ def test_record_that_comes_while_a_reader_starts_is_read(feed: Feed, monkeypatch
     ask, asked = kafka.Source._offsets, list[int]()
 
     def racing(self: kafka.Source, places: Sequence[Place], at: int) -> dict[Place, int]:
-        if at == kafka._LATEST and asked[-1:] == [0]:  # no record was found, so the end is asked for
+        if at == kafka.LATEST and asked[-1:] == [0]:  # no record was found, so the end is asked for
             feed.write(tick(1))
         asked.append(at)
         return ask(self, places, at)

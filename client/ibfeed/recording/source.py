@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ibfeed.errors import KafkaRefusedError, KafkaUnreachableError, MissingTopicError, RecordingError
-from ibfeed.kafka import CONNECT_S, FETCHING
+from ibfeed.kafka import CONNECT_S, EARLIEST, FETCHING, LATEST, offsets_at, retried
 from ibfeed.offsets import AWAY, PASSING
 from ibfeed.recording.records import Place
 
 _log: Final = logging.getLogger("ibfeed.recording")
-_AGAIN_S: Final = 0.2
 _POLL_S: Final = 0.1
 _BATCH: Final = 1000  # records
-_EARLIEST: Final = -2
-_LATEST: Final = -1
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +85,13 @@ class RecordSource:
                 "enable.partition.eof": once,
             }
             self._consumer: Final = Consumer(kafka.properties(**own), logger=logging.getLogger("ibfeed.librdkafka"))
-            places = _retried(lambda: self._places(topics))
-            self._ends: Final = _retried(lambda: self._offsets(places, _LATEST))
+            places = retried(lambda: self._places(topics))
+            self._ends: Final = retried(lambda: offsets_at(self._consumer, places, LATEST))
             self._open: Final = set(places) if once else None
-            firsts = _retried(lambda: self._offsets(places, _EARLIEST))
-            wanted = _retried(lambda: self._offsets(places, start_ms)) if start_ms is not None else firsts
+            firsts = retried(lambda: offsets_at(self._consumer, places, EARLIEST))
+            wanted = firsts
+            if start_ms is not None:
+                wanted = retried(lambda: offsets_at(self._consumer, places, start_ms))
             self.starts: Final = {
                 place: self._start(place, kept.get(place), wanted[place], firsts[place]) for place in places
             }
@@ -160,27 +156,3 @@ class RecordSource:
                 )
             places += [(topic, partition) for partition in found.partitions]
         return places
-
-    def _offsets(self, places: list[Place], at: int) -> dict[Place, int]:
-        """Return the first offsets at or after a time in ms; a partition's end if there is none."""
-        found = self._consumer.offsets_for_times([TopicPartition(*place, at) for place in places], timeout=CONNECT_S)
-        for partition in found:
-            if partition.error is not None:
-                raise KafkaException(partition.error)
-        offsets = {(partition.topic, partition.partition): partition.offset for partition in found}
-        late = [place for place, offset in offsets.items() if offset < 0]
-        return {**offsets, **self._offsets(late, _LATEST)} if late and at >= 0 else offsets
-
-
-def _retried(work: Callable[[], Result]) -> Result:
-    """Return the result of ``work``, tried again for ``CONNECT_S`` while its error is one that passes by itself."""
-    deadline = time.monotonic() + CONNECT_S
-    pause = _AGAIN_S
-    while True:
-        try:
-            return work()
-        except KafkaException as error:
-            if error.args[0].code() not in PASSING or time.monotonic() > deadline:
-                raise
-        time.sleep(pause)
-        pause = min(2 * pause, 2.0)
