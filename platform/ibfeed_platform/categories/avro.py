@@ -22,13 +22,14 @@ def avro(category: Category) -> str:
 
 def _field(column: Column) -> dict[str, Any]:
     if column.nullable:
-        kind = ["null", _kind(column)]
+        kind = ["null", kind_of(column.name, column.dtype)]
         return {"name": column.name, "type": kind, "default": None, "doc": column.meaning}
-    return {"name": column.name, "type": _kind(column), "doc": column.meaning}
+    return {"name": column.name, "type": kind_of(column.name, column.dtype), "doc": column.meaning}
 
 
-def _kind(column: Column) -> Any:
-    match column.dtype:
+def kind_of(name: str, dtype: Dtype) -> Any:
+    """Return Avro's type of a dtype. ``name`` is the field's: records inside it are called after it."""
+    match dtype:
         case Dtype.STRING:
             return "string"
         case Dtype.INT64:
@@ -38,5 +39,5 @@ def _kind(column: Column) -> Any:
         case Dtype.STRINGS:
             return {"type": "array", "items": "string"}
         case Dtype.SPANS:
-            ends = [{"name": name, "type": "long"} for name in ("start", "end")]
-            return {"type": "array", "items": {"type": "record", "name": f"{column.name}_span", "fields": ends}}
+            ends = [{"name": end, "type": "long"} for end in ("start", "end")]
+            return {"type": "array", "items": {"type": "record", "name": f"{name}_span", "fields": ends}}

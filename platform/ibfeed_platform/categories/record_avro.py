@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from ibfeed_platform.categories.avro import DECIMAL
+from ibfeed_platform.categories.avro import DECIMAL, kind_of
 from ibfeed_platform.categories.layout import document
-from ibfeed_platform.categories.source import Category, Dtype, Levels, Stream
+from ibfeed_platform.categories.source import Category, Levels, Stream
 
 NAMESPACE: Final = "ibfeed.records"
 
@@ -34,23 +34,8 @@ def _field(category: Category, stream: Stream, key: str) -> dict[str, Any]:
         level = {"type": "record", "name": f"{key}_level", "fields": fields}
         return {"name": key, "type": {"type": "array", "items": level}, "doc": f"Best first: the {target.side} side."}
     field = category.by_name[target]
-    kind = _kind(key, field.dtype)
+    kind = kind_of(key, field.dtype)
     if not field.nullable:
         return {"name": key, "type": kind, "doc": field.meaning}
     optional = {"optional": True} if key in stream.optional else {}
     return {"name": key, "type": ["null", kind], "default": None, "doc": field.meaning} | optional
-
-
-def _kind(key: str, dtype: Dtype) -> Any:
-    match dtype:
-        case Dtype.STRING:
-            return "string"
-        case Dtype.INT64:
-            return "long"
-        case Dtype.DECIMAL:
-            return DECIMAL
-        case Dtype.STRINGS:
-            return {"type": "array", "items": "string"}
-        case Dtype.SPANS:
-            fields = [{"name": name, "type": "long"} for name in ("start", "end")]
-            return {"type": "array", "items": {"type": "record", "name": f"{key}_span", "fields": fields}}
