@@ -29,7 +29,9 @@ LOOK_S: Final = 5.0
 PAUSE_S: Final = (1.0, 60.0)  # after the first failure, and at most; it doubles
 _NOTHING: Final = Progress(0, None, None, None, (), None)
 # These would have to stand in a table's definition, which everybody reads who may see the table.
-_SECRET: Final = ("sasl.", "ssl.", "security.")
+_SECRET: Final = ("sasl.", "ssl.")
+_PROTOCOL: Final = "security.protocol"
+_PLAIN: Final = "PLAINTEXT"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class ClickHouseSink:
 
     def __init__(self, settings: ClickHouseSettings, source: KafkaSource) -> None:
         """Raise SinkError for settings that cannot be carried out."""
-        if not settings.collection and any(name.startswith(_SECRET) for name in source.config):
+        secured = source.config.get(_PROTOCOL, _PLAIN) != _PLAIN or any(map(_is_secret, source.config))
+        if secured and not settings.collection:
             raise SinkError(
                 "ClickHouse reads Kafka itself, and a table's definition is no place for a password:"
                 " make a named collection in ClickHouse with Kafka's settings, and name it"
@@ -126,3 +129,7 @@ class ClickHouseSink:
             latencies_ms=tuple(latencies),
             error="; ".join(f"{one.cause}: {one.remedy}" for one in wrong) or None,
         )
+
+
+def _is_secret(name: str) -> bool:
+    return name.startswith(_SECRET)

@@ -3,9 +3,10 @@
 Each contract's records arrive in order, on its partition. Each record is acknowledged or accounted for.
 """
 
+from ibfeed_api.kafka_security import NOBODY, KafkaCredentials
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect, QueueFullError, connect
 from ibfeed_worker.publish.counters import Deliveries, PublishCounters
-from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials, KafkaSecretError, read_credentials
+from ibfeed_worker.publish.credentials import KafkaSecretError, read_credentials
 from ibfeed_worker.publish.line import ReadSecrets, SecretsError, no_secrets
 from ibfeed_worker.publish.partition_writer import PartitionWriter
 from ibfeed_worker.publish.publisher import Publisher

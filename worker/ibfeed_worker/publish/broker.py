@@ -10,11 +10,11 @@ from typing import Any, Final, Protocol
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from ibfeed_api.feed import Kafka, RecordFormat, Topic
+from ibfeed_api.kafka_security import KafkaCredentials
 from ibfeed_api.records import HEADER_SCHEMA, HEADER_WORKER, SCHEMA_CONTRACT
 from ibfeed_worker.publish import connections, table, tail
 from ibfeed_worker.publish.admin import Admin
 from ibfeed_worker.publish.avro import AvroError
-from ibfeed_worker.publish.credentials import KafkaCredentials
 from ibfeed_worker.publish.reach import split
 from ibfeed_worker.publish.schema_registry import RegistryError, Schemas
 from ibfeed_worker.publish.settings import ProducerConfigError, client_settings, producer_settings

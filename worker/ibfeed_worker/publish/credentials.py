@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,46 +11,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from ibfeed_api.feed import Kafka
+from ibfeed_api.kafka_security import CERTIFICATE_KEYS, OAUTHBEARER, KafkaCredentials, jaas_user
 from ibfeed_worker.credentials.values import NotTextError, text_of
 
-OAUTHBEARER: Final = "OAUTHBEARER"
-# Strimzi writes a SCRAM user's name only there.
-_JAAS_USER: Final = re.compile(r'\busername="((?:[^"\\]|\\.)*)"')
 _LINE_ENDS: Final = "\r\n\ufeff"
 
 
 class KafkaSecretError(Exception):
     """The content of a Secret cannot be used. The text names Secret and key, says what to do, and holds no secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaCredentials:
-    """The worker's credentials at Kafka. A field that Kafka's security does not need is empty.
-
-    ``expires`` is when the client certificate ends.
-    """
-
-    username: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
-    authority: str = field(default="", repr=False)  # the brokers' CA in PEM; empty: the public ones
-    certificate: str = field(default="", repr=False)
-    key: str = field(default="", repr=False)
-    client_id: str = field(default="", repr=False)
-    client_secret: str = field(default="", repr=False)
-    registry_username: str = field(default="", repr=False)
-    registry_password: str = field(default="", repr=False)
-    registry_authority: str = field(default="", repr=False)  # the schema registry's CA in PEM; empty: the public ones
-    expires: datetime | None = None
-
-    def scrub(self, text: str) -> str:
-        """Return ``text`` without our secrets, in case a library has quoted them."""
-        for secret in (self.password, self.client_secret, self.key, self.registry_password):
-            if secret:
-                text = text.replace(secret, "***")
-        return text
-
-
-NOBODY: Final = KafkaCredentials()
 
 
 def read_credentials(
@@ -128,10 +95,10 @@ class _Secret:
 
 def _user(own: _Secret) -> tuple[str, str]:
     if "username" not in own.data and "sasl.jaas.config" in own.data:
-        found = _JAAS_USER.search(own.text("sasl.jaas.config"))
+        found = jaas_user(own.text("sasl.jaas.config"))
         if found is None:
             raise own.bad("has no username, and its sasl.jaas.config names none: add the key username")
-        return re.sub(r"\\(.)", r"\1", found[1]), own.text("password")
+        return found, own.text("password")
     return own.text("username"), own.text("password")
 
 
@@ -150,8 +117,7 @@ def _certificates(pem: str) -> list[x509.Certificate]:
 
 
 def _client_certificate(own: _Secret) -> tuple[str, str, datetime | None]:
-    """Read a client certificate, named as in Strimzi's KafkaUser or in a Secret of type kubernetes.io/tls."""
-    for name, key_name in (("user.crt", "user.key"), ("tls.crt", "tls.key")):
+    for name, key_name in CERTIFICATE_KEYS:
         if name not in own.data and key_name not in own.data:
             continue
         pem, key = own.text(name), own.text(key_name)

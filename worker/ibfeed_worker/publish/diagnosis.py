@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from ibfeed_api.feed import Kafka
-from ibfeed_worker.publish.credentials import KafkaCredentials
+from ibfeed_api.kafka_security import KafkaCredentials
 from ibfeed_worker.publish.reach import look_at
 from ibfeed_worker.publish.survey import Survey, led_by
 from ibfeed_worker.publish.trouble import Finding, Heard, Trouble, of_bootstrap, of_broker

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from ibfeed_api.feed import Kafka, Topic
+from ibfeed_api.kafka_security import NOBODY, KafkaCredentials
 from ibfeed_api.log import Log
 from ibfeed_worker.publish.broker import Broker, BrokerError, Connect
 from ibfeed_worker.publish.counters import Deliveries
-from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials
 from ibfeed_worker.publish.metrics import LineCounters
 from ibfeed_worker.publish.partition_writer import PartitionWriter
 from ibfeed_worker.publish.refusals import Refusal, after_refusals

@@ -10,9 +10,10 @@ from typing import Final
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from ibfeed_api.feed import Kafka
+from ibfeed_api.kafka_security import KafkaCredentials
 from ibfeed_worker.kube.client import ForbiddenError, KubeError, NotFoundError
 from ibfeed_worker.kube.thread import in_thread
-from ibfeed_worker.publish.credentials import KafkaCredentials, KafkaSecretError, read_credentials
+from ibfeed_worker.publish.credentials import KafkaSecretError, read_credentials
 from ibfeed_worker.publish.line import SecretsError
 
 _LIMIT_S: Final = 5.0

@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from ibfeed_api.feed import DENIED_CONFIG, Compression, Kafka
-from ibfeed_worker.publish.credentials import OAUTHBEARER, KafkaCredentials
+from ibfeed_api.kafka_security import KafkaCredentials, security_properties
 
 Settings = dict[str, Any]
 _DENIED: Final = re.compile(DENIED_CONFIG)
@@ -24,26 +24,18 @@ def client_settings(kafka: Kafka, credentials: KafkaCredentials, client: str, tr
     denied = sorted(name for name in kafka.config if _DENIED.match(name))
     if denied:
         raise ProducerConfigError(f"kafka.config may not set {', '.join(denied)}: take it out")
-    found: Settings = {
+    return {
         "socket.keepalive.enable": True,
         "reconnect.backoff.ms": 250,
         "reconnect.backoff.max.ms": 3000,
         **kafka.config,
         "bootstrap.servers": kafka.bootstrap_servers,
         "client.id": client,
-        "security.protocol": kafka.security_protocol,
         "log_level": 2,  # errors come through the error callback; here each try would be a line
         "log.connection.close": False,
         "allow.auto.create.topics": False,
+        **security_properties(kafka, credentials, trusted),
     }
-    if kafka.security_protocol.startswith("SASL"):
-        found |= _sasl(kafka, credentials, trusted)
-    if credentials.authority:
-        found["ssl.ca.pem"] = credentials.authority
-    if credentials.certificate:
-        found["ssl.certificate.pem"] = credentials.certificate
-        found["ssl.key.pem"] = credentials.key
-    return found
 
 
 def producer_settings(kafka: Kafka, client: Settings, batch_size: int) -> Settings:
@@ -63,24 +55,3 @@ def producer_settings(kafka: Kafka, client: Settings, batch_size: int) -> Settin
         # A record waits as long as it takes. The bounded queue limits the cost of an outage.
         "message.timeout.ms": 0,
     }
-
-
-def _sasl(kafka: Kafka, credentials: KafkaCredentials, trusted: str) -> Settings:
-    if kafka.sasl_mechanism != OAUTHBEARER or kafka.oauth is None:
-        return {
-            "sasl.mechanism": kafka.sasl_mechanism or "PLAIN",
-            "sasl.username": credentials.username,
-            "sasl.password": credentials.password,
-        }
-    found: Settings = {
-        "sasl.mechanism": OAUTHBEARER,
-        "sasl.oauthbearer.method": "oidc",
-        "sasl.oauthbearer.token.endpoint.url": kafka.oauth.token_endpoint,
-        "sasl.oauthbearer.client.id": credentials.client_id,
-        "sasl.oauthbearer.client.secret": credentials.client_secret,
-    }
-    if kafka.oauth.scope is not None:
-        found["sasl.oauthbearer.scope"] = kafka.oauth.scope
-    if trusted:
-        found["https.ca.pem"] = trusted
-    return found

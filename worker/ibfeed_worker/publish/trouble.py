@@ -9,8 +9,8 @@ from enum import Enum
 from typing import Final
 
 from ibfeed_api.feed import Kafka
+from ibfeed_api.kafka_security import KafkaCredentials
 from ibfeed_api.reasons import Reason
-from ibfeed_worker.publish.credentials import KafkaCredentials
 
 # Reasons that may end when the Secrets change.
 REFUSED: Final = frozenset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -147,6 +148,13 @@ def test_settings_that_cannot_be_carried_out(settings: Any, config: Any, cause: 
     with pytest.raises(SinkError, match=cause) as caught:
         ClickHouseSink(ClickHouseSettings(**settings), source(**config))
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(("protocol", "refused"), [("PLAINTEXT", False), ("SSL", True), ("SASL_SSL", True)])
+def test_plain_kafka_needs_no_named_collection(protocol: str, refused: bool) -> None:
+    expected = pytest.raises(SinkError, match="named collection") if refused else contextlib.nullcontext()
+    with expected:
+        ClickHouseSink(ClickHouseSettings("http://h:8123"), source(**{"security.protocol": protocol}))
 
 
 def test_secured_kafka_is_read_by_a_named_collection() -> None:

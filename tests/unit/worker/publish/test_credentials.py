@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from ibfeed_api.feed import CaSecret, Kafka, OAuth, SecretRef
-from ibfeed_worker.publish.credentials import KafkaCredentials, KafkaSecretError, read_credentials
+from ibfeed_api.kafka_security import KafkaCredentials
+from ibfeed_worker.publish.credentials import KafkaSecretError, read_credentials
 from support.authority import Authority
 
 USER = SecretRef(name="kafka-user")

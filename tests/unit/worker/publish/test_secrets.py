@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ibfeed_api.feed import CaSecret, Kafka, SecretRef
+from ibfeed_api.kafka_security import NOBODY
 from ibfeed_worker.kube.client import ForbiddenError, KubeError, NotFoundError
 from ibfeed_worker.publish import SecretsError
-from ibfeed_worker.publish.credentials import NOBODY
 from ibfeed_worker.publish.secrets import KafkaSecrets, trusted_pem
 
 KAFKA = Kafka(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ibfeed_api.feed import CaSecret, Compression, Kafka, OAuth
-from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials
+from ibfeed_api.kafka_security import NOBODY, KafkaCredentials
 from ibfeed_worker.publish.settings import ProducerConfigError, client_settings, producer_settings
 
 PLAIN = Kafka(bootstrap_servers="[2001:db8::7]:9092,kafka-1:9092")

@@ -8,8 +8,8 @@ import pytest
 from msgspec import structs
 
 from ibfeed_api.feed import CaSecret, Kafka, OAuth, SecretRef
+from ibfeed_api.kafka_security import NOBODY, KafkaCredentials
 from ibfeed_api.reasons import Reason
-from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials
 from ibfeed_worker.publish.trouble import REFUSED, Fault, Finding, Heard, Trouble, of_bootstrap, of_broker
 
 KAFKA = Kafka(bootstrap_servers="kafka:9093", security_protocol="SASL_SSL", secret_ref=SecretRef(name="kafka-user"))
