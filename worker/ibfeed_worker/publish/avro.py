@@ -62,6 +62,7 @@ class AvroSchema:
 
     def __init__(self, text: str, number: int) -> None:
         """Raises AvroError if ``text`` is no schema of a record."""
+        self.number: Final = number
         try:
             parsed = json.loads(text)
             self._fields: Final = {field["name"]: _Field(field) for field in parsed["fields"]}

@@ -15,8 +15,8 @@ from typing import Any, Final
 import httpx
 
 from ibfeed_api.feed import Kafka, RecordFormat
+from ibfeed_api.kafka_security import KafkaCredentials
 from ibfeed_worker.publish.avro import WRITTEN, AvroError, AvroSchema, is_avro, number_of, schema_text
-from ibfeed_worker.publish.credentials import KafkaCredentials
 
 _CALL_S: Final = 2.0
 _TYPE: Final = "application/vnd.schemaregistry.v1+json"
@@ -39,11 +39,11 @@ class Schemas:
     def __init__(self) -> None:
         """Create them without any."""
         self._written: dict[str, AvroSchema] = {}  # by topic
-        self._known: Final[dict[int, AvroSchema]] = {}
+        self._known: Final[dict[int, AvroSchema]] = {}  # by number
         self._registering: Final = threading.Lock()
 
     def register(self, kafka: Kafka, who: KafkaCredentials) -> None:
-        """Register what this worker writes, if that was not done yet. Blocks for at most 8 s. Raises RegistryError."""
+        """Register what this worker writes, if that was not done yet. Blocks for some seconds. Raises RegistryError."""
         if kafka.format is not RecordFormat.AVRO:
             return
         with self._registering:
@@ -51,10 +51,12 @@ class Schemas:
                 topics = kafka.topics
                 names = (*topics.every, topics.contracts)
                 with _calls(kafka, who) as registry:
-                    self._written = {
+                    written = {
                         topic.name: registry.register(topic.name, schema_text(schema))
                         for topic, schema in zip(names, WRITTEN, strict=True)
                     }
+                self._known.update({schema.number: schema for schema in written.values()})
+                self._written = written
 
     def encode(self, topic: str, value: bytes) -> bytes:
         """Make a record's value what goes to Kafka; one that was made so before is left. Raises AvroError."""

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from ibfeed_api.feed import Kafka, RecordFormat, SchemaRegistry
+from ibfeed_api.kafka_security import NOBODY, KafkaCredentials
 from ibfeed_worker.publish.avro import AvroError, AvroSchema, schema_text
-from ibfeed_worker.publish.credentials import NOBODY, KafkaCredentials
 from ibfeed_worker.publish.schema_registry import RegistryError, Schemas
 from support.ports import free_port
 
@@ -80,6 +80,14 @@ def test_schemas_are_registered_once_under_topics(server: Answering) -> None:
     avro = schemas.encode("feed-events", event)
     assert avro[:5] == b"\0\0\0\0\x03"
     assert schemas.encode("feed-events", avro) is avro  # it comes back from a producer that ended
+
+
+def test_own_records_are_read_while_the_registry_is_away(server: Answering) -> None:
+    schemas, kafka = Schemas(), feed(server.server_port)
+    schemas.register(kafka, NOBODY)
+    server.status = 503
+    event = b'{"kind":"alive","feed":"e","worker":"e-0","at_ms":5}'
+    assert schemas.decode(kafka, NOBODY, schemas.encode("feed-events", event)) == event
 
 
 def test_a_feed_of_json_asks_no_registry(server: Answering) -> None:
