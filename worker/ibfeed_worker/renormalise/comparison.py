@@ -105,8 +105,9 @@ def _add(records: dict[Identity, list[dict[str, Any]]], value: bytes, span: Fram
     fields.pop("seq", None)
     is_tick = "received_ns" in fields
     at = int(fields["received_ns"] if is_tick else fields["event_time"])
-    at_ns = at if is_tick else at * 1_000_000
-    if span is None or span.first <= at_ns <= span.last:
+    # A book's time is in ms: it may have come after the first frame, within the frame's millisecond.
+    unit = 1 if is_tick else 1_000_000
+    if span is None or span.first // unit <= at <= span.last // unit:
         records.setdefault(("ticks" if is_tick else "books", int(fields["conid"]), at), []).append(fields)
 
 

@@ -18,6 +18,7 @@ from ibfeed.recording.files import Folder
 from ibfeed.recording.records import Batch
 from ibfeed_worker.recording.frame_recorder import FrameRecorder
 from ibfeed_worker.renormalise.__main__ import compare, main
+from ibfeed_worker.renormalise.comparison import Comparison, FramesSpan
 from ibfeed_worker.stream.connection import Connection, Timing
 from ibfeed_worker.stream.dispatcher import FrameCounters
 from ibfeed_worker.stream.ladder import Asked, Target
@@ -131,6 +132,16 @@ async def test_order_books_are_compared_too(recorded: Recorded) -> None:
     assert [str(difference) for difference in comparison.differences()] == []
     assert comparison.equal == count
     assert count >= 3
+
+
+def test_a_book_within_the_millisecond_of_the_first_frame_is_compared() -> None:
+    span, comparison = FramesSpan(first=5_000_900_000, last=9_000_000_000), Comparison()
+    book = b'{"conid": 7, "symbol": "CLZ6", "kind": "snapshot", "event_time": 5000, "bids": [], "asks": []}'
+    comparison.add_was(book, span)
+    comparison.add_was(book.replace(b"5000", b"4999"), span)
+    comparison.add_now(book)
+    assert list(comparison.differences()) == []
+    assert comparison.equal == 1
 
 
 async def test_changed_normaliser_is_shown(
