@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -112,15 +112,15 @@ def settled_threads(most: int) -> int:
 
 
 def test_record_that_comes_while_a_reader_starts_is_read(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    ask, asked = kafka.Source._offsets, list[int]()
+    ask, asked = kafka.offsets_at, list[int]()
 
-    def racing(self: kafka.Source, places: Sequence[Place], at: int) -> dict[Place, int]:
+    def racing(consumer: Consumer, places: Sequence[Place], at: int) -> dict[Place, int]:
         if at == kafka.LATEST and asked[-1:] == [0]:  # no record was found, so the end is asked for
             feed.write(tick(1))
         asked.append(at)
-        return ask(self, places, at)
+        return ask(consumer, places, at)
 
-    monkeypatch.setattr(kafka.Source, "_offsets", racing)
+    monkeypatch.setattr(kafka, "offsets_at", racing)
     topics = ibfeed.Topics(feed.topics.ticks, books=None, events=None, contracts=None)
     with ibfeed.read(KAFKA, start=BEGINNING, topics=topics) as reader:
         (event,) = itertools.islice(reader, 1)

@@ -99,7 +99,7 @@ async def test_they_outlive_drains_scaling_and_rolls(feed: Feed) -> None:
 
 
 async def test_too_few_lines_are_said_and_publishing_comes_first(feed: Feed) -> None:
-    """The workers roll meanwhile, with no line to spare. So moves may break before they make (docs/limits.md)."""
+    """The workers roll meanwhile. No line is to spare, but those of the standbys, which the moves get."""
     accounts = {"secretRef": {"name": "hot-accounts"}, "first": 1, "count": 6, "linesPerAccount": 6}
     await feed.patch(accounts=accounts)
 
@@ -110,6 +110,7 @@ async def test_too_few_lines_are_said_and_publishing_comes_first(feed: Feed) -> 
 
     await eventually(told, within=60, what="condition StandbysReady names what has none, once the workers have rolled")
     await feed.ready(12, within=90)
+    assert feed.crew.lost(feed.name) == []
     await feed.patch(standby="None")
 
     async def gone() -> bool:

@@ -19,16 +19,23 @@ class AccountLines:
 
     Args:
         goal: by conid the worker that shall have the contract; None: it shall be nowhere.
+        arriving: by worker, how many contracts it shall have and has no line for yet.
         dropped: entries that go in this step, each with its worker.
 
-    ``used`` counts each worker's lines, ``warming`` its new subscriptions of planned moves; the hand-over adds to both.
+    ``used`` counts each worker's lines, ``warming`` its new subscriptions of planned moves; the hand-over adds to both,
+    and takes from ``arriving`` what has got its line.
     """
 
     def __init__(
-        self, state: HandoverState, goal: Callable[[int], int | None], dropped: Iterable[tuple[int, Entry]] = ()
+        self,
+        state: HandoverState,
+        goal: Callable[[int], int | None],
+        arriving: Counter[int],
+        dropped: Iterable[tuple[int, Entry]] = (),
     ) -> None:
         self._state: Final = state
         self._goal: Final = goal
+        self.arriving: Final = arriving
         # A retiring contract keeps its line until its entry goes; only a dead process has none.
         self.used: Final = {
             worker: sum(not (holding.silent and entry.state is EntryState.RETIRING) for entry in holding.entries)
@@ -48,8 +55,10 @@ class AccountLines:
         """Whether a worker has a line to spare, or will, without another worker's breaking off first."""
         return worker in self._free
 
-    def has_room(self, worker: int) -> bool:
-        return self.used[worker] < self._state.holdings[worker].lines
+    def has_room(self, worker: int, *, for_one_at_rest: bool = False) -> bool:
+        """Whether a worker has a line; ``for_one_at_rest``: that no contract on its way there needs."""
+        wanted = self.arriving[worker] if for_one_at_rest else 0
+        return self.used[worker] + wanted < self._state.holdings[worker].lines
 
     def beyond(self, worker: int) -> set[int]:
         """Workers that must take something before ``worker`` has a line to spare."""

@@ -32,6 +32,7 @@ next process has taken its place.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -84,11 +85,16 @@ class _Step:
         self._holdings, self._placed = state.holdings, state.placed
         self._next = {holding.worker: {entry.conid: entry for entry in holding.entries} for holding in holdings}
         self._hot = HotStandbys(state, targets.standbys, self._goal)
+        arriving = Counter(
+            worker
+            for conid, worker in targets.owners.items()
+            if conid in targets.contracts and state.standing_at(conid, worker) is None
+        )
         # They make room first: what is to be published comes before what is held ready.
-        dropped = [item for item in self._hot.superfluous() if self._is_remembered(item[1])]
+        dropped = [item for item in self._hot.superfluous(arriving) if self._is_remembered(item[1])]
         for worker, entry in dropped:
             del self._next[worker][entry.conid]
-        self._lines = AccountLines(self._state, self._goal, dropped)
+        self._lines = AccountLines(self._state, self._goal, arriving, dropped)
 
     def rewrites(self) -> tuple[Rewrite, ...]:
         # Nearest contracts first: where a worker's lines are short, they get the ones that become free.
@@ -330,6 +336,7 @@ class _Step:
     def _use_line(self, worker: int, conid: int) -> None:
         if self._state.standing_at(conid, worker) is None:
             self._lines.used[worker] += 1
+            self._lines.arriving[worker] -= 1
 
     def _fresh(self, conid: int) -> int:
         """An epoch that no entry of this contract ever had, nor any record of it on Kafka."""

@@ -5,11 +5,13 @@ contract's own worker is lost, the contract becomes Active there, and what Kafka
 was held. A planned move to that worker makes it an ordinary Standby entry.
 
 A standby that is to be somewhere else stays until the new one is warm, unless a line is short or its worker is lost. It
-gets its line after every contract that is to be published, and is subscribed when the contract has settled.
+gets its line after every contract that is to be published, and is subscribed when the contract has settled. At a full
+worker it makes way for a contract that comes, and is held ready again once another one has left.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -34,12 +36,26 @@ class HotStandbys:
             worker for worker, holding in state.holdings.items() if len(holding.entries) >= holding.lines
         }
 
-    def superfluous(self) -> Iterator[tuple[int, Entry]]:
-        """The standbys that are needed no more, each with its worker."""
+    def superfluous(self, arriving: Mapping[int, int]) -> Iterator[tuple[int, Entry]]:
+        """The standbys that are to go, each with its worker: they are needed no more, or make way.
+
+        ``arriving``: by worker, how many contracts it shall have and has no line for yet.
+        """
+        at_rest: dict[int, list[Entry]] = {}
+        gone = Counter[int]()
         for found in self._state.hot.values():
             for worker, entry in found.items():
                 if not self._needed(worker, entry):
+                    gone[worker] += 1
                     yield worker, entry
+                elif self._goal(entry.conid) != worker and self._has_owner(entry.conid):
+                    at_rest.setdefault(worker, []).append(entry)
+        nearness = {conid: place for place, conid in enumerate(self._planned)}
+        for worker, entries in at_rest.items():
+            holding = self._state.holdings[worker]
+            short = len(holding.entries) - gone[worker] + arriving.get(worker, 0) - holding.lines
+            entries.sort(key=lambda entry: nearness.get(entry.conid, len(nearness)), reverse=True)
+            yield from ((worker, entry) for entry in entries[: max(short, 0)])
 
     def heir(self, conid: int) -> int | None:
         """A worker that holds the contract and would go on with it at once."""
@@ -54,7 +70,7 @@ class HotStandbys:
         for conid, worker in self._planned.items():
             if self._state.standing_at(conid, worker) is not None or not self._may_stand(conid, worker):
                 continue
-            if lines.has_room(worker) and lines.warming[worker] < at_once:
+            if lines.has_room(worker, for_one_at_rest=True) and lines.warming[worker] < at_once:
                 lines.used[worker] += 1
                 lines.warming[worker] += 1
                 yield conid, worker

@@ -471,6 +471,27 @@ class TestHotStandby:
         hot = {item.conid: index for index, worker in enumerate(final.workers) for item in worker.spec if item.hot}
         assert hot == {1: 2, 2: 1}
 
+    def test_full_accounts_exchange_contracts_in_place_of_standbys(self) -> None:
+        """Each move makes before it breaks: the standbys of 3 and 4 give their lines, and come back."""
+        where = ((1, 0), (2, 1), (3, 2), (4, 3))
+        world = World(workers=(Worker(),) * 4, where=where, lines=2, standbys=((3, 0), (4, 1))).settle()
+        world = replace(world, where=((1, 1), (2, 0), (3, 2), (4, 3)))
+        for _ in range(12):
+            while (after := next(world.operator(), None)) is not None:
+                world = after
+                for worker in world.workers:
+                    entries = {item.conid: item.state for item in worker.spec}
+                    for conid in (conid for conid, state in entries.items() if state is EntryState.RETIRING):
+                        others = [w for w in world.workers if w is not worker and any(e.conid == conid for e in w.spec)]
+                        assert others, f"{conid} broke before it made: {world}"
+            for index in range(4):
+                world = world.obey(index)
+            world.check()
+            world = world.write_status()
+        assert [worker.publishing.keys() for worker in world.workers] == [{2}, {1}, {3}, {4}]
+        hot = {item.conid: index for index, worker in enumerate(world.workers) for item in worker.spec if item.hot}
+        assert hot == {3: 0, 4: 1}
+
     def test_a_cold_one_is_no_heir_of_another_plan(self) -> None:
         lost = replace(self.HERE, silent=True, streaming=False, entries=(entry(7, 3, EntryState.RETIRING),))
         cold = self.ready(1, 4, ContractState.SUBSCRIBING)
