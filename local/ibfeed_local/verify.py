@@ -33,10 +33,14 @@ CALM = (
     "tests/component/test_clients.py",
     "tests/component/test_contracts_topic.py",
     "tests/component/test_kafka_security.py",
+    "tests/component/test_kafka_sizes.py",
     "tests/component/test_maintenance.py",
+    "tests/component/test_schema_registry.py",
     "tests/component/test_simulator_gateway.py",
     "tests/component/test_soak.py",
+    "tests/component/test_stream_first_records.py",
     "tests/component/test_stream_fuzz.py",
+    "tests/component/test_stream_kafka_faults.py",
 )
 BESIDE = ("tests/hollow", "tests/downstream", *CALM)  # run while those of the cluster wait
 PURE = "without I/O"  # the end of the names of the import contracts that list pure modules
