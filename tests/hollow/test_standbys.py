@@ -90,7 +90,13 @@ async def test_they_outlive_drains_scaling_and_rolls(feed: Feed) -> None:
     await feed.patch(workers=3)
     await eventually(balanced(feed, 4, 4, 4), within=60, what="three workers")
     await eventually(all_warm(feed), within=20, what="all are held ready by the three")
+    old = crew.workers["hot-0"].uid
     await crew.cluster.delete(f"{PODS}/hot-0")
+
+    async def replaced() -> bool:
+        return crew.workers["hot-0"].uid != old
+
+    await eventually(replaced, within=60, what="the pod is another one")  # else the balance is still the old one
     await eventually(balanced(feed, 4, 4, 4), within=60, what="a new pod has its share")
     await eventually(all_warm(feed), within=30, what="all are held ready")
     assert crew.lost(feed.name) == []
