@@ -14,6 +14,9 @@
     ├── RedisRefusedError       Redis answers, and refuses
     ├── VenueUnreachableError   a connector's venue does not answer
     ├── FrameError              a venue's frame is not as it documents
+    ├── ClusterUnreachableError the API server does not answer, or no cluster is configured
+    ├── ClusterRefusedError     the API server answers, and refuses
+    ├── MissingObjectError      the cluster has no such object
     ├── ConfigurationError      the file of ``ibfeed run`` cannot be used
     └── MissingExtraError       a library that an extra installs is missing
 """
@@ -67,6 +70,18 @@ class VenueUnreachableError(Error):
 
 class FrameError(Error):
     """A venue sent a frame that is not as it documents. The connector makes a new connection."""
+
+
+class ClusterUnreachableError(Error):
+    """The API server does not answer, or no cluster is configured. The text says what to check."""
+
+
+class ClusterRefusedError(Error):
+    """The API server answers, and refuses. The text has its reason."""
+
+
+class MissingObjectError(Error):
+    """The cluster has no such object. The text is the API server's."""
 
 
 class ConfigurationError(Error):
