@@ -34,6 +34,7 @@ from ibfeed_local import (
     peers,
     preflight,
     registry,
+    site,
     spark,
     target,
     venv,
@@ -253,6 +254,19 @@ def schemas(state: State) -> None:
         step.result = categories.generate(state)
 
 
+def docs(state: State) -> None:
+    """Write the pages that are made of the custom resource definitions again, and build the documentation site."""
+    _environment(state)
+    with _hold(state):
+        progress = Progress()
+        with progress.step("reference of the custom resources") as step:
+            step.result = site.write_reference(state)
+        with progress.step("the site's generator") as step:
+            step.result = peers.build(state, peers.DOCS)
+        with progress.step("site") as step:
+            step.result = site.build(state)
+
+
 def lock_requirements(state: State) -> None:
     """Resolve the locked requirements again."""
     _environment(state)
@@ -384,5 +398,6 @@ VERBS: dict[str, Callable[[State], int | None]] = {
     "bench-worker": bench_worker,
     "bench-downstream": bench_downstream,
     "schemas": schemas,
+    "docs": docs,
     "lock": lock_requirements,
 }
