@@ -1,7 +1,7 @@
 """Pages of the reference, one for each custom resource definition, made of ``crds/*.yaml``.
 
-It runs in the virtual environment, since it reads YAML: ``python -m ibfeed_local.crd_reference FOLDER`` writes the pages
-of the repository in FOLDER.
+It runs in the environment of the site's generator, since it reads YAML: ``python -m ibfeed_local.crd_reference FOLDER``
+writes the pages of the repository in FOLDER.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def _page(document: Node) -> Iterator[str]:
     yield from _wrapped(_text(schema))
     api = f"`{document['spec']['group']}/{version['name']}`"
     short = f"`kubectl get {names['shortNames'][0]}`"
-    yield from _wrapped(f"API version {api}, {document['spec']['scope'].lower()}, short name in {short}. [Conditions and reasons](conditions.md) says what the status tells.")
+    yield from _wrapped(
+        f"API version {api}, {document['spec']['scope'].lower()}, short name in {short}. [Conditions and reasons](conditions.md) says what the status tells."
+    )
     yield from _rules([schema])
     yield from _part(schema["properties"]["spec"], "spec")
     yield from _part(schema["properties"]["status"], "status")

@@ -9,7 +9,7 @@ from ibfeed_local.state import SOURCE, State
 
 def write_reference(state: State) -> str:
     """Write the pages that are made of ``crds/*.yaml``; return a word on how many there are."""
-    arguments = [state.python, "-m", "ibfeed_local.crd_reference", SOURCE]
+    arguments = [peers.python(state, peers.DOCS), "-m", "ibfeed_local.crd_reference", SOURCE]
     return output(arguments, environment={"PYTHONPATH": str(SOURCE / "local")}).strip()
 
 

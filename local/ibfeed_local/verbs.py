@@ -256,13 +256,13 @@ def schemas(state: State) -> None:
 
 def docs(state: State) -> None:
     """Write the pages that are made of the custom resource definitions again, and build the documentation site."""
-    _environment(state)
+    state.prepare()
     with _hold(state):
         progress = Progress()
-        with progress.step("reference of the custom resources") as step:
-            step.result = site.write_reference(state)
         with progress.step("the site's generator") as step:
             step.result = peers.build(state, peers.DOCS)
+        with progress.step("reference of the custom resources") as step:
+            step.result = site.write_reference(state)
         with progress.step("site") as step:
             step.result = site.build(state)
 

@@ -43,7 +43,11 @@ def test_default_that_is_false_or_empty_is_shown() -> None:
 
 
 def test_fields_of_a_list_are_required_and_choose() -> None:
-    item = {"type": "object", "required": ["state"], "properties": {"state": {"type": "string", "enum": ["On", "None"]}}}
+    item = {
+        "type": "object",
+        "required": ["state"],
+        "properties": {"state": {"type": "string", "enum": ["On", "None"]}},
+    }
     found = rows({"things": {"type": "array", "maxItems": 3, "items": item}})
     assert found == [
         "| `things` | list of objects |  | at most 3 items |  |",
@@ -59,7 +63,16 @@ def test_what_kubernetes_explains_is_not_explained_again() -> None:
 
 def test_rules_are_told_in_their_own_words_once() -> None:
     rule = {"rule": "self > 0", "message": "write a\nnumber above * 0"}
-    text = page(definition({"a": {"type": "object", "properties": {"b": {"type": "integer", "x-kubernetes-validations": [rule, rule]}}}}))
+    text = page(
+        definition(
+            {
+                "a": {
+                    "type": "object",
+                    "properties": {"b": {"type": "integer", "x-kubernetes-validations": [rule, rule]}},
+                }
+            }
+        )
+    )
     assert text.count(r"- write a number above \* 0") == 1
 
 

@@ -54,7 +54,9 @@ def test_each_page_is_in_the_navigation_once() -> None:
     pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")}
     listed = {page for page in pages if not page.startswith("adr/0")} | TO_COME
     # Pages of runbooks are found through their list, as the decisions are.
-    assert sorted(NAV) == sorted(page for page in listed if not page.startswith("runbooks/") or page.endswith("README.md"))
+    assert sorted(NAV) == sorted(
+        page for page in listed if not page.startswith("runbooks/") or page.endswith("README.md")
+    )
 
 
 def test_each_record_is_in_the_list_of_decisions() -> None:
