@@ -43,10 +43,8 @@ def _page(document: Node) -> Iterator[str]:
     yield from _wrapped(f"`make docs` writes this page from `crds/{plural}.yaml`. Change that file, not this one.")
     yield from _wrapped(_text(schema))
     api = f"`{document['spec']['group']}/{version['name']}`"
-    short = f"`kubectl get {names['shortNames'][0]}`"
-    yield from _wrapped(
-        f"API version {api}, {document['spec']['scope'].lower()}, short name in {short}. [Conditions and reasons](conditions.md) says what the status tells."
-    )
+    known = f"API version {api}, {document['spec']['scope'].lower()}, short name `{names['shortNames'][0]}`."
+    yield from _wrapped(f"{known} [Conditions and reasons](conditions.md) says what the status tells.")
     yield from _rules([schema])
     yield from _part(schema["properties"]["spec"], "spec")
     yield from _part(schema["properties"]["status"], "status")

@@ -37,9 +37,11 @@ def test_field_has_type_default_limits_and_meaning() -> None:
 
 
 def test_default_that_is_false_or_empty_is_shown() -> None:
-    fields = {"off": {"type": "boolean", "default": False}, "none": {"type": "array", "items": {}, "default": []}}
-    fields["none"]["items"] = {"type": "string"}
-    assert rows(fields) == ["| `off` | boolean | `false` |  |  |", "| `none` | list of strings | `[]` |  |  |"]
+    texts = {"type": "array", "items": {"type": "string"}, "default": []}
+    assert rows({"off": {"type": "boolean", "default": False}, "none": texts}) == [
+        "| `off` | boolean | `false` |  |  |",
+        "| `none` | list of strings | `[]` |  |  |",
+    ]
 
 
 def test_fields_of_a_list_are_required_and_choose() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from ibfeed_local.state import SOURCE
+from ibfeed_local.verbs import VERBS
 from support.markdown import Link, anchors, links, read
 
 DOCS = SOURCE / "docs"
@@ -66,3 +68,19 @@ def test_heading_has_one_anchor_on_github_and_on_the_site() -> None:
 )
 def test_link_that_leads_nowhere_is_found(link: Link, why: str) -> None:
     assert why in broken(DOCS / "limits.md", link)
+
+
+FOLDERS = (
+    "(?:api|benchmarks|client|crds|docs|examples|local|manifests|operator"
+    "|platform|requirements|schemas|simulator|tests|worker)"
+)
+PATH = re.compile(rf"`({FOLDERS}/[\w./-]*\w/?)`")
+TARGET = re.compile(r"(?:^|`|=\S+ )make ([a-z][a-z-]+)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_named_files_and_targets_exist(page: Path) -> None:
+    text = read(page)
+    named = [path for path in PATH.findall(text) if "NNNN" not in path]
+    assert [path for path in named if not (SOURCE / path).exists()] == []
+    assert set(TARGET.findall(text)) <= {*VERBS, "help"}
