@@ -18,6 +18,7 @@ clean: ## down, and remove the state folder
 lint: ## style, types, import contracts
 test-fast: ## lint and unit tests, without cluster and Kafka
 coverage: ## lines of the pure modules that the unit tests reach
+docs: ## the documentation site, links checked, and its reference made from crds/*.yaml again
 test: ## everything, on the local cluster
 test-gateway: ## accept a gateway build: GATEWAY=FILE, such as IB's clientportal.gw.zip, on the local cluster
 bench-ownership: ## moves, crashes, hung workers against the venue's ground truth, on the local cluster
@@ -25,7 +26,6 @@ bench-always-on: ## the stream while the API server is away, against the venue's
 bench-worker: ## the worker's data path: throughput, latency, stalls, beside other clients'
 bench-downstream: ## what readers, stores and recordings get of a feed: rates, latency, losses
 schemas: ## the category schemas' artefacts and page, made from schemas/categories/*.yaml again
-docs: ## the documentation site, links checked, and its reference made from crds/*.yaml again
 lock: ## resolve the locked requirements again
 
 ## IBFEED_STATE=FOLDER  where all that is built and running lies (/var/lib/ibfeed-local)

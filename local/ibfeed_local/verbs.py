@@ -161,6 +161,19 @@ def coverage(state: State) -> int:
     return _verdict(verify.coverage(state))
 
 
+def docs(state: State) -> None:
+    """Write the pages that are made of the custom resource definitions again, and build the documentation site."""
+    state.prepare()
+    with _hold(state):
+        progress = Progress()
+        with progress.step("the site's generator") as step:
+            step.result = peers.build(state, peers.DOCS)
+        with progress.step("reference of the custom resources") as step:
+            step.result = site.write_reference(state)
+        with progress.step("site") as step:
+            step.result = site.build(state)
+
+
 def test_fast(state: State) -> int:
     """Run all that needs neither cluster nor Kafka."""
     _environment(state)
@@ -252,19 +265,6 @@ def schemas(state: State) -> None:
     _environment(state)
     with Progress().step("category schemas") as step:
         step.result = categories.generate(state)
-
-
-def docs(state: State) -> None:
-    """Write the pages that are made of the custom resource definitions again, and build the documentation site."""
-    state.prepare()
-    with _hold(state):
-        progress = Progress()
-        with progress.step("the site's generator") as step:
-            step.result = peers.build(state, peers.DOCS)
-        with progress.step("reference of the custom resources") as step:
-            step.result = site.write_reference(state)
-        with progress.step("site") as step:
-            step.result = site.build(state)
 
 
 def lock_requirements(state: State) -> None:
@@ -391,6 +391,7 @@ VERBS: dict[str, Callable[[State], int | None]] = {
     "lint": lint,
     "test-fast": test_fast,
     "coverage": coverage,
+    "docs": docs,
     "test": test,
     "test-gateway": test_gateway,
     "bench-ownership": bench_ownership,
@@ -398,6 +399,5 @@ VERBS: dict[str, Callable[[State], int | None]] = {
     "bench-worker": bench_worker,
     "bench-downstream": bench_downstream,
     "schemas": schemas,
-    "docs": docs,
     "lock": lock_requirements,
 }
