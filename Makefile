@@ -18,6 +18,7 @@ clean: ## down, and remove the state folder
 lint: ## style, types, import contracts
 test-fast: ## lint and unit tests, without cluster and Kafka
 coverage: ## lines of the pure modules that the unit tests reach
+docs: ## the documentation site, links checked, and its reference made from crds/*.yaml again
 test: ## everything, on the local cluster
 test-gateway: ## accept a gateway build: GATEWAY=FILE, such as IB's clientportal.gw.zip, on the local cluster
 bench-ownership: ## moves, crashes, hung workers against the venue's ground truth, on the local cluster

@@ -14,7 +14,8 @@ BENCHMARK = "peers"  # `make bench-worker` compares the worker with these
 # `make test` runs these against the simulator. There are two, as no version of requests suits both ibeam and ibind.
 CLIENTS = ("clients", "login-client")
 SPARK = "spark"  # the platform's job for Spark, which brings its own Python packages
-ALL = (BENCHMARK, *CLIENTS, SPARK)
+DOCS = "docs"  # the generator of the documentation site
+ALL = (BENCHMARK, *CLIENTS, SPARK, DOCS)
 
 
 def python(state: State, name: str = BENCHMARK) -> Path:

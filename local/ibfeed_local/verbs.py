@@ -34,6 +34,7 @@ from ibfeed_local import (
     peers,
     preflight,
     registry,
+    site,
     spark,
     target,
     venv,
@@ -158,6 +159,19 @@ def coverage(state: State) -> int:
     """Measure how much of the pure modules the unit tests reach."""
     _environment(state)
     return _verdict(verify.coverage(state))
+
+
+def docs(state: State) -> None:
+    """Write the pages that are made of the custom resource definitions again, and build the documentation site."""
+    state.prepare()
+    with _hold(state):
+        progress = Progress()
+        with progress.step("the site's generator") as step:
+            step.result = peers.build(state, peers.DOCS)
+        with progress.step("reference of the custom resources") as step:
+            step.result = site.write_reference(state)
+        with progress.step("site") as step:
+            step.result = site.build(state)
 
 
 def test_fast(state: State) -> int:
@@ -377,6 +391,7 @@ VERBS: dict[str, Callable[[State], int | None]] = {
     "lint": lint,
     "test-fast": test_fast,
     "coverage": coverage,
+    "docs": docs,
     "test": test,
     "test-gateway": test_gateway,
     "bench-ownership": bench_ownership,

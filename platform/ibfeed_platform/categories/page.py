@@ -13,7 +13,7 @@ COLUMNS: Final = 100
 _HEAD: Final = """# Category schemas
 
 `make schemas` writes this page from `schemas/categories/*.yaml`. Change those files, not this one.
-[schemas/categories/](../schemas/categories/README.md) says how to read rows and how versions grow.
+`schemas/categories/README.md` says how to read rows and how versions grow.
 """
 
 
