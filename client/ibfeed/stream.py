@@ -83,6 +83,7 @@ class Counters(msgspec.Struct):
     unwanted: int = 0  # of another feed, or of a contract that was not asked for
     held_back: int = 0  # changes of an order book that is not known
     unreadable: int = 0  # they cannot be decoded, or have a schema version that is not known
+    unreadable_cause: str = ""  # of the last one of them
     ignored: int = 0  # events of a kind that this release does not know
     holes: int = 0  # places where records of a contract are missing; the feed tells them as gaps
 
@@ -305,6 +306,7 @@ class EventStream:
 
     def _refuse(self, error: RecordError) -> None:
         self.counters.unreadable += 1
+        self.counters.unreadable_cause = str(error)
         if not self._skip:
             raise error
 
