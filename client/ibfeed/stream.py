@@ -301,7 +301,10 @@ class EventStream:
             self._refuse(found)
             return
         if is_avro(message.value()):
-            error = RegistryError("it is Avro: name the feed's registry, as schema_registry=ibfeed.SchemaRegistry(URL)")
+            error = RegistryError(
+                "it is Avro: name the feed's registry, as schema_registry=ibfeed.SchemaRegistry(URL); if it is named,"
+                " the record is damaged"
+            )
         self._refuse(RecordError(f"{place_of(message)} is not as schema {origin.schema} says: {error}"))
 
     def _refuse(self, error: RecordError) -> None:

@@ -27,6 +27,7 @@ from support.redis import RedisServer
 from support.sinks import wait_for
 from support.spark import SparkJob
 from support.stream import KAFKA
+from support.stub_registry import StubRegistry
 
 PASSWORD = "hidden-from-spark-6f2c"
 KAFKA_PASSWORD = "hidden-from-the-page-93d1"
@@ -43,8 +44,15 @@ def now() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[OwnTopics]:
-    with OwnTopics() as own:
+def registry() -> Iterator[StubRegistry]:
+    with StubRegistry() as registry:
+        yield registry
+
+
+@pytest.fixture(scope="module")
+def own(registry: StubRegistry) -> Iterator[OwnTopics]:
+    """Topics with records in JSON and in Avro, by turns."""
+    with OwnTopics(registry=registry.url) as own:
         yield own
 
 
@@ -63,7 +71,9 @@ def client(server: RedisServer) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture(scope="module")
-def job(own: OwnTopics, server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkJob]:
+def job(
+    own: OwnTopics, registry: StubRegistry, server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SparkJob]:
     folder = tmp_path_factory.mktemp("spark")
     properties = folder / "client.properties"
     properties.write_text(f'sasl.jaas.config=Login required username="u" password="{KAFKA_PASSWORD}";\n')
@@ -74,7 +84,7 @@ def job(own: OwnTopics, server: RedisServer, tmp_path_factory: pytest.TempPathFa
         feed="energy",
         topics=own.topics,
         redis=server.url,
-        options={"redis-user": "writer", "kafka-properties": str(properties)},
+        options={"redis-user": "writer", "kafka-properties": str(properties), "schema-registry": registry.url},
         secrets={"REDIS_PASSWORD": PASSWORD},
     ) as job:
         job.await_query()

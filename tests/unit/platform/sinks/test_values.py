@@ -2,87 +2,78 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
 from collections.abc import Iterator
 
 import msgspec
 import pytest
 
-from ibfeed import RecordError, RegistryUnreachableError, SchemaRegistry
+from ibfeed import RecordError, RegistryUnreachableError, SchemaRegistry, Topics
 from ibfeed_platform.sinks.progress import SinkError
 from ibfeed_platform.sinks.values import Values
-from ibfeed_worker.publish.avro import AvroSchema, schema_text
-from support.ports import free_port
+from support.avro_feed import AvroFeed
 from support.reader_records import feed_event
+from support.stub_registry import StubRegistry
 
-SCHEMA = "feed-events/2"
 VALUE = feed_event("alive").value() or b""
 
 
-class OneSchema(http.server.BaseHTTPRequestHandler):
-    """A registry that knows schema 7 only."""
-
-    asked = 0
-
-    def do_GET(self) -> None:
-        type(self).asked += 1
-        status, body = (404, b"{}") if not self.path.endswith("/schemas/ids/7") else (200, _ANSWER)
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+@pytest.fixture(scope="module")
+def registry() -> Iterator[StubRegistry]:
+    with StubRegistry() as found:
+        yield found
 
 
-_ANSWER = msgspec.json.encode({"schema": schema_text(SCHEMA)})
+@pytest.fixture(scope="module")
+def avro(registry: StubRegistry) -> bytes:
+    return AvroFeed(registry.url, Topics()).encode("feed-events", VALUE) or b""
 
 
 @pytest.fixture
-def registry() -> Iterator[SchemaRegistry]:
-    OneSchema.asked = 0
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OneSchema) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield SchemaRegistry(f"http://127.0.0.1:{server.server_port}")
-        server.shutdown()
+def values(registry: StubRegistry) -> Values:
+    registry.asked.clear()
+    return Values(SchemaRegistry(registry.url))
 
 
-def encoded(number: int) -> bytes:
-    return AvroSchema(schema_text(SCHEMA), number).encode(VALUE)
-
-
-def test_both_formats_are_the_same_json(registry: SchemaRegistry) -> None:
-    values = Values(registry)
-    for value in (VALUE, encoded(7), encoded(7)):
+def test_both_formats_are_the_same_json(values: Values, registry: StubRegistry, avro: bytes) -> None:
+    for value in (VALUE, avro, avro):
         assert msgspec.json.decode(values.plain(value)) == msgspec.json.decode(VALUE)
-    assert OneSchema.asked == 1
+    assert len(registry.asked) == 1, "a schema is asked for once"
+
+
+def test_a_damaged_value_is_told(values: Values, avro: bytes) -> None:
+    for value, says in ((avro[:3], "ends before the number of its schema"), (avro[:9], "not as its schema 3 says")):
+        with pytest.raises(RecordError, match=says):
+            values.plain(value)
+
+
+def test_avro_without_a_registry_is_told(avro: bytes) -> None:
+    with pytest.raises(RecordError, match=r"name its registry as spec.kafka.schemaRegistry"):
+        Values(None).plain(avro)
 
 
 @pytest.mark.parametrize(
-    ("value", "says"),
+    ("status", "error", "says"),
     [
-        (b"\0\0\0", "ends before the number of its schema"),
-        (encoded(7)[:9], "not as its schema 7 says"),
+        (0, SinkError, r"has it lost schema 255\?; see spec.kafka.schemaRegistry"),
+        (401, SinkError, "HTTP 401: correct username and password"),
+        (302, SinkError, "check its address"),
+        (503, RegistryUnreachableError, "HTTP 503: look at its log"),
     ],
 )
-def test_a_damaged_value_is_told(registry: SchemaRegistry, value: bytes, says: str) -> None:
-    with pytest.raises(RecordError, match=says):
-        Values(registry).plain(value)
+def test_a_registry_that_gives_no_schema(
+    values: Values, registry: StubRegistry, status: int, error: type[Exception], says: str
+) -> None:
+    registry.status = status
+    try:
+        with pytest.raises(error, match=says):
+            values.plain(b"\0\0\0\0\xffx")
+    finally:
+        registry.status = 0
 
 
-def test_avro_without_a_registry_is_told() -> None:
-    with pytest.raises(RecordError, match=r"name its registry as spec.kafka.schemaRegistry"):
-        Values(None).plain(encoded(7))
-
-
-def test_a_schema_that_the_registry_has_lost_is_for_a_person(registry: SchemaRegistry) -> None:
-    with pytest.raises(SinkError, match=r"has it lost schema 8\?; see spec.kafka.schemaRegistry"):
-        Values(registry).plain(encoded(8))
-
-
-def test_a_registry_that_is_away_may_come_back() -> None:
-    away = SchemaRegistry(f"http://127.0.0.1:{free_port()}")
+def test_a_registry_that_is_away_may_come_back(values: Values, registry: StubRegistry, avro: bytes) -> None:
+    registry.stop()
     with pytest.raises(RegistryUnreachableError, match="does not answer"):
-        Values(away).plain(encoded(7))
+        values.plain(avro)
+    registry.start()
+    assert values.plain(avro)
