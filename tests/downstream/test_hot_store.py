@@ -211,7 +211,7 @@ def test_records_of_others_and_broken_ones_are_left_out(
     foreign = tick(2, symbol="CLF6", worker="metals-0")
     with Running(RedisSink(RedisSettings(server.url), own.source())) as running:
         own.write([broken])  # alone, so that it is known which one comes first
-        wait_for(lambda: "JSON is malformed" in running.sink.progress.unreadable_cause, "the broken record is told")
+        wait_for(lambda: "truncated" in running.sink.progress.unreadable_cause, "the broken record is told")
         own.write([avro])
         wait_for(lambda: "name its registry" in running.sink.progress.unreadable_cause, "Avro is told")
         own.write([foreign, tick(1, symbol="CLG6", conid=CONID + 3)])

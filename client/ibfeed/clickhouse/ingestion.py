@@ -80,7 +80,7 @@ def _engine(layout: Layout, category: Category, topic: str, read: Reading) -> st
         "kafka_topic_list": sql.text(topic),
         "kafka_group_name": sql.text(layout.group_of(category.name)),
     }
-    settings = ", ".join(f"{name} = {value}" for name, value in (told | _SETTINGS | read.settings).items())
+    settings = ", ".join(f"{name} = {value}" for name, value in {**told, **_SETTINGS, **read.settings}.items())
     collection = f"({sql.name(layout.collection)})" if layout.collection else ""
     return f"Kafka{collection}\nSETTINGS {settings}"
 

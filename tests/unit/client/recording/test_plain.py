@@ -60,6 +60,10 @@ def test_registry_that_is_away_is_waited_for(
     monkeypatch.setattr(plain, "_LOOK_S", 0.01)
     registry.stop()
     assert reader(registry, True).plain([avro]) == [], "it was told to end, and has recorded nothing"
-    values = PlainValues(SchemaRegistry(registry.url), "energy", lambda: bool(registry.start()))
-    (message,) = values.plain([avro])
+
+    def comes_back() -> bool:
+        registry.start()
+        return False
+
+    (message,) = PlainValues(SchemaRegistry(registry.url), "energy", comes_back).plain([avro])
     assert (message.value() or b"").startswith(b"{")
