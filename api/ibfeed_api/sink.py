@@ -21,6 +21,7 @@ SETTINGS_VARIABLE: Final = "IBFEED_SINK"
 # Folders of the sink's container, each with the keys of one Secret or ConfigMap as files.
 KAFKA_FOLDER: Final = "/etc/ibfeed/kafka"
 KAFKA_CA_FOLDER: Final = "/etc/ibfeed/kafka-ca"
+REGISTRY_FOLDER: Final = "/etc/ibfeed/schema-registry"
 DESTINATION_FOLDER: Final = "/etc/ibfeed/destination"
 DESTINATION_CA_FOLDER: Final = "/etc/ibfeed/destination-ca"
 EXTRA_CA_FOLDER: Final = "/etc/ibfeed/extra-ca"
@@ -47,6 +48,7 @@ class SinkCondition(StrEnum):
     WRITING = "Writing"
     CAUGHT_UP = "CaughtUp"
     ON_TIME = "OnTime"
+    READABLE = "Readable"
     SUSPENDED = "Suspended"
 
 
@@ -57,7 +59,6 @@ class SinkReason(StrEnum):
     FEED_FOUND = "FeedFound"
     FEED_NOT_FOUND = "FeedNotFound"
     FEED_UNREADABLE = "FeedUnreadable"
-    FEED_FORMAT = "FeedFormatUnsupported"  # sinks read JSON
     AVAILABLE = "PodsAvailable"
     PROGRESSING = "Progressing"
     POD_NOT_RUNNING = "PodNotRunning"
@@ -73,6 +74,8 @@ class SinkReason(StrEnum):
     ON_TIME = "WithinObjective"
     LATE = "AboveObjective"
     NOT_MEASURED = "NotMeasured"
+    ALL_READABLE = "AllReadable"
+    LEFT_OUT = "RecordsLeftOut"  # they cannot be decoded
     SUSPENDED = "Suspended"
     NOT_SUSPENDED = "NotSuspended"
     INVALID_SPEC = "InvalidSpec"
@@ -199,6 +202,8 @@ class PodReport(_SinkStruct, frozen=True, kw_only=True, omit_defaults=False):
         last_write_time: when the destination last confirmed something; None: never.
         latency_p99_ms: from IB's time to the confirmation, of the last half minute's records; None: no record.
         error: what fails; empty: nothing.
+        unreadable: records that cannot be decoded, and were left out.
+        unreadable_cause: of the last one of them.
     """
 
     reported_at: str
@@ -210,6 +215,8 @@ class PodReport(_SinkStruct, frozen=True, kw_only=True, omit_defaults=False):
     last_write_time: str | None = None
     latency_p99_ms: int | None = None
     error: str = ""
+    unreadable: int = 0
+    unreadable_cause: str = ""
 
 
 def sink_group(namespace: str, sink: str) -> str:

@@ -25,6 +25,7 @@ from ibfeed.errors import (
     RedisRefusedError,
     RedisUnreachableError,
     RegistryError,
+    RegistryUnreachableError,
     UnknownSchemaError,
     VenueUnreachableError,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "RedisRefusedError",
     "RedisUnreachableError",
     "RegistryError",
+    "RegistryUnreachableError",
     "SchemaRegistry",
     "Status",
     "Tick",

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ibfeed.errors import MissingExtraError
+from ibfeed.errors import MissingExtraError, RecordError
 from ibfeed.records import Message
 
 _HEAD: Final = 5  # bytes: zero, and the schema's number
@@ -43,16 +43,23 @@ class AvroReader:
         if not is_avro(value):
             return message
         try:
-            return _PlainMessage(message, self._decode(value))
-        except _UNREADABLE:
-            return message  # who decodes its JSON says that it is none
+            return _PlainMessage(message, self.decode(value))
+        except RecordError:
+            return message  # the decoder of its JSON says that it is none
 
-    def _decode(self, value: bytes) -> bytes:
+    def decode(self, value: bytes) -> bytes:
+        """Return JSON of an Avro value. Raises RecordError, what ``schema_of`` raises, or MissingExtraError."""
+        if len(value) < _HEAD:
+            raise RecordError("it is Avro, and ends before the number of its schema")
         number = int.from_bytes(value[1:_HEAD])
-        schema = self._schemas.get(number)
-        if schema is None:
-            schema = self._schemas[number] = _Schema(self._schema_of(number))
-        return schema.decode(value)
+        try:
+            schema = self._schemas.get(number)
+            if schema is None:
+                schema = self._schemas[number] = _Schema(self._schema_of(number))
+            return schema.decode(value)
+        except _UNREADABLE as error:
+            cause = str(error) or "it ends too soon"
+            raise RecordError(f"it is Avro, and not as its schema {number} says: {cause}") from None
 
 
 class _Schema:

@@ -10,6 +10,7 @@
     │   └── UnknownSchemaError  a record has a schema version that this package does not know
     ├── RecordingError          a recording cannot be read or written
     ├── RegistryError           the schema registry of a feed in Avro is not named, or gives no schema
+    │   └── RegistryUnreachableError  it does not answer
     ├── RedisUnreachableError   Redis does not answer
     ├── RedisRefusedError       Redis answers, and refuses
     ├── VenueUnreachableError   a connector's venue does not answer
@@ -54,6 +55,10 @@ class RecordingError(Error):
 
 class RegistryError(Error):
     """The schema registry of a feed that writes Avro is not named, or gives no schema. The text says what to do."""
+
+
+class RegistryUnreachableError(RegistryError):
+    """The schema registry does not answer, or fails. It may be tried again."""
 
 
 class RedisUnreachableError(Error):

@@ -10,7 +10,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import Final
 
-from ibfeed.errors import RegistryError
+from ibfeed.errors import RegistryError, RegistryUnreachableError
 
 _CALL_S: Final = 10.0
 
@@ -32,7 +32,7 @@ class SchemaRegistry:
     ca: str = ""
 
     def schema(self, number: int) -> str:
-        """Return the text of a schema. Blocks for at most 10 s. Raises RegistryError."""
+        """Return the text of a schema. Blocks for at most 10 s. Raises RegistryError or RegistryUnreachableError."""
         address = f"{self.url.rstrip('/')}/schemas/ids/{number}"
         request = urllib.request.Request(address)  # noqa: S310 - the caller names it
         if self.username:
@@ -43,10 +43,22 @@ class SchemaRegistry:
             with urllib.request.urlopen(request, timeout=_CALL_S, context=context) as answer:  # noqa: S310
                 text = json.load(answer)["schema"]
         except urllib.error.HTTPError as error:
-            advice = "check its address, username and password"
-            raise RegistryError(f"the schema registry answers {address} with HTTP {error.code}: {advice}") from None
+            raise _refusal(address, number, error.code) from None
         except OSError as error:
-            raise RegistryError(f"the schema registry {self.url} does not answer: {error}; check its address") from None
+            raise RegistryUnreachableError(
+                f"the schema registry {self.url} does not answer: {error}; start it, or check its address and its CA"
+            ) from None
         except (ValueError, KeyError, TypeError):
             raise RegistryError(f"{address} is no schema registry with Confluent's API: check its address") from None
         return str(text)
+
+
+def _refusal(address: str, number: int, status: int) -> RegistryError:
+    said = f"the schema registry answers {address} with HTTP {status}"
+    if status >= 500 or status == 429:
+        return RegistryUnreachableError(f"{said}: look at its log")
+    if status in (401, 403):
+        return RegistryError(f"{said}: correct username and password")
+    if status == 404:
+        return RegistryError(f"{said}: is it the registry of the feed, and has it lost schema {number}?")
+    return RegistryError(f"{said}: check its address")

@@ -83,6 +83,7 @@ class Counters(msgspec.Struct):
     unwanted: int = 0  # of another feed, or of a contract that was not asked for
     held_back: int = 0  # changes of an order book that is not known
     unreadable: int = 0  # they cannot be decoded, or have a schema version that is not known
+    unreadable_cause: str = ""  # of the last one of them
     ignored: int = 0  # events of a kind that this release does not know
     holes: int = 0  # places where records of a contract are missing; the feed tells them as gaps
 
@@ -300,11 +301,15 @@ class EventStream:
             self._refuse(found)
             return
         if is_avro(message.value()):
-            error = RegistryError("it is Avro: name the feed's registry, as schema_registry=ibfeed.SchemaRegistry(URL)")
+            error = RegistryError(
+                "it is Avro: name the feed's registry, as schema_registry=ibfeed.SchemaRegistry(URL); if it is named,"
+                " the record is damaged"
+            )
         self._refuse(RecordError(f"{place_of(message)} is not as schema {origin.schema} says: {error}"))
 
     def _refuse(self, error: RecordError) -> None:
         self.counters.unreadable += 1
+        self.counters.unreadable_cause = str(error)
         if not self._skip:
             raise error
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,21 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+import ibfeed
 from ibfeed.recording import files, records
 from ibfeed.recording.assembler import LARGEST
 from ibfeed.recording.blocks import Block
+from ibfeed.recording.events import events_of
+from ibfeed.recording.plain import MARK
 from ibfeed.recording.recorder import Order, record
 from ibfeed.recording.replayer import Replayer, Selection
 from ibfeed.recording.source import Kafka
+from ibfeed.recording.summary import summarise
+from support.avro_feed import AvroFeed
 from support.cluster import ROOT
 from support.recordings import HEADERS, ticks
 from support.stream import KAFKA
+from support.stub_registry import StubRegistry
 
 PARTITIONS = 2
 CONTRACTS = 8
@@ -53,8 +60,9 @@ def topics() -> Iterator[tuple[str, str]]:
 class Writer:
     """Ticks of some contracts, over midnight."""
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, encode: Callable[[bytes], bytes] = lambda value: value) -> None:
         self._topic = topic
+        self._encode = encode
         self._producer = Producer({"bootstrap.servers": KAFKA, "log_level": 2, "linger.ms": 5})
         self._left = {conid: iter(ticks(6000, conid=conid, seed=conid)) for conid in range(1, CONTRACTS + 1)}
         self.written = 0
@@ -65,7 +73,7 @@ class Writer:
                 at, value = next(left)
                 self._producer.produce(
                     self._topic,
-                    value=value,
+                    value=self._encode(value),
                     key=str(conid),
                     partition=conid % PARTITIONS,
                     timestamp=at - 60_000,  # so that midnight lies within
@@ -179,6 +187,28 @@ def test_replay_gives_the_same_records(topics: tuple[str, str], tmp_path: Path) 
     for partition in range(PARTITIONS):
         times = [row[3] for row in again if row[0] == partition]
         assert times == sorted(times)
+
+
+def test_feed_in_avro_is_read_when_its_registry_is_gone(topics: tuple[str, str], tmp_path: Path) -> None:
+    expected = [
+        json.loads(value) for conid in range(1, CONTRACTS + 1) for _, value in ticks(20, conid=conid, seed=conid)
+    ]
+    names = ibfeed.Topics(topics[0], "books", "events", "contracts")
+    with StubRegistry() as registry:
+        feed = AvroFeed(registry.url, names)
+        Writer(topics[0], lambda value: feed.encode(topics[0], value) or b"").write(20)
+        assert in_kafka(topics[0])[0][-1][:1] == b"\0"
+        order = Order(KAFKA_, [topics[0]], "energy", None, True, ibfeed.SchemaRegistry(registry.url))
+        record(order, tmp_path, lambda _: None, lambda: False)
+    recorded = in_files(tmp_path)
+    found = sorted((json.loads(row[-1] or b"") for row in recorded), key=lambda one: (one["conid"], one["seq"]))
+    assert found == sorted(expected, key=lambda one: (one["conid"], one["seq"]))
+    assert all(row[4][-1] == MARK for row in recorded)
+    assert {row.name for row in map(summarise, files.find(tmp_path))} == {one["symbol"] for one in expected}
+    events = list(events_of(tmp_path, Selection(), names))
+    assert len([event for event in events if isinstance(event, ibfeed.Tick)]) == len(expected)
+    Replayer(KAFKA_, "again-", None).run(tmp_path, Selection(), lambda _: None)
+    assert sorted(row[-1] or b"" for row in in_kafka(topics[1])) == sorted(row[-1] or b"" for row in recorded)
 
 
 def test_replay_keeps_the_pace(topics: tuple[str, str], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import ibfeed
@@ -22,16 +22,12 @@ from ibfeed.clickhouse.migration import Step
 from ibfeed_api.records import TOPIC_CONTRACTS, TOPIC_TICKS
 from ibfeed_platform.categories import codec
 from ibfeed_platform.categories.rows import to_record, to_rows
-from support.categories import BY_TOPIC, RECORDS, ROOT, TOPICS
+from support.categories import BATCHES, BY_TOPIC, RECORDS, ROOT, TOPICS
 from support.clickhouse_latency import measured
 from support.clickhouse_store import SCHEMAS, Store, message
 from support.reader_records import EPOCH, FakeMessage, Kind, change, contract, feed_event, headers, tick, tombstone
 from support.stream import KAFKA
 
-# Records come in batches of one write to Kafka, since each batch is waited for.
-BATCHES = settings(
-    max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), derandomize=True
-)
 KINDS: tuple[Kind, ...] = ("delta", "snapshot", "clear")
 BEGINNING = dt.datetime.fromtimestamp(0, dt.UTC)
 

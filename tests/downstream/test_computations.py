@@ -22,6 +22,7 @@ from support.own_topics import OwnTopics
 from support.reader_records import CONID, FakeMessage, contract, tick
 from support.redis import RedisServer, hash_of
 from support.sinks import Running, wait_for
+from support.stub_registry import StubRegistry
 
 KEYS = Keys("energy")
 NEAR, FAR = CONID, CONID + 1
@@ -91,6 +92,25 @@ def test_calendar_spread_is_near_minus_far(own: OwnTopics, server: RedisServer) 
         assert client.smembers(KEYS.index("power", "calendar_spreads")) == {
             KEYS.row("power", "calendar_spreads", "CLZ6-CLF7")
         }
+    assert running.failure is None
+
+
+def test_a_feed_in_avro_is_computed_once_its_registry_answers(server: RedisServer) -> None:
+    with StubRegistry() as registry, OwnTopics(registry=registry.url) as own:
+        own.write([*two_months(), traded(1, "70.00", 1000), traded(2, "71.00", 1010), traded(3, "72.00", 1040)])
+        registry.stop()
+        settings = ComputationSettings(written(server), "gas", "rolling_vwap", every_s=0.2)
+        with Running(ComputationSink(settings, own.source())) as running, connected(server, "gas") as client:
+            told = wait_for(lambda: running.sink.progress.error, "the failure is told")
+            assert f"the schema registry {registry.url} does not answer" in told
+            assert "the records wait in Kafka" in told
+            registry.start()
+            wait_for(lambda: row(client, "gas", "rolling_vwap", "CL").get("ticks") == "2", "the root's row")
+            assert float(row(client, "gas", "rolling_vwap", "CL")["vwap"]) == pytest.approx(71.75)
+            own.write([FakeMessage("ticklast", b"7", bytes(2), tick(1).of_headers)] * 2)
+            wait_for(lambda: running.sink.progress.unreadable == 2, "the broken records are told")
+            assert "is not as schema ticklast/2 says" in running.sink.progress.unreadable_cause
+            assert running.sink.progress.error is None
     assert running.failure is None
 
 

@@ -25,13 +25,14 @@ from ibfeed_platform.sinks.progress import SinkError
 from ibfeed_platform.sinks.redis import RedisSettings, RedisSink
 from ibfeed_platform.sinks.source import KafkaSource
 from support import reader_records
-from support.hot_store import KEYS, held_by, newest_of, ticks_of
+from support.hot_store import KEYS, SYMBOLS, held_by, newest_of, ticks_of
 from support.own_topics import OwnTopics
 from support.ports import free_port
 from support.reader_records import CONID, FakeMessage, change, contract, feed_event, tick
 from support.redis import RedisServer, hash_of
 from support.sinks import RedisSinkProcess, Running, wait_for
 from support.stream import KAFKA
+from support.stub_registry import StubRegistry
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +57,19 @@ def client(server: RedisServer) -> Iterator[redis.Redis]:
 @pytest.fixture
 def own() -> Iterator[OwnTopics]:
     with OwnTopics() as own:
+        yield own
+
+
+@pytest.fixture
+def registry() -> Iterator[StubRegistry]:
+    with StubRegistry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def mixed(registry: StubRegistry) -> Iterator[OwnTopics]:
+    """Topics of a feed whose format was changed: records in JSON and in Avro."""
+    with OwnTopics(registry=registry.url) as own:
         yield own
 
 
@@ -162,7 +176,11 @@ def test_a_book_with_a_hole_is_not_known(client: redis.Redis) -> None:
 # The sink.
 
 
-def test_a_shuffled_replay_overwrites_nothing_newer(own: OwnTopics, server: RedisServer, client: redis.Redis) -> None:
+@pytest.mark.parametrize("topics", ["own", "mixed"], ids=["JSON", "JSON and Avro"])
+def test_a_shuffled_replay_overwrites_nothing_newer(
+    topics: str, request: pytest.FixtureRequest, server: RedisServer, client: redis.Redis
+) -> None:
+    own: OwnTopics = request.getfixturevalue(topics)
     messages = ticks_of([0, 60, 120], 40)
     truth = newest_of(messages)
     dice = random.Random(7)
@@ -192,15 +210,54 @@ def test_records_of_others_and_broken_ones_are_left_out(
     avro = FakeMessage("ticklast", str(CONID).encode(), bytes(20), tick(1).of_headers)
     foreign = tick(2, symbol="CLF6", worker="metals-0")
     with Running(RedisSink(RedisSettings(server.url), own.source())) as running:
-        own.write([broken])  # alone, since what is told of a batch stands until the next one
-        wait_for(lambda: "cannot be decoded" in (running.sink.progress.error or ""), "the broken record is told")
+        own.write([broken])  # alone, so that it is known which one comes first
+        wait_for(lambda: "truncated" in running.sink.progress.unreadable_cause, "the broken record is told")
         own.write([avro])
-        wait_for(lambda: "it is Avro" in (running.sink.progress.error or ""), "Avro is told")
+        wait_for(lambda: "name its registry" in running.sink.progress.unreadable_cause, "Avro is told")
         own.write([foreign, tick(1, symbol="CLG6", conid=CONID + 3)])
         wait_for(lambda: client.exists(KEYS.tick("CLG6")), "the record after them arrives")
-        wait_for(lambda: running.sink.progress.error is None, "all is well again")
+        progress = running.sink.progress
+        assert (progress.unreadable, progress.error) == (2, None), "they stay told, and nothing fails"
+        server.restart()  # the window is read again
+        wait_for(lambda: running.sink.progress.rows > progress.rows, "all is well again")
+        assert running.sink.progress.unreadable == 2, "a record that was read again counts once"
     assert running.failure is None
     assert not client.exists(KEYS.tick("CLF6"))
+
+
+def test_a_registry_that_is_away_loses_nothing(
+    mixed: OwnTopics, registry: StubRegistry, server: RedisServer, client: redis.Redis
+) -> None:
+    messages = ticks_of([0], 20)
+    mixed.write([contract()])  # in Avro
+    mixed.write(messages)
+    registry.stop()
+    with Running(RedisSink(RedisSettings(server.url), mixed.source())) as running:
+        told = wait_for(lambda: running.sink.progress.error, "the failure is told")
+        assert "the schema registry http://127.0.0.1" in told
+        assert "start it, or check its address" in told
+        assert "it is tried again, and the records wait in Kafka" in told
+        assert running.sink.progress.rows == 0
+        registry.start()
+        wait_for(lambda: held_by(client) == newest_of(messages), "all is there")
+        assert client.hget(KEYS.tick(SYMBOLS[CONID]), "currency") == "USD", "the contract was read, too"
+        wait_for(lambda: running.sink.progress.error is None, "all is well again")
+        # Each schema is known: the registry is needed no more.
+        registry.stop()
+        news = ticks_of([60], 2)
+        mixed.write(news)
+        wait_for(lambda: held_by(client) == newest_of(news), "the next ones arrive")
+    assert running.failure is None
+    assert running.sink.progress.unreadable == 0
+
+
+def test_a_registry_that_refuses_ends_the_sink(mixed: OwnTopics, registry: StubRegistry, server: RedisServer) -> None:
+    mixed.write([tick(1)])
+    registry.status = 401
+    with Running(RedisSink(RedisSettings(server.url), mixed.source())) as running:
+        failure = wait_for(lambda: running.failure, "the sink ends")
+    assert isinstance(failure, SinkError)
+    assert "HTTP 401: correct username and password" in str(failure)
 
 
 def test_kills_of_the_sink_and_of_redis_lose_nothing(own: OwnTopics, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from ibfeed_api.sink import SETTINGS_VARIABLE
 from support import reader_records
 from support.own_topics import OwnTopics
 from support.ports import free_port
-from support.reader_records import CONID, contract, tick
+from support.reader_records import CONID, FakeMessage, contract, tick
 from support.redis import RedisServer, hash_of
 from support.sink_api import SINKS, SinkApi, sink_api
 from support.stream import KAFKA
@@ -167,14 +167,23 @@ async def test_a_process_from_a_missing_secret_to_its_end(scene: Scene) -> None:
     assert f"ibfeed_sink_rows_total{labels} 3.0" in metrics
     assert f"ibfeed_sink_lag_records{labels} 0.0" in metrics
 
-    scene.redis.kill()
+    broken = FakeMessage("ticklast", str(CONID).encode(), b"{", tick(1).of_headers)
+    scene.own.write([broken])
+    left_out = await scene.told("Writing", unreadable=1)
+    assert "Input data was truncated" in left_out["unreadableCause"]
     scene.write(4)
+    after = await scene.told("Writing", rows=4, lag=0, unreadable=1)
+    assert after["unreadableCause"] == left_out["unreadableCause"], "it stays told"
+    assert f"ibfeed_sink_unreadable_records_total{labels} 1.0" in (await scene.http("/metrics"))[1]
+
+    scene.redis.kill()
+    scene.write(5)
     failing = await scene.told("Retrying")
     assert f"Redis at {scene.redis.url} fails" in failing["error"]
     scene.redis.start()
     await scene.told("Writing", error="", lag=0)
     with scene.redis.client("writer", PASSWORD) as client:
-        assert hash_of(client, "ibfeed:energy:tick:CLZ6")["price"] == "4.50"
+        assert hash_of(client, "ibfeed:energy:tick:CLZ6")["price"] == "5.50"
 
     scene.process.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(scene.process.wait, 20) == 0, scene.log.read_text()

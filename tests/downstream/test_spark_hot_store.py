@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,17 @@ from ibfeed_api.records import seq_of
 from support import reader_records
 from support.hot_store import KEYS, SYMBOLS, held_by, newest_of, ticks_of
 from support.own_topics import PARTITIONS, OwnTopics
-from support.reader_records import CONID, FakeMessage, change, contract, feed_event, tick
+from support.reader_records import CONID, FakeMessage, change, contract, feed_event
 from support.redis import RedisServer
 from support.sinks import wait_for
 from support.spark import SparkJob
 from support.stream import KAFKA
+from support.stub_registry import StubRegistry
 
 PASSWORD = "hidden-from-spark-6f2c"
 KAFKA_PASSWORD = "hidden-from-the-page-93d1"
 PAGES = ("/environment/", "/jobs/", "/executors/", "/SQL/", "/StreamingQuery/", "/api/v1/applications")
+tick = partial(reader_records.tick, price="71.25")  # Avro has no zeros at the end of a fraction
 LIMIT_S = 120.0  # of one wait; with two busy cores a batch takes a second
 
 
@@ -43,8 +46,15 @@ def now() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[OwnTopics]:
-    with OwnTopics() as own:
+def registry() -> Iterator[StubRegistry]:
+    with StubRegistry() as registry:
+        yield registry
+
+
+@pytest.fixture(scope="module")
+def own(registry: StubRegistry) -> Iterator[OwnTopics]:
+    """Topics with records in JSON and in Avro, by turns."""
+    with OwnTopics(registry=registry.url) as own:
         yield own
 
 
@@ -63,7 +73,9 @@ def client(server: RedisServer) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture(scope="module")
-def job(own: OwnTopics, server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkJob]:
+def job(
+    own: OwnTopics, registry: StubRegistry, server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SparkJob]:
     folder = tmp_path_factory.mktemp("spark")
     properties = folder / "client.properties"
     properties.write_text(f'sasl.jaas.config=Login required username="u" password="{KAFKA_PASSWORD}";\n')
@@ -74,7 +86,7 @@ def job(own: OwnTopics, server: RedisServer, tmp_path_factory: pytest.TempPathFa
         feed="energy",
         topics=own.topics,
         redis=server.url,
-        options={"redis-user": "writer", "kafka-properties": str(properties)},
+        options={"redis-user": "writer", "kafka-properties": str(properties), "schema-registry": registry.url},
         secrets={"REDIS_PASSWORD": PASSWORD},
     ) as job:
         job.await_query()
@@ -107,11 +119,11 @@ def test_shuffled_replay_overwrites_nothing_newer(own: OwnTopics, job: SparkJob,
 
 def test_units_book_and_status_are_those_of_the_plain_sink(own: OwnTopics, job: SparkJob, client: redis.Redis) -> None:
     own.write([change("snapshot", 1, bids=[("71.90", "3")], asks=[("71.95", "4")])])
-    own.write([change("delta", 2, bids=[("71.80", "2"), ("71.9", "0")]), feed_event("session", detail="ready")])
+    own.write([change("delta", 2, bids=[("71.85", "2"), ("71.9", "0")]), feed_event("session", detail="ready")])
     wait_for(lambda: client.hget(KEYS.book("CLZ6"), "reason") == "delta", "the book arrives", LIMIT_S)
     wait_for(lambda: client.hget(KEYS.status("energy-0"), "detail") == "ready", "the status arrives", LIMIT_S)
     book: list[Any] = client.hmget(KEYS.book("CLZ6"), "known", "bids", "currency")
-    assert [book[0], msgspec.json.decode(book[1]), book[2]] == ["1", [["71.80", "2"]], "USD"]
+    assert [book[0], msgspec.json.decode(book[1]), book[2]] == ["1", [["71.85", "2"]], "USD"]
     assert client.hget(KEYS.tick(SYMBOLS[CONID]), "multiplier") == "1000"
 
 

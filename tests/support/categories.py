@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from ibfeed_api.records import (
@@ -30,6 +30,10 @@ NEWEST: Final = {category.category: category for category in sorted(ALL, key=lam
 BY_TOPIC: Final = {stream.topic: category for category in NEWEST.values() for stream in category.streams}
 # Rows have up to 76 columns, so drawing them takes long on a machine that is busy with other tests.
 UNHURRIED: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Records come in batches of one write to Kafka, since each batch is waited for.
+BATCHES: Final = settings(
+    max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), derandomize=True
+)
 TOPICS: Final = (TOPIC_TICKS, TOPIC_DEPTH, TOPIC_EVENTS, TOPIC_CONTRACTS)
 
 # Other characters than those of names come through as well.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -58,11 +58,19 @@ class Written:
 class Store:
     """Topics of our own with random names, an engine, and a database that is filled from them."""
 
-    def __init__(self, home: Path, *, more: str = "") -> None:
+    def __init__(self, home: Path, *, more: str = "", registry: str = "") -> None:
         mark = uuid.uuid4().hex[:8]
         self.names = {topic: f"test-clickhouse-{topic}-{mark}" for topic in _PARTITIONS}
         self.topics = ibfeed.Topics(*(self.names[topic] for topic in _PARTITIONS))
-        self.layout = Layout(KAFKA, f"db_{mark}", self.topics, group=f"test-clickhouse-{mark}", ttl_days=MOST_DAYS)
+        self.layout = Layout(
+            KAFKA,
+            f"db_{mark}",
+            self.topics,
+            group=f"test-clickhouse-{mark}",
+            ttl_days=MOST_DAYS,
+            registry=registry,
+        )
+        self.encode: Callable[[str, bytes | None], bytes | None] = lambda _, value: value
         text = roles.users_xml(self.layout)
         inner = text[text.index("<roles>") : text.index("</clickhouse>")]
         users = {"team": f"{self.layout.database}_ticks_reader"}
@@ -107,7 +115,7 @@ class Store:
             key = message.key()
             self._producer.produce(
                 self.names[topic],
-                value=message.value(),
+                value=self.encode(self.names[topic], message.value()),
                 key=key,
                 partition=int(key) % _PARTITIONS[topic] if key.isdigit() else 0,
                 timestamp=at_ms,

@@ -20,7 +20,7 @@ SYMBOLS = {CONID + place: f"CL{month}6" for place, month in enumerate("FGHJKM")}
 def ticks_of(epochs: Sequence[int], each: int) -> list[FakeMessage]:
     """Ticks of all symbols over several assignments, in the order of time."""
     return [
-        tick(count + number * each, conid=conid, symbol=symbol, epoch=reader_records.EPOCH + epoch, price=f"{count}.50")
+        tick(count + number * each, conid=conid, symbol=symbol, epoch=reader_records.EPOCH + epoch, price=f"{count}.25")
         for number, epoch in enumerate(epochs)
         for count in range(1, each + 1)
         for conid, symbol in SYMBOLS.items()

@@ -14,6 +14,7 @@ from confluent_kafka.cimpl import NewTopic
 
 import ibfeed
 from ibfeed_platform.sinks.source import KafkaSource
+from support.avro_feed import AvroFeed
 from support.reader_records import FakeMessage
 from support.stream import KAFKA
 
@@ -22,9 +23,13 @@ PARTITIONS = 3
 
 @dataclass
 class OwnTopics:
-    """The four topics of a feed. They are deleted at the end."""
+    """The four topics of a feed. They are deleted at the end.
+
+    With the URL of a schema registry every second record is Avro, as on the topics of a feed whose format was changed.
+    """
 
     servers: str = KAFKA
+    registry: str = ""
     name: str = field(default_factory=lambda: f"test-{uuid.uuid4().hex[:12]}")
 
     def __post_init__(self) -> None:
@@ -42,6 +47,8 @@ class OwnTopics:
         }
         self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 2})
         self._refused: list[KafkaError] = []
+        self._avro: AvroFeed | None = None
+        self._sent = 0
         properties = {"bootstrap.servers": self.servers, "log_level": 2, "linger.ms": 0}
         self._producer = Producer({**properties, "queue.buffering.max.messages": 1_000_000})
 
@@ -49,6 +56,7 @@ class OwnTopics:
         new = [NewTopic(name, PARTITIONS, 1) for name in self._names.values() if name is not None]
         for future in self._admin.create_topics(new).values():
             future.result(20)
+        self._avro = AvroFeed(self.registry, self.topics) if self.registry else None
         return self
 
     def __exit__(
@@ -59,7 +67,8 @@ class OwnTopics:
 
     def source(self) -> KafkaSource:
         """A source of the feed ``energy``, with a consumer group of the test's own."""
-        return KafkaSource(self.servers, "energy", self.topics, self.name)
+        registry = ibfeed.SchemaRegistry(self.registry) if self.registry else None
+        return KafkaSource(self.servers, "energy", self.topics, self.name, registry=registry, avro=bool(self.registry))
 
     def write(self, messages: Iterable[FakeMessage]) -> None:
         """Write records, each contract's to one partition, and wait until Kafka has them."""
@@ -70,10 +79,13 @@ class OwnTopics:
 
     def send(self, message: FakeMessage) -> None:
         """Write a record, and wait for nothing."""
-        key = message.key()
+        key, topic, value = message.key(), self._names[message.topic()] or "", message.value()
+        self._sent += 1
+        if self._avro is not None and self._sent % 2:
+            value = self._avro.encode(topic, value)
         self._producer.produce(
-            self._names[message.topic()] or "",
-            value=message.value(),
+            topic,
+            value=value,
             key=key,
             partition=int(key) % PARTITIONS if key.isdigit() else 0,
             headers=message.headers(),

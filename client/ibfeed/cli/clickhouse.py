@@ -49,9 +49,16 @@ def layout(
     collection: Annotated[
         str, typer.Option(help="A named collection of ClickHouse with more of Kafka's settings, such as passwords.")
     ] = "",
+    schema_registry: Annotated[
+        str,
+        typer.Option(
+            help="URL of the schema registry of a feed that writes Avro, as ClickHouse reaches it; or `collection`: the"
+            " named collection has it as format_avro_schema_registry_url."
+        ),
+    ] = "",
 ) -> None:
     topics = Topics(ticks or None, books or None, events or None, contracts or None)
-    context.obj = Layout(kafka, database, topics, feed, group, ttl_days, collection)
+    context.obj = Layout(kafka, database, topics, feed, group, ttl_days, collection, schema_registry)
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # our own errors tell the same
 
 

@@ -18,6 +18,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import ibfeed
+from ibfeed.cli.registry import RegistryCa, RegistryUrl, RegistryUser, registry_of
 from ibfeed.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -82,16 +83,22 @@ def record(
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="End when all that Kafka has now is recorded.")] = False,
     properties: Properties = None,
+    registry: RegistryUrl = None,
+    registry_user: RegistryUser = "",
+    registry_ca: RegistryCa = "",
 ) -> None:
     """Record a feed from Kafka into files, each record once, until it is stopped.
 
-    After a stop or a crash the same command goes on behind the last record.
+    After a stop or a crash the same command goes on behind the last record. A feed in Avro is recorded as JSON, so
+    that the recording needs no schema registry.
     """
     from ibfeed.recording.recorder import Order
     from ibfeed.recording.recorder import record as run
 
     begin = int(dt.datetime.now(dt.UTC).timestamp() * 1000) if start == "now" else _moment(start, "--start")
-    order = Order(_kafka(kafka, properties), topic, feed, begin, once)
+    order = Order(
+        _kafka(kafka, properties), topic, feed, begin, once, registry_of(registry, registry_user, registry_ca)
+    )
     stopped = _Stop()
     with _progress() as shown:
         task = shown.add_task("connecting")

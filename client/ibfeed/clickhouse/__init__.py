@@ -13,11 +13,12 @@ all objects: those of ``ingestion``, ``storage`` and ``latest``, made of ``expre
 
 from ibfeed.clickhouse.errors import ClickHouseRefusedError, ClickHouseUnreachableError
 from ibfeed.clickhouse.health import Finding, Observation, findings
-from ibfeed.clickhouse.layout import Layout, LayoutError
+from ibfeed.clickhouse.layout import IN_COLLECTION, Layout, LayoutError
 from ibfeed.clickhouse.schema import ddl
 from ibfeed.clickhouse.server import Access, Server, read_categories
 
 __all__ = [
+    "IN_COLLECTION",
     "Access",
     "ClickHouseRefusedError",
     "ClickHouseUnreachableError",

@@ -15,20 +15,16 @@ from typing import Final
 
 from ibfeed.clickhouse import expressions, sql
 from ibfeed.clickhouse.categories import Category
+from ibfeed.clickhouse.formats import Reading, reading
 from ibfeed.clickhouse.layout import Layout
 from ibfeed.clickhouse.objects import Kind, Object
 
 # A flush of 100 ms and short waits bring a row to its table within about 0.1 s. With ClickHouse's own it takes 1 s.
 _SETTINGS: Final = {
-    "kafka_format": "'JSONEachRow'",
     "kafka_handle_error_mode": "'stream'",
     "kafka_flush_interval_ms": "100",
     "kafka_poll_timeout_ms": "20",
     "kafka_consumer_reschedule_ms": "20",
-    "input_format_json_read_numbers_as_strings": "1",
-    "input_format_json_read_arrays_as_strings": "1",
-    "input_format_null_as_default": "0",
-    "input_format_skip_unknown_fields": "1",
 }
 _PART: Final = "Tuple(side Nullable(String), level Nullable(String), price Nullable(String), size Nullable(String))"
 _META: Final = {
@@ -53,6 +49,7 @@ def ingestion(layout: Layout, category: Category, topic: str) -> list[Object]:
         return Object(name, Kind.INGEST, whole, chain=category.name)
 
     parsed, rows = f"{database}.{sql.name(f'{category.name}_parsed')}", f"{category.name}_rows"
+    read = reading(layout, category)
     return [
         made(f"{category.name}_parsed", f"CREATE TABLE {{name}} (\n{_parsed_columns(category)}\n) ENGINE = Null"),
         made(
@@ -68,53 +65,49 @@ def ingestion(layout: Layout, category: Category, topic: str) -> list[Object]:
         ),
         made(
             f"{category.name}_queue",
-            f"CREATE TABLE {{name}} (\n{_queue_columns(category)}\n) ENGINE = {_engine(layout, category, topic)}",
+            f"CREATE TABLE {{name}} (\n{_queue_columns(read)}\n) ENGINE = {_engine(layout, category, topic, read)}",
         ),
         made(
             f"{category.name}_ingest",
-            f"CREATE MATERIALIZED VIEW {{name}} TO {parsed} AS\n{_ingest(layout, category)}",
+            f"CREATE MATERIALIZED VIEW {{name}} TO {parsed} AS\n{_ingest(layout, category, read)}",
         ),
     ]
 
 
-def _engine(layout: Layout, category: Category, topic: str) -> str:
+def _engine(layout: Layout, category: Category, topic: str, read: Reading) -> str:
     told = {
         "kafka_broker_list": sql.text(layout.servers),
         "kafka_topic_list": sql.text(topic),
         "kafka_group_name": sql.text(layout.group_of(category.name)),
     }
-    settings = ", ".join(f"{name} = {value}" for name, value in (told | _SETTINGS).items())
+    settings = ", ".join(f"{name} = {value}" for name, value in {**told, **_SETTINGS, **read.settings}.items())
     collection = f"({sql.name(layout.collection)})" if layout.collection else ""
     return f"Kafka{collection}\nSETTINGS {settings}"
 
 
-def _json_columns(category: Category) -> dict[str, str]:
-    """Return the type of each key of a record, in Kafka's table."""
-    lists = {field.name for field in category.fields if field.dtype == "list<string>"}
-    types = dict.fromkeys(category.stream.levels, "Array(Tuple(String, String))")
-    for field, key in category.stream.key_of.items():
-        types[key] = "Array(String)" if field in lists else "Nullable(String)"
-    return {key: types[key] for key in category.stream.keys}
-
-
-def _queue_columns(category: Category) -> str:
-    return sql.indented(f"{sql.name(key)} {kind}" for key, kind in _json_columns(category).items())
+def _queue_columns(read: Reading) -> str:
+    return sql.indented(f"{sql.name(key)} {kind}" for key, kind in read.columns.items())
 
 
 def _parsed_columns(category: Category) -> str:
     levels = category.stream.levels
-    kinds = {expressions.PREFIX + key: kind for key, kind in _json_columns(category).items() if key not in levels}
+    lists = {category.stream.key_of.get(field.name) for field in category.fields if field.dtype == "list<string>"}
+    kinds = {
+        expressions.PREFIX + key: "Array(String)" if key in lists else "Nullable(String)"
+        for key in category.stream.keys
+        if key not in levels
+    }
     if levels:
         kinds["json_levels"] = f"Array({_PART})"
     return sql.indented(f"{sql.name(name)} {kind}" for name, kind in (kinds | _META).items())
 
 
-def _ingest(layout: Layout, category: Category) -> str:
+def _ingest(layout: Layout, category: Category, read: Reading) -> str:
     """Return the SELECT that reads a record and its headers, and says whether it can be stored."""
     levels = category.stream.levels
-    columns = [f"{sql.name(key)} AS {expressions.PREFIX}{key}" for key in category.stream.keys if key not in levels]
+    columns = [f"{read.texts[key]} AS {expressions.PREFIX}{key}" for key in category.stream.keys if key not in levels]
     if levels:
-        columns.append(f"{_levels(levels)} AS json_levels")
+        columns.append(f"{_levels(levels, read)} AS json_levels")
     epoch = "toInt64OrNull(header['epoch'])"
     columns += [
         "_partition AS kafka_partition",
@@ -123,20 +116,29 @@ def _ingest(layout: Layout, category: Category) -> str:
         "header['schema'] AS record_schema",
         "header['worker'] AS record_worker",
         f"{epoch} AS record_epoch",
-        f"{_problem(category)} AS problem",
+        f"{_problem(category, read)} AS problem",
     ]
     queue = f"{sql.name(layout.database)}.{sql.name(f'{category.name}_queue')}"
+    header = "WITH mapFromArrays(_headers.name, _headers.value) AS header\n"
+    return f"{header}SELECT\n{sql.indented(columns)}\nFROM {queue}{_where(layout, category, read)}"
+
+
+def _where(layout: Layout, category: Category, read: Reading) -> str:
+    conditions, ours = [], "record_worker != ''"
     # The topic of contracts is a table that feeds share: the one that wrote a contract last need not be this one.
-    of_feed = ""
     if layout.feed and category.name != "contract":
         feed = "arrayStringConcat(arrayPopBack(splitByChar('-', record_worker)), '-')"  # workers are called energy-0
-        of_feed = f"\nWHERE record_worker = '' OR {feed} = {sql.text(layout.feed)}"
-    header = "WITH mapFromArrays(_headers.name, _headers.value) AS header\n"
-    return f"{header}SELECT\n{sql.indented(columns)}\nFROM {queue}{of_feed}"
+        ours = f"{feed} = {sql.text(layout.feed)}"
+        conditions.append(f"(record_worker = '' OR {ours})")
+    if read.stops is not None:
+        when, why = read.stops
+        conditions.insert(0, f"throwIf({ours} AND {when}, {why}) = 0")
+    return f"\nWHERE {' AND '.join(conditions)}" if conditions else ""
 
 
-def _problem(category: Category) -> str:
+def _problem(category: Category, read: Reading) -> str:
     cases = [
+        (f"_error != '' AND {read.other[0]}", read.other[1]),
         ("_error != ''", "concat('it is not as its schema says: ', _error)"),
         ("record_worker = ''", sql.text("it has no header worker: is the topic ibfeed's own?")),
         (
@@ -150,9 +152,10 @@ def _problem(category: Category) -> str:
     return f"multiIf({told}, {expressions.problem(category)})"
 
 
-def _levels(levels: dict[str, str]) -> str:
+def _levels(levels: dict[str, str], read: Reading) -> str:
+    price, size = read.level.format("one.1"), read.level.format("one.2")
     sides = ", ".join(
-        f"arrayMap((one, place) -> ({sql.text(side)}, toString(place), one.1, one.2), {sql.name(key)},"
+        f"arrayMap((one, place) -> ({sql.text(side)}, toString(place), {price}, {size}), {sql.name(key)},"
         f" arrayEnumerate({sql.name(key)}))"
         for key, side in levels.items()
     )

@@ -14,7 +14,9 @@ from typing import Final
 
 from ibfeed.recording.assembler import Assembler
 from ibfeed.recording.files import Folder
+from ibfeed.recording.plain import PlainValues
 from ibfeed.recording.source import Kafka, RecordSource
+from ibfeed.registry import SchemaRegistry
 
 SETTLE_S: Final = 10.0  # between two times that the disk is asked to keep what was written
 TOPICS: Final = ("ticklast", "l2-data", "feed-events", "contracts")
@@ -30,6 +32,7 @@ class Order:
         feed: the IbFeed; records of others on the same topics are left out. None: all.
         start_ms: from when on to record at the first time, in ms since 1970; None: all that Kafka has.
         once: end when all that the topics hold at the start is recorded.
+        registry: the schema registry of a feed that writes Avro. Its records are recorded as JSON.
     """
 
     kafka: Kafka
@@ -37,6 +40,7 @@ class Order:
     feed: str | None
     start_ms: int | None
     once: bool
+    registry: SchemaRegistry | None = None
 
 
 @dataclass(slots=True)
@@ -61,6 +65,7 @@ def record(order: Order, path: Path, on_progress: Callable[[Progress], None], st
         KafkaUnreachableError: no broker answers at the start.
         KafkaRefusedError: Kafka refuses.
         MissingTopicError: a topic is not there.
+        RegistryError: the feed writes Avro, and its registry is not named, or refuses.
         RecordingError: the folder can't be read or written, or is another recorder's or feed's.
     """
     folder = Folder(path, order.feed)
@@ -82,11 +87,12 @@ def _record(
     stop: Callable[[], bool],
 ) -> Progress:
     progress = Progress()
+    values = PlainValues(order.registry, order.feed, stop)
     assembler = Assembler(order.feed, source.starts)
     folder.settle(assembler.positions())  # where "from now" was, in case that it ends before its first block
     settle_at = time.monotonic() + SETTLE_S
     while not stop() and not source.finished:
-        messages = source.fetch()
+        messages = values.plain(source.fetch())
         now = time.monotonic()
         for batch in assembler.add(messages, now):
             progress.written += folder.append(batch)

@@ -37,6 +37,7 @@ class SinkStatus(_ReadStruct, frozen=True, kw_only=True):
     last_write_time: str | None = None
     latency_p99_ms: int | None = None
     last_error: str = ""
+    unreadable: int = 0
     pods: dict[str, PodReport] = {}
 
     def condition(self, kind: str) -> ConditionStatus | None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from ibfeed_api.feed import RecordFormat
 from ibfeed_api.kinds import API_VERSION, FEED_PLURAL, SINK_KIND, SINK_PLURAL
 from ibfeed_api.labels import LABEL_SINK
 from ibfeed_api.sink import SinkCondition, SinkReason, SinkSpec
@@ -137,9 +136,6 @@ class SinkReconciler:
         if isinstance(found, InvalidFeed):
             text = f"the spec of IbFeed {name} cannot be read: {found.message}; see its condition Ready"
             return SinkReason.FEED_UNREADABLE, text
-        if found.kafka.format is not RecordFormat.JSON:
-            text = f"IbFeed {name} writes {found.kafka.format}, and sinks read JSON: leave out spec.kafka.format, or"
-            return SinkReason.FEED_FORMAT, f"{text} read the feed with the package ibfeed"
         return found
 
     async def _tell(

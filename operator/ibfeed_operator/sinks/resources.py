@@ -14,6 +14,7 @@ from ibfeed_api.sink import (
     EXTRA_CA_FOLDER,
     KAFKA_CA_FOLDER,
     KAFKA_FOLDER,
+    REGISTRY_FOLDER,
     SETTINGS_VARIABLE,
     SINK_CONTAINER,
     SINK_PORT,
@@ -215,9 +216,11 @@ def _files(spec: SinkSpec, feed: SinkFeed) -> list[tuple[Manifest, Manifest]]:
     minute or two.
     """
     kafka = feed.kafka
+    registry = kafka.schema_registry.secret_ref if kafka.schema_registry is not None else None
     secrets = {
         "kafka": (KAFKA_FOLDER, kafka.secret_ref.name if kafka.secret_ref else ""),
         "kafka-ca": (KAFKA_CA_FOLDER, kafka.ca_secret_ref.name if kafka.ca_secret_ref else ""),
+        "schema-registry": (REGISTRY_FOLDER, registry.name if registry is not None else ""),
         "destination": (DESTINATION_FOLDER, spec.password_secret.name if spec.password_secret else ""),
         "destination-ca": (DESTINATION_CA_FOLDER, spec.ca_secret.name if spec.ca_secret else ""),
     }

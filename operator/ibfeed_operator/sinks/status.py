@@ -106,6 +106,7 @@ def status_of_sink(sink_input: SinkInput, *, now: datetime) -> SinkStatus:
         last_write_time=_latest([*(report.last_write_time for report in fresh), sink.status.last_write_time]),
         latency_p99_ms=_highest(report.latency_p99_ms for report in fresh),
         last_error=clip("; ".join(errors), MAX_ERROR) or sink.status.last_error,
+        unreadable=sum(report.unreadable for report in pods.values()),
         pods=pods,
     )
 
@@ -147,6 +148,7 @@ def check_sink(sink_input: SinkInput) -> tuple[SinkCheck, ...]:
         _check_ready(sink_input, parts),
         *parts,
         _check_on_time(sink_input),
+        _check_readable(sink_input),
         _check_suspended(sink_input),
     )
 
@@ -243,6 +245,23 @@ def _check_on_time(sink_input: SinkInput) -> SinkCheck:
         return SinkCheck(condition, TRUE, SinkReason.ON_TIME, text)
     text = f"one of 100 records takes more than {objective} from IB's time: look at lag, and at the load of"
     return SinkCheck(condition, FALSE, SinkReason.LATE, f"{text} {_where(sink_input.spec)}")
+
+
+def _check_readable(sink_input: SinkInput) -> SinkCheck:
+    """Tell of records that were left out. They keep no other record from being written, so ``Ready`` does not count it.
+
+    A pod remembers them for as long as it lives, and ClickHouse in its table ``rejected``.
+    """
+    reports = {name: report for name, report in sorted(sink_input.fresh.items()) if report.unreadable}
+    if not sink_input.fresh:
+        return SinkCheck(SinkCondition.READABLE, UNKNOWN, SinkReason.NO_REPORT, "no pod tells")
+    if not reports:
+        return SinkCheck(SinkCondition.READABLE, TRUE, SinkReason.ALL_READABLE, "every record could be decoded")
+    count = sum(report.unreadable for report in reports.values())
+    causes = listed([f"{name}: {report.unreadable_cause}" for name, report in reports.items()], most=2)
+    text = f"{plural(count, 'record')} left out, which cannot be decoded; the last: {causes}"
+    advice = "look who else writes to the topics, and whether the sink's image is as new as the feed's"
+    return SinkCheck(SinkCondition.READABLE, FALSE, SinkReason.LEFT_OUT, f"{text}; {advice}")
 
 
 def _check_suspended(sink_input: SinkInput) -> SinkCheck:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ibfeed.clickhouse import (
+    IN_COLLECTION,
     Access,
     ClickHouseRefusedError,
     ClickHouseUnreachableError,
@@ -72,6 +73,7 @@ class ClickHouseSink:
                 source.group,
                 settings.ttl_days,
                 settings.collection,
+                _registry(settings, source),
             )
             self._server: Final = Server(Access(settings.url, settings.user, settings.password))
         except LayoutError as error:
@@ -120,7 +122,9 @@ class ClickHouseSink:
         rows = former.rows if done is None or self._first is None else done - self._first
         dated = [seen.rows[name].newest_ms for name in ("market_tick", "order_book") if name in seen.rows]
         newest = [ms for ms in dated if ms is not None]
-        wrong = findings(self._layout, seen, read_categories(self._layout))
+        # A record that cannot be stored stays in its table for days, and keeps no other one from being written.
+        failing = replace(seen, rejected=0, problems=())
+        wrong = findings(self._layout, failing, read_categories(self._layout))
         return Progress(
             rows=rows,
             lag=seen.lag,
@@ -128,7 +132,23 @@ class ClickHouseSink:
             last_write_ms=int(time.time() * 1000) if rows > former.rows else former.last_write_ms,
             latencies_ms=tuple(latencies),
             error="; ".join(f"{one.cause}: {one.remedy}" for one in wrong) or None,
+            unreadable=seen.rejected,
+            unreadable_cause=f"{seen.problems[0]}; see table rejected" if seen.problems else "",
         )
+
+
+def _registry(settings: ClickHouseSettings, source: KafkaSource) -> str:
+    """Return where ClickHouse finds the schemas; empty: it reads JSON. Raises SinkError."""
+    if not source.avro or source.registry is None:
+        return ""
+    if not source.registry.username:
+        return source.registry.url
+    if not settings.collection:
+        raise SinkError(
+            "the schema registry asks for a password, and a table's definition is no place for it: make a named"
+            " collection in ClickHouse whose format_avro_schema_registry_url holds user and password, and name it"
+        )
+    return IN_COLLECTION
 
 
 def _is_secret(name: str) -> bool:

@@ -23,6 +23,7 @@ from ibfeed_platform.hot_store.store import HotStore, HotStoreSettings
 from ibfeed_platform.sinks.progress import Progress, SinkError
 from ibfeed_platform.sinks.redis_settings import RedisSettings, told_or_refused
 from ibfeed_platform.sinks.source import KafkaSource
+from ibfeed_platform.sinks.values import told as told_of_registry
 from ibfeed_platform.ticks import decode_exact
 
 Result = TypeVar("Result")
@@ -95,12 +96,15 @@ class ComputationSink:
         self._pending: list[TickRow] = []
         self._contracts: dict[int, ibfeed.Contract] = {}
         self._begins_again = False
-        self._kafka_fails: str | None = None
+        self._source_fails: str | None = None
+        self._left_out = (0, "")  # records that cannot be decoded, and why the last one cannot
 
     @property
     def progress(self) -> Progress:
         """How far it has come. Its lag is not known, for it needs no consumer group."""
-        return replace(self._progress, error=self._progress.error or self._kafka_fails)
+        error = self._progress.error or self._source_fails
+        count, cause = self._left_out
+        return replace(self._progress, error=error, unreadable=count, unreadable_cause=cause)
 
     async def run(self) -> None:
         """Compute until cancelled. Raises SinkError when only a person can help."""
@@ -125,7 +129,11 @@ class ComputationSink:
             except (ibfeed.KafkaRefusedError, ibfeed.MissingTopicError) as error:
                 raise SinkError(str(error)) from None
             except ibfeed.KafkaUnreachableError as error:
-                self._kafka_fails = f"{error}; it is tried again"
+                self._source_fails = f"{error}; it is tried again"
+            except ibfeed.RegistryUnreachableError as error:
+                self._source_fails = told_of_registry(error)
+            except ibfeed.RegistryError as error:
+                raise SinkError(f"{error}; see spec.kafka.schemaRegistry of the IbFeed") from None
             await asyncio.sleep(backoff.next())
 
     async def _read_once(self, backoff: Backoff) -> None:
@@ -137,18 +145,25 @@ class ComputationSink:
             topics=topics,
             skip_unreadable=True,
             config=self._source.config,
+            schema_registry=self._source.registry,
         )
         meter = VolumeMeter()
         async with reader:
-            self._pending, self._begins_again, self._kafka_fails = [], True, None
+            self._pending, self._begins_again, self._source_fails = [], True, None
             backoff.reset()
             async for event in reader:
+                self._note_left_out(reader.counters)
                 match event:
                     case ibfeed.Tick():
                         tick = decode_exact(event.record)
                         self._pending.append(row_of(tick, event.contract, meter.traded(tick)))
                     case ibfeed.Contract():
                         self._contracts[event.conid] = event
+
+    def _note_left_out(self, counters: ibfeed.Counters) -> None:
+        """Keep the count. A reader that begins again reads some records again, so the higher one counts."""
+        if counters.unreadable > self._left_out[0]:
+            self._left_out = counters.unreadable, counters.unreadable_cause
 
     async def _compute(self) -> None:
         """Compute at even times. A failure is told, and the computation tried again ever more rarely."""

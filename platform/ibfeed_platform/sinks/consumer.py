@@ -25,12 +25,12 @@ from ibfeed.records import (
 from ibfeed_platform.sinks import refusals
 from ibfeed_platform.sinks.progress import SinkError
 from ibfeed_platform.sinks.source import KafkaSource
+from ibfeed_platform.sinks.values import Values
 
 _LOG: Final = logging.getLogger(__name__)
 _BATCH: Final = 2000
 _POLL_S: Final = 0.1  # how long ``fetch`` blocks at most
 _CALL_S: Final = 10.0
-_AVRO: Final = b"\0"  # the first byte of a value of spec.kafka.format Avro
 _TELL_S: Final = 60.0  # records that cannot be decoded are told so often at most
 
 Place = tuple[str, int]  # topic, partition
@@ -47,7 +47,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     Args:
         value: the decoded record.
-        raw: the same as it came, with IB's own digits.
+        raw: the same in JSON, with the digits that it came with.
         epoch: of the assignment; None: the record has none.
         repeated: the group confirmed it before, and reads it again.
     """
@@ -64,18 +64,20 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True)
 class Batch:
-    """Records, and how far each partition is read with them."""
+    """Records, and how far each partition is read with them. ``unreadable``: why others cannot be decoded."""
 
     records: Sequence[Record]
     ends: Mapping[Place, int]
+    unreadable: Sequence[str] = ()
 
 
 @dataclass
 class Counters:
-    """Records that were left out."""
+    """Records that were left out, and why the last of them could not be decoded."""
 
     of_other_feeds: int = 0
     unreadable: int = 0
+    unreadable_cause: str = ""
 
 
 @dataclass
@@ -108,6 +110,7 @@ class GroupConsumer:
         self.trouble: str | None = None  # what fails now and is tried again
         self._source: Final = source
         self._window_s: Final = window_s
+        self._values: Final = Values(source.registry)
         names = {"ticks": source.topics.ticks, "books": source.topics.books, "events": source.topics.events}
         self._kinds: Final[dict[str, Kind]] = {name: kind for kind in kinds if (name := names[kind]) is not None}
         self._partitions: Final[dict[Place, _Partition]] = {}
@@ -121,7 +124,8 @@ class GroupConsumer:
     def fetch(self) -> Batch:
         """Return the next records: as many as are there, or those that come within 0.1 s.
 
-        Raises SinkError if only a person can help.
+        Raises SinkError if only a person can help, and RegistryUnreachableError. After the latter ``rewind``: records
+        were fetched, and are in no batch.
         """
         try:
             messages = self._consumer.consume(_BATCH, timeout=0)
@@ -135,6 +139,7 @@ class GroupConsumer:
 
     def confirm(self, batch: Batch) -> None:
         """Note that the destination has the batch. Kafka is told within a second."""
+        self._note_unreadable(batch.unreadable)
         offsets = []
         for place, end in batch.ends.items():
             partition = self._partitions.get(place)
@@ -243,52 +248,60 @@ class GroupConsumer:
     # Records.
 
     def _batch(self, messages: Sequence[Message]) -> Batch:
-        records, ends, unreadable = [], {}, []
+        records: list[Record] = []
+        ends: dict[Place, int] = {}
+        unreadable = []
         for message in messages:
             error = message.error()
             if error is not None:
                 self._note_error(error, message.topic() or "")
                 continue
-            ends[message.topic() or "", message.partition() or 0] = (message.offset() or 0) + 1
+            place, offset = (message.topic() or "", message.partition() or 0), message.offset() or 0
+            ends[place] = offset + 1
             try:
                 record = self._record(message)
             except (RecordError, *UNDECODABLE) as cause:
-                unreadable.append(f"{place_of(message)}: {cause}")
+                if not self._is_repeated(place, offset):
+                    unreadable.append(f"{place_of(message)}: {cause}")
                 continue
             if record is not None:
                 records.append(record)
         if ends:
-            self.trouble = self._told(unreadable)
-        return Batch(records, ends)
+            self.trouble = None
+        return Batch(records, ends, unreadable)
 
     def _record(self, message: Message) -> Record | None:
         """Return the record; None if it is of another feed. Raises RecordError, and one of ``UNDECODABLE``."""
         topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
-        kind, raw = self._kinds[topic], message.value() or b""
+        kind = self._kinds[topic]
         origin = origin_of(message)
         if origin.feed != self._source.feed:
             self.counters.of_other_feeds += 1
             return None
         check_schema(origin.schema, kind, message)
-        if raw.startswith(_AVRO):
-            raise RecordError("it is Avro, and this sink reads JSON: see spec.kafka.format of the IbFeed")
         if kind != "events" and origin.epoch is None:
             raise RecordError("it has no header 'epoch': is the topic ibfeed's own?")
-        owned = self._partitions.get((topic, partition))
-        repeated = owned is not None and offset < owned.floor
+        raw, repeated = self._values.plain(message.value() or b""), self._is_repeated((topic, partition), offset)
         return Record(kind, _DECODERS[kind](raw), raw, origin.worker, origin.epoch, partition, offset, repeated)
 
-    def _told(self, unreadable: Sequence[str]) -> str | None:
-        """Count records that cannot be decoded, log them once a minute at most, and return what to tell of them."""
-        if not unreadable:
-            return None
-        self.counters.unreadable += len(unreadable)
-        told = f"left out {len(unreadable)} records that cannot be decoded, such as {unreadable[-1]}"
+    def _is_repeated(self, place: Place, offset: int) -> bool:
+        """Return whether the group confirmed a record before, and reads it again."""
+        owned = self._partitions.get(place)
+        return owned is not None and offset < owned.floor
+
+    def _note_unreadable(self, causes: Sequence[str]) -> None:
+        """Count records that cannot be decoded, and log them once a minute at most."""
+        if not causes:
+            return
+        self.counters.unreadable += len(causes)
+        self.counters.unreadable_cause = causes[-1]
         now = time.monotonic()
         if now >= self._tell_at:
             self._tell_at = now + _TELL_S
-            _LOG.warning("%s; %d since the start", told, self.counters.unreadable)
-        return told
+            _LOG.warning(
+                "left out %d records that cannot be decoded, such as %s; %d since the start",
+                *(len(causes), causes[-1], self.counters.unreadable),
+            )
 
     # Trouble.
 

@@ -8,11 +8,12 @@ from typing import Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
-from ibfeed import Contract
+from ibfeed import Contract, RecordError
 from ibfeed.records import UNDECODABLE, decode_contract
 from ibfeed_platform.sinks import refusals
 from ibfeed_platform.sinks.progress import SinkError
 from ibfeed_platform.sinks.source import KafkaSource
+from ibfeed_platform.sinks.values import Values
 
 _CALL_S: Final = 5.0
 _BATCH: Final = 1000
@@ -26,6 +27,7 @@ class ContractTable:
         """Raises SinkError if a property for Kafka is not one."""
         self._source: Final = source
         self._contracts: Final[dict[int, Contract]] = {}
+        self._values: Final = Values(source.registry)
         try:
             self._consumer: Final = Consumer(
                 {
@@ -42,7 +44,7 @@ class ContractTable:
     def load(self) -> bool:
         """Read the table to its present end. Returns false if Kafka did not give all of it within 5 s.
 
-        Raises SinkError if only a person can help, and KafkaException.
+        Raises SinkError if only a person can help, KafkaException, and RegistryUnreachableError.
         """
         topic = self._source.topics.contracts
         if topic is None:
@@ -64,7 +66,10 @@ class ContractTable:
         return not open_
 
     def follow(self) -> None:
-        """Take in what came meanwhile. It waits for nothing."""
+        """Take in what came meanwhile, without a wait for Kafka.
+
+        Raises SinkError, and RegistryUnreachableError; after the latter ``load`` again.
+        """
         if self._source.topics.contracts is not None:
             self._apply(self._consumer.consume(_BATCH, timeout=0))
 
@@ -85,7 +90,7 @@ class ContractTable:
                 if value is None:
                     self._contracts.pop(int(message.key() or b""), None)
                     continue
-                contract = decode_contract(value)
-            except UNDECODABLE:
+                contract = decode_contract(self._values.plain(value))
+            except (RecordError, *UNDECODABLE):
                 continue  # its units stay unknown; the records of the streams tell what is wrong with the topic
             self._contracts[contract.conid] = contract

@@ -27,6 +27,12 @@ class SinkMetrics:
         self._rows = Counter(
             "ibfeed_sink_rows", "Records that the destination has confirmed.", LABELS, registry=registry
         ).labels(*names)
+        self._unreadable = Counter(
+            "ibfeed_sink_unreadable_records",
+            "Records that cannot be decoded, and were left out. The sink's condition Readable tells the last cause.",
+            LABELS,
+            registry=registry,
+        ).labels(*names)
         self._lag = gauge("ibfeed_sink_lag_records", "Records of this process' partitions that are not confirmed.")
         self._last_event = gauge(
             "ibfeed_sink_last_event_timestamp_seconds", "IB's time of the newest record in the destination."
@@ -53,6 +59,7 @@ class SinkMetrics:
         """Take in how far the process has come, and the latencies of records since the last call."""
         before, self._before = self._before, work
         self._rows.inc(max(0, work.rows - before.rows))
+        self._unreadable.inc(max(0, work.unreadable - before.unreadable))
         progress = work.progress
         self._lag.set(float("nan") if progress.lag is None else progress.lag)
         if progress.last_event_ms is not None:

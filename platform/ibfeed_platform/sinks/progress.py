@@ -21,6 +21,8 @@ class Progress:
         last_write_ms: our clock when the destination last confirmed something, in ms since 1970; None: never.
         latencies_ms: from IB's time to the confirmation, of the records of the last batch; empty: not known.
         error: what fails now; None: nothing.
+        unreadable: records that cannot be decoded, and were left out since the process started.
+        unreadable_cause: of the last one of them.
     """
 
     rows: int
@@ -29,6 +31,8 @@ class Progress:
     last_write_ms: int | None
     latencies_ms: tuple[float, ...]
     error: str | None
+    unreadable: int = 0
+    unreadable_cause: str = ""
 
 
 class Processor(Protocol):

@@ -12,6 +12,7 @@ from typing import Final
 from confluent_kafka import KafkaException
 from redis.exceptions import RedisError
 
+from ibfeed import RegistryUnreachableError
 from ibfeed.records import FeedEvent
 from ibfeed_api.backoff import Backoff
 from ibfeed_platform.hot_store.keys import Keys
@@ -23,6 +24,7 @@ from ibfeed_platform.sinks.contracts import ContractTable
 from ibfeed_platform.sinks.progress import Progress
 from ibfeed_platform.sinks.redis_settings import RedisSettings, told_or_refused
 from ibfeed_platform.sinks.source import KafkaSource
+from ibfeed_platform.sinks.values import told as told_of_registry
 
 _LOOK_S: Final = 1.0
 _FIRST_S: Final = 0.2
@@ -112,6 +114,10 @@ class _Carrier:
         except KafkaException as error:
             self._wait()
             return replace(before, error=refusals.trouble_of(error.args[0], self._servers))
+        except RegistryUnreachableError as error:
+            self._loaded = False  # what was read of the contracts may lack one
+            self._wait()
+            return replace(before, error=told_of_registry(error))
         self._backoff.reset()
         return self._advanced(before, batch.records)
 
@@ -166,6 +172,8 @@ class _Carrier:
             last_write_ms=int(now_ms),
             latencies_ms=tuple(now_ms - at for at, again in times if not again),
             error=self._consumer.trouble,
+            unreadable=self._consumer.counters.unreadable,
+            unreadable_cause=self._consumer.counters.unreadable_cause,
         )
 
 

@@ -50,11 +50,15 @@ class Work:
 
     Args:
         earlier_rows: records that processors before this one have confirmed.
+        earlier_unreadable: records that they could not decode.
+        earlier_cause: of the last one of these.
         refusal: why no processor runs; empty: one does.
     """
 
     progress: Progress = NOTHING
     earlier_rows: int = 0
+    earlier_unreadable: int = 0
+    earlier_cause: str = ""
     refusal: str = ""
 
     @property
@@ -73,6 +77,23 @@ class Work:
     def rows(self) -> int:
         return self.earlier_rows + self.progress.rows
 
+    @property
+    def unreadable(self) -> int:
+        return self.earlier_unreadable + self.progress.unreadable
+
+    @property
+    def unreadable_cause(self) -> str:
+        return self.progress.unreadable_cause or self.earlier_cause
+
+    def ended(self, refusal: str) -> Work:
+        """Return the work of a process whose processor was refused."""
+        return Work(
+            earlier_rows=self.rows,
+            earlier_unreadable=self.unreadable,
+            earlier_cause=self.unreadable_cause,
+            refusal=refusal,
+        )
+
 
 def pod_report(work: Work, *, p99_ms: int | None, started: datetime, now: datetime) -> PodReport:
     """Return the report of a process. Times are timezone-aware."""
@@ -87,6 +108,8 @@ def pod_report(work: Work, *, p99_ms: int | None, started: datetime, now: dateti
         last_write_time=_stamp_of_ms(progress.last_write_ms),
         latency_p99_ms=p99_ms,
         error=work.error[:MAX_ERROR],
+        unreadable=work.unreadable,
+        unreadable_cause=work.unreadable_cause[:MAX_ERROR],
     )
 
 

@@ -76,7 +76,7 @@ class SinkProcess:
     def _end_processor(self, refusal: str) -> None:
         self._look()
         self._processor = None
-        self._note(Work(earlier_rows=self.work.rows, refusal=refusal))
+        self._note(self.work.ended(refusal))
 
     async def _watch(self) -> None:
         while True:
@@ -99,6 +99,8 @@ class SinkProcess:
             latencies = list(picked(work.progress.latencies_ms))
             self._latencies.add(time.monotonic(), latencies)
         self.metrics.observe(work, latencies)
+        if work.unreadable_cause != before.unreadable_cause:
+            self.changed.set()
         if (work.state, work.error) != (before.state, before.error):
             log = _log.info if work.state is SinkState.WRITING else _log.warning
             log("state of the sink", state=str(work.state), error=work.error)

@@ -18,6 +18,8 @@ class KafkaSource:
         topics: the topics' names.
         group: the consumer group. Processes of one group share the partitions.
         config: further properties of librdkafka. They may hold secrets, so they are not shown.
+        registry: the schema registry, if the feed names one; then records may be Avro.
+        avro: the feed writes Avro now.
     """
 
     servers: str
@@ -25,3 +27,5 @@ class KafkaSource:
     topics: ibfeed.Topics
     group: str
     config: Mapping[str, str] = field(default_factory=dict, repr=False)
+    registry: ibfeed.SchemaRegistry | None = None
+    avro: bool = False

@@ -10,13 +10,15 @@ from typing import Final
 import msgspec
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from ibfeed import Topics
+from ibfeed import SchemaRegistry, Topics
+from ibfeed_api.feed import RecordFormat
 from ibfeed_api.sink import (
     DESTINATION_CA_FOLDER,
     DESTINATION_FOLDER,
     EXTRA_CA_FOLDER,
     KAFKA_CA_FOLDER,
     KAFKA_FOLDER,
+    REGISTRY_FOLDER,
     SETTINGS_VARIABLE,
     SINK_PORT,
     ClickHouseDestination,
@@ -104,6 +106,32 @@ def kafka_source(given: SinkEnvironment) -> KafkaSource:
         config=_OF_A_GROUP
         | consumer_config(kafka, given.keys(KAFKA_FOLDER), given.keys(KAFKA_CA_FOLDER), trusted)
         | {"client.id": given.pod},
+        registry=_registry(given),
+        avro=kafka.format is RecordFormat.AVRO,
+    )
+
+
+def _registry(given: SinkEnvironment) -> SchemaRegistry | None:
+    """Return the feed's schema registry, with the credentials that its Secret holds now. Raises SinkError."""
+    named = given.settings.kafka.schema_registry
+    if named is None:
+        return None
+    if named.secret_ref is None:
+        return SchemaRegistry(named.url)
+    keys, secret = given.keys(REGISTRY_FOLDER), named.secret_ref.name
+    if not keys.keys() & {"username", "ca.crt"}:
+        raise SinkError(
+            f"Secret {secret} of kafka.schemaRegistry.secretRef is not there, or has neither username nor ca.crt:"
+            " create it in the sink's namespace"
+        )
+    protected, private = "username" in keys, "ca.crt" in keys
+    if private:
+        secret_text(keys, secret, "ca.crt")
+    return SchemaRegistry(
+        named.url,
+        username=secret_text(keys, secret, "username") if protected else "",
+        password=secret_text(keys, secret, "password") if protected else "",
+        ca=str(given.path(REGISTRY_FOLDER, "ca.crt")) if private else "",
     )
 
 

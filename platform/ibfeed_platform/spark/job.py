@@ -22,6 +22,7 @@ from pyspark.sql.streaming.listener import (
 )
 from redis.exceptions import RedisError
 
+from ibfeed.errors import RecordError
 from ibfeed.events import Contract
 from ibfeed.stream import EventStream, Wanted
 from ibfeed_api.backoff import Backoff
@@ -30,7 +31,7 @@ from ibfeed_platform.sinks.redis_settings import told_or_refused
 from ibfeed_platform.spark.progress import batch_of
 from ibfeed_platform.spark.rows import COLUMNS, KafkaRow
 from ibfeed_platform.spark.settings import Settings, SettingsError, parse, parser
-from ibfeed_platform.spark.tasks import PartWriter, hot_store
+from ibfeed_platform.spark.tasks import PartWriter, hot_store, values_of, with_registry
 
 _TOLD_EVERY_S: Final = 10.0
 _AGAIN_S: Final = 0.2
@@ -158,6 +159,7 @@ class _BatchWriter:
             self._contracts,
             self._changed,
             self._unreadable,
+            settings.registry,
         )
         # A task costs more than its rows, so there are as many of them as cores and not as many as partitions.
         rows.coalesce(self._spark.sparkContext.defaultParallelism).foreachPartition(writer)
@@ -169,8 +171,22 @@ class _BatchWriter:
         options = self._settings.table_options()
         stream = EventStream(self._settings.topics, Wanted(self._settings.feed), skip_unreadable=True)
         if options is not None:
-            stream.load_contracts([KafkaRow(*row) for row in self._read(options).collect()])
+            rows = [KafkaRow(*row) for row in self._read(options).collect()]
+            stream.load_contracts(with_registry(lambda: [self._plain(row) for row in rows]))
         return stream.contracts
+
+    def _plain(self, row: KafkaRow) -> KafkaRow:
+        """Return a row whose value is JSON. One that cannot be decoded comes back as it is, and its units stay unknown.
+
+        Raises RegistryUnreachableError, or SinkError.
+        """
+        value = row.value()
+        if value is None:
+            return row
+        try:
+            return row._replace(of_value=bytearray(values_of(self._settings.registry).plain(value)))
+        except RecordError:
+            return row
 
 
 class _Listener(StreamingQueryListener):

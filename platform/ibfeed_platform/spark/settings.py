@@ -6,11 +6,15 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlsplit
 
+from ibfeed import SchemaRegistry
 from ibfeed.stream import Topics
 from ibfeed_platform.sinks.redis_settings import RedisSettings
 
-PASSWORD: Final = "REDIS_PASSWORD"  # the variable that holds it, on the driver and on each executor
+# The variables that hold passwords, on the driver and on each executor.
+PASSWORD: Final = "REDIS_PASSWORD"
+REGISTRY_PASSWORD: Final = "SCHEMA_REGISTRY_PASSWORD"
 
 
 class SettingsError(ValueError):
@@ -30,6 +34,7 @@ class Settings:
             driver must reach it.
         trigger_ms: from the begin of one batch to the begin of the next; a longer batch is followed at once.
         max_records: of one batch.
+        registry: the schema registry of a feed that writes Avro, without the password; None: it writes JSON.
     """
 
     feed: str
@@ -40,6 +45,7 @@ class Settings:
     trigger_ms: int
     max_records: int
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
+    registry: SchemaRegistry | None = None
 
     def stream_options(self, now_ms: int) -> dict[str, str]:
         """Return the options of the stream. The first start reads what has not expired by ``now_ms``."""
@@ -97,7 +103,16 @@ def parse(arguments: Sequence[str], properties: str = "") -> Settings:
         trigger_ms=told.trigger_ms,
         max_records=told.max_records,
         properties=read_properties(properties),
+        registry=_registry(told.schema_registry, told.schema_registry_user, told.schema_registry_ca),
     )
+
+
+def _registry(url: str | None, user: str | None, ca: str | None) -> SchemaRegistry | None:
+    if url is None:
+        return None
+    if urlsplit(url).password is not None:
+        raise SettingsError(f"the schema registry's URL holds a password: give it by {REGISTRY_PASSWORD}")
+    return SchemaRegistry(url, user or "", ca=ca or "")
 
 
 def read_properties(text: str) -> dict[str, str]:
@@ -122,6 +137,9 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--redis", required=True, help="redis://HOST:PORT/0, or rediss:// for TLS")
     found.add_argument("--redis-user", help=f"its password is in the variable {PASSWORD}")
     found.add_argument("--redis-ca", help="file of the certificates that vouch for Redis")
+    found.add_argument("--schema-registry", help="URL of the schema registry of a feed that writes Avro")
+    found.add_argument("--schema-registry-user", help=f"its password is in the variable {REGISTRY_PASSWORD}")
+    found.add_argument("--schema-registry-ca", help="file of the CA of its certificate, on driver and executors")
     found.add_argument("--checkpoint", required=True, help="folder or URL; each start goes on where it says")
     found.add_argument("--prefix", default="ibfeed", help="what all keys begin with (%(default)s)")
     found.add_argument("--expiry-s", type=float, default=300.0, help="a value's life after its event (%(default)s)")

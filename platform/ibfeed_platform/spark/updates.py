@@ -11,6 +11,7 @@ from ibfeed.records import UNDECODABLE, Message, check_schema, origin_of, place_
 from ibfeed.stream import Topics
 from ibfeed_platform.hot_store.keys import Keys
 from ibfeed_platform.hot_store.updates import Origin, Update, book_update, status_update, tick_update
+from ibfeed_platform.sinks.values import Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +21,18 @@ class Decoder:
     Args:
         keys: names of the keys; records of other feeds are left out.
         contracts: reference data by conid.
+        values: the reader of values in Avro.
     """
 
     topics: Topics
     keys: Keys
     contracts: Mapping[int, Contract]
+    values: Values
 
     def update_of(self, message: Message) -> Update | None:
         """Return the update of a message; None if it is of another feed, or of no topic that has values.
 
-        Raises RecordError if it cannot be read.
+        Raises RecordError if it cannot be read, RegistryUnreachableError, or SinkError if the registry refuses.
         """
         kind = {self.topics.ticks: "ticks", self.topics.books: "books", self.topics.events: "events"}.get(
             message.topic()
@@ -40,7 +43,10 @@ class Decoder:
         if told.feed != self.keys.feed:
             return None
         check_schema(told.schema, kind, message)
-        value = message.value()
+        try:
+            value = self.values.plain(message.value())
+        except RecordError as error:
+            raise RecordError(f"{place_of(message)}: {error}") from None
         try:
             if kind == "events":
                 return status_update(value, self.keys)

@@ -12,6 +12,7 @@ from ibfeed.errors import Error
 from ibfeed.recording import files, frames, records
 from ibfeed.recording.blocks import Block, BlockKind
 from ibfeed.recording.frames import Frames
+from ibfeed.recording.plain import MARK
 from ibfeed_worker.renormalise.comparison import Comparison, FramesSpan, symbols_of
 from ibfeed_worker.renormalise.stream import Renormaliser
 
@@ -44,7 +45,7 @@ def compare(frames_at: Path, records_at: Path) -> Comparison:
     recordings = sorted(_frame_files(frames_at), key=_worker_and_opening)
     for worker, paths in groupby(recordings, key=_worker):
         of_worker = list(_values(records_at, worker))
-        symbols, books = symbols_of(of_worker)
+        symbols, books = symbols_of(value for value, _ in of_worker)
         stream = Renormaliser(symbols, books)
         span = FramesSpan()
         for _, of_session in groupby(paths, key=lambda path: path.stem):
@@ -52,8 +53,8 @@ def compare(frames_at: Path, records_at: Path) -> Comparison:
             for path in of_session:
                 for value in stream.values(span.over(_frames(path))):
                     comparison.add_now(value)
-        for value in of_worker:
-            comparison.add_was(value, span)
+        for value, from_avro in of_worker:
+            comparison.add_was(value, span, from_avro=from_avro)
     return comparison
 
 
@@ -77,8 +78,8 @@ def _worker_and_opening(path: Path) -> tuple[str, str, str]:
     return _worker(path), path.stem, path.parent.name
 
 
-def _values(place: Path, worker: str) -> Iterator[bytes]:
-    """Yield the values of a worker's ticks and order books."""
+def _values(place: Path, worker: str) -> Iterator[tuple[bytes, bool]]:
+    """Yield the values of a worker's ticks and order books, and whether they were Avro in Kafka."""
     for path in files.find(place):
         for found in files.read(path):
             if not isinstance(found, Block) or found.summary.kind != BlockKind.RECORDS:
@@ -87,9 +88,9 @@ def _values(place: Path, worker: str) -> Iterator[bytes]:
             for headers, value in zip(batch.headers, batch.values, strict=True):
                 said = dict(headers)
                 of_stream = (said.get("schema") or b"").startswith((b"ticklast/", b"l2-data/"))
-                # A value in Avro begins with a zero byte.
+                # A recorder leaves Avro that it cannot decode as it is, and that begins with a zero byte.
                 if value and value.startswith(b"{") and of_stream and said.get("worker") == worker.encode():
-                    yield value
+                    yield value, MARK in headers
 
 
 if __name__ == "__main__":

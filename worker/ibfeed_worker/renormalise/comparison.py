@@ -2,7 +2,8 @@
 
 A tick is known by its contract and when its frame came, a record of an order book by its contract and its event time.
 ``seq`` is not compared, since it comes from the assignment. Records that void a book are not compared either: the
-worker writes them by its own clock.
+worker writes them by its own clock. Zeros at the end of a fraction are compared, unless the record of then was Avro in
+Kafka, which has none.
 
 Frames of a contract may have come while another worker published it, or before frames were recorded. So only the time
 counts for which there are frames and, of each contract, records.
@@ -67,10 +68,13 @@ class Comparison:
     equal: int = 0
     _was: dict[Identity, list[dict[str, Any]]] = field(default_factory=dict)
     _now: dict[Identity, list[dict[str, Any]]] = field(default_factory=dict)
+    _from_avro: set[Identity] = field(default_factory=set)
 
-    def add_was(self, value: bytes, span: FramesSpan) -> None:
+    def add_was(self, value: bytes, span: FramesSpan, *, from_avro: bool = False) -> None:
         """Add a record of then, if it is of the time for which there are frames."""
-        _add(self._was, value, span)
+        identity = _add(self._was, value, span)
+        if from_avro and identity is not None:
+            self._from_avro.add(identity)
 
     def add_now(self, value: bytes) -> None:
         """Add a record of now."""
@@ -91,24 +95,47 @@ class Comparison:
             for number in range(max(len(was), len(now))):
                 before = was[number] if number < len(was) else None
                 after = now[number] if number < len(now) else None
+                if identity in self._from_avro:
+                    after = _without_zeros(after)
                 if before == after:
                     self.equal += 1
                 else:
                     yield Difference(identity, before, after)
 
 
-def _add(records: dict[Identity, list[dict[str, Any]]], value: bytes, span: FramesSpan | None = None) -> None:
+class _Fraction(str):
+    """A number with a point, as it is written."""
+
+    __slots__ = ()
+
+
+def _without_zeros(value: Any) -> Any:
+    """Return a record without zeros at the end of fractions."""
+    if isinstance(value, dict):
+        return {name: _without_zeros(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_without_zeros(one) for one in value]
+    return value.rstrip("0").rstrip(".") if isinstance(value, _Fraction) else value
+
+
+def _add(
+    records: dict[Identity, list[dict[str, Any]]], value: bytes, span: FramesSpan | None = None
+) -> Identity | None:
+    """Add a record, and return what it is known by; None: it is not compared."""
     # Numbers stay as they are written: 71.90 and 71.9 differ.
-    fields = json.loads(value, parse_float=str, parse_int=str)
+    fields = json.loads(value, parse_float=_Fraction, parse_int=str)
     if fields.get("kind") == "clear":
-        return
+        return None
     fields.pop("seq", None)
     is_tick = "received_ns" in fields
     at = int(fields["received_ns"] if is_tick else fields["event_time"])
     # A book's time is in ms: it may have come after the first frame, within the frame's millisecond.
     unit = 1 if is_tick else 1_000_000
-    if span is None or span.first // unit <= at <= span.last // unit:
-        records.setdefault(("ticks" if is_tick else "books", int(fields["conid"]), at), []).append(fields)
+    if span is not None and not span.first // unit <= at <= span.last // unit:
+        return None
+    identity = ("ticks" if is_tick else "books", int(fields["conid"]), at)
+    records.setdefault(identity, []).append(fields)
+    return identity
 
 
 def symbols_of(values: Iterable[bytes]) -> tuple[dict[int, str], frozenset[int]]:

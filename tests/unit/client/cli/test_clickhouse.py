@@ -21,6 +21,12 @@ def test_ddl_is_that_of_the_package() -> None:
     assert run("--feed", "energy", "--ttl-days", "3", "ddl") == ddl(Layout("kafka:9092", feed="energy", ttl_days=3))
 
 
+def test_feed_in_avro_is_read_by_its_registry() -> None:
+    text = run("--schema-registry", "http://registry:8081", "ddl")
+    assert text == ddl(Layout("kafka:9092", registry="http://registry:8081"))
+    assert text.count("kafka_format = 'AvroConfluent'") == 4
+
+
 def test_topic_that_is_empty_is_not_read() -> None:
     assert "order_book" not in run("--books", "", "ddl")
 

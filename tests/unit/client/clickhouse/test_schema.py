@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ibfeed import Topics
-from ibfeed.clickhouse import Layout, ddl
+from ibfeed.clickhouse import IN_COLLECTION, Layout, ddl
 from ibfeed.clickhouse.objects import Kind
 from ibfeed.clickhouse.schema import objects
 
@@ -55,6 +55,18 @@ def test_tables_of_kafka_are_quick_and_go_on_after_broken_records() -> None:
             assert setting in text
     groups = [re.findall(r"kafka_group_name = '([^']+)'", text) for text in queues]
     assert len({group for (group,) in groups}) == 4
+
+
+@pytest.mark.parametrize(("registry", "told"), [("http://registry:8081", 4), (IN_COLLECTION, 0)])
+def test_avro_is_read_with_the_registry_s_schemas(registry: str, told: int) -> None:
+    layout = replace(LAYOUT, registry=registry, collection="secured")
+    text = "".join(one.text for one in objects(layout))
+    assert text.count("format_avro_schema_registry_url = 'http://registry:8081'") == told
+    assert text.count("throwIf(") == 4, "a registry that is away must stop the reading"
+    assert "JSONEachRow" not in text
+    before = {one.name: one.comment for one in objects(replace(layout, registry=""))}
+    changed = {one.kind for one in objects(layout) if before[one.name] != one.comment}
+    assert changed == {Kind.INGEST}, "no table that holds rows is made again"
 
 
 def test_named_collection_takes_part_of_the_settings() -> None:

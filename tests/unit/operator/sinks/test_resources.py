@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from ibfeed_api.feed import ConfigMapKey
-from ibfeed_api.sink import SETTINGS_VARIABLE, SinkSettings
+from ibfeed_api.sink import REGISTRY_FOLDER, SETTINGS_VARIABLE, SinkSettings
 from ibfeed_operator.resources.metadata import Manifest
 from ibfeed_operator.sinks.model import SinkFeed
 from ibfeed_operator.sinks.resources import sink_children, sink_selector
@@ -63,6 +63,18 @@ def check(name: str, manifest: Manifest) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_sink_to_redis_from_a_secured_kafka(kind: str) -> None:
     check(f"redis-{kind.lower()}.yaml", built(REDIS, feed(**KAFKA))[kind])
+
+
+def test_the_schema_registry_s_secret_is_mounted() -> None:
+    registry = {"url": "https://registry:8081", "secretRef": {"name": "registry"}}
+    of_pod = template(REDIS, feed(**KAFKA | {"format": "Avro", "schemaRegistry": registry}))["spec"]
+    (volume,) = (one for one in of_pod["volumes"] if one["name"] == "schema-registry")
+    assert volume["secret"] == {"secretName": "registry", "optional": True, "defaultMode": 0o440}
+    (mount,) = (one for one in of_pod["containers"][0]["volumeMounts"] if one["name"] == "schema-registry")
+    assert (mount["mountPath"], mount["readOnly"]) == (REGISTRY_FOLDER, True)
+    settings = msgspec.json.decode(of_pod["containers"][0]["env"][2]["value"], type=SinkSettings)
+    assert settings.kafka.schema_registry is not None
+    assert settings.kafka.schema_registry.url == "https://registry:8081"
 
 
 @pytest.mark.parametrize(("name", "spec"), [("clickhouse", CLICKHOUSE), ("computation", COMPUTATION)])

@@ -229,10 +229,23 @@ def test_what_is_no_longer_known_is_taken_back() -> None:
     assert status_patch(it.sink.status, status_of_sink(it, now=NOW))["lag"] is None
 
 
+def test_a_record_that_was_left_out_stays_told_while_the_sink_is_ready() -> None:
+    bad = report(unreadable=3, unreadable_cause="the record ticklast[2]@17: it is no JSON")
+    it = seen({A: bad, B: report()}, replicas=2)
+    assert said(it)[:2] == ("True", "Writing")
+    truth, reason, message = said(it, "Readable")
+    assert (truth, reason) == ("False", "RecordsLeftOut")
+    assert f"3 records left out, which cannot be decoded; the last: {A}: the record ticklast[2]@17" in message
+    assert "look who else writes to the topics" in message
+    assert status_of_sink(it, now=NOW).unreadable == 3
+    assert said(seen(), "Readable")[:2] == ("True", "AllReadable")
+    assert said(seen({}, pods=(pod(A),)), "Readable")[:2] == ("Unknown", "NoReport")
+
+
 def test_all_conditions_are_there_from_the_first_cycle_on() -> None:
     status = status_of_sink(seen({}, pods=()), now=NOW)
     assert [condition.type for condition in status.conditions] == [
-        "Ready", "FeedFound", "Available", "Writing", "CaughtUp", "OnTime", "Suspended",
+        "Ready", "FeedFound", "Available", "Writing", "CaughtUp", "OnTime", "Readable", "Suspended",
     ]  # fmt: skip
     assert status.condition("Ready") is status.conditions[0]
     assert {condition.observed_generation for condition in status.conditions} == {3}
@@ -241,7 +254,7 @@ def test_all_conditions_are_there_from_the_first_cycle_on() -> None:
 def test_a_spec_that_cannot_be_read_makes_nothing_true() -> None:
     it = Sink(**{name: getattr(sink(), name) for name in Sink.__slots__} | {"spec": None, "invalid": "feedRef: int"})
     status = status_of_invalid_sink(it, now=NOW)
-    assert [condition.status for condition in status.conditions] == ["False", *["Unknown"] * 6]
+    assert [condition.status for condition in status.conditions] == ["False", *["Unknown"] * 7]
     assert "feedRef: int" in status.conditions[0].message
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 import ibfeed
-from ibfeed.clickhouse import ClickHouseRefusedError, ClickHouseUnreachableError, Layout, Observation
+from ibfeed import SchemaRegistry
+from ibfeed.clickhouse import IN_COLLECTION, ClickHouseRefusedError, ClickHouseUnreachableError, Layout, Observation
 from ibfeed.clickhouse.health import KafkaConsumer, Reach, Rows
 from ibfeed_platform.sinks import clickhouse
 from ibfeed_platform.sinks.clickhouse import ClickHouseSettings, ClickHouseSink
@@ -127,6 +129,42 @@ async def test_changes_that_another_one_made_are_undone(sink_on: Callable[[Stand
     server = StandIn(Observation(["latest_book: made"]), seen(1, 1))
     await looked(sink_on(server), server, 3)
     assert len(server.applied) == 2
+
+
+async def test_rejected_records_are_told_and_nothing_fails(sink_on: Callable[[StandIn], ClickHouseSink]) -> None:
+    rejected = dataclasses.replace(seen(1, 1), rejected=2, problems=["ticklast[0]@7: it has no header worker"])
+    server = StandIn(rejected)
+    sink = sink_on(server)
+    await looked(sink, server, 2)
+    assert sink.progress.error is None
+    assert sink.progress.unreadable == 2
+    assert sink.progress.unreadable_cause == "ticklast[0]@7: it has no header worker; see table rejected"
+
+
+@pytest.mark.parametrize(
+    ("registry", "avro", "expected"),
+    [
+        (None, False, ""),
+        (SchemaRegistry("http://registry:8081"), False, ""),  # the feed writes JSON again
+        (SchemaRegistry("http://registry:8081"), True, "http://registry:8081"),
+        (SchemaRegistry("http://registry:8081", "team", SECRET), True, IN_COLLECTION),
+    ],
+)
+async def test_clickhouse_reads_what_the_feed_writes(
+    monkeypatch: pytest.MonkeyPatch, registry: SchemaRegistry | None, avro: bool, expected: str
+) -> None:
+    server = StandIn(seen(0, 0))
+    monkeypatch.setattr(clickhouse, "Server", lambda _: server)
+    settings = ClickHouseSettings("http://h:8123", collection="kafka")
+    await looked(ClickHouseSink(settings, dataclasses.replace(source(), registry=registry, avro=avro)), server, 1)
+    assert server.applied[0].registry == expected
+
+
+def test_a_registry_with_a_password_needs_a_named_collection() -> None:
+    it = dataclasses.replace(source(), registry=SchemaRegistry("http://registry", "team", SECRET), avro=True)
+    with pytest.raises(SinkError, match="whose format_avro_schema_registry_url holds user and password") as caught:
+        ClickHouseSink(ClickHouseSettings("http://h:8123"), it)
+    assert SECRET not in str(caught.value)
 
 
 async def test_refusal_is_for_a_person(sink_on: Callable[[StandIn], ClickHouseSink]) -> None:

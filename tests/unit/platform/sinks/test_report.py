@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,6 +56,15 @@ def test_a_state_is_no_better_than_what_is_known(work: Work, state: SinkState, e
 
 def test_rows_of_former_processors_count() -> None:
     assert told(Work(progress=progress(), earlier_rows=100)).rows == 107
+
+
+def test_records_that_were_left_out_stay_told_after_a_refusal() -> None:
+    work = Work(progress=progress(unreadable=2, unreadable_cause="no JSON")).ended("wrong password")
+    assert (told(work).unreadable, told(work).unreadable_cause, told(work).rows) == (2, "no JSON", 7)
+    later = replace(work, progress=progress(unreadable=1, unreadable_cause="no header"), refusal="")
+    assert (told(later).unreadable, told(later).unreadable_cause, told(later).state) == (
+        *(3, "no header", SinkState.WRITING),
+    )
 
 
 def test_a_long_error_is_cut() -> None:

@@ -80,6 +80,47 @@ def test_the_source_is_the_feed_s_topics_and_the_sink_s_group(tmp_path: Path) ->
     assert source.config["client.id"] == "latest-sink-a"
 
 
+REGISTRY = {"url": "https://registry:8081", "secretRef": {"name": "registry"}}
+
+
+def avro(**registry: Any) -> dict[str, Any]:
+    return settings(KAFKA | {"format": "Avro", "schemaRegistry": REGISTRY | registry})
+
+
+def test_the_schema_registry_gets_its_user_and_its_ca(tmp_path: Path) -> None:
+    secret = {"username": "team", "password": "hidden", "ca_crt": "PEM"}
+    files = {f"schema_registry__{key}": text for key, text in secret.items()}
+    source = kafka_source(given(tmp_path, avro(), **files))
+    assert source.avro
+    found = source.registry
+    assert found is not None
+    assert (found.url, found.username, found.password) == ("https://registry:8081", "team", "hidden")
+    assert Path(found.ca).read_text() == "PEM"
+    assert "hidden" not in repr(source)
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({}, "Secret registry of kafka.schemaRegistry.secretRef is not there"),
+        ({"schema_registry__username": "team"}, "Secret registry has no password"),
+        ({"schema_registry__ca_crt": " "}, "Secret registry has no ca.crt"),
+    ],
+)
+def test_a_schema_registry_s_secret_that_lacks_something_is_named(
+    tmp_path: Path, files: dict[str, str], says: str
+) -> None:
+    with pytest.raises(SinkError, match=says):
+        kafka_source(given(tmp_path, avro(), **files))
+
+
+def test_a_registry_is_named_without_a_secret_or_not_at_all(tmp_path: Path) -> None:
+    assert kafka_source(given(tmp_path)).registry is None
+    source = kafka_source(given(tmp_path, avro(secretRef=None)))
+    assert source.registry is not None
+    assert (source.registry.username, source.registry.ca) == ("", "")
+
+
 def test_a_private_ca_of_the_token_endpoint_is_trusted(tmp_path: Path) -> None:
     oauth = {
         "bootstrapServers": "kafka:9093",

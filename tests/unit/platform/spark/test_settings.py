@@ -19,6 +19,15 @@ def test_job_starts_at_what_has_not_expired() -> None:
     assert options["kafka.fetch.max.wait.ms"] == "50"
 
 
+def test_registry_has_its_password_from_elsewhere() -> None:
+    assert parse(ARGUMENTS).registry is None
+    settings = parse([*ARGUMENTS, "--schema-registry", "https://registry", "--schema-registry-user", "team"])
+    assert settings.registry == ibfeed.SchemaRegistry("https://registry", "team")
+    with pytest.raises(SettingsError, match="holds a password: give it by SCHEMA_REGISTRY_PASSWORD") as caught:
+        parse([*ARGUMENTS, "--schema-registry", "https://team:correct-horse@registry"])
+    assert "correct-horse" not in str(caught.value)
+
+
 def test_topic_with_empty_name_is_not_read() -> None:
     settings = parse([*ARGUMENTS, "--books-topic", "", "--contracts-topic", "", "--ticks-topic", "mine"])
     assert settings.topics == ibfeed.Topics("mine", None, "feed-events", None)

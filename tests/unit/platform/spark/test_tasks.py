@@ -12,6 +12,7 @@ import pytest
 from redis.exceptions import AuthenticationError, BusyLoadingError, ConnectionError, NoPermissionError  # noqa: A004
 
 import ibfeed
+from ibfeed import RegistryUnreachableError
 from ibfeed_platform.hot_store.store import HotStore
 from ibfeed_platform.hot_store.updates import Update
 from ibfeed_platform.sinks.progress import SinkError
@@ -75,6 +76,22 @@ def test_redis_that_restarts_is_waited_for_with_growing_pauses() -> None:
 def test_redis_that_stays_away_ends_the_task() -> None:
     with pytest.raises(SinkError, match=r"refused.* has failed for 63 s"):
         waits(Store([ConnectionError("refused")] * 100))
+
+
+def test_registry_that_comes_back_is_waited_for() -> None:
+    failures = [RegistryUnreachableError("no answer")] * 3
+    pauses: list[float] = []
+
+    def read() -> str:
+        if failures:
+            raise failures.pop()
+        return "read"
+
+    assert tasks.with_registry(read, pauses.append) == "read"
+    assert len(pauses) == 3
+    failures += [RegistryUnreachableError("no answer")] * 100
+    with pytest.raises(SinkError, match=r"no answer; .*the records wait in Kafka; it has failed for 63 s"):
+        tasks.with_registry(read, pauses.append)
 
 
 @pytest.mark.parametrize(("error", "told"), [(AuthenticationError, "correct user"), (NoPermissionError, "rights")])

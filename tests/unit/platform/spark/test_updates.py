@@ -10,11 +10,12 @@ import ibfeed
 from ibfeed.records import decode_contract
 from ibfeed_platform.hot_store.keys import Keys
 from ibfeed_platform.hot_store.updates import BookChange, Latest
+from ibfeed_platform.sinks.values import Values
 from ibfeed_platform.spark.updates import Decoder
 from support.reader_records import CONID, EPOCH, FakeMessage, change, contract, feed_event, tick, tombstone
 
 CONTRACT = decode_contract(contract().value() or b"")
-DECODER = Decoder(ibfeed.Topics(), Keys("energy"), {CONID: CONTRACT})
+DECODER = Decoder(ibfeed.Topics(), Keys("energy"), {CONID: CONTRACT}, Values(None))
 
 
 def test_tick_has_its_place_and_its_units() -> None:
@@ -50,6 +51,7 @@ def test_record_of_another_feed_or_of_the_table_has_none(message: FakeMessage) -
         tick(schema="ticklast/9"),
         replace(tick(), of_value=b"{}"),
         replace(tick(), of_value=None),
+        replace(tick(), of_value=bytes(20)),
         replace(tick(), of_key=b"CLZ6"),
         replace(tick(), of_headers=[]),
         replace(tick(), of_headers=[header for header in tick().of_headers if header[0] != "epoch"]),

@@ -164,3 +164,19 @@ def test_command_tells_what_is_missing(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("ERROR: ")
     assert "holds no recording" in done.stderr
+
+
+@pytest.mark.parametrize(("from_avro", "differ"), [(False, 1), (True, 0)])
+def test_zeros_that_avro_does_not_have_make_no_difference(*, from_avro: bool, differ: int) -> None:
+    span, comparison = FramesSpan(first=1, last=9), Comparison()
+    tick = '{"conid": 7, "symbol": "CLZ6", "received_ns": 5, "price": %s, "bid": %s, "market_data_type": "10.0"}'
+    comparison.add_was((tick % ("71.9", "72")).encode(), span, from_avro=from_avro)
+    comparison.add_now((tick % ("71.90", "72.00")).encode())
+    assert len(list(comparison.differences())) == differ
+
+
+def test_values_of_avro_still_differ_where_they_do() -> None:
+    span, comparison = FramesSpan(first=1, last=9), Comparison()
+    comparison.add_was(b'{"conid": 7, "symbol": "CLZ6", "received_ns": 5, "price": 100}', span, from_avro=True)
+    comparison.add_now(b'{"conid": 7, "symbol": "CLZ6", "received_ns": 5, "price": 10.0}')
+    assert len(list(comparison.differences())) == 1
