@@ -103,8 +103,7 @@ class RecordSource:
         if not batch:
             message = self._consumer.poll(_POLL_S)
             batch = [] if message is None else [message, *self._consumer.consume(_BATCH - 1, timeout=0)]
-        # As a rule there is no error, and a call of ours for each record would cost more.
-        if [message.error() for message in batch].count(None) == len(batch):
+        if not any(map(Message.error, batch)):  # as a rule; a call of ours for each record would cost more
             return batch
         return [message for message in batch if not self._is_end(message)]
 

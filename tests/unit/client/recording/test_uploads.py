@@ -216,9 +216,7 @@ def test_refused_address_shows_no_secret(address: str, said: str) -> None:
 
 
 def test_refusal_is_told_in_a_line_without_signatures() -> None:
-    answer = (
-        "denied GET https://a.blob/x?sv=1&sig=secret 403: <?xml version='1.0'?><Message>Not yours.\nTime:1</Message>"
-    )
+    answer = "denied GET https://a.blob/x?sig=secret 403: <?xml version='1.0'?><Message>Not yours.\nTime:1</Message>"
     with pytest.raises(RecordingError) as caught, Store("s3://b", MemoryStore())._errors("cannot be listed"):
         raise ValueError(answer)
     told = "s3://b cannot be listed: denied GET https://a.blob/x 403: Not yours.; check"
