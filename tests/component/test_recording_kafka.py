@@ -17,17 +17,21 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from obstore.store import MemoryStore
 
 import ibfeed
 from ibfeed.recording import files, records
 from ibfeed.recording.assembler import LARGEST
 from ibfeed.recording.blocks import Block
 from ibfeed.recording.events import events_of
+from ibfeed.recording.files import Recording
 from ibfeed.recording.plain import MARK
 from ibfeed.recording.recorder import Order, record
 from ibfeed.recording.replayer import Replayer, Selection
 from ibfeed.recording.source import Kafka
+from ibfeed.recording.store import Store
 from ibfeed.recording.summary import summarise
+from ibfeed.recording.uploads import Uploads
 from support.avro_feed import AvroFeed
 from support.cluster import ROOT
 from support.recordings import HEADERS, ticks
@@ -103,7 +107,7 @@ def in_kafka(topic: str) -> list[Row]:
     return sorted(found, key=lambda row: row[:2])
 
 
-def in_files(folder: Path) -> list[Row]:
+def in_files(folder: Recording) -> list[Row]:
     """All records of a recording, as often as they are there."""
     found: list[Row] = []
     for path in files.find(folder):
@@ -122,8 +126,8 @@ def start_recorder(topic: str, folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment)
 
 
-def record_all(topic: str, folder: Path) -> None:
-    record(Order(KAFKA_, [topic], "energy", None, once=True), folder, lambda _: None, lambda: False)
+def record_all(topic: str, folder: Path, uploads: Uploads | None = None) -> None:
+    record(Order(KAFKA_, [topic], "energy", None, once=True), folder, lambda _: None, lambda: False, uploads)
 
 
 def bytes_in(folder: Path) -> int:
@@ -209,6 +213,21 @@ def test_feed_in_avro_is_read_when_its_registry_is_gone(topics: tuple[str, str],
     assert len([event for event in events if isinstance(event, ibfeed.Tick)]) == len(expected)
     Replayer(KAFKA_, "again-", None).run(tmp_path, Selection(), lambda _: None)
     assert sorted(row[-1] or b"" for row in in_kafka(topics[1])) == sorted(row[-1] or b"" for row in recorded)
+
+
+def test_uploaded_and_removed_files_are_recorded_on_and_replayed(topics: tuple[str, str], tmp_path: Path) -> None:
+    """The records are of two days that are long over, so each run uploads all that it has, and removes it here."""
+    store = Store("s3://bucket/recording", MemoryStore())
+    writer = Writer(topics[0])
+    for _ in range(2):
+        writer.write(100)
+        record_all(topics[0], tmp_path, Uploads(tmp_path, store, keep_days=1, clock=lambda: time.time() + 10 * 86_400))
+        assert bytes_in(tmp_path) == 0
+    (tmp_path / "positions.json").unlink()  # so all is read from Kafka again, and nothing is new
+    record_all(topics[0], tmp_path, Uploads(tmp_path, store, keep_days=None))
+    assert in_files(store) == in_kafka(topics[0])
+    done = Replayer(KAFKA_, "again-", None).run(store, Selection(), lambda _: None)
+    assert done.sent == writer.written
 
 
 def test_replay_keeps_the_pace(topics: tuple[str, str], tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import json
-import os
 import signal
 import sys
 from pathlib import Path
@@ -24,6 +23,7 @@ from ibfeed.errors import RecordingError
 if TYPE_CHECKING:
     from ibfeed.recording.source import Kafka
     from ibfeed.recording.summary import Row
+    from ibfeed.recording.uploads import Uploads
 
 PROPERTIES: Final = "IBFEED_KAFKA_PROPERTIES"  # the variable that may name the file
 _TOPICS: Final = ["ticklast", "l2-data", "feed-events", "contracts"]
@@ -39,6 +39,11 @@ Properties = Annotated[
 Symbols = Annotated[list[str] | None, typer.Option("--symbols", help="Only contracts of this symbol; may be repeated.")]
 From = Annotated[str | None, typer.Option("--from", help="From when on: ISO 8601, UTC unless it has an offset.")]
 Until = Annotated[str | None, typer.Option("--until", help="Before when, in the same form.")]
+
+
+Recorded = Annotated[
+    str, typer.Argument(help="A folder of `ibfeed record`, the address of --upload, or one file of either.")
+]
 
 
 class Output(enum.StrEnum):
@@ -75,13 +80,25 @@ def register(app: typer.Typer) -> None:
 
 def record(
     kafka: Annotated[str, typer.Argument(help="Bootstrap servers, such as kafka:9092.")],
-    to: Annotated[Path, typer.Option("--to", help="The folder. A recording that it has goes on.")],
+    to: Annotated[str, typer.Option("--to", help="The folder. A recording that it has goes on.")],
     feed: Annotated[str | None, typer.Option("--feed", help="Name of the IbFeed. Without it: all feeds.")] = None,
     topic: Annotated[list[str], typer.Option("--topic", help="A topic; may be repeated.")] = _TOPICS,
     start: Annotated[
         str | None, typer.Option("--start", help="At the first time: `now` or a time. Without it: all that Kafka has.")
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="End when all that Kafka has now is recorded.")] = False,
+    upload: Annotated[
+        str | None,
+        typer.Option(
+            "--upload",
+            help="Where files of days that are over are copied to: s3://BUCKET/PREFIX or"
+            " abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX. Credentials are the environment's.",
+        ),
+    ] = None,
+    keep_days: Annotated[
+        int | None,
+        typer.Option("--keep-days", min=1, help="Days after which an uploaded file is removed from the folder."),
+    ] = None,
     properties: Properties = None,
     registry: RegistryUrl = None,
     registry_user: RegistryUser = "",
@@ -99,20 +116,24 @@ def record(
     order = Order(
         _kafka(kafka, properties), topic, feed, begin, once, registry_of(registry, registry_user, registry_ca)
     )
+    uploads = _uploads(to, upload, keep_days)
     stopped = _Stop()
     with _progress() as shown:
         task = shown.add_task("connecting")
         done = run(
             order,
-            to,
+            Path(to),
             lambda now: shown.update(task, description=f"{now.written:,} records written, {now.read:,} read"),
             stopped.asked,
+            uploads,
         )
     _say(f"{done.written:,} records written to {to}, {done.left_out:,} of other feeds left out")
+    if uploads is not None:
+        _say(f"{done.uploaded:,} files of days that are over copied to {upload}")
 
 
 def replay(
-    folder: Annotated[Path, typer.Argument(help="A folder of `ibfeed record`, or one file.")],
+    folder: Recorded,
     to: Annotated[str, typer.Option("--to", help="Bootstrap servers, such as kafka:9092. The topics must be there.")],
     speed: Annotated[str, typer.Option("--speed", help="So many times as fast as it was, or `max`.")] = "1",
     prefix: Annotated[str, typer.Option("--prefix", help="What the topics' names begin with there.")] = "",
@@ -122,6 +143,7 @@ def replay(
     properties: Properties = None,
 ) -> None:
     """Send a recording to Kafka again, in the order of time, with its keys, partitions, headers and times."""
+    from ibfeed.recording.files import place_of
     from ibfeed.recording.replayer import Replayer, Selection
 
     wanted = Selection(_moment(from_, "--from"), _moment(until, "--until"), frozenset(symbols or ()))
@@ -129,7 +151,7 @@ def replay(
     with _progress() as shown:
         task = shown.add_task("connecting")
         done = replayer.run(
-            folder,
+            place_of(folder),
             wanted,
             lambda now: shown.update(task, description=f"{now.sent:,} records, up to {_utc(now.last_ms * 1_000_000)}"),
         )
@@ -138,14 +160,14 @@ def replay(
 
 
 def inspect(
-    place: Annotated[Path, typer.Argument(help="A folder of recordings, or one file.")],
+    place: Recorded,
     output: Annotated[Output, typer.Option("--output", "-o", help="Form of the answer.")] = Output.TABLE,
 ) -> None:
     """Show what recordings hold, and what is damaged. Exit code 3: something is damaged."""
     from ibfeed.recording import files
     from ibfeed.recording.summary import summarise
 
-    rows = [summarise(path) for path in files.find(place)]
+    rows = [summarise(file) for file in files.find(files.place_of(place))]
     if output is Output.JSON:
         print(json.dumps([_plain(row) for row in rows], indent=1))
     else:
@@ -155,7 +177,7 @@ def inspect(
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(help="A folder of `ibfeed record`, or one file.")],
+    folder: Recorded,
     to: Annotated[Path, typer.Option("--to", help="The Parquet file.")],
     events: Annotated[Events, typer.Option("--events", help="Which events become rows.")] = Events.TICKS,
     topic: Annotated[list[str], typer.Option("--topic", help="The four topics' names.")] = _TOPICS,
@@ -164,6 +186,7 @@ def export(
     symbols: Symbols = None,
 ) -> None:
     """Write a recording's events to a Parquet file. Repeated and stale records are left out."""
+    from ibfeed.recording.files import place_of
     from ibfeed.recording.replayer import Selection
     from ibfeed.recording.table import export as run
 
@@ -173,7 +196,7 @@ def export(
     with _progress() as shown:
         task = shown.add_task("reading")
         rows = run(
-            folder,
+            place_of(folder),
             to,
             _KINDS[events],
             wanted,
@@ -184,7 +207,7 @@ def export(
 
 
 def simulate(
-    folder: Annotated[Path, typer.Argument(help="A folder of `ibfeed record`, or one file.")],
+    folder: Recorded,
     symbol: Annotated[str, typer.Option("--symbol", help="The contract, with ES's price increment, such as ESZ6.")],
     to: Annotated[Path, typer.Option("--to", help="The folder for `python -m ibfeed_simulator venue --data`.")],
     from_: From = None,
@@ -192,11 +215,12 @@ def simulate(
 ) -> None:
     """Write a contract's trades and order book for the simulator's venue, which plays them as its nearest ES."""
     from ibfeed.recording.events import events_of
+    from ibfeed.recording.files import place_of
     from ibfeed.recording.replayer import Selection
     from ibfeed.recording.venue import write
 
     wanted = Selection(_moment(from_, "--from"), _moment(until, "--until"), frozenset({symbol}))
-    trades = write(events_of(folder, wanted, ibfeed.Topics()), to)
+    trades = write(events_of(place_of(folder), wanted, ibfeed.Topics()), to)
     _say(f"{trades:,} trades written to {to}: start the venue with --data {to}, and --replay-speed N if you like")
 
 
@@ -207,6 +231,23 @@ def _kafka(servers: str, properties: Path | None) -> Kafka:
     from ibfeed.recording.source import Kafka
 
     return Kafka(servers, {} if properties is None else parse_properties(_text(properties)))
+
+
+def _uploads(folder: str, upload: str | None, keep_days: int | None) -> Uploads | None:
+    from ibfeed.recording.store import is_address, store_at
+    from ibfeed.recording.uploads import Uploads
+
+    if is_address(folder):
+        raise typer.BadParameter(
+            "records are written to a folder first, so that none is lost in a crash: name the folder here, and the"
+            " store by --upload",
+            param_hint="--to",
+        )
+    if upload is None:
+        if keep_days is not None:
+            raise typer.BadParameter("nothing is removed that is not uploaded: name --upload", param_hint="--keep-days")
+        return None
+    return Uploads(Path(folder), store_at(upload), keep_days)
 
 
 def _text(path: Path) -> str:
@@ -287,7 +328,7 @@ def _utc(ns: int | None) -> str:
 
 def _plain(row: Row) -> dict[str, object]:
     return {
-        "file": os.fspath(row.path),
+        "file": str(row.file),
         "kind": row.kind,
         "topic": row.topic,
         "name": row.name,
@@ -312,4 +353,4 @@ def _show(rows: list[Row]) -> None:
     for row in rows:
         for part in row.damages:
             what, lost = "torn end" if part.torn else "damage", part.end - part.start
-            console.print(f"{row.path}: {what} at byte {part.start:,}, {lost:,} bytes lost", soft_wrap=True)
+            console.print(f"{row.file}: {what} at byte {part.start:,}, {lost:,} bytes lost", soft_wrap=True)

@@ -9,6 +9,8 @@
     layout      where the files are in a folder
     files       reading, mending, appending
     assembler   which records make a block, and from where a restart goes on
+    store       where finished files go: S3 or Azure
+    uploads     which files go there, and when
     recorder    from Kafka into a folder
     schedule    the order of a replay, and its pace
     replayer    from a folder into Kafka

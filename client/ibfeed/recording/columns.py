@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from itertools import accumulate
 from operator import add, sub
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -138,8 +138,7 @@ def unpack_values(data: bytes, count: int) -> list[bytes | None]:
     """Return the values of ``pack_values``. Raises ValueError if they are not ``count``, or are no such values."""
     sections = split_sections(data[1:])
     if data[:1] == bytes([_Form.CUT]):
-        *columns, tails = [_unpack_cells(section, count) for section in sections]
-        return _paste(columns, tails)
+        return _paste([_unpack_cells(section, count) for section in sections], count)
     if data[:1] != bytes([_Form.WHOLE]) or len(sections) != 2:
         raise ValueError("the values are of no form that is known")
     lengths, whole = unpack_ints(sections[0], count), sections[1]
@@ -169,12 +168,25 @@ def _cut(values: Sequence[bytes | None]) -> list[list[bytes]] | None:
     return [*columns, list(tails)]
 
 
-def _paste(columns: Sequence[list[bytes]], tails: list[bytes]) -> list[bytes | None]:
-    cells = [b""] * (len(columns) * len(tails))
+def _paste(columns: Sequence[_Column], count: int) -> list[bytes | None]:
+    """Return the values of ``_cut``. Raises ValueError if the columns do not fit together."""
+    # What is the same in each value between two columns becomes one text. So there are few texts to be joined.
+    runs: list[list[bytes]] = []
+    same = b""
     for place, column in enumerate(columns):
-        cells[place :: len(columns)] = column
-    heads = b",".join(cells)[1:].split(b",\n")
-    return [head + b"[" + tail for head, tail in zip(heads, tails, strict=True)]
+        between = b"" if place == 0 else b"[" if place == len(columns) - 1 else b","
+        same += between + column.begin
+        if column.cells is not None:
+            runs += [[same] * count, column.cells]
+            same = b""
+    runs.append([same] * count)
+    texts = [b""] * (len(runs) * count)
+    for place, run in enumerate(runs):
+        texts[place :: len(runs)] = run
+    before, *values = b"".join(texts).split(b"\n")
+    if before or len(values) != count:
+        raise ValueError("the columns have not the rows that they should have")
+    return [*values]
 
 
 # Cells: texts without a comma, or without a line feed. One column has one or the other.
@@ -210,18 +222,25 @@ def _pack_numbers(cells: list[bytes]) -> bytes | None:
     return bytes([_Way.NUMBERS]) + join_sections([prefix, packed]) if len(numbers) == len(cells) else None
 
 
-def _unpack_cells(data: bytes, count: int) -> list[bytes]:
+class _Column(NamedTuple):
+    """A column's cells."""
+
+    begin: bytes  # what each of them begins with
+    cells: list[bytes] | None  # what follows in each; None: nothing
+
+
+def _unpack_cells(data: bytes, count: int) -> _Column:
     way, body = data[:1], data[1:]
     if way == bytes([_Way.CONSTANT]):
-        return [body] * count
+        return _Column(body, None)
     sections = split_sections(body)
     if way == bytes([_Way.LISTED]) and len(sections[-1]) == count and max(sections[-1]) < len(sections) - 1:
-        return list(map(sections.__getitem__, sections[-1]))
+        return _Column(b"", list(map(sections.__getitem__, sections[-1])))
     if way == bytes([_Way.NUMBERS]) and len(sections) == 2:
         text = msgspec.json.encode(unpack_ints(sections[1], count))[1:-1]  # the quickest way from numbers to digits
-        return (sections[0] + text.replace(b",", b"\n" + sections[0])).split(b"\n")
+        return _Column(sections[0], text.split(b","))
     if way == bytes([_Way.LINES]) and len(sections) == 2:
         ends = list(accumulate(unpack_ints(sections[0], count)))
         starts = [0, *ends[:-1]]
-        return [sections[1][start:end] for start, end in zip(starts, ends, strict=True)]
+        return _Column(b"", [sections[1][start:end] for start, end in zip(starts, ends, strict=True)])
     raise ValueError("a column is stored in a way that is not known")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from ibfeed.events import Event
+from ibfeed.recording.files import Recording
 from ibfeed.recording.records import Batch
 from ibfeed.recording.replayer import Selection, days
 from ibfeed.recording.schedule import merged
@@ -47,7 +47,7 @@ class RecordedMessage:
         return None
 
 
-def events_of(place: Path, wanted: Selection, topics: Topics) -> Iterator[Event]:
+def events_of(place: Recording, wanted: Selection, topics: Topics) -> Iterator[Event]:
     """Yield the events of a folder or a file, in the order of time.
 
     Args:

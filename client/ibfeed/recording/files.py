@@ -7,7 +7,7 @@ import fcntl
 import logging
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,27 +18,56 @@ from ibfeed.recording import records
 from ibfeed.recording.blocks import Block, Damage, scan
 from ibfeed.recording.layout import LOCK, POSITIONS, SUFFIX, day_of, records_path
 from ibfeed.recording.records import Batch, Place
+from ibfeed.recording.store import Store, StoredFile, is_address, store_at
+
+Recording = Path | Store  # a folder or a file, here or in an object store
+File = Path | StoredFile
 
 _log: Final = logging.getLogger("ibfeed.recording")
 
 
-def read(path: Path) -> Iterator[Block | Damage]:
+def read(file: File) -> Iterator[Block | Damage]:
     """Yield the whole blocks of a file and the damage between them. Raises RecordingError if it can't be read."""
     try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-        yield from scan(memoryview(data))
+        yield from scan(file.mapped() if isinstance(file, StoredFile) else _mapped(file))
     except (OSError, RecordingError) as error:
-        raise RecordingError(f"{path} cannot be read: {_why(error)}") from None
+        raise RecordingError(f"{file} cannot be read: {_why(error)}") from None
 
 
-def find(place: Path) -> list[Path]:
-    """Return the recordings of a folder, or the one file. Raises RecordingError if there is none."""
-    found = [place] if place.is_file() else sorted(place.rglob(f"*{SUFFIX}"))
+def _mapped(path: Path) -> memoryview:
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b"")
+
+
+def find(place: Recording) -> list[File]:
+    """Return the files of a folder or a store, or the one file. Raises RecordingError if there is none."""
+    found: list[File]
+    if isinstance(place, Store):
+        found = [*place.files()]
+    else:
+        found = [place] if place.is_file() else [*sorted(place.rglob(f"*{SUFFIX}"))]
     if not found:
-        raise RecordingError(f"{place} holds no recording: name a file {SUFFIX}, or the folder of `ibfeed record --to`")
+        raise RecordingError(
+            f"{place} holds no recording: name a file {SUFFIX}, the folder of `ibfeed record --to`, or the address of"
+            " --upload"
+        )
     return found
+
+
+def place_of(text: str) -> Recording:
+    """Return the place that a user named: a path, or a store's address. Raises RecordingError."""
+    return store_at(text) if is_address(text) else Path(text)
+
+
+def day_name(file: File) -> str:
+    """Return the name of the folder that a file is in: its UTC day."""
+    return file.day if isinstance(file, StoredFile) else file.absolute().parent.name
+
+
+def size_of(file: File) -> int:
+    """Return the bytes of a file."""
+    return file.size if isinstance(file, StoredFile) else file.stat().st_size
 
 
 def append(path: Path, data: bytes) -> None:
@@ -76,18 +105,20 @@ class Folder:
     Kafka's offsets make a record unique: a record that its file has already is not written again.
     """
 
-    def __init__(self, path: Path, feed: str | None = None) -> None:
+    def __init__(self, path: Path, feed: str | None = None, restore: Callable[[Path], None] = lambda _: None) -> None:
         """Open the folder, and make it if it is not there.
 
         Args:
             path: the folder.
             feed: the IbFeed whose records it gets; None: all.
+            restore: called before a file is made that is not there: it may have been removed once it was uploaded.
 
         Raises:
             RecordingError: the folder can't be used, or another recorder writes to it.
         """
         self.path: Final = path
         self._feed: Final = feed
+        self._restore: Final = restore
         self._last: Final[dict[Path, dict[int, int]]] = {}  # by file and partition, the last offset
         self._unsettled: Final[set[Path]] = set()
         try:
@@ -104,6 +135,8 @@ class Folder:
         path = self.path / records_path(batch.topic, batch.key, day_of(batch.times[0]))
         last = self._last.get(path)
         if last is None:
+            if not path.exists():
+                self._restore(path)
             last = self._last[path] = _mend(path)
         new = batch.after(last.get(batch.partition, -1))
         if new is None:
@@ -150,6 +183,18 @@ class Folder:
         oldest = day_of(before_ms).isoformat()
         for path in [path for path in self._last if path.parent.name < oldest and path not in self._unsettled]:
             del self._last[path]
+
+    def remove(self, path: Path, size: int) -> None:
+        """Remove a file, unless it has come to have more bytes than these. Raises RecordingError."""
+        try:
+            if path in self._unsettled or not path.exists() or path.stat().st_size > size:
+                return
+            path.unlink()
+        except OSError as error:
+            raise RecordingError(f"{path} cannot be removed: {_why(error)}") from None
+        self._last.pop(path, None)
+        with contextlib.suppress(OSError):  # other contracts' files are in it
+            path.parent.rmdir()
 
     def close(self) -> None:
         """Let another recorder write."""

@@ -16,6 +16,7 @@ from ibfeed.recording.assembler import Assembler
 from ibfeed.recording.files import Folder
 from ibfeed.recording.plain import PlainValues
 from ibfeed.recording.source import Kafka, RecordSource
+from ibfeed.recording.uploads import Uploads
 from ibfeed.registry import SchemaRegistry
 
 SETTLE_S: Final = 10.0  # between two times that the disk is asked to keep what was written
@@ -45,14 +46,21 @@ class Order:
 
 @dataclass(slots=True)
 class Progress:
-    """Counts since the start: records that were read, that are in files, and that were left out."""
+    """Counts since the start: records read, in files, and left out; files uploaded."""
 
     read: int = 0
     written: int = 0
     left_out: int = 0
+    uploaded: int = 0
 
 
-def record(order: Order, path: Path, on_progress: Callable[[Progress], None], stop: Callable[[], bool]) -> Progress:
+def record(
+    order: Order,
+    path: Path,
+    on_progress: Callable[[Progress], None],
+    stop: Callable[[], bool],
+    uploads: Uploads | None = None,
+) -> Progress:
     """Record until told to stop, or until the end if the order has one.
 
     Args:
@@ -60,6 +68,7 @@ def record(order: Order, path: Path, on_progress: Callable[[Progress], None], st
         path: the folder.
         on_progress: called after each batch.
         stop: whether to end; asked after each batch, at least ten times a second.
+        uploads: of the folder's finished files; None: they stay where they are.
 
     Raises:
         KafkaUnreachableError: no broker answers at the start.
@@ -68,15 +77,29 @@ def record(order: Order, path: Path, on_progress: Callable[[Progress], None], st
         RegistryError: the feed writes Avro, and its registry is not named, or refuses.
         RecordingError: the folder can't be read or written, or is another recorder's or feed's.
     """
-    folder = Folder(path, order.feed)
+    folder = Folder(path, order.feed) if uploads is None else Folder(path, order.feed, uploads.restore)
     try:
         source = RecordSource(order.kafka, order.topics, folder.positions(), order.start_ms, once=order.once)
         try:
-            return _record(order, folder, source, on_progress, stop)
+            if uploads is not None:
+                uploads.start()
+            progress = _record(order, folder, source, on_progress, stop, uploads)
         finally:
             source.close()
+            if uploads is not None:
+                uploads.end()
+        if uploads is not None:
+            uploads.finish()
+            _remove_uploaded(folder, uploads, progress)
+        return progress
     finally:
         folder.close()
+
+
+def _remove_uploaded(folder: Folder, uploads: Uploads, progress: Progress) -> None:
+    for path, size in uploads.removable().items():
+        folder.remove(path, size)
+    progress.uploaded = uploads.uploaded
 
 
 def _record(
@@ -85,6 +108,7 @@ def _record(
     source: RecordSource,
     on_progress: Callable[[Progress], None],
     stop: Callable[[], bool],
+    uploads: Uploads | None,
 ) -> Progress:
     progress = Progress()
     values = PlainValues(order.registry, order.feed, stop)
@@ -103,6 +127,8 @@ def _record(
                 progress.written += folder.append(batch)
             folder.settle(assembler.positions())
             folder.forget(int((time.time() - 2 * 86_400) * 1000))
+            if uploads is not None:
+                _remove_uploaded(folder, uploads, progress)
             settle_at = now + SETTLE_S
         on_progress(progress)
     for batch in assembler.rest():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, Producer
@@ -16,6 +16,8 @@ from ibfeed.errors import KafkaRefusedError, KafkaUnreachableError, MissingTopic
 from ibfeed.kafka import CONNECT_S
 from ibfeed.recording import files, records
 from ibfeed.recording.blocks import Block, BlockKind
+from ibfeed.recording.files import File, Recording
+from ibfeed.recording.layout import DAY_MS
 from ibfeed.recording.records import Batch
 from ibfeed.recording.schedule import Item, Pace, between, merged
 from ibfeed.recording.source import Kafka
@@ -39,6 +41,16 @@ class Selection:
     from_ms: int | None = None
     until_ms: int | None = None
     symbols: Collection[str] = ()
+
+    def reaches(self, day: str) -> bool:
+        """Whether a day, such as 2026-11-27, may have such records. A file in a folder of another name may, too."""
+        try:
+            begin_ms = (dt.date.fromisoformat(day) - dt.date(1970, 1, 1)).days * DAY_MS
+        except ValueError:
+            return True
+        after = self.from_ms is not None and begin_ms + DAY_MS <= self.from_ms
+        before = self.until_ms is not None and begin_ms >= self.until_ms
+        return not (after or before)
 
 
 @dataclass(slots=True)
@@ -66,21 +78,18 @@ class Replayed:
         return span / 1000 / self.seconds if self.seconds > 0 else 0.0
 
 
-def days(place: Path, wanted: Selection) -> Iterator[list[Iterator[Batch]]]:
+def days(place: Recording, wanted: Selection) -> Iterator[list[Iterator[Batch]]]:
     """Yield for each day the records of its files. Damage was told by ``summary``. Raises RecordingError."""
-    paths = sorted(files.find(place), key=_day)
-    for _, of_day in groupby(paths, key=_day):
-        yield [between(_batches(path, wanted.symbols), wanted.from_ms, wanted.until_ms) for path in of_day]
+    found = sorted(files.find(place), key=files.day_name)
+    for day, of_day in groupby(found, key=files.day_name):
+        if wanted.reaches(day):
+            yield [between(_batches(file, wanted.symbols), wanted.from_ms, wanted.until_ms) for file in of_day]
 
 
-def _day(path: Path) -> str:
-    return path.absolute().parent.name
-
-
-def _batches(path: Path, symbols: Collection[str]) -> Iterator[Batch]:
+def _batches(file: File, symbols: Collection[str]) -> Iterator[Batch]:
     """Yield a file's records; none if its contract was not asked for."""
     known = not symbols
-    for found in files.read(path):
+    for found in files.read(file):
         if not isinstance(found, Block) or found.summary.kind != BlockKind.RECORDS:
             continue
         batch = records.decode(found)
@@ -122,7 +131,7 @@ class Replayer:
             }
             self._producer: Final = Producer(kafka.properties(**own), logger=logging.getLogger("ibfeed.librdkafka"))
 
-    def run(self, place: Path, wanted: Selection, on_progress: Callable[[Replayed], None]) -> Replayed:
+    def run(self, place: Recording, wanted: Selection, on_progress: Callable[[Replayed], None]) -> Replayed:
         """Send the records by time, and wait until Kafka has them.
 
         Raises:

@@ -17,7 +17,7 @@ from ibfeed.recording.records import Place
 
 _log: Final = logging.getLogger("ibfeed.recording")
 _POLL_S: Final = 0.1
-_BATCH: Final = 1000  # records
+_BATCH: Final = 256  # records; larger batches fall out of the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,8 @@ class RecordSource:
         if not batch:
             message = self._consumer.poll(_POLL_S)
             batch = [] if message is None else [message, *self._consumer.consume(_BATCH - 1, timeout=0)]
+        if not any(map(Message.error, batch)):  # as a rule; a call of ours for each record would cost more
+            return batch
         return [message for message in batch if not self._is_end(message)]
 
     @property

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from ibfeed.recording import files, frames, records
 from ibfeed.recording.blocks import Block, BlockKind, Damage
+from ibfeed.recording.files import File
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Row:
     """One file.
 
     Args:
-        path: the file.
+        file: where it is.
         kind: ``records`` or ``frames``; empty if it has no whole block.
         topic: Kafka's topic; empty of frames.
         name: the contract's symbol, or else the records' key, or the worker of frames.
@@ -26,7 +26,7 @@ class Row:
         damages: the bytes that belong to no whole block.
     """
 
-    path: Path
+    file: File
     kind: str
     topic: str
     name: str
@@ -48,21 +48,21 @@ class Row:
         return sum(damage.end - damage.start for damage in self.damages)
 
 
-def summarise(path: Path) -> Row:
+def summarise(file: File) -> Row:
     """Return the row of one file. Raises RecordingError if it can't be read."""
-    found = list(files.read(path))
+    found = list(files.read(file))
     blocks = [block for block in found if isinstance(block, Block)]
     kind, topic, name = _origin(blocks[0]) if blocks else ("", "", "")
     return Row(
-        path=path,
+        file=file,
         kind=kind,
         topic=topic,
         name=name,
-        day=path.absolute().parent.name,
+        day=files.day_name(file),
         count=sum(block.summary.count for block in blocks),
         first_ns=min((block.summary.first_ns for block in blocks), default=None),
         last_ns=max((block.summary.last_ns for block in blocks), default=None),
-        size=path.stat().st_size,
+        size=files.size_of(file),
         damages=tuple(damage for damage in found if isinstance(damage, Damage)),
     )
 

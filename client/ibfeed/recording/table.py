@@ -11,6 +11,7 @@ from ibfeed.errors import MissingExtraError, RecordingError
 from ibfeed.events import Event
 from ibfeed.frames import to_arrow
 from ibfeed.recording.events import events_of
+from ibfeed.recording.files import Recording
 from ibfeed.recording.replayer import Selection
 from ibfeed.stream import Topics
 
@@ -18,14 +19,19 @@ _ROWS: Final = 50_000  # events of a row group
 
 
 def export(
-    place: Path, target: Path, kind: type[Event], wanted: Selection, topics: Topics, on_progress: Callable[[int], None]
+    place: Recording,
+    target: Path,
+    kind: type[Event],
+    wanted: Selection,
+    topics: Topics,
+    on_progress: Callable[[int], None],
 ) -> int:
     """Write the events of one kind to a Parquet file; return how many rows it has.
 
     Repeated and stale records are left out, as for any reader.
 
     Args:
-        place: a folder or a file of a recording.
+        place: a recording, or one of its files.
         target: the Parquet file. It appears when it is whole.
         kind: such as ``ibfeed.Tick``.
         wanted: which records.
