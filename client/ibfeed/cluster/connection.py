@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ibfeed.errors import ClusterRefusedError, ClusterUnreachableError, MissingExtraError, MissingObjectError
@@ -66,6 +67,18 @@ class Cluster:
         """Return what the API server answers for ``path`` as text: logs, or the answer of a proxied pod."""
         return str(self._send("GET", path, query or {}, None).text)
 
+    def lines(self, path: str, *, query: Mapping[str, str]) -> Iterator[str]:
+        """Yield the lines of an answer that goes on for as long as the server likes, such as a log that is followed."""
+        import requests
+
+        answer = self._send("GET", path, query, None, stream=True)
+        try:
+            yield from answer.iter_lines(chunk_size=1, decode_unicode=True)
+        except requests.RequestException as error:
+            raise ClusterUnreachableError(
+                f"the API server ended its answer ({type(error).__name__}); ask for it again"
+            ) from None
+
     def call(
         self, verb: str, path: str, *, query: Mapping[str, str] | None = None, body: Object | None = None
     ) -> Object:
@@ -79,14 +92,22 @@ class Cluster:
         answer: Object = self._send(verb, path, query or {}, body).json()
         return answer
 
-    def _send(self, verb: str, path: str, query: Mapping[str, str], body: Object | None) -> Any:
+    def _send(
+        self, verb: str, path: str, query: Mapping[str, str], body: Object | None, *, stream: bool = False
+    ) -> Any:
         import requests
 
         headers = {"Content-Type": MERGE_PATCH} if verb == "PATCH" else {}
         url = f"{self._http.url}{path}"
         try:
             answer = self._http.session.request(
-                verb, url, params=dict(query), json=body, headers=headers, timeout=SECONDS
+                verb,
+                url,
+                params=dict(query),
+                json=body,
+                headers=headers,
+                timeout=(SECONDS, None if stream else SECONDS),
+                stream=stream,
             )
         except requests.RequestException as error:
             raise ClusterUnreachableError(
@@ -132,6 +153,8 @@ def connect(*, context: str = "", namespace: str = "") -> Cluster:
         if config.current_context not in config.contexts:
             raise KeyError(f"the kubeconfig has no context {config.current_context}")
         scope = namespace or config.namespace
+        if config.cluster.get("insecure-skip-tls-verify"):  # as the kubeconfig wishes, and as kubectl is silent on it
+            warnings.filterwarnings("ignore", "Unverified HTTPS request")
         return Cluster(HTTPClient(config, timeout=SECONDS), scope)
     except (PyKubeError, OSError, KeyError) as error:
         raise ClusterUnreachableError(
