@@ -108,6 +108,7 @@ class Desk:
 
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     patches: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    replaced: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     logs: dict[str, str] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)  # kinds in the plural that the user may not read
@@ -217,6 +218,11 @@ def _handler(desk: Desk) -> type[BaseHTTPRequestHandler]:
                 return
             desk.patches.append((self.path, body))
             self._answer(200, b"{}")
+
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            desk.replaced.append((self.path, json.loads(body)))
+            self._answer(200, body)
 
         def do_DELETE(self) -> None:
             desk.deleted.append(self.path)

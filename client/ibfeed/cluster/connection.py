@@ -55,6 +55,19 @@ class Cluster:
         """Change an object by a JSON merge patch, and return it as it is then."""
         return self.call("PATCH", self._path(resource, api, namespace, name), body=change)
 
+    def replace(
+        self, resource: str, name: str, body: Object, *, api: str = OURS, namespace: str | None = None, dry_run: bool
+    ) -> Object:
+        """Replace an object, and return it as the API server has checked and completed it.
+
+        Args:
+            resource, name, api, namespace: as in ``get``.
+            body: the whole object.
+            dry_run: write nothing.
+        """
+        query = {"dryRun": "All"} if dry_run else {}
+        return self.call("PUT", self._path(resource, api, namespace, name), query=query, body=body)
+
     def create(self, resource: str, body: Object, *, api: str = OURS, namespace: str | None = None) -> Object:
         """Create an object, and return it. Reviews of access are such objects."""
         return self.call("POST", self._path(resource, api, namespace), body=body)
