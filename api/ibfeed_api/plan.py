@@ -12,7 +12,7 @@ import msgspec
 
 
 class ChangeKind(StrEnum):
-    """What becomes of a contract."""
+    """The effect on a contract."""
 
     NEW = "new"  # it gets a worker, and had none
     MOVE = "move"  # it goes from one worker to another, make before break where both have a line
@@ -21,7 +21,7 @@ class ChangeKind(StrEnum):
 
 
 class WorkerChange(StrEnum):
-    """What becomes of a worker."""
+    """The effect on a worker."""
 
     ADDED = "added"
     KEPT = "kept"

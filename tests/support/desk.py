@@ -187,6 +187,7 @@ def _handler(desk: Desk) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def _answer(self, code: int, body: bytes) -> None:
             self.send_response(code)
+            self.send_header("Content-Type", "text/plain" if self.path.partition("?")[0].endswith("/log") else "json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

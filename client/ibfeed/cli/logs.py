@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -69,8 +70,9 @@ def logs(
         kept = [line for line in found if not login or about_login(line)]
         # Each line begins with its time, in one form.
         lines = (sorted(kept) if len(workers) > 1 else kept)[-tail:]
-    for line in lines:
-        print(line if raw else for_person(line, with_worker=len(workers) > 1), flush=follow)
+    with contextlib.suppress(KeyboardInterrupt):  # it ends what goes on
+        for line in lines:
+            print(line if raw else for_person(line, with_worker=len(workers) > 1), flush=follow)
 
 
 def _worker_of(of: Cluster, target: str, feed: str) -> str:

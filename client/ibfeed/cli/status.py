@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import sys
 import time
@@ -130,20 +131,21 @@ def _shown(of: Cluster, name: str) -> tuple[list[FeedLine] | FeedPage, Group]:
 
 
 def _watch(look: Callable[[], RenderableType]) -> None:
-    """Show what ``look`` gives again and again. An error ends it; what is not on a terminal is printed below."""
+    """Show what ``look`` gives again and again. Ctrl-C ends it, and so does an error."""
+    from rich.live import Live
+
     from ibfeed.cli import show
 
     screen = show.console()
-    if not sys.stdout.isatty():
-        while True:
-            screen.print(look())
-            time.sleep(_LOOK_S)
-    from rich.live import Live
-
-    with Live(look(), console=screen, screen=True, auto_refresh=False) as live:
-        while True:
-            time.sleep(_LOOK_S)
-            live.update(look(), refresh=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        if not sys.stdout.isatty():
+            while True:
+                screen.print(look())
+                time.sleep(_LOOK_S)
+        with Live(look(), console=screen, screen=True, auto_refresh=False) as live:
+            while True:
+                time.sleep(_LOOK_S)
+                live.update(look(), refresh=True)
 
 
 # The output.

@@ -78,7 +78,8 @@ class Cluster:
 
     def text(self, path: str, *, query: Mapping[str, str] | None = None) -> str:
         """Return what the API server answers for ``path`` as text: logs, or the answer of a proxied pod."""
-        return str(self._send("GET", path, query or {}, None).text)
+        content: bytes = self._send("GET", path, query or {}, None).content
+        return content.decode("utf-8", "replace")  # requests would take text/plain for Latin-1
 
     def lines(self, path: str, *, query: Mapping[str, str]) -> Iterator[str]:
         """Yield the lines of an answer that goes on for as long as the server likes, such as a log that is followed."""
@@ -86,7 +87,8 @@ class Cluster:
 
         answer = self._send("GET", path, query, None, stream=True)
         try:
-            yield from answer.iter_lines(chunk_size=1, decode_unicode=True)
+            for line in answer.iter_lines(chunk_size=1):
+                yield line.decode("utf-8", "replace")
         except requests.RequestException as error:
             raise ClusterUnreachableError(
                 f"the API server ended its answer ({type(error).__name__}); ask for it again"

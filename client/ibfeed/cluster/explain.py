@@ -225,7 +225,7 @@ class _Case:
         return f"{self.shard.name} has not reported yet that it publishes it"
 
     def advice(self) -> Iterable[str]:
-        """What to do, if anything."""
+        """Return commands, and sentences on what to do."""
         name, worker = self.feed.name, self.shard.name if self.shard is not None else ""
         if self.state == "publishing":
             return

@@ -76,7 +76,7 @@ def summary(plan: PlannedFeed) -> str:
     parts = [f"{counts[kind]} {verb}" for kind, verb in _VERBS.items() if counts[kind]]
     parts += _workers(plan.workers)
     if plan.standbys:
-        parts.append(f"{len(plan.standbys)} standbys elsewhere")
+        parts.append(f"standbys elsewhere: {len(plan.standbys)}")
     if plan.restarts:
         parts.append(f"{len(plan.restarts)} workers restart, one after the other")
     return f"{plan.feed}: {', '.join(parts) or 'nothing moves'}"

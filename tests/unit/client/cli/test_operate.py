@@ -113,6 +113,17 @@ class TestStatus:
         assert code == 0
         assert "you may not read Leases" in text
 
+    def test_watch_shows_it_again_until_ctrl_c(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        sleeps = iter([None])
+
+        def sleep(_: float) -> None:
+            if next(sleeps, "Ctrl-C") is not None:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr("ibfeed.cli.status.time.sleep", sleep)
+        code, text = run("status", "--watch")
+        assert (code, text.count("energy")) == (0, 2)
+
     def test_watch_with_a_form_is_wrong_usage(self, desk: Desk) -> None:
         assert run("status", "--watch", "-o", "json")[0] == 2
 
@@ -220,13 +231,13 @@ class TestAccount:
 
 def line(at: int, logger: str, event: str, **values: object) -> str:
     known = {"time": f"2026-11-27T08:00:0{at}.000+00:00", "level": "info", "logger": logger, "event": event}
-    return json.dumps(known | values)
+    return json.dumps(known | values, ensure_ascii=False)
 
 
 class TestLogs:
     def test_log_of_a_contracts_worker_is_for_people(self, desk: Desk) -> None:
-        desk.logs["energy-0"] = "plain\n" + line(1, "ibfeed_worker.stream", "subscribed", conid=5, text="a b")
-        assert run("logs", "CLZ6")[1] == 'plain\n2026-11-27 08:00:01.000 INFO    subscribed (conid=5 text="a b")\n'
+        desk.logs["energy-0"] = "plain →\n" + line(1, "ibfeed_worker.stream", "subscribed", conid=5, text="a b")
+        assert run("logs", "CLZ6")[1] == 'plain →\n2026-11-27 08:00:01.000 INFO    subscribed (conid=5 text="a b")\n'
         assert json.loads(run("logs", "energy-0", "--raw", "--tail", "1")[1])["conid"] == 5
 
     def test_logins_of_all_workers_come_in_the_order_of_time(self, desk: Desk) -> None:
@@ -234,6 +245,12 @@ class TestLogs:
         desk.logs["energy-1"] = line(0, "ibfeed_worker.account.pool", "two", worker="energy-1")
         shown = run("logs", "--login")[1]
         assert [row.split()[3:] for row in shown.splitlines()] == [["energy-1", "two"], ["energy-0", "one"]]
+
+    def test_followed_log_comes_line_by_line(self, desk: Desk) -> None:
+        login = line(1, "ibfeed_worker.login.attempt", "logged in", account=1, was="→")
+        desk.logs["energy-0"] = f"x\n{login}\ny"
+        shown = run("logs", "energy-0", "-f", "--login", "--raw")[1]
+        assert shown.splitlines() == [login]
 
     def test_worker_without_a_pod_has_no_log(self, desk: Desk) -> None:
         with pytest.raises(MissingObjectError, match="energy-0 has no pod now"):

@@ -118,4 +118,4 @@ def test_plan_of_another_version_is_no_traceback() -> None:
 def test_nothing_that_moves_is_said() -> None:
     assert summary(read_plan({"feed": "energy"})) == "energy: nothing moves"
     restarts = {"feed": "energy", "restarts": ["energy-0", "energy-1"], "standbys": [{"symbol": "CLZ6"}]}
-    assert summary(read_plan(restarts)) == ("energy: 1 standbys elsewhere, 2 workers restart, one after the other")
+    assert summary(read_plan(restarts)) == ("energy: standbys elsewhere: 1, 2 workers restart, one after the other")
