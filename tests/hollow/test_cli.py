@@ -167,7 +167,7 @@ async def test_suspended_feed_says_so_and_goes_on(feed: Feed) -> None:
     await eventually(suspended, within=20, what="all workers are logged out")
     code, (answer,) = await asked("why", symbol)
     assert code == 3
-    assert (answer["reason"], answer["advice"]) == ("Suspended", ["ibfeed resume desk"])
+    assert (answer["reason"], answer["advice"]) == ("Suspended", ["ibfeed resume desk -n default"])
     assert (await ibfeed("status"))[0] == 3
     assert (await ibfeed("resume", "desk"))[0] == 0
     await feed.ready(12, within=30)

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
+
 from ibfeed.cluster.accounts import Accounts
 from ibfeed.cluster.objects import Feed, FeedContract, FeedNews, Report, Shard, UnassignedContract, WorkerSummary
-from ibfeed.cluster.overview import places_of
+from ibfeed.cluster.overview import places_of, state_of
 from ibfeed.cluster.times import moment, since_of, span, utc
 from ibfeed.cluster.wishes import pins_of
 from ibfeed.errors import MissingObjectError
@@ -99,18 +101,17 @@ def _unknown(symbol: str, feeds: Sequence[Feed]) -> str:
         return "there is no IbFeed in this namespace: choose another with -n, or apply one"
     names = ", ".join(feed.name for feed in feeds)
     text = f"no contract of {names} is {symbol}"
-    for feed in feeds:
+    roots = [(feed, root) for feed in feeds for root in feed.spec.roots if symbol.startswith(root.symbol)]
+    for feed, root in sorted(roots, key=lambda item: -len(item[1].symbol))[:1]:
         universe = feed.condition("UniverseResolved")
-        if universe.status != "True":
+        mine = [one for one in feed.status.contracts if one.root == root.symbol]
+        if universe.status != "True" or not mine:
             return f"{text}; the contracts of {feed.name} are not all known: {universe.message}"
-        for root in feed.spec.roots:
-            months = feed.spec.front_months if root.front_months is None else root.front_months
-            if symbol.startswith(root.symbol):
-                mine = [one.symbol for one in feed.status.contracts if one.root == root.symbol]
-                return (
-                    f"{text}; {feed.name} streams the nearest {months} months of {root.symbol}: {', '.join(mine)}."
-                    f" Raise frontMonths to have more"
-                )
+        months = feed.spec.front_months if root.front_months is None else root.front_months
+        return (
+            f"{text}; {feed.name} streams the nearest {months} months of {root.symbol}:"
+            f" {', '.join(one.symbol for one in mine)}. Raise frontMonths to have more"
+        )
     known = [one.symbol for feed in feeds for one in feed.status.contracts]
     like = difflib.get_close_matches(symbol, known, _CLOSE)
     if like:
@@ -129,14 +130,10 @@ def explain(
     """Explain one contract of a feed. ``accounts`` is None if the user may not read Leases."""
     shards = [shard for shard in shards if shard.spec.feed == feed.name]
     places = places_of(contract.conid, shards)
-    # The newest of the objects: IbShards are written before the feed's status.
     shard, entry = places[0] if places else (None, None)
     report = shard.report(entry) if shard is not None and entry is not None else None
     missing = next((one for one in feed.status.unassigned if one.conid == contract.conid), None)
-    publishing = contract.publishing and shard is not None
-    state = "publishing" if publishing else report.state if report is not None else "unassigned"
-    if not publishing and shard is not None and report is None:
-        state = "assigned"
+    state = state_of(_with_worker(contract, shard), report)
     topic = feed.spec.kafka.topics.ticklast
     number = pins_of(feed.metadata.annotations.get("ibfeed.dev/pin", "")).get(contract.symbol, "")
     epoch = entry.epoch if entry is not None else contract.epoch
@@ -167,6 +164,11 @@ def explain(
         events=tuple(_events(news, shard.name if shard is not None else "")),
     )
     return replace(facts, sentences=tuple(_sentences(facts, case, now)))
+
+
+def _with_worker(contract: FeedContract, shard: Shard | None) -> FeedContract:
+    """Return a contract with the worker that IbShards tell, which are written before the feed's status."""
+    return msgspec.structs.replace(contract, worker=shard.name if shard is not None else None)
 
 
 def _said(report: Report | None) -> str:
@@ -230,21 +232,24 @@ class _Case:
         if self.state == "publishing":
             return
         if self.feed.spec.suspend:
-            yield f"ibfeed resume {name}"
+            yield self._command("resume", name)
         elif self.state == "silent":
-            yield f"nothing, if the market is quiet; the worker asks IB again by itself: ibfeed logs {worker}"
+            yield f"the worker asks IB again by itself; if the market is not quiet: {self._command('logs', worker)}"
         elif self.state == "refused":
             yield "check the account's market data subscriptions at IB, and that no other platform uses its lines"
-            yield "ibfeed account list"
+            yield self._command("account list")
         elif worker:
             kafka = self.shard.status.kafka if self.shard is not None else None
             if kafka is not None and kafka.reachable is False:
                 yield f"kubectl -n {self.feed.metadata.namespace} describe ibf {name}"
             if self._account_is_bad():
-                yield "ibfeed account list"
-            yield f"ibfeed logs {worker}"
+                yield self._command("account list")
+            yield self._command("logs", worker)
         else:
             yield from self._advice_unassigned()
+
+    def _command(self, *words: str) -> str:
+        return f"ibfeed {' '.join(words)} -n {self.feed.metadata.namespace}"
 
     def _account_is_bad(self) -> bool:
         account = self.shard.spec.account if self.shard is not None else None
@@ -257,14 +262,14 @@ class _Case:
         drained = [worker.worker for worker in self.feed.status.shards if worker.reason in ("Drained", "Draining")]
         texts = {
             "Capacity": (f"{scale} (with an account for it), or fewer frontMonths",),
-            "TooFewAccounts": ("ibfeed account list",),
-            "WorkerMissing": (f"ibfeed status {name}",),
-            "Drained": (*(f"ibfeed undrain {worker}" for worker in drained), scale),
+            "TooFewAccounts": (self._command("account list"),),
+            "WorkerMissing": (self._command("status", name),),
+            "Drained": (*(self._command("undrain", worker) for worker in drained), scale),
             "KafkaNotProven": (f"kubectl -n {self.feed.metadata.namespace} describe ibf {name}",),
-            "NoWorkers": (f"ibfeed status {name}", "ibfeed account list"),
+            "NoWorkers": (self._command("status", name), self._command("account list")),
             "Moving": ("wait: its last worker lets go within seconds, or is lost after ten",),
         }
-        yield from texts.get(self.reason, (f"ibfeed status {name}",))
+        yield from texts.get(self.reason, (self._command("status", name),))
 
 
 def _sentences(facts: Explanation, case: _Case, now: dt.datetime) -> Iterable[str]:

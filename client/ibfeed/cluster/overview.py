@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ibfeed.cluster.accounts import Accounts
-from ibfeed.cluster.objects import Condition, Entry, Feed, Shard, Sink
+from ibfeed.cluster.objects import Condition, Entry, Feed, FeedContract, Report, Shard, Sink
 from ibfeed.cluster.times import moment
 
 _RANKS = {"Active": 2, "Retiring": 1, "Standby": 0}
@@ -54,7 +54,7 @@ class WorkerLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractLine:
-    """One contract of a feed. ``state``: the worker's report of it; ``partition``: of the topic of ticks."""
+    """One contract of a feed. ``state``: see ``state_of``; ``partition``: of the topic of ticks."""
 
     symbol: str
     conid: int
@@ -164,12 +164,25 @@ def _contracts(feed: Feed, shards: dict[str, Shard]) -> Iterable[ContractLine]:
             symbol=one.symbol,
             conid=one.conid,
             worker=one.worker or "",
-            state="publishing" if one.publishing else report.state if report is not None else "unassigned",
+            state=state_of(one, report),
             partition=one.slot % partitions,
             standby=one.standby or "",
             last_tick=moment(report.last_tick_time) if report is not None else None,
             message=missing.message if missing is not None else report.message if report is not None else "",
         )
+
+
+def state_of(contract: FeedContract, report: Report | None) -> str:
+    """Return the state of a contract, ``report`` being that of its worker.
+
+    That it is publishing only the operator can say: a worker that is dead has left its last report behind. Until the
+    operator believes it, the contract is no more than ``assigned``.
+    """
+    if contract.publishing:
+        return "publishing"
+    if contract.worker is None:
+        return "unassigned"
+    return report.state if report is not None and report.state != "publishing" else "assigned"
 
 
 def _sink(sink: Sink) -> SinkLine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -10,9 +11,10 @@ import pytest
 
 from ibfeed.cluster.explain import Explanation, explain, find
 from ibfeed.cluster.objects import Feed, FeedNews, Shard, read
+from ibfeed.cluster.overview import feed_page
 from ibfeed.errors import MissingObjectError
 from ibfeed_api.shard import ContractState, EntryState, KafkaStatus, Report, Session
-from ibfeed_operator.model.types import Contract, UnassignedReason, Worker
+from ibfeed_operator.model.types import Contract, Health, UnassignedReason, Worker, WorkerHealth
 from support.desk import API, CONTRACTS, EPOCH, NOW, Desk, entry, worker
 
 FIRST = CONTRACTS[0]
@@ -82,7 +84,7 @@ def refused(state: ContractState, message: str) -> Worker:
     ("owner", "state", "says", "advice"),
     [
         (refused(ContractState.REFUSED, "No market data permissions"), "refused", "permissions", "subscriptions at IB"),
-        (refused(ContractState.SILENT, "nothing since 07:55"), "silent", "nothing since 07:55", "quiet"),
+        (refused(ContractState.SILENT, "nothing since 07:55"), "silent", "nothing since 07:55", "not quiet"),
     ],
 )
 def test_contract_that_is_not_published_quotes_its_worker(owner: Worker, state: str, says: str, advice: str) -> None:
@@ -102,14 +104,26 @@ def test_worker_that_cannot_publish_is_named_with_kafkas_error() -> None:
     answer = why(desk)
     assert answer.state == "subscribing"
     assert "energy-0 cannot publish: kafka:9092 does not answer." in answer.sentences[0]
-    assert "ibfeed logs energy-0" in answer.advice
+    assert "ibfeed logs energy-0 -n markets" in answer.advice
+
+
+def test_last_report_of_a_dead_worker_counts_for_nothing() -> None:
+    desk = Desk()
+    lost = WorkerHealth(state=Health.LOST, reason="it has no pod")
+    desk.feed(replace(worker(0, *CONTRACTS[:2]), pod=None, health=lost), worker(1, *CONTRACTS[2:]))
+    answer = why(desk)
+    assert (answer.state, answer.worker) == ("assigned", "energy-0")
+    assert "which does not publish it (PodNotRunning): energy-0: " in answer.sentences[0]
+    feed = feed_of(desk)
+    shards = [read(Shard, one) for path, one in desk.objects.items() if "/ibshards/" in path]
+    assert [one.state for one in feed_page(feed, shards, [], None).contracts] == ["assigned"] * 2 + ["publishing"] * 2
 
 
 def test_suspended_feed_is_the_cause() -> None:
     desk = Desk()
     desk.feed(worker(0, session=Session.STOPPED), suspend=True)
     answer = why(desk)
-    assert (answer.reason, answer.advice) == ("Suspended", ("ibfeed resume energy",))
+    assert (answer.reason, answer.advice) == ("Suspended", ("ibfeed resume energy -n markets",))
     assert "energy is suspended: spec.suspend is true" in answer.sentences[0]
 
 
