@@ -21,7 +21,7 @@ def test_each_name_is_there() -> None:
 
 def test_other_names_are_refused_as_in_any_module() -> None:
     with pytest.raises(AttributeError, match="module ibfeed has no attribute price"):
-        _ = ibfeed.price  # type: ignore[attr-defined]
+        _ = ibfeed.price
 
 
 def test_importing_the_package_imports_nothing_of_it() -> None:
