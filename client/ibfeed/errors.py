@@ -18,6 +18,7 @@
     ├── ClusterUnreachableError the API server does not answer, or no cluster is configured
     ├── ClusterRefusedError     the API server answers, and refuses
     ├── MissingObjectError      the cluster has no such object
+    ├── ObjectError             an object of the cluster is not as the command line knows it, or not fit for the order
     ├── ConfigurationError      the file of ``ibfeed run`` cannot be used
     └── MissingExtraError       a library that an extra installs is missing
 """
@@ -87,6 +88,10 @@ class ClusterRefusedError(Error):
 
 class MissingObjectError(Error):
     """The cluster has no such object. The text is the API server's."""
+
+
+class ObjectError(Error):
+    """An object of the cluster is not as the command line knows it, or not fit for the order. The text says why."""
 
 
 class ConfigurationError(Error):

@@ -7,12 +7,12 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from ibfeed.clickhouse import Access, Layout, Observation, Server, ddl, findings, read_categories, roles
-from ibfeed.stream import Topics
+if TYPE_CHECKING:
+    from ibfeed.clickhouse import Layout, Observation, Server
 
 PASSWORD: Final = "CLICKHOUSE_PASSWORD"
 _HELP: Final = f"""A feed's data in ClickHouse, which reads Kafka itself.
@@ -57,6 +57,9 @@ def layout(
         ),
     ] = "",
 ) -> None:
+    from ibfeed.clickhouse import Layout
+    from ibfeed.stream import Topics
+
     topics = Topics(ticks or None, books or None, events or None, contracts or None)
     context.obj = Layout(kafka, database, topics, feed, group, ttl_days, collection, schema_registry)
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # our own errors tell the same
@@ -68,6 +71,8 @@ def print_ddl(
     form: Annotated[RolesForm | None, typer.Option("--roles", help="Print the roles of readers instead.")] = None,
 ) -> None:
     """Print the statements that make the tables and views."""
+    from ibfeed.clickhouse import ddl, roles
+
     if form is RolesForm.USERS_XML:
         print(roles.users_xml(context.obj), end="")
     elif form is RolesForm.SQL:
@@ -95,6 +100,8 @@ def apply(
 @app.command()
 def check(context: typer.Context, url: Url = "http://localhost:8123", user: User = "default") -> None:
     """Show how far the tables are, and what is wrong. The exit code is 1 if something is."""
+    from ibfeed.clickhouse import findings, read_categories
+
     seen = _server(url, user).observe(context.obj, {})
     print("\n".join(table(context.obj, seen, time.time())))
     found = findings(context.obj, seen, read_categories(context.obj))
@@ -110,6 +117,8 @@ def table(of: Layout, seen: Observation, now: float) -> Iterator[str]:
     Args:
         now: seconds since 1970.
     """
+    from ibfeed.clickhouse import read_categories
+
     line = "{:<12} {:>12} {:>14} {:>8}".format
     yield line("category", "rows", "newest event", "lag")
     for category in read_categories(of):
@@ -121,4 +130,6 @@ def table(of: Layout, seen: Observation, now: float) -> Iterator[str]:
 
 
 def _server(url: str, user: str) -> Server:
+    from ibfeed.clickhouse import Access, Server
+
     return Server(Access(url, user, os.environ.get(PASSWORD, "")))

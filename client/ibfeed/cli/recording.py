@@ -12,15 +12,14 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 import ibfeed
 from ibfeed.cli.registry import RegistryCa, RegistryUrl, RegistryUser, registry_of
 from ibfeed.errors import RecordingError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from ibfeed.recording.source import Kafka
     from ibfeed.recording.summary import Row
     from ibfeed.recording.uploads import Uploads
@@ -61,15 +60,6 @@ class Events(enum.StrEnum):
     GAPS = "gaps"
     STATUSES = "statuses"
     CONTRACTS = "contracts"
-
-
-_KINDS: Final[dict[Events, type[ibfeed.Event]]] = {
-    Events.TICKS: ibfeed.Tick,
-    Events.BOOKS: ibfeed.Book,
-    Events.GAPS: ibfeed.Gap,
-    Events.STATUSES: ibfeed.Status,
-    Events.CONTRACTS: ibfeed.Contract,
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -198,7 +188,7 @@ def export(
         rows = run(
             place_of(folder),
             to,
-            _KINDS[events],
+            _kind(events),
             wanted,
             ibfeed.Topics(*topic),
             lambda now: shown.update(task, description=f"{now:,} rows"),
@@ -310,10 +300,24 @@ class _Stop:
         signal.signal(number, signal.SIG_DFL)
 
 
+def _kind(events: Events) -> type[ibfeed.Event]:
+    kinds: dict[Events, type[ibfeed.Event]] = {
+        Events.TICKS: ibfeed.Tick,
+        Events.BOOKS: ibfeed.Book,
+        Events.GAPS: ibfeed.Gap,
+        Events.STATUSES: ibfeed.Status,
+        Events.CONTRACTS: ibfeed.Contract,
+    }
+    return kinds[events]
+
+
 # The output.
 
 
 def _progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
@@ -343,6 +347,9 @@ def _plain(row: Row) -> dict[str, object]:
 
 
 def _show(rows: list[Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("contract", "topic", "day", "records", "first", "last", "bytes", "each", "damage")
     for row in rows:
         each = "" if row.bytes_each is None else f"{row.bytes_each:.1f}"

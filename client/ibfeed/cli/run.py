@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ibfeed.configuration import Configuration, parse
 from ibfeed.errors import ConfigurationError
-from ibfeed.runner import run as run_configuration
+
+if TYPE_CHECKING:
+    from ibfeed.configuration import Configuration
 
 
 def run(
     file: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What to run. `${NAME}` is a variable's value.")],
 ) -> None:
     """Run a feed or a connector, a queue and a handler, as a file declares them. SIGTERM and Ctrl-C end it."""
+    import asyncio
+
+    from ibfeed.configuration import parse
+
     try:
         text = file.read_text()
     except OSError as error:
@@ -31,6 +35,10 @@ def run(
 
 async def _until_told(configuration: Configuration) -> None:
     """Run until the end or until a signal, which is no error."""
+    import asyncio
+
+    from ibfeed.runner import run as run_configuration
+
     running = asyncio.create_task(run_configuration(configuration))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)

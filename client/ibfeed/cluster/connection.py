@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ibfeed.errors import ClusterRefusedError, ClusterUnreachableError, MissingExtraError, MissingObjectError
@@ -54,6 +55,19 @@ class Cluster:
         """Change an object by a JSON merge patch, and return it as it is then."""
         return self.call("PATCH", self._path(resource, api, namespace, name), body=change)
 
+    def replace(
+        self, resource: str, name: str, body: Object, *, api: str = OURS, namespace: str | None = None, dry_run: bool
+    ) -> Object:
+        """Replace an object, and return it as the API server has checked and completed it.
+
+        Args:
+            resource, name, api, namespace: as in ``get``.
+            body: the whole object.
+            dry_run: write nothing.
+        """
+        query = {"dryRun": "All"} if dry_run else {}
+        return self.call("PUT", self._path(resource, api, namespace, name), query=query, body=body)
+
     def create(self, resource: str, body: Object, *, api: str = OURS, namespace: str | None = None) -> Object:
         """Create an object, and return it. Reviews of access are such objects."""
         return self.call("POST", self._path(resource, api, namespace), body=body)
@@ -64,7 +78,21 @@ class Cluster:
 
     def text(self, path: str, *, query: Mapping[str, str] | None = None) -> str:
         """Return what the API server answers for ``path`` as text: logs, or the answer of a proxied pod."""
-        return str(self._send("GET", path, query or {}, None).text)
+        content: bytes = self._send("GET", path, query or {}, None).content
+        return content.decode("utf-8", "replace")  # requests would take text/plain for Latin-1
+
+    def lines(self, path: str, *, query: Mapping[str, str]) -> Iterator[str]:
+        """Yield the lines of an answer that goes on for as long as the server likes, such as a log that is followed."""
+        import requests
+
+        answer = self._send("GET", path, query, None, stream=True)
+        try:
+            for line in answer.iter_lines(chunk_size=1):
+                yield line.decode("utf-8", "replace")
+        except requests.RequestException as error:
+            raise ClusterUnreachableError(
+                f"the API server ended its answer ({type(error).__name__}); ask for it again"
+            ) from None
 
     def call(
         self, verb: str, path: str, *, query: Mapping[str, str] | None = None, body: Object | None = None
@@ -79,14 +107,22 @@ class Cluster:
         answer: Object = self._send(verb, path, query or {}, body).json()
         return answer
 
-    def _send(self, verb: str, path: str, query: Mapping[str, str], body: Object | None) -> Any:
+    def _send(
+        self, verb: str, path: str, query: Mapping[str, str], body: Object | None, *, stream: bool = False
+    ) -> Any:
         import requests
 
         headers = {"Content-Type": MERGE_PATCH} if verb == "PATCH" else {}
         url = f"{self._http.url}{path}"
         try:
             answer = self._http.session.request(
-                verb, url, params=dict(query), json=body, headers=headers, timeout=SECONDS
+                verb,
+                url,
+                params=dict(query),
+                json=body,
+                headers=headers,
+                timeout=(SECONDS, None if stream else SECONDS),
+                stream=stream,
             )
         except requests.RequestException as error:
             raise ClusterUnreachableError(
@@ -132,6 +168,8 @@ def connect(*, context: str = "", namespace: str = "") -> Cluster:
         if config.current_context not in config.contexts:
             raise KeyError(f"the kubeconfig has no context {config.current_context}")
         scope = namespace or config.namespace
+        if config.cluster.get("insecure-skip-tls-verify"):  # as the kubeconfig wishes, and as kubectl is silent on it
+            warnings.filterwarnings("ignore", "Unverified HTTPS request")
         return Cluster(HTTPClient(config, timeout=SECONDS), scope)
     except (PyKubeError, OSError, KeyError) as error:
         raise ClusterUnreachableError(

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ibfeed_operator.controller.memory import Memory
 from ibfeed_operator.controller.snapshot import Snapshot
-from ibfeed_operator.liveness.diagnosis import Observation
+from ibfeed_operator.liveness.diagnosis import Observation, observe
 from ibfeed_operator.liveness.tracker import Verdict
 from ibfeed_operator.model.types import Contract, Placement, Pod, Universe
 from ibfeed_operator.planning.placement import placement
@@ -38,7 +38,7 @@ class Assessment:
 def assess(snapshot: Snapshot, memory: Memory, *, clock: datetime, now: float) -> Assessment:
     """``clock`` tells which contracts have expired; ``now`` is monotonic, in seconds. Brings ``memory`` up to date."""
     pods = {pod.worker: pod for pod in snapshot.pods}
-    observations = _observations(snapshot, pods, memory.lifelines.ended)
+    observations = observe(snapshot.feed, snapshot.shards, pods, snapshot.leases, memory.lifelines.ended)
     verdicts = memory.liveness.assess(observations, now)
     for shard in snapshot.shards:
         memory.processes.observe(shard, silent=verdicts[shard.worker].silent)
@@ -55,20 +55,3 @@ def assess(snapshot: Snapshot, memory: Memory, *, clock: datetime, now: float) -
         universe=universe,
         placement=placement(snapshot.feed, universe, snapshot.shards),
     )
-
-
-def _observations(snapshot: Snapshot, pods: Mapping[int, Pod], ended: Mapping[int, str]) -> dict[int, Observation]:
-    leases = {lease.name: lease for lease in snapshot.leases}
-    shards = {shard.worker: shard for shard in snapshot.shards}
-    result = {}
-    for worker in sorted({*range(snapshot.feed.spec.workers), *shards, *pods}):
-        shard = shards.get(worker)
-        account = shard.spec.account if shard is not None else None
-        result[worker] = Observation(
-            index=worker,
-            shard=shard,
-            pod=pods.get(worker),
-            lease=leases.get(account.lease) if account is not None else None,
-            ended=ended.get(worker, ""),
-        )
-    return result

@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ibfeed_api.kinds import shard_name
-from ibfeed_api.shard import Session
 from ibfeed_operator.controller.assessment import Assessment
 from ibfeed_operator.controller.dependencies import Dependencies
 from ibfeed_operator.controller.memory import Memory
 from ibfeed_operator.controller.shards import Shards
 from ibfeed_operator.controller.snapshot import Snapshot
-from ibfeed_operator.liveness.diagnosis import is_leaving
 from ibfeed_operator.liveness.tracker import Verdict
 from ibfeed_operator.model.types import Feed, Pod
 from ibfeed_operator.planning.handover_state import Holding
+from ibfeed_operator.planning.holdings import holdings_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,27 +44,14 @@ class Context:
 
     def holdings(self) -> list[Holding]:
         """The shards as the hand-over sees them."""
-        limits, observations = self.feed.spec.accounts, self.assessment.observations
-        return [
-            Holding(
-                worker=worker,
-                entries=shard.spec.contracts,
-                reports=shard.status.contracts if shard.status is not None else (),
-                streaming=shard.status is not None and shard.status.session is Session.STREAMING,
-                leaving=self.feed.spec.suspend or is_leaving(observations[worker]) or self._is_relieved(worker),
-                silent=worker in self.verdicts and self.verdicts[worker].silent,
-                ended=self.memory.processes.ended(worker),
-                home=shard.spec.home,
-                lines=limits.lines_per_account,
-                ladders=limits.depth_per_account,
-            )
-            for worker, shard in sorted(self.shards.items())
-            if not shard.deleting
-        ]
+        return holdings_of(
+            self.feed.spec,
+            self.shards.values(),
+            self.assessment.observations,
+            self.verdicts,
+            self.memory.processes.ended,
+        )
 
     async def record_adoption(self, what: str) -> None:
         text = f"{what} was left by an earlier IbFeed of this name and is now this one's"
         await self.memory.recorder.post(self.feed, "Normal", "Adopted", what, text)
-
-    def _is_relieved(self, worker: int) -> bool:
-        return worker in self.verdicts and self.verdicts[worker].relieved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from ibfeed_api.lease import holder_of
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Session
-from ibfeed_operator.model.types import AccountLease, Pod, Shard
+from ibfeed_operator.model.types import AccountLease, Feed, Pod, Shard
 
 # A worker that backs off for one of these returns after a login at the earliest, ten seconds or ten minutes later. No
 # grace is long enough for that. One that takes its session back from another user (accounts.compete) needs a second.
@@ -69,6 +70,30 @@ class Diagnosis:
     @property
     def has_session(self) -> bool:
         return self.streaming or self.leaving
+
+
+def observe(
+    feed: Feed,
+    shards: Iterable[Shard],
+    pods: Mapping[int, Pod],
+    leases: Iterable[AccountLease],
+    ended: Mapping[int, str],
+) -> dict[int, Observation]:
+    """Return one observation for each worker that the spec asks for, or that still has a shard or a pod."""
+    by_name = {lease.name: lease for lease in leases}
+    by_worker = {shard.worker: shard for shard in shards}
+    result = {}
+    for worker in sorted({*range(feed.spec.workers), *by_worker, *pods}):
+        shard = by_worker.get(worker)
+        account = shard.spec.account if shard is not None else None
+        result[worker] = Observation(
+            index=worker,
+            shard=shard,
+            pod=pods.get(worker),
+            lease=by_name.get(account.lease) if account is not None else None,
+            ended=ended.get(worker, ""),
+        )
+    return result
 
 
 def diagnose(observation: Observation) -> Diagnosis:

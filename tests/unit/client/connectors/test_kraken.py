@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 import ibfeed
+import ibfeed.events
 from ibfeed.connectors.kept_book import KeptBook
 from ibfeed.connectors.kraken import Kraken, checksum
 from ibfeed.connectors.normaliser import Send

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 import ibfeed
+import ibfeed.events
 from ibfeed.connectors.kraken import Kraken
 from ibfeed_api.records import TOPIC_DEPTH
 from ibfeed_platform.categories.codec import decode, encode
