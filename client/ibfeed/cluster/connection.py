@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from ibfeed.errors import ClusterRefusedError, ClusterUnreachableError, MissingExtraError, MissingObjectError
@@ -65,6 +67,10 @@ class Cluster:
     def text(self, path: str, *, query: Mapping[str, str] | None = None) -> str:
         """Return what the API server answers for ``path`` as text: logs, or the answer of a proxied pod."""
         return str(self._send("GET", path, query or {}, None).text)
+
+    def time(self) -> dt.datetime:
+        """Return the API server's time, which it tells in whole seconds."""
+        return parsedate_to_datetime(self._send("GET", "/version", {}, None).headers["Date"])
 
     def call(
         self, verb: str, path: str, *, query: Mapping[str, str] | None = None, body: Object | None = None
