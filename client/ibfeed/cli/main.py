@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ibfeed.cli import clickhouse, recording
+from ibfeed.cli import clickhouse, data, doctor, recording, report
 from ibfeed.cli.run import run
 from ibfeed.errors import Error
 
@@ -19,6 +19,9 @@ app = typer.Typer(
 
 app.command()(run)
 recording.register(app)
+data.register(app)
+doctor.register(app)
+report.register(app)
 app.add_typer(clickhouse.app, name="clickhouse")
 
 
