@@ -48,7 +48,7 @@ def _of_session(shard: SeenShard, facts: FeedFacts) -> Iterator[Finding]:
             about,
             "IB sends it delayed or frozen data",
             status.message or "the user has no subscription for these exchanges, or does not share the live user's",
-            "subscribe the exchanges in IB's Client Portal (Settings, Market Data Subscriptions), then:"
+            "subscribe the exchanges at IB (Client Portal: Settings, Market Data Subscriptions), then:"
             f" {facts.on} delete pod {shard.name}",
         )
     broken = status.reason in _GATEWAY
