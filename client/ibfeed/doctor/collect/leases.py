@@ -11,7 +11,7 @@ from ibfeed.cluster import Cluster
 from ibfeed.doctor.facts import WatchedLease
 from ibfeed.doctor.seen import SeenLease
 
-_WATCH_S: Final = 6.5  # a holder renews every 2 or 3 s
+_WATCH_S: Final = 5.0  # a holder renews every 2 or 3 s
 _EVERY_S: Final = 0.7
 
 
