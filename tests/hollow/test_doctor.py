@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import re
+import tarfile
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from ibfeed.cli.report import report
 from ibfeed.cluster import connect
 from ibfeed.doctor.diagnosis import Diagnosis
 from ibfeed.doctor.examination import examine
@@ -51,7 +55,7 @@ class Ward:
 
     async def secret(self, name: str, *keys: str) -> None:
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}}
-        await self.cluster.create({**body, "stringData": dict.fromkeys(keys, "hollow")})
+        await self.cluster.create({**body, "stringData": {key: f"planted-{key}" for key in keys}})
 
     async def feed(self, name: str, **spec: Any) -> Feed:
         feed = Feed(self.crew, name)
@@ -130,6 +134,25 @@ async def test_healthy_feed_has_no_finding_within_ten_seconds(ward: Ward) -> Non
     assert [(one.code, one.about, one.cause) for one in diagnosis.findings] == []
     assert [text for section in diagnosis.sections for text in section.unknown] == []
     assert seconds < 10
+
+
+@on_one_loop
+async def test_report_holds_no_value_of_a_secret(ward: Ward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = {"metadata": {"annotations": {"example.com/note": "log in as planted-username-1 with planted-password-1"}}}
+    await ward.cluster.patch(f"{FEEDS}/energy", note)
+    monkeypatch.setenv("KUBECONFIG", str(ward.plane.kubeconfig(ADMIN)))
+    file = tmp_path / "bundle.tar.gz"
+    await asyncio.to_thread(report, to=file)
+    with tarfile.open(file) as archive:
+        texts = {entry.name: archive.extractfile(entry).read().decode() for entry in archive}  # type: ignore[union-attr]
+    assert [name for name, text in texts.items() if "planted-" in text] == []
+    found = json.loads(texts["bundle/objects/ibfeeds.json"])
+    assert re.fullmatch(
+        r"log in as id-[0-9a-f]{8} with \*\*\*", found[0]["metadata"]["annotations"]["example.com/note"]
+    )
+    assert json.loads(texts["bundle/doctor.json"])["exitCode"] == 0
+    assert {"bundle/objects/events.json", "bundle/operator/leases.json", "bundle/versions.json"} <= set(texts)
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 @on_one_loop
