@@ -22,7 +22,7 @@ from ibfeed.doctor.checks import (
     sinks,
 )
 from ibfeed.doctor.facts import FeedFacts, InstallationFacts, Unknown
-from ibfeed.doctor.findings import Fault, Finding, Severity
+from ibfeed.doctor.findings import Fault, FoundFault, Severity
 
 # Exit codes of the command. 1 is an error of the command itself, and 2 a wrong argument, as of each command.
 HEALTHY: Final = 0
@@ -32,11 +32,11 @@ FAILED: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a section is about. ``needs``: names of the facts that its checks are made of."""
+    """The subject of a section. ``needs``: names of the facts that its checks are made of."""
 
     name: str
     needs: tuple[str, ...]
-    check: Callable[[Any], Iterable[Finding]]
+    check: Callable[[Any], Iterable[FoundFault]]
     faults: tuple[Fault, ...]
 
 
@@ -68,7 +68,7 @@ class Section:
 
     feed: str
     subject: str
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[FoundFault, ...] = ()
     unknown: tuple[str, ...] = ()
 
 
@@ -79,7 +79,7 @@ class Diagnosis:
     sections: tuple[Section, ...]
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[FoundFault]:
         """All findings, in the order of the sections."""
         return [finding for section in self.sections for finding in section.findings]
 

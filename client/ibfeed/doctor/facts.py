@@ -1,4 +1,4 @@
-"""What the checks are given: facts about an installation and a feed, each known or not. No I/O."""
+"""The facts that checks are given: an installation and a feed, each known or not. No I/O."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class WatchedLease:
 
 @dataclass(frozen=True, slots=True)
 class InstallationFacts:
-    """What does not depend on a feed.
+    """Facts that do not depend on a feed.
 
     Args:
         now: this machine's time, in UTC.
@@ -193,7 +193,7 @@ class RegistryFacts:
 
 @dataclass(frozen=True, slots=True)
 class FeedFacts:
-    """What belongs to one feed.
+    """Facts about one feed.
 
     Args:
         accounts: the Leases of its accounts, and that of its logins.

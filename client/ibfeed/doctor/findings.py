@@ -1,4 +1,4 @@
-"""What a check found: how bad it is, what is wrong, the cause, and the command that mends it. No I/O."""
+"""A fault that a check found: how bad it is, what is wrong, its cause, and the command that mends it. No I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Severity(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FoundFault:
     """One thing that is wrong.
 
     Args:
@@ -42,9 +42,9 @@ class Fault:
     severity: Severity
     means: str
 
-    def found(self, about: str, what: str, cause: str, mend: str, *, severity: Severity | None = None) -> Finding:
+    def found(self, about: str, what: str, cause: str, mend: str, *, severity: Severity | None = None) -> FoundFault:
         """Return a finding of this kind. ``severity``: another than the usual one."""
-        return Finding(self.code, severity or self.severity, about, what, cause, mend)
+        return FoundFault(self.code, severity or self.severity, about, what, cause, mend)
 
 
 def error(code: str, means: str) -> Fault:

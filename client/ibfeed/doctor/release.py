@@ -1,4 +1,4 @@
-"""What this release installs: the fields of its CRDs and the rights of its operator, from ``release.json``.
+"""The parts that this release installs: the fields of its CRDs and the rights of its operator, from ``release.json``.
 
 A test holds that file to ``crds/`` and to ``manifests/operator/rbac.yaml``, and says how to write it.
 """

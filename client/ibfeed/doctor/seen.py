@@ -164,7 +164,7 @@ class SeenShardSpec(_Seen, frozen=True, kw_only=True):
 
 
 class SeenKafkaStatus(_Seen, frozen=True, kw_only=True):
-    """What a worker tells of Kafka. ``reachable`` is None until it tried."""
+    """A worker's own word on Kafka. ``reachable`` is None until it tried."""
 
     reachable: bool | None = None
     reason: str = ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ibfeed.doctor.facts import FeedFacts, known
-from ibfeed.doctor.findings import Fault, Finding, error, note, warning
+from ibfeed.doctor.findings import Fault, FoundFault, error, note, warning
 from ibfeed.doctor.maintenance import maintenance_at
 from ibfeed.doctor.seen import SeenShard
 
@@ -26,7 +26,7 @@ _FAILED: Final = frozenset({"BackingOff", "Parked"})
 _GATEWAY: Final = frozenset({"GatewayBroken", "GatewayDied", "GatewaySick", "GatewaySilent", "GatewayPortTaken"})
 
 
-def check(facts: FeedFacts) -> Iterator[Finding]:
+def check(facts: FeedFacts) -> Iterator[FoundFault]:
     """Check the workers' sessions."""
     maintenance = maintenance_at(facts.feed.spec.accounts.region, facts.now)
     if maintenance is not None:
@@ -40,7 +40,7 @@ def check(facts: FeedFacts) -> Iterator[Finding]:
         yield from _of_session(shard, facts)
 
 
-def _of_session(shard: SeenShard, facts: FeedFacts) -> Iterator[Finding]:
+def _of_session(shard: SeenShard, facts: FeedFacts) -> Iterator[FoundFault]:
     status = shard.status
     about = f"worker {shard.name}"
     if status.market_data_live is False and status.session == "Streaming":

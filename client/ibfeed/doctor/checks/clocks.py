@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ibfeed.doctor.facts import FeedFacts, KafkaFacts, known
-from ibfeed.doctor.findings import Finding, warning
+from ibfeed.doctor.findings import FoundFault, warning
 
 # A live worker renews within 8 s, or it fences itself. So an older renewal is a clock that is behind.
 _BEHIND_S: Final = 10.0
@@ -21,7 +21,7 @@ FAULTS = (WORKER, IB, KAFKA)
 _MEND: Final = "on its node: timedatectl set-ntp true; systemctl restart systemd-timesyncd"
 
 
-def check(facts: FeedFacts) -> Iterator[Finding]:
+def check(facts: FeedFacts) -> Iterator[FoundFault]:
     """Check the clocks of workers and brokers."""
     for watched in known(facts.accounts, ()):
         age = watched.age_s

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ibfeed.doctor.facts import InstallationFacts, Unknown
-from ibfeed.doctor.findings import Finding, error, warning
+from ibfeed.doctor.findings import FoundFault, error, warning
 
 MOST_AHEAD_S: Final = 3.0  # the API server tells its time in whole seconds
 # Rules in CRDs (x-kubernetes-validations) are stable since then.
@@ -19,7 +19,7 @@ CLOCK = warning("clock-here", "this machine's clock and the API server's differ"
 FAULTS = (AWAY, OLD, CLOCK)
 
 
-def check(facts: InstallationFacts) -> Iterator[Finding]:
+def check(facts: InstallationFacts) -> Iterator[FoundFault]:
     """Check the API server."""
     if isinstance(facts.server, Unknown):
         yield AWAY.found(

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from ibfeed.doctor.facts import FeedFacts, WatchedLease, known
-from ibfeed.doctor.findings import Finding, Severity, error, warning
+from ibfeed.doctor.findings import FoundFault, Severity, error, warning
 from ibfeed.doctor.seen import SeenLease
 
 _GROUP: Final = "ibfeed.dev"
@@ -44,7 +44,7 @@ class _Trouble(msgspec.Struct, frozen=True):
     ended: str | None = None
 
 
-def check(facts: FeedFacts) -> Iterator[Finding]:
+def check(facts: FeedFacts) -> Iterator[FoundFault]:
     """Check Secrets, the accounts' Leases and what workers say of their credentials."""
     yield from _secrets(facts)
     leases = [watched.lease for watched in known(facts.accounts, ())]
@@ -78,7 +78,7 @@ def check(facts: FeedFacts) -> Iterator[Finding]:
             )
 
 
-def _secrets(facts: FeedFacts) -> Iterator[Finding]:
+def _secrets(facts: FeedFacts) -> Iterator[FoundFault]:
     secrets = known(facts.secrets, {})
     accounts, kafka = facts.feed.spec.accounts, facts.feed.spec.kafka
     fields = {
@@ -110,7 +110,7 @@ def _secrets(facts: FeedFacts) -> Iterator[Finding]:
             yield _key_missing(reference.name, lacking, f"{kafka.sasl_mechanism} needs it", facts, Severity.ERROR)
 
 
-def _account_keys(secret: str, keys: frozenset[str], facts: FeedFacts) -> Iterator[Finding]:
+def _account_keys(secret: str, keys: frozenset[str], facts: FeedFacts) -> Iterator[FoundFault]:
     used = {shard.spec.account.index for shard in known(facts.shards, ()) if shard.spec.account is not None}
     for severity, indices in (
         (Severity.ERROR, [index for index in facts.feed.spec.accounts.indices if index in used]),
@@ -122,7 +122,7 @@ def _account_keys(secret: str, keys: frozenset[str], facts: FeedFacts) -> Iterat
             yield _key_missing(secret, lacking, why, facts, severity)
 
 
-def _key_missing(secret: str, keys: list[str], why: str, facts: FeedFacts, severity: Severity) -> Finding:
+def _key_missing(secret: str, keys: list[str], why: str, facts: FeedFacts, severity: Severity) -> FoundFault:
     shown = ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
     data = ",".join(f'"{key}":"VALUE"' for key in keys[:_SHOWN])
     return NO_KEY.found(
@@ -142,7 +142,7 @@ def _kafka_keys(mechanism: str, keys: frozenset[str]) -> list[str]:
     return [key for key in ("username", "password") if key not in keys]
 
 
-def _of_lease(lease: SeenLease, facts: FeedFacts) -> Iterator[Finding]:
+def _of_lease(lease: SeenLease, facts: FeedFacts) -> Iterator[FoundFault]:
     told, about = lease.metadata.annotations, f"account {_index(lease)}"
     clear = f"{facts.on} annotate lease/{lease.name} {_PARKED}- {_FAILED}- {_NEXT}-"
     if parked := told.get(_PARKED):
@@ -207,7 +207,7 @@ def _troubles(text: str) -> tuple[_Trouble, ...]:
         return ()
 
 
-def _same_user(accounts: tuple[WatchedLease, ...], facts: FeedFacts) -> Iterator[Finding]:
+def _same_user(accounts: tuple[WatchedLease, ...], facts: FeedFacts) -> Iterator[FoundFault]:
     by_user: dict[str, list[str]] = defaultdict(list)
     for watched in accounts:
         if user := watched.lease.metadata.annotations.get(_USER):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ibfeed.doctor.facts import InstallationFacts, known
-from ibfeed.doctor.findings import Finding, error, warning
+from ibfeed.doctor.findings import FoundFault, error, warning
 from ibfeed.doctor.release import fields_of_release
 
 VERSION: Final = "v1alpha1"
@@ -20,7 +20,7 @@ NEW = warning("crd-new", "a CRD has fields that this release of the command line
 FAULTS = (MISSING, UNSERVED, OLD, NEW)
 
 
-def check(facts: InstallationFacts) -> Iterator[Finding]:
+def check(facts: InstallationFacts) -> Iterator[FoundFault]:
     """Check each CRD against the fields that this release has."""
     for plural, definition in known(facts.definitions, {}).items():
         about = f"CRD {plural}.ibfeed.dev"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ibfeed.doctor.facts import FeedFacts, InstallationFacts
-from ibfeed.doctor.findings import Finding, error, note
+from ibfeed.doctor.findings import FoundFault, error, note
 
 UNOBSERVED = error("feed-unobserved", "the operator has not seen the feed's spec")
 NOT_READY = error("feed-not-ready", "the feed is not Ready, for a reason that no other check found")
@@ -14,14 +14,14 @@ NONE = note("no-feed", "the namespace has no IbFeed")
 FAULTS = (UNOBSERVED, NOT_READY, SUSPENDED)
 
 
-def check_names(facts: InstallationFacts) -> Iterator[Finding]:
+def check_names(facts: InstallationFacts) -> Iterator[FoundFault]:
     """Check that there is a feed at all."""
     if facts.feed_names == ():
         apply = "kubectl apply -f examples/energy.yaml"
         yield NONE.found("namespace", "it has no IbFeed", "none was applied, or it is in another (--namespace)", apply)
 
 
-def check(facts: FeedFacts, *, explained: bool) -> Iterator[Finding]:
+def check(facts: FeedFacts, *, explained: bool) -> Iterator[FoundFault]:
     """Check the feed's own status. ``explained``: another check has found an error."""
     feed = facts.feed
     about, describe = f"feed {facts.name}", f"{facts.on} describe ibf {facts.name}"

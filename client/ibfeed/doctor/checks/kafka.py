@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ibfeed.doctor.facts import FeedFacts, KafkaFacts, TopicFacts, Unknown, known
-from ibfeed.doctor.findings import Finding, Severity, error, warning
+from ibfeed.doctor.findings import FoundFault, Severity, error, warning
 from ibfeed.doctor.seen import SeenShard, SeenTopic
 
 AWAY = error("kafka-unreachable", "no broker answers, neither here nor to a worker")
@@ -30,7 +30,7 @@ FAULTS = (
 _CREDENTIALS: Final = frozenset({"CredentialsRefused", "KafkaSecretUnusable", "NotAuthorized", "TlsFailed"})
 
 
-def check(facts: FeedFacts) -> Iterator[Finding]:
+def check(facts: FeedFacts) -> Iterator[FoundFault]:
     """Check Kafka as this machine and the workers see it."""
     for shard in known(facts.shards, ()):
         yield from _of_worker(shard, facts)
@@ -62,7 +62,7 @@ def unseen(facts: FeedFacts) -> str:
     return f"topics and brokers: Kafka serves the workers, and cannot be reached from here ({kafka.trouble})"
 
 
-def _of_worker(shard: SeenShard, facts: FeedFacts) -> Iterator[Finding]:
+def _of_worker(shard: SeenShard, facts: FeedFacts) -> Iterator[FoundFault]:
     kafka = shard.status.kafka
     if kafka.reachable is False:
         yield WORKERS.found(
@@ -100,7 +100,7 @@ def _mend_worker(reason: str, facts: FeedFacts) -> str:
     return f"{facts.on} logs {facts.name}-0 --tail=100"
 
 
-def _brokers(kafka: KafkaFacts, facts: FeedFacts) -> Iterator[Finding]:
+def _brokers(kafka: KafkaFacts, facts: FeedFacts) -> Iterator[FoundFault]:
     for broker in kafka.brokers:
         if not broker.trouble:
             continue
@@ -114,7 +114,7 @@ def _brokers(kafka: KafkaFacts, facts: FeedFacts) -> Iterator[Finding]:
         )
 
 
-def _of_topic(wanted: SeenTopic, found: TopicFacts | None, facts: FeedFacts) -> Iterator[Finding]:
+def _of_topic(wanted: SeenTopic, found: TopicFacts | None, facts: FeedFacts) -> Iterator[FoundFault]:
     kafka = facts.feed.spec.kafka
     about = f"topic {wanted.name}"
     command = f"kafka-topics.sh --bootstrap-server {kafka.bootstrap_servers} --topic {wanted.name}"
@@ -150,7 +150,7 @@ def _of_topic(wanted: SeenTopic, found: TopicFacts | None, facts: FeedFacts) -> 
         )
 
 
-def _replicas(wanted: SeenTopic, found: TopicFacts, about: str, command: str) -> Iterator[Finding]:
+def _replicas(wanted: SeenTopic, found: TopicFacts, about: str, command: str) -> Iterator[FoundFault]:
     alter = command.replace("kafka-topics.sh", "kafka-configs.sh")
     least = found.min_in_sync
     if found.replicas < wanted.replication_factor:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ibfeed.doctor.checks import pods
 from ibfeed.doctor.facts import InstallationFacts, Unknown, known
-from ibfeed.doctor.findings import Finding, error, warning
+from ibfeed.doctor.findings import FoundFault, error, warning
 from ibfeed.doctor.seen import SeenDeployment
 
 MISSING = error("operator-missing", "there is no Deployment of the operator")
@@ -16,7 +16,7 @@ LEADERLESS = error("operator-no-leader", "no operator holds and renews the Lease
 FAULTS = (MISSING, DOWN, PARTLY, LEADERLESS)
 
 
-def check(facts: InstallationFacts) -> Iterator[Finding]:
+def check(facts: InstallationFacts) -> Iterator[FoundFault]:
     """Check the operator's Deployment, pods and Lease."""
     where = facts.operator_namespace
     on = f"kubectl -n {where}"
@@ -48,7 +48,7 @@ def check(facts: InstallationFacts) -> Iterator[Finding]:
         )
 
 
-def _available(deployment: SeenDeployment, facts: InstallationFacts, on: str) -> Iterator[Finding]:
+def _available(deployment: SeenDeployment, facts: InstallationFacts, on: str) -> Iterator[FoundFault]:
     name, wanted = deployment.metadata.name, deployment.spec.replicas
     available = deployment.status.available_replicas
     if wanted == 0:

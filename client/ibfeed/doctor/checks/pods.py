@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ibfeed.doctor.facts import FeedFacts, known
-from ibfeed.doctor.findings import Fault, Finding, error, warning
+from ibfeed.doctor.findings import Fault, FoundFault, error, warning
 from ibfeed.doctor.seen import SeenEvent, SeenPod
 
 _ON_ITS_WAY: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
@@ -37,7 +37,7 @@ def obstacle(pod: SeenPod) -> str:
     return ""
 
 
-def check(facts: FeedFacts) -> Iterator[Finding]:
+def check(facts: FeedFacts) -> Iterator[FoundFault]:
     """Check the pods of a feed's workers, and those that are not created."""
     pods = known(facts.pods, ())
     for pod in pods:
@@ -59,7 +59,7 @@ def check(facts: FeedFacts) -> Iterator[Finding]:
             )
 
 
-def _of_pod(pod: SeenPod, facts: FeedFacts) -> Iterator[Finding]:
+def _of_pod(pod: SeenPod, facts: FeedFacts) -> Iterator[FoundFault]:
     about, cause = f"pod {pod.name}", obstacle(pod)
     reason = cause.partition(":")[0]
     describe = f"{facts.on} describe pod {pod.name}"
@@ -94,7 +94,7 @@ def _volume_trouble(pod: SeenPod, events: tuple[SeenEvent, ...]) -> str:
     return _line(max(mine, key=lambda one: one.at).message) if mine else ""
 
 
-def _refused(there: set[str], facts: FeedFacts) -> Iterator[Finding]:
+def _refused(there: set[str], facts: FeedFacts) -> Iterator[FoundFault]:
     """Yield why the StatefulSet's pods are not created, as its newest event says."""
     wanted = {f"{facts.name}-{number}" for number in range(0 if facts.feed.spec.suspend else facts.feed.spec.workers)}
     refusals = [

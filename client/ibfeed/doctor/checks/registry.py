@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ibfeed.doctor.facts import FeedFacts, Unknown
-from ibfeed.doctor.findings import Finding, Severity, error
+from ibfeed.doctor.findings import FoundFault, Severity, error
 
 AWAY = error("registry-unreachable", "the schema registry does not answer (a warning if workers publish)")
 REFUSES = error("registry-refused", "the schema registry refuses (a warning if workers publish)")
 FAULTS = (AWAY, REFUSES)
 
 
-def check(facts: FeedFacts) -> Iterator[Finding]:
+def check(facts: FeedFacts) -> Iterator[FoundFault]:
     """Check the registry as this machine sees it. A worker's own word is among those on Kafka."""
     registry, where = facts.registry, facts.feed.spec.kafka.schema_registry
     if registry is None or isinstance(registry, Unknown) or where is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ibfeed.doctor.facts import FeedFacts, InstallationFacts, Right, known
-from ibfeed.doctor.findings import Finding, error, warning
+from ibfeed.doctor.findings import FoundFault, error, warning
 
 _SHOWN: Final = 6
 
@@ -16,7 +16,7 @@ WORKER = error("right-missing-worker", "the workers' ServiceAccount lacks a righ
 FAULTS = (MINE, OPERATOR, WORKER)
 
 
-def check(facts: InstallationFacts) -> Iterator[Finding]:
+def check(facts: InstallationFacts) -> Iterator[FoundFault]:
     """Check the rights of the person and of the operator."""
     lacking = _lacking(known(facts.my_rights, ()))
     if lacking:
@@ -36,7 +36,7 @@ def check(facts: InstallationFacts) -> Iterator[Finding]:
         )
 
 
-def check_workers(facts: FeedFacts) -> Iterator[Finding]:
+def check_workers(facts: FeedFacts) -> Iterator[FoundFault]:
     """Check the rights of a feed's workers."""
     if lacking := _lacking(known(facts.worker_rights, ())):
         name = f"{facts.name}-worker"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ibfeed.doctor.facts import FeedFacts, known
-from ibfeed.doctor.findings import Finding, error, warning
+from ibfeed.doctor.findings import FoundFault, error, warning
 from ibfeed.doctor.seen import SeenSink
 
 FAILING = error("sink-failing", "a sink's destination fails or refuses")
@@ -14,14 +14,14 @@ LATE = warning("sink-late", "a sink does not keep up, or misses its objective")
 FAULTS = (FAILING, DOWN, LATE)
 
 
-def check(facts: FeedFacts) -> Iterator[Finding]:
+def check(facts: FeedFacts) -> Iterator[FoundFault]:
     """Check each sink of the feed by its conditions."""
     for sink in known(facts.sinks, ()):
         if sink.spec.feed_ref.name == facts.name and not sink.spec.suspend:
             yield from _of_sink(sink, facts)
 
 
-def _of_sink(sink: SeenSink, facts: FeedFacts) -> Iterator[Finding]:
+def _of_sink(sink: SeenSink, facts: FeedFacts) -> Iterator[FoundFault]:
     name = sink.metadata.name
     about = f"sink {name}"
     said = {one.type: one for one in sink.status.conditions if one.status == "False"}

@@ -14,7 +14,7 @@ from ibfeed.doctor.seen import SeenFeed, SeenShard
 
 _API: Final = "authorization.k8s.io/v1"
 _GROUP: Final = "ibfeed.dev"
-# What the role `view` gives, together with ours.
+# The rights that the role `view` gives, together with ours.
 _MINE: Final = (
     *(("list", _GROUP, kind) for kind in ("ibfeeds", "ibshards", "ibsinks")),
     *(("list", "", kind) for kind in ("pods", "events")),
