@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ibfeed.cli import account, clickhouse, logs, placement, recording, status
+from ibfeed.cli import account, clickhouse, data, doctor, logs, placement, recording, report, status
 from ibfeed.cli.run import run
 from ibfeed.errors import Error
 
@@ -48,6 +48,9 @@ account.register(app)
 placement.register(app)
 app.command()(run)
 recording.register(app)
+data.register(app)
+doctor.register(app)
+report.register(app)
 app.add_typer(clickhouse.app, name="clickhouse")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import warnings
 from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from ibfeed.errors import ClusterRefusedError, ClusterUnreachableError, MissingExtraError, MissingObjectError
@@ -93,6 +95,10 @@ class Cluster:
             raise ClusterUnreachableError(
                 f"the API server ended its answer ({type(error).__name__}); ask for it again"
             ) from None
+
+    def time(self) -> dt.datetime:
+        """Return the API server's time, which it tells in whole seconds."""
+        return parsedate_to_datetime(self._send("GET", "/version", {}, None).headers["Date"])
 
     def call(
         self, verb: str, path: str, *, query: Mapping[str, str] | None = None, body: Object | None = None

@@ -1,0 +1,1 @@
+"""``ibfeed report``: a bundle for a bug report, without secrets, account numbers and user names."""

@@ -1,0 +1,1 @@
+"""The collectors: what asks the API server, Kafka and the schema registry. They decide nothing."""
