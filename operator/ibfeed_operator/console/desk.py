@@ -33,7 +33,7 @@ from ibfeed_operator.console.view import (
 from ibfeed_operator.kube.client import KubeClient, collection
 from ibfeed_operator.kube.informer import Informer
 from ibfeed_operator.kube.store import Change
-from ibfeed_operator.model.decode import read_feed, read_lease, read_shard
+from ibfeed_operator.model.decode import InvalidFeed, read_feed, read_lease, read_shard
 from ibfeed_operator.model.types import Feed, Shard
 from ibfeed_operator.sinks.model import read_sink
 
@@ -86,13 +86,14 @@ class Desk:
         self.sinks: list[ShownSink] = []
         self.troubles: dict[str, str] = {}  # of each Kafka: why its ticks do not come; empty: they do
         self.looked: Final = asyncio.Condition()
-        for informer in (informed.feeds, informed.sinks, informed.leases):
-            informer.listen(self._changed)  # type: ignore[attr-defined]
+        informed.feeds.listen(self._changed)
+        informed.sinks.listen(self._changed)
+        informed.leases.listen(self._changed)
         informed.shards.listen(self._shard_changed)
 
     @property
     def namespaces(self) -> frozenset[str]:
-        return frozenset(one.namespace for one in (*self.feeds, *self.sinks))
+        return frozenset({feed.namespace for feed in self.feeds} | {sink.namespace for sink in self.sinks})
 
     def kafka_of(self, feed: str) -> tuple[str, str]:
         """Return Kafka's servers and the topic of ticks of a feed, by its key."""
@@ -144,7 +145,7 @@ class Desk:
                 metrics.BEHIND.set(max(0, now - self.board.newest_ms) / 1000)
 
     def _show(self) -> None:
-        feeds = [feed for _, feed in self._informed.feeds.values()]
+        feeds: list[Feed | InvalidFeed] = [feed for _, feed in self._informed.feeds.values()]
         shards = ((key[0], shard) for key, shard in self._informed.shards.values())
         leases = ((key[0], lease) for key, lease in self._informed.leases.values())
         found = gather(feeds, shards, leases)
