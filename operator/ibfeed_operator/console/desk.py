@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -34,7 +35,7 @@ from ibfeed_operator.kube.client import KubeClient, collection
 from ibfeed_operator.kube.informer import Informer
 from ibfeed_operator.kube.store import Change
 from ibfeed_operator.model.decode import InvalidFeed, read_feed, read_lease, read_shard
-from ibfeed_operator.model.types import Feed, Shard
+from ibfeed_operator.model.types import AccountLease, Feed, Shard
 from ibfeed_operator.sinks.model import read_sink
 
 _log: Final = Log(__name__)
@@ -50,7 +51,8 @@ class Informed:
     def __init__(self, kube: KubeClient, namespace: str) -> None:
         where = namespace or None
         leases = collection("coordination.k8s.io/v1", "leases", where)
-        self.feeds: Final = Informer(kube, collection(API_VERSION, FEED_PLURAL, where), read_feed, fresh_s=_FRESH_S)
+        feeds = collection(API_VERSION, FEED_PLURAL, where)
+        self.feeds: Final[Informer[Feed | InvalidFeed]] = Informer(kube, feeds, read_feed, fresh_s=_FRESH_S)
         self.shards: Final = Informer(kube, collection(API_VERSION, SHARD_PLURAL, where), read_shard, fresh_s=_FRESH_S)
         self.sinks: Final = Informer(kube, collection(API_VERSION, SINK_PLURAL, where), read_sink, fresh_s=_FRESH_S)
         self.leases: Final = Informer(kube, leases, read_lease, labels=LABEL_SOURCE, fresh_s=_FRESH_S)
@@ -88,7 +90,7 @@ class Desk:
         self.looked: Final = asyncio.Condition()
         informed.feeds.listen(self._changed)
         informed.sinks.listen(self._changed)
-        informed.leases.listen(self._changed)
+        informed.leases.listen(self._lease_changed)
         informed.shards.listen(self._shard_changed)
 
     @property
@@ -198,6 +200,12 @@ class Desk:
 
     def _changed(self, _: object) -> None:
         self._stale = True
+
+    def _lease_changed(self, change: Change[AccountLease]) -> None:
+        # Each holder renews every three seconds, which changes nothing that is shown.
+        before, after = (one and replace(one, resource_version="") for one in (change.before, change.after))
+        if before != after:
+            self._stale = True
 
     def _shard_changed(self, change: Change[Shard]) -> None:
         self._stale = True

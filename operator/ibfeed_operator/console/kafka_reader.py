@@ -11,11 +11,8 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ibfeed_api.backoff import Backoff
-
 from ibfeed_operator.console.sources import EVENTS_BACK_MS, TICKS_BACK_MS, TickSource, begin_at
 from ibfeed_operator.console.ticks import Summary, summarise
-
-
 
 _ANSWER_S: Final = 5.0
 _BATCH: Final = 2000  # records, at most

@@ -24,10 +24,10 @@ class QuoteRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What changes of a contract. ``rate`` is in updates a second."""
 
     conid: int
-    price: msgspec.Raw | None
-    bid: msgspec.Raw | None
-    ask: msgspec.Raw | None
-    volume: msgspec.Raw | None
+    price: msgspec.Raw
+    bid: msgspec.Raw
+    ask: msgspec.Raw
+    volume: msgspec.Raw
     event_ms: int
     rate: float
 
@@ -56,7 +56,7 @@ class QuoteBoard:
         for (topic, conid), (tick, count) in summary.latest.items():
             quote = self._quotes.get((servers, topic, conid))
             if quote is None:
-                quote = self._quotes[servers, topic, conid] = _Quote(tick)
+                quote = self._quotes[servers, topic, conid] = _Quote(_own(tick))
             # A handover's overlap and the start's backlog may bring an older record after a newer one.
             if tick.event_time >= quote.tick.event_time:
                 quote.tick = _own(tick)
@@ -116,7 +116,7 @@ def _own(tick: TickValue) -> TickValue:
         tick.conid,
         tick.price.copy(),
         tick.event_time,
-        None if tick.bid is None else tick.bid.copy(),
-        None if tick.ask is None else tick.ask.copy(),
-        None if tick.volume is None else tick.volume.copy(),
+        tick.bid.copy(),
+        tick.ask.copy(),
+        tick.volume.copy(),
     )

@@ -23,6 +23,10 @@ from ibfeed_operator.kube.errors import KubeError
 
 MOST_PAGES: Final = 20
 _BODY: Final = 1 << 20  # bytes of a request, at most
+_TAKE_S: Final = 10.0  # a page that takes nothing for so long is cut off
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Endpoint(NamedTuple):
@@ -102,7 +106,13 @@ class Console:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         with self._desk.viewer():
-            await self._feed_page(request, response, viewer)
+            try:
+                await self._feed_page(request, response, viewer)
+            except ConnectionError:
+                pass  # the page has gone
+            except TimeoutError:  # it takes nothing any more
+                if request.transport is not None:
+                    request.transport.abort()
         return response
 
     async def _feed_page(self, request: web.Request, response: web.StreamResponse, viewer: Viewer) -> None:
@@ -126,7 +136,7 @@ class Console:
                     await response.write(page.beginning())
                     continue
             if changes := page.changes():
-                await asyncio.wait_for(response.write(changes), 10)
+                await asyncio.wait_for(response.write(changes), _TAKE_S)
 
     async def call(self, endpoint: Endpoint, request: web.Request) -> web.Response:
         """Answer one of ``endpoints``."""
@@ -159,7 +169,7 @@ def application(console: Console) -> web.Application:
     """Return the application with all its routes. ``guard`` sees each request first."""
 
     @web.middleware
-    async def guarded(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         if refusal := guard.objection(request.method, request.headers):
             return web.Response(status=403, text=f"{refusal}\n", headers=guard.HEADERS)
         return await handler(request)

@@ -22,14 +22,14 @@ _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, EOFError, KeyError, Inde
 
 
 class TickValue(msgspec.Struct, frozen=True, gc=False):
-    """The fields of ``records.Tick`` that the page shows. Numbers are IB's own digits."""
+    """The fields of ``records.Tick`` that the page shows. Numbers are IB's own digits, or ``null``."""
 
     conid: int
     price: msgspec.Raw
     event_time: int
-    bid: msgspec.Raw | None
-    ask: msgspec.Raw | None
-    volume: msgspec.Raw | None
+    bid: msgspec.Raw
+    ask: msgspec.Raw
+    volume: msgspec.Raw
 
 
 class KafkaRecord(Protocol):

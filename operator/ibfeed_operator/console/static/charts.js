@@ -5,6 +5,7 @@ import { SAMPLE_MS } from "./store.js";
 
 const KEEP_S = 600;
 const HEIGHT = 150;
+const LAG_WIDTH = 70;
 
 export class Detail {
   constructor(store) {
@@ -92,11 +93,11 @@ export class Sinks {
     if (keys !== this.keys) this.#build(keys);
     for (const sink of sinks) {
       const { cells, canvas, row } = this.rows.get(sink.key);
-      row.title = sink.message;
-      const texts = [null, sink.destination, sink.ready === "True" ? "ready" : sink.message || sink.ready,
+      row.title = `${sink.key}: ${sink.message}`;
+      const texts = [null, sink.ready === "True" ? "ready" : sink.message || sink.ready,
         sink.lag === null ? "–" : count(sink.lag), sink.latency_ms === null ? "–" : `${(sink.latency_ms / 1000).toFixed(2)} s`];
       texts.forEach((text, place) => text !== null && setText(cells[place], text));
-      cells[2].dataset.level = { True: "good", False: "bad" }[sink.ready] ?? "wait";
+      cells[1].dataset.level = { True: "good", False: "bad" }[sink.ready] ?? "wait";
       this.#spark(canvas, this.store.lags.get(sink.key) ?? []);
     }
   }
@@ -106,25 +107,25 @@ export class Sinks {
     this.rows.clear();
     this.body.replaceChildren(...this.store.sinks.map((sink) => {
       const canvas = element("canvas", { "aria-hidden": "true" });
-      const cells = ["", "", "level", "right number", "right number"].map((name) => element("td", { class: name }));
-      cells[0].append(element("span", { class: "dim", text: `${sink.namespace}/` }), sink.name);
+      const cells = ["", "level", "right number", "right number"].map((name) => element("td", { class: name }));
+      cells[0].append(sink.name, element("span", { class: "dim", text: ` to ${sink.destination}` }));
       const row = element("tr", {}, ...cells, element("td", {}, canvas));
       this.rows.set(sink.key, { cells, canvas, row });
       return row;
     }));
     if (!this.store.sinks.length) {
-      this.body.append(element("tr", {}, element("td", { class: "empty", colspan: 6, text: "No IbSink in these namespaces." })));
+      this.body.append(element("tr", {}, element("td", { class: "empty", colspan: 5, text: "No IbSink in these namespaces." })));
     }
   }
 
   #spark(canvas, lags) {
-    const context = sharp(canvas, 120, 20);
+    const context = sharp(canvas, LAG_WIDTH, 20);
     const high = Math.max(1, ...lags.map(([, lag]) => lag));
     context.strokeStyle = this.line;
     context.beginPath();
     const now = this.store.now();
     for (const [ms, lag] of [...lags, ...(lags.length ? [[now, lags.at(-1)[1]]] : [])]) {
-      context.lineTo(120 - ((now - ms) / (KEEP_S * 1000)) * 120, 18 - (lag / high) * 16);
+      context.lineTo(LAG_WIDTH * (1 - (now - ms) / (KEEP_S * 1000)), 18 - (lag / high) * 16);
     }
     context.stroke();
   }
