@@ -17,6 +17,7 @@
     ├── ClusterUnreachableError the API server does not answer, or no cluster is configured
     ├── ClusterRefusedError     the API server answers, and refuses
     ├── MissingObjectError      the cluster has no such object
+    ├── ConsoleError            the live page cannot be reached, or refuses
     ├── ConfigurationError      the file of ``ibfeed run`` cannot be used
     └── MissingExtraError       a library that an extra installs is missing
 """
@@ -82,6 +83,10 @@ class ClusterRefusedError(Error):
 
 class MissingObjectError(Error):
     """The cluster has no such object. The text is the API server's."""
+
+
+class ConsoleError(Error):
+    """The live page cannot be reached, or does not let the user in. The text says what to do."""
 
 
 class ConfigurationError(Error):

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from ibfeed.cli import clickhouse, recording
+from ibfeed.cli.dashboard import dashboard
 from ibfeed.cli.run import run
 from ibfeed.errors import Error
 
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 
 app.command()(run)
+app.command()(dashboard)
 recording.register(app)
 app.add_typer(clickhouse.app, name="clickhouse")
 

@@ -66,6 +66,15 @@ class Cluster:
         """Return what the API server answers for ``path`` as text: logs, or the answer of a proxied pod."""
         return str(self._send("GET", path, query or {}, None).text)
 
+    def token(self) -> str:
+        """Return the bearer token with which the kubeconfig's user calls; empty: they use a certificate instead.
+
+        Wherever it comes from (a program, a file, OpenID Connect), it is that of a call made just now.
+        """
+        sent = self._send("GET", "/version", {}, None).request.headers.get("Authorization", "")
+        scheme, _, token = str(sent).partition(" ")
+        return token if scheme == "Bearer" else ""
+
     def call(
         self, verb: str, path: str, *, query: Mapping[str, str] | None = None, body: Object | None = None
     ) -> Object:

@@ -15,6 +15,11 @@ export const count = (n) => String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, " 
 
 export const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
 
+// As many digits as the contract's prices have had: 61.00 beside 60.99.
+export const price = (value, digits = 0) => (value === undefined || value === null ? "–" : value.toFixed(digits));
+
+export const digits = (value) => (String(value).split(".")[1] ?? "").length;
+
 // element("p", {class: "dim", text: "…"}, child, …)
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);

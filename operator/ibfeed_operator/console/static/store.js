@@ -1,5 +1,7 @@
 // What the server has sent, and what follows from it. No DOM in here.
 
+import { digits } from "./format.js";
+
 export const SAMPLE_MS = 2000; // between two points of a sparkline, as the server has it
 export const SAMPLES = 60;
 export const QUIET_MS = 60_000;
@@ -89,6 +91,7 @@ export class Store {
         if (!contract) continue;
         if (contract.price !== undefined && price !== contract.price) contract.turn = Math.sign(price - contract.price);
         Object.assign(contract, { price, bid, ask, volume, rate });
+        contract.digits = Math.max(contract.digits ?? 0, digits(price), digits(bid), digits(ask));
         contract.lastMs = Math.max(contract.lastMs, eventMs);
         contract.changed = true;
       }

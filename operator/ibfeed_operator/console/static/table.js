@@ -1,9 +1,9 @@
 // The contracts: a grid of which only the rows in view exist, so that a thousand cost as little as thirty.
 
-import { age, color, count, element, setText, sharp } from "./format.js";
+import { age, color, count, element, price, setText, sharp } from "./format.js";
 
 const ROW = 26; // px, as in style.css
-const SPARK = [112, 20];
+const SPARK = [104, 20];
 const COLUMNS = [
   ["symbol", "Symbol", (c) => c.symbol],
   ["worker", "Worker", (c) => c.worker],
@@ -108,7 +108,7 @@ export class Table {
     const other = row.contract !== contract;
     const texts = [
       contract.symbol, contract.worker || "–", String(contract.partition), contract.state,
-      contract.price?.toString() ?? "–", contract.bid?.toString() ?? "–", contract.ask?.toString() ?? "–",
+      price(contract.price, contract.digits), price(contract.bid, contract.digits), price(contract.ask, contract.digits),
       contract.rate ? contract.rate.toFixed(1) : "0", contract.lastMs ? age(this.store.now() - contract.lastMs) : "never",
     ];
     texts.forEach((text, column) => setText(row.cells[column], text));
@@ -132,11 +132,11 @@ export class Table {
     if (samples.length < 2) return;
     const [low, high] = [Math.min(...samples), Math.max(...samples)];
     const step = width / 59;
-    const y = (price) => (high === low ? height / 2 : height - 2 - ((price - low) / (high - low)) * (height - 4));
+    const y = (value) => (high === low ? height / 2 : height - 2 - ((value - low) / (high - low)) * (height - 4));
     context.strokeStyle = this.line;
     context.lineWidth = 1.2;
     context.beginPath();
-    samples.forEach((price, place) => context.lineTo(width - (samples.length - place) * step, y(price)));
+    samples.forEach((value, place) => context.lineTo(width - (samples.length - place) * step, y(value)));
     context.stroke();
   }
 
