@@ -209,7 +209,8 @@ class Market:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(10)
-        self._producer.flush(10)
+        self._producer.purge()  # its Kafka may have ended
+        self._producer.flush(1)
 
     def _run(self) -> None:
         began, sent = time.monotonic(), 0

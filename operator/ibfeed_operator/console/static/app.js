@@ -67,6 +67,7 @@ function figures() {
   const distinct = [...new Map(accounts).values()];
   setText(get("figure-rate"), count(store.rate()));
   setText(get("figure-lag"), store.lagMs === null ? "–" : age(store.lagMs));
+  get("figure-lag").dataset.kafkaMs = store.kafkaMs;
   setText(get("figure-contracts"), `${sum((feed) => feed.publishing)}/${sum((feed) => feed.wanted)}`);
   setText(get("figure-quiet"), count(quiet));
   setText(get("figure-workers"), `${workers((one) => one.session === "Streaming")}/${workers(() => true)}`);

@@ -107,7 +107,7 @@ def test_feed_that_cannot_be_read_says_why() -> None:
         status=FeedStatus(),
     )
     shown = show_feed(FeedInput(feed=broken), STARTED)
-    assert (shown.ready, shown.message, shown.source) == ("False", "no roots", "")
+    assert (shown.ready, shown.message, shown.source) == ("False", "no", "")
 
 
 def test_sink_shows_lag_and_the_cause_of_trouble() -> None:
