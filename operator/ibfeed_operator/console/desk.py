@@ -65,7 +65,7 @@ class Informed:
 
 
 class Desk:
-    """What is shown now, for all pages together.
+    """The state that is shown now, for all pages together.
 
     Args:
         informed: the informers, which somebody else runs.

@@ -1,4 +1,4 @@
-"""What each request and each answer must have, whoever asks. Pure.
+"""The rules for each request and each answer, whoever asks. Pure.
 
 The page is reached through a port-forward, so its name is ``localhost``. Another name in ``Host`` means that a page of
 somebody else has had its own name resolved to this address. Cookies know no ports: pages on other ports of localhost

@@ -1,4 +1,4 @@
-"""What happened, for the time line: sessions, logins, moves and gaps. Pure: the caller has the clock."""
+"""The time line: sessions, logins, moves and gaps. Pure: the caller has the clock."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ QuoteKey = tuple[str, str, int]  # Kafka's servers, topic, conid
 
 
 class QuoteRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What changes of a contract. ``rate`` is in updates a second."""
+    """The changes of a contract. ``rate`` is in updates a second."""
 
     conid: int
     price: msgspec.Raw

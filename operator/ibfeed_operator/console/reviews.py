@@ -1,4 +1,4 @@
-"""Who a bearer token is, and what they may see: TokenReview and SubjectAccessReview, with short memories."""
+"""The user of a bearer token, and their rights: TokenReview and SubjectAccessReview, with short memories."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ibfeed_operator.kube.client import KubeClient
 REMEMBER_S: Final = 30.0
 _MOST: Final = 2000  # answers that are remembered
 _AT_ONCE: Final = 4  # reviews that are on their way to the API server
-# Whoever may list these in a namespace sees what the page makes of them.
+# A user who may list these in a namespace sees what the page makes of them.
 _SEEN: Final = (FEED_PLURAL, SHARD_PLURAL, SINK_PLURAL)
 EVERYWHERE: Final = ""
 K = TypeVar("K")

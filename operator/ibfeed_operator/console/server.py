@@ -44,7 +44,7 @@ class Endpoint(NamedTuple):
 
 
 class Viewer(msgspec.Struct, frozen=True):
-    """Who asks, and the namespaces whose feeds they may see."""
+    """A user who asks, and the namespaces whose feeds they may see."""
 
     user: Reviewed
     namespaces: frozenset[str]

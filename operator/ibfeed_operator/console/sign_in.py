@@ -1,4 +1,4 @@
-"""Who may look: one-time codes and sessions. Pure: the caller has the clock and the dice.
+"""The users who may look: one-time codes and sessions. Pure: the caller has the clock and the dice.
 
 A token is exchanged for a code, and the code, within a minute and once, for a session. So no token ever comes to the
 browser's address bar, its history or its storage. A session ends half an hour after its token was last reviewed.

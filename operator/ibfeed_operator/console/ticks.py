@@ -42,7 +42,7 @@ class KafkaRecord(Protocol):
 
 @dataclass(slots=True)
 class Summary:
-    """What a number of records say together.
+    """The sum of a number of records.
 
     Args:
         latest: the last tick of each topic and conid, and how many there were.

@@ -1,4 +1,4 @@
-"""What the page shows of feeds, workers, accounts, contracts and sinks, made of their resources. Pure.
+"""Feeds, workers, accounts, contracts and sinks as the page shows them, made of their resources. Pure.
 
 Each struct is sent to the browser as JSON under the names of its fields. ``key`` is ``namespace/name``.
 """

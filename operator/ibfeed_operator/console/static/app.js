@@ -113,14 +113,22 @@ function nextTheme() {
 
 function askToSignIn(problem = "") {
   stream.close();
+  store.reset();
   tell("down", "Signed out");
-  [get("page").hidden, get("sign-in").hidden] = [true, false];
+  banner("");
+  shown(false);
   setText(get("sign-in-problem"), typeof problem === "string" ? problem : "");
   get("token").focus();
 }
 
+// Of the two mains one is there, and with the page the header's figures.
+function shown(page) {
+  for (const name of ["page", "figures", "clock", "sign-out"]) get(name).hidden = !page;
+  get("sign-in").hidden = page;
+}
+
 function start() {
-  [get("page").hidden, get("sign-in").hidden] = [false, true];
+  shown(true);
   stream.open();
 }
 

@@ -5,7 +5,7 @@ import { SAMPLE_MS } from "./store.js";
 
 const KEEP_S = 600;
 const HEIGHT = 150;
-const LAG_WIDTH = 70;
+const LAG_WIDTH = 64;
 
 export class Detail {
   constructor(store) {
@@ -93,7 +93,7 @@ export class Sinks {
     if (keys !== this.keys) this.#build(keys);
     for (const sink of sinks) {
       const { cells, canvas, row } = this.rows.get(sink.key);
-      row.title = `${sink.key}: ${sink.message}`;
+      row.title = `${sink.key} to ${sink.destination}: ${sink.message}`;
       const texts = [null, sink.ready === "True" ? "ready" : sink.message || sink.ready,
         sink.lag === null ? "–" : count(sink.lag), sink.latency_ms === null ? "–" : `${(sink.latency_ms / 1000).toFixed(2)} s`];
       texts.forEach((text, place) => text !== null && setText(cells[place], text));
@@ -108,7 +108,7 @@ export class Sinks {
     this.body.replaceChildren(...this.store.sinks.map((sink) => {
       const canvas = element("canvas", { "aria-hidden": "true" });
       const cells = ["", "level", "right number", "right number"].map((name) => element("td", { class: name }));
-      cells[0].append(sink.name, element("span", { class: "dim", text: ` to ${sink.destination}` }));
+      cells[0].append(sink.name);
       const row = element("tr", {}, ...cells, element("td", {}, canvas));
       this.rows.set(sink.key, { cells, canvas, row });
       return row;

@@ -103,7 +103,7 @@ def test_feed_that_cannot_be_read_says_why() -> None:
         uid="",
         generation=1,
         resource_version="",
-        message="no roots",
+        message="no",
         status=FeedStatus(),
     )
     shown = show_feed(FeedInput(feed=broken), STARTED)
