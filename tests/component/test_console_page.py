@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -127,6 +132,27 @@ def test_only_namespaces_are_shown_whose_feeds_one_may_list(scene: Scene) -> Non
 
     eventually(lambda: seen(TRADER) == ["default/energy"], within=60, what="the console has read the feed", every=1)
     assert seen(STRANGER) == []
+
+
+def test_dashboard_command_prints_an_address_that_is_good_once(scene: Scene, tmp_path: Path) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(f'#!/bin/sh\necho "Forwarding from 127.0.0.1:{scene.console.port} -> 8081"\nexec sleep 60\n')
+    kubectl.chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "KUBECONFIG": str(scene.plane.kubeconfig(TRADER)),
+    }
+    words = [sys.executable, "-c", "from ibfeed.cli.main import main; main()", "dashboard", "--no-browser"]
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as command:
+        assert command.stdout is not None
+        address = command.stdout.readline().split()[-1]
+        command.send_signal(signal.SIGINT)
+        assert command.wait(20) == 0
+    url, _, code = address.partition("/#code=")
+    assert url == scene.console.url
+    assert scene.post("/api/redeem", {"code": code}).status_code == 200
+    assert scene.post("/api/redeem", {"code": code}).status_code == 401
 
 
 def test_other_names_and_origins_are_refused(scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import webbrowser
 from typing import Annotated
@@ -31,17 +32,17 @@ def dashboard(
     """
     cluster = connect(context=context)
     token = user_token(cluster, service_account)
-    with forward(context=context, namespace=operator_namespace, deployment=deployment, port=port) as way:
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        forward(context=context, namespace=operator_namespace, deployment=deployment, port=port) as way,
+    ):
         code = sign_in(way.url, token)
         address = f"{way.url}/#code={code}"
         typer.echo(f"The page: {address}\nThe address is good once, and for a minute. Ctrl-C ends the forward.")
         with redirect(address) as file:
             if browser and not webbrowser.open(file):
                 typer.echo("No browser could be started: open the address above.", err=True)
-            try:
-                _stay(cluster, way, service_account, code)
-            except KeyboardInterrupt:
-                return
+            _stay(cluster, way, service_account, code)
 
 
 def _stay(cluster: Cluster, way: Forward, service_account: str, code: str) -> None:
