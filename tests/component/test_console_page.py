@@ -60,7 +60,7 @@ class Scene:
     market: Market
     console: ConsoleProcess
 
-    def post(self, path: str, body: object, **headers: str) -> requests.Response:
+    def post(self, path: str, body: dict[str, str], **headers: str) -> requests.Response:
         return requests.post(f"{self.console.url}{path}", json=body, headers=headers, timeout=20)
 
     def get(self, path: str, **headers: str) -> requests.Response:
@@ -132,6 +132,12 @@ def test_only_namespaces_are_shown_whose_feeds_one_may_list(scene: Scene) -> Non
 
     eventually(lambda: seen(TRADER) == ["default/energy"], within=60, what="the console has read the feed", every=1)
     assert seen(STRANGER) == []
+    with requests.get(
+        f"{scene.console.url}/api/stream", headers=bearer(scene, STRANGER), stream=True, timeout=20
+    ) as told:
+        lines = told.iter_lines(decode_unicode=True)
+        events = [next(line for line in lines if line.startswith("event:")) for _ in range(4)]
+        assert "event: contracts" not in events
 
 
 def test_dashboard_command_prints_an_address_that_is_good_once(scene: Scene, tmp_path: Path) -> None:
@@ -199,7 +205,8 @@ def test_a_thousand_contracts_within_the_bars(scene: Scene, page: Chrome, figure
 
 
 def test_nothing_is_refused_or_fails_in_the_browser(page: Chrome) -> None:
-    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
+    said: list[dict[str, str]] = page.get_log("browser")  # type: ignore[no-untyped-call]
+    assert [entry for entry in said if entry["level"] == "SEVERE"] == []
     assert "code=" not in page.current_url
     assert page.execute_script("return document.cookie") == ""
 

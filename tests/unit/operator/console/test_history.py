@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ibfeed_api.records import FeedEvent
-from ibfeed_operator.console.history import KEEP_MS, History
+from ibfeed_operator.console.history import KEEP_MS, MOST, History
 
 FEED = "default/energy"
 
@@ -35,6 +35,20 @@ def test_each_change_of_a_session_is_noted_and_a_login_marked() -> None:
         ("login", "energy-0", "logs in"),
         ("session", "energy-0", "Streaming"),
     ]
+
+
+def test_worker_that_goes_is_absent() -> None:
+    history = History()
+    history.session(10, FEED, "energy-0", "Streaming", None)
+    assert told(history) == [("session", "energy-0", "Absent")]
+
+
+def test_memory_of_gaps_is_bounded() -> None:
+    history = History()
+    for at_ms in range(MOST + 2):
+        history.event(FEED, gap(at_ms))
+    history.event(FEED, gap(0))
+    assert history.seq == MOST + 3, "the oldest was forgotten, and is told again"
 
 
 def test_present_session_is_there_however_old() -> None:

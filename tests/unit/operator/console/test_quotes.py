@@ -146,6 +146,13 @@ def test_same_contract_on_another_topic_is_another_quote() -> None:
     assert board.changed("elsewhere:9092", "ticklast", [1]) == []
 
 
+def test_nothing_is_left_once_nothing_is_read() -> None:
+    board = board_with(tick())
+    board.look(1000)
+    board.clear()
+    assert (rows(board, 1), board.rows("kafka:9092", "ticklast", [1]), board.newest_ms) == ([], [], 0)
+
+
 def test_empty_summary_changes_nothing() -> None:
     board = QuoteBoard()
     board.merge("kafka:9092", Summary())
