@@ -19,6 +19,7 @@
     ├── ClusterRefusedError     the API server answers, and refuses
     ├── MissingObjectError      the cluster has no such object
     ├── ObjectError             an object of the cluster is not as the command line knows it, or not fit for the order
+    ├── ConsoleError            the live page cannot be reached, or refuses
     ├── ConfigurationError      the file of ``ibfeed run`` cannot be used
     └── MissingExtraError       a library that an extra installs is missing
 """
@@ -92,6 +93,10 @@ class MissingObjectError(Error):
 
 class ObjectError(Error):
     """An object of the cluster is not as the command line knows it, or not fit for the order. The text says why."""
+
+
+class ConsoleError(Error):
+    """The live page cannot be reached, or does not let the user in. The text says what to do."""
 
 
 class ConfigurationError(Error):

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from ibfeed.cli import account, clickhouse, data, doctor, logs, placement, recording, report, status
+from ibfeed.cli.dashboard import dashboard
 from ibfeed.cli.run import run
 from ibfeed.errors import Error
 
@@ -47,6 +48,7 @@ logs.register(app)
 account.register(app)
 placement.register(app)
 app.command()(run)
+app.command()(dashboard)
 recording.register(app)
 data.register(app)
 doctor.register(app)

@@ -100,6 +100,15 @@ class Cluster:
         """Return the API server's time, which it tells in whole seconds."""
         return parsedate_to_datetime(self._send("GET", "/version", {}, None).headers["Date"])
 
+    def token(self) -> str:
+        """Return the bearer token with which the kubeconfig's user calls; empty: they use a certificate instead.
+
+        Wherever it comes from (a program, a file, OpenID Connect), it is that of a call made just now.
+        """
+        sent = self._send("GET", "/version", {}, None).request.headers.get("Authorization", "")
+        scheme, _, token = str(sent).partition(" ")
+        return token if scheme == "Bearer" else ""
+
     def call(
         self, verb: str, path: str, *, query: Mapping[str, str] | None = None, body: Object | None = None
     ) -> Object:

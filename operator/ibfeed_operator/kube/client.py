@@ -173,6 +173,10 @@ class KubeClient:
             "PATCH", path, query=query, body=manifest, content_type="application/apply-patch+yaml"
         )
 
+    async def review(self, path: str, body: JsonObject) -> bytes:
+        """Ask the API server to review a token or a right. Such an object is answered, and never stored."""
+        return await self._request("POST", path, body=body)
+
     async def patch(self, path: str, body: JsonObject) -> bytes:
         """Merge-patch an object.
 
