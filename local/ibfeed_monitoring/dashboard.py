@@ -64,7 +64,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
             {
                 "refId": chr(ord("A") + place),
                 "datasource": _DATASOURCE,
-                "expr": _expression(text),
+                "expr": _full(text),
                 "legendFormat": legend,
             }
             for place, (text, legend) in enumerate(panel.queries)

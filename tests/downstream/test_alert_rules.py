@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 
 from support.alerts import alert_rules, plain_rules
 from support.cluster import ROOT, STATE
+from support.prometheus import as_input
 
 PROMTOOL = Path(shutil.which("promtool") or STATE / "packages" / "prometheus" / "usr" / "bin" / "promtool")
 SINK = 'namespace="markets",sink="latest",feed="energy",destination="redis"'
@@ -286,6 +288,36 @@ def test_an_alert_says_how_many_contracts_of_which_feed(rules: Path) -> None:
     asked = {"eval_time": "6m", "alertname": "IbContractUncovered", "exp_alerts": [expected]}
     given = contracts(f"10x{MINUTES}")
     run_tests(rules, [{"interval": "1m", "input_series": given, "alert_rule_test": [asked]}])
+
+
+def test_recorded_series_of_an_outage_fire_once_it_lasts(rules: Path) -> None:
+    """Of a sink whose Redis was killed for a moment (test_alert_fires.py); then the outage is stretched."""
+    recorded = json.loads((ROOT / "tests" / "recordings" / "sink-outage.json").read_text())
+    (writing,) = (one["values"] for one in recorded if one["labels"]["__name__"] == "ibfeed_sink_writing")
+    fails = len(writing) - next(ago for ago, value in enumerate(reversed(writing), 1) if value == "0")
+    assert "1" in writing[:fails] and "1" in writing[fails:], "well, away, and well again"
+    stretched = [
+        {**one, "values": [*one["values"][:fails], *[one["values"][fails]] * 200, *one["values"][fails:]]}
+        for one in recorded
+    ]
+    alert = 'ALERTS{alertname="IbSinkFailing",alertstate="firing"}'
+    after = fails + 195
+    tests = [
+        {
+            "name": name,
+            "interval": "1s",
+            "input_series": as_input(given),
+            "promql_expr_test": [
+                {"expr": f"count({alert})", "eval_time": f"{second}s", "exp_samples": expected}
+                for second, expected in moments.items()
+            ],
+        }
+        for name, given, moments in (
+            ("as it was", recorded, {second: [] for second in range(0, len(writing), 5)}),
+            ("stretched", stretched, {fails: [], fails + 60: [], after: [{"labels": "{}", "value": 1}]}),
+        )
+    ]
+    run_tests(rules, tests)
 
 
 def test_each_alert_has_its_page_and_each_page_its_alert() -> None:
