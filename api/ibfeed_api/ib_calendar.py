@@ -82,6 +82,18 @@ def closure_at(region: Region, now: datetime) -> Closure | None:
     return _last(now, (reset_window(region, now), *_weekends(now), *_server_resets(region, now)))
 
 
+def closures(region: Region, since: datetime, until: datetime) -> tuple[Closure, ...]:
+    """Return all that IB has published between two moments, in the order of their begins."""
+    days = (since + timedelta(days=day) for day in range(-1, (until - since).days + 2))
+    found = {
+        closure
+        for day in days
+        for closure in (reset_window(region, day), *_weekends(day), *_server_resets(region, day))
+        if closure.ends > since and closure.begins < until
+    }
+    return tuple(sorted(found, key=lambda closure: (closure.begins, closure.ends)))
+
+
 def _last(now: datetime, closures: tuple[Closure, ...]) -> Closure | None:
     return max((closure for closure in closures if now in closure), key=lambda closure: closure.ends, default=None)
 

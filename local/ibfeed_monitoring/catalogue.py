@@ -101,9 +101,9 @@ def _of_registry(part: str, registry: CollectorRegistry) -> Iterator[Definition]
                 continue
             total = "_total" if family.type == "counter" else ""
             # A family without series knows its labels by its own object, or by its collector.
-            labels: tuple[str, ...] = getattr(family, "_labelnames", None) or getattr(collector, "_labelnames", ())
+            labels = getattr(family, "_labelnames", ()) or getattr(collector, "_labelnames", ())
             text = family.documentation.rstrip(".")
-            yield Definition(part, family.name + total, family.type, tuple(labels), text)
+            yield Definition(part, family.name + total, family.type, tuple(labels or ()), text)
 
 
 def page() -> str:

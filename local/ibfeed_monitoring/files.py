@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ibfeed_monitoring import catalogue, dashboard
+from ibfeed_monitoring import catalogue, dashboard, events_page
 
 
 def contents() -> dict[str, str]:
     """Return each file's text by its path below the checkout."""
-    return {"docs/metrics.md": catalogue.page(), "manifests/monitoring/dashboards/ibfeed.json": dashboard.as_json()}
+    return {
+        "docs/metrics.md": catalogue.page(),
+        "docs/events.md": events_page.page(),
+        "manifests/monitoring/dashboards/ibfeed.json": dashboard.as_json(),
+    }
 
 
 def write_all(root: Path) -> int:

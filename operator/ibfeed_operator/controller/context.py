@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ibfeed_api.events import EventReason
 from ibfeed_api.kinds import shard_name
 from ibfeed_api.shard import Session
 from ibfeed_operator.controller.assessment import Assessment
@@ -65,7 +66,7 @@ class Context:
 
     async def record_adoption(self, what: str) -> None:
         text = f"{what} was left by an earlier IbFeed of this name and is now this one's"
-        await self.memory.recorder.post(self.feed, "Normal", "Adopted", what, text)
+        await self.memory.recorder.post(self.feed, "Normal", EventReason.ADOPTED, what, text)
 
     def _is_relieved(self, worker: int) -> bool:
         return worker in self.verdicts and self.verdicts[worker].relieved

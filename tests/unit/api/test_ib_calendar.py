@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from ibfeed_api.feed import Region
-from ibfeed_api.ib_calendar import SERVERS, SESSIONS, WEEKEND, closure_at, refuses_all
+from ibfeed_api.ib_calendar import SERVERS, SESSIONS, WEEKEND, closure_at, closures, refuses_all
+from ibfeed_api.ib_times import main, table
 
 
 @pytest.mark.parametrize(
@@ -59,3 +61,26 @@ def test_a_closure_is_told_in_utc_and_in_the_zone_of_ib() -> None:
     found = closure_at(Region.EUROPE, datetime(2026, 11, 21, 5, tzinfo=UTC))
     assert found is not None
     assert found.text == "IB's weekend maintenance goes on until 08:00 UTC (03:00 EST)"
+
+
+def test_a_week_is_listed_in_utc_and_in_the_zone_that_is_asked_for() -> None:
+    told = table(Region.EUROPE, datetime(2026, 11, 18, 12, tzinfo=UTC), ZoneInfo("America/Chicago")).splitlines()
+    assert told[0] == (
+        "Wed 2026-11-18 22:45 to Thu 00:15 UTC   Wed 2026-11-18 16:45 to Wed 18:15 CST   daily reset of sessions"
+    )
+    kinds = [line.rpartition("   ")[2] for line in told]
+    assert {kind: kinds.count(kind) for kind in kinds} == {SESSIONS: 7, SERVERS: 6, WEEKEND: 2}
+
+
+@pytest.mark.parametrize("region", list(Region))
+def test_the_list_has_what_goes_on_at_each_moment(region: Region) -> None:
+    begin = datetime(2026, 10, 28, tzinfo=UTC)  # Europe has left summer time, New York leaves it within the week
+    listed = closures(region, begin, begin + timedelta(days=7))
+    for minutes in range(0, 7 * 24 * 60, 5):
+        moment = begin + timedelta(minutes=minutes)
+        assert (closure_at(region, moment) is not None) == any(moment in closure for closure in listed)
+
+
+def test_an_unknown_zone_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--zone", "Chicago"]) == 2
+    assert "there is no time zone Chicago" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
+from ibfeed_api.events import EventReason
 from ibfeed_api.ib_calendar import closure_at
 from ibfeed_api.reasons import Reason
 from ibfeed_operator import metrics
@@ -19,8 +20,8 @@ from ibfeed_operator.status.coverage import handed_over
 from ibfeed_operator.status.feed import status_of
 
 _REMARKS: Final = {
-    str(Reason.COMPETING): "SessionContested",
-    str(Reason.SUBSCRIPTION_REFUSED): "SubscriptionRefused",
+    str(Reason.COMPETING): EventReason.SESSION_CONTESTED,
+    str(Reason.SUBSCRIPTION_REFUSED): EventReason.SUBSCRIPTION_REFUSED,
 }
 
 
@@ -137,12 +138,12 @@ async def _record_events(context: Context) -> None:
         pod = context.pods.get(worker)
         stopping = feed.spec.suspend or (pod is not None and pod.deleting)
         if state is Health.LOST and not stopping:
-            await post(feed, "Warning", "WorkerLost", name, f"{name} is lost: {verdict.health.reason}")
+            await post(feed, "Warning", EventReason.WORKER_LOST, name, f"{name} is lost: {verdict.health.reason}")
         elif state is Health.STREAMING:
-            await post(feed, "Normal", "WorkerStreaming", name, f"{name} is streaming")
+            await post(feed, "Normal", EventReason.WORKER_STREAMING, name, f"{name} is streaming")
     for name, reason, message in _new_remarks(context):
         await post(feed, "Warning", _REMARKS[reason], name, f"{name}: {message}")
     for problem in context.assessment.universe.problems:
         root_reason = ROOT_REASONS.get(problem.kind)
         if root_reason is not None and problem.kind is not RootProblemKind.FAILED:  # that passes
-            await post(feed, "Warning", root_reason, problem.root, root_text(problem))
+            await post(feed, "Warning", EventReason(root_reason), problem.root, root_text(problem))
