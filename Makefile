@@ -25,6 +25,7 @@ bench-ownership: ## moves, crashes, hung workers against the venue's ground trut
 bench-always-on: ## the stream while the API server is away, against the venue's ground truth
 bench-worker: ## the worker's data path: throughput, latency, stalls, beside other clients'
 bench-downstream: ## what readers, stores and recordings get of a feed: rates, latency, losses
+monitoring: ## the pages of metrics and events and the dashboard, made from the code again
 schemas: ## the category schemas' artefacts and page, made from schemas/categories/*.yaml again
 lock: ## resolve the locked requirements again
 

@@ -30,6 +30,7 @@ from ibfeed_local import (
     kafka,
     layout,
     lock,
+    monitored,
     packages,
     peers,
     preflight,
@@ -267,6 +268,13 @@ def schemas(state: State) -> None:
         step.result = categories.generate(state)
 
 
+def monitoring(state: State) -> None:
+    """Make the pages of metrics and events and the dashboard from the code again."""
+    _environment(state)
+    with Progress().step("pages and dashboard") as step:
+        step.result = monitored.generate(state)
+
+
 def lock_requirements(state: State) -> None:
     """Resolve the locked requirements again."""
     _environment(state)
@@ -398,6 +406,7 @@ VERBS: dict[str, Callable[[State], int | None]] = {
     "bench-always-on": bench_always_on,
     "bench-worker": bench_worker,
     "bench-downstream": bench_downstream,
+    "monitoring": monitoring,
     "schemas": schemas,
     "lock": lock_requirements,
 }

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -19,29 +17,15 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from ibfeed_api.sink import SETTINGS_VARIABLE
 from support import reader_records
 from support.own_topics import OwnTopics
 from support.ports import free_port
 from support.reader_records import CONID, FakeMessage, contract, tick
 from support.redis import RedisServer, hash_of
 from support.sink_api import SINKS, SinkApi, sink_api
-from support.stream import KAFKA
+from support.sink_process import POD, start_sink
 
-POD = "latest-sink-a"
 PASSWORD = "s3cret-of-this-test"
-# A pod's API server speaks TLS and wants its token; this one does neither.
-RUN = """
-import asyncio, os, sys
-from ibfeed_api.backoff import Backoff
-from ibfeed_api.log import set_up
-from ibfeed_platform.sinks import run
-from ibfeed_platform.sinks.spec import read_environment
-from ibfeed_platform.sinks.status_api import ApiServer
-set_up()
-run.Backoff = lambda *_: Backoff(0.5, 0.5)
-asyncio.run(run.operate(read_environment(os.environ), ApiServer(sys.argv[1])))
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -105,36 +89,12 @@ class Scene:
 
 @pytest_asyncio.fixture
 async def scene(tmp_path: Path, redis: RedisServer, own: OwnTopics) -> AsyncIterator[Scene]:
-    topics = {
-        "ticklast": {"name": own.topics.ticks},
-        "l2Data": {"name": own.topics.books},
-        "feedEvents": {"name": own.topics.events},
-        "contracts": {"name": own.topics.contracts},
-    }
     to = {"url": redis.url, "user": "writer", "passwordSecretRef": {"name": "redis"}}
-    settings = {
-        "sink": "latest",
-        "group": own.name,
-        "spec": {"feedRef": {"name": "energy"}, "redis": to},
-        "kafka": {"bootstrapServers": KAFKA, "topics": topics},
-    }
     log, port = tmp_path / "sink.log", free_port()
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "POD_NAME": POD,
-        "POD_NAMESPACE": "markets",
-        SETTINGS_VARIABLE: json.dumps(settings),
-        "IBFEED_FILES": str(tmp_path),
-        "IBFEED_HTTP_PORT": str(port),
-    }
     async with sink_api() as (api, kube):
         api.put(SINKS, "latest", spec={})
         url = kube._client.configuration.host
-        with log.open("wb") as out:
-            process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
-                [sys.executable, "-c", RUN, url], env=environment, stdout=out, stderr=out
-            )
+        process = start_sink(own, to, api=url, files=tmp_path, log=log, port=port)
         try:
             yield Scene(api, own, redis, tmp_path, log, port, process)
         finally:

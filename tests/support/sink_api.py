@@ -77,8 +77,12 @@ class SinkApi:
         body, path = await request.json(), request.path
         self.writes.append((request.content_type.removeprefix("application/"), path, body))
         if request.method == "POST":
+            body["metadata"]["resourceVersion"] = str(self.version)
+            self.objects[f"{path}/{body['metadata']['name']}"] = body
             return web.json_response(body, status=201)
         before = self.objects.get(path.removesuffix("/status"))
+        if before is None and request.content_type == "application/merge-patch+json":
+            return web.json_response({"message": f"{path} not found"}, status=404)
         version = body.get("metadata", {}).pop("resourceVersion", None)
         if before is not None and version not in (None, before["metadata"]["resourceVersion"]):
             return web.json_response({"message": "the object has been modified"}, status=409)

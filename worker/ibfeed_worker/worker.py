@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from ibfeed_api.calls import ResolvedRoot
 from ibfeed_api.feed import Region
+from ibfeed_api.ib_calendar import reset_window
 from ibfeed_api.instrument import Product
 from ibfeed_api.log import Log, set_level
 from ibfeed_api.reasons import Reason
@@ -42,7 +43,6 @@ from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.stop import Stop
 from ibfeed_worker.runtime.tasks import bounded, cancel, first
 from ibfeed_worker.session.pacing import Budget
-from ibfeed_worker.session.schedule import reset_window
 from ibfeed_worker.session.status import SessionStatus
 from ibfeed_worker.session.timetable import Timetable
 from ibfeed_worker.shard.compose import compose_status

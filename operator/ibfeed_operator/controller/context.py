@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ibfeed_api.events import EventReason
 from ibfeed_api.kinds import shard_name
 from ibfeed_operator.controller.assessment import Assessment
 from ibfeed_operator.controller.dependencies import Dependencies
@@ -54,4 +55,4 @@ class Context:
 
     async def record_adoption(self, what: str) -> None:
         text = f"{what} was left by an earlier IbFeed of this name and is now this one's"
-        await self.memory.recorder.post(self.feed, "Normal", "Adopted", what, text)
+        await self.memory.recorder.post(self.feed, "Normal", EventReason.ADOPTED, what, text)

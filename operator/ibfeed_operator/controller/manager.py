@@ -44,6 +44,7 @@ class FeedTask:
 
     async def run(self) -> None:
         """Until the feed is gone. A failure is this feed's alone, and is tried again after growing pauses."""
+        metrics.show_feed(*self._where)
         try:
             while True:
                 self._woken.clear()
@@ -84,6 +85,7 @@ class FeedTask:
             _log.error("the cycle failed", cause=error, namespace=namespace, feed=feed)
             return self._after_failure.next()
         self._failed = False
+        metrics.RECONCILED.labels(*self._where).set(time.time())
         self._after_conflict.reset()
         self._after_failure.reset()
         return None if wait is None else min(wait, LOOK_S)

@@ -16,6 +16,7 @@ import msgspec
 
 from ibfeed_api.failsafe import Member, may_take
 from ibfeed_api.feed import FeedSpec
+from ibfeed_api.ib_calendar import Closure
 from ibfeed_api.instrument import Instrument
 from ibfeed_api.lease import TAKEOVER_S
 from ibfeed_api.logins import History, PageTrouble
@@ -283,4 +284,5 @@ class StatusInput:
     without_standby: tuple[int, ...] = ()  # conids that shall have a hot standby, and for which no line is left
     balanced: bool = False  # loads are as even as can be over all workers, and no contract is on the move
     on_hold: bool = False  # most workers lost their sessions or feeds together, by IB's fault: nothing is moved
+    closure: Closure | None = None  # IB's own reset or maintenance that goes on
     trouble: str = ""  # why reconciling itself fails (API errors), when it has lasted

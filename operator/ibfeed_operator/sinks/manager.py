@@ -43,6 +43,7 @@ class SinkTask:
 
     async def run(self) -> None:
         """Until the sink is gone. A failure is this sink's alone, and is tried again after growing pauses."""
+        metrics.SINK_ERRORS.labels(*self._key)  # a counter that begins at 1 shows no increase
         try:
             while True:
                 self._woken.clear()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
+from ibfeed_api.events import EventReason
 from ibfeed_api.kinds import API_VERSION, FEED_PLURAL, SINK_KIND, SINK_PLURAL
 from ibfeed_api.labels import LABEL_SINK
 from ibfeed_api.sink import SinkCondition, SinkReason, SinkSpec
@@ -183,5 +184,5 @@ class SinkReconciler:
         told, self._told = self._told, (ready.status, ready.reason)
         if told is not None and told != self._told:
             await self._recorder.post(
-                sink, "Normal" if is_ready else "Warning", ready.reason, self._name, ready.message
+                sink, "Normal" if is_ready else "Warning", EventReason(ready.reason), self._name, ready.message
             )

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 
+from ibfeed_api.ib_calendar import refuses_all
 from ibfeed_api.log import Log
 from ibfeed_api.reasons import Reason
 from ibfeed_api.shard import Account, Session
@@ -43,7 +44,7 @@ from ibfeed_worker.login.page import REASONS, Outcome
 from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.runtime.tasks import first
 from ibfeed_worker.session.loop import TAKEN
-from ibfeed_worker.session.schedule import place, refuses_all
+from ibfeed_worker.session.schedule import place
 from ibfeed_worker.session.status import SessionStatus
 
 _LOOK_AT_PARKED_S: Final = 5.0
@@ -74,6 +75,8 @@ class Logins:
         self._kube = kube
         self._status = status
         self._metrics = metrics
+        for outcome in Outcome:  # a counter that begins at 1 shows no increase
+            metrics.logins.labels(outcome=outcome.value)
         self._credentials = credentials
         self._log_in = log_in
         self._look_s = _LOOK_AT_VAULT_S if config.spec.accounts.key_vault is not None else _LOOK_AT_SECRET_S

@@ -67,6 +67,7 @@ class EventQueue:
 
     def add(self, event: FeedEvent, slot: int) -> None:
         """Add an event of the contract with this slot; ``push`` sends it."""
+        self._counters.gaps += event.kind == "gap"
         if len(self._waiting) >= _AT_MOST:
             self._waiting.popleft()
             self._counters.events_lost += 1

@@ -6,6 +6,7 @@ Each record of the stream passes here twice, so this is one of the compiled modu
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, final
 
@@ -29,6 +30,8 @@ from ibfeed_worker.publish.kept_records import KeptRecords
 from ibfeed_worker.publish.partition_writer import PartitionWriter, Record
 from ibfeed_worker.publish.refusals import Refusal, is_of_the_record, is_of_the_size
 
+# One of so many ticks of a contract gives a latency. Never its first: IB sends a snapshot, whose time may be old.
+_SAMPLED: Final = 16
 _TRIES_AT_MOST: Final = 2  # tries of a record that Kafka refuses for its own sake
 GIVEN_UP: Final = "given up while Kafka could not be reached"
 NOT_KNOWN: Final = "whether Kafka has them could not be found out"
@@ -219,6 +222,8 @@ class SendQueue(AnswerReceiver):
         writer = delivery.writer
         self._touched[writer] = None
         closed = writer.delivered(delivery.event_time, delivery.seq)
+        if writer.answered % _SAMPLED == 0 and writer.schema == SCHEMA_TICK:
+            self.counters.latency.observe(max(0.0, time.time() - delivery.event_time / 1000))
         if closed is not None and writer.schema == SCHEMA_TICK:  # a book is mended by its next snapshot
             self.events.add_gap(writer, closed)
             self._push_events()

@@ -19,7 +19,9 @@ class RecorderCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         now = self._counters
         yield CounterMetricFamily("ibfeed_frames_recorded", "Frames written to files", value=now.frames)
-        yield CounterMetricFamily("ibfeed_frames_recorded_bytes", "Bytes of these files", value=now.bytes)
+        yield CounterMetricFamily(
+            "ibfeed_frames_recorded_bytes", "Bytes of the files of recorded frames", value=now.bytes
+        )
         yield CounterMetricFamily(
             "ibfeed_frames_unrecorded", "Frames that are in no file, since disk or queue was full", value=now.dropped
         )

@@ -17,6 +17,12 @@ class Metrics:
         self.session = Gauge(
             "ibfeed_session", "1 for the state that the session is in", ["state"], registry=self.registry
         )
+        self.session_reason = Gauge(
+            "ibfeed_session_reason",
+            "1 for the reason that the session's state has at present, if it has one",
+            ["reason"],
+            registry=self.registry,
+        )
         self.session_reasons = Counter(
             "ibfeed_session_reasons", "Times that the session came to have a reason", ["reason"], registry=self.registry
         )
@@ -38,6 +44,8 @@ class Metrics:
             "ibfeed_streams_ended", "Ends of a websocket by reason", ["reason"], registry=self.registry
         )
         self.failsafe = Gauge(
-            "ibfeed_failsafe", "Whether the account is used without renewals: nobody can write", registry=self.registry
+            "ibfeed_failsafe",
+            "1 while the account is used without renewals of its Lease, since the API server is away",
+            registry=self.registry,
         )
         self.leases_lost = Counter("ibfeed_leases_lost", "Account Leases lost", registry=self.registry)

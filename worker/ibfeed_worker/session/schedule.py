@@ -9,11 +9,11 @@ its own, so that contracts leave one worker of a feed at a time and IB sees no c
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from ibfeed_api.feed import Region
+from ibfeed_api.ib_calendar import reset_window
 
 LONGEST: Final = timedelta(hours=24)  # a session's life, by source OFF-v1
 MARGIN: Final = timedelta(minutes=5)  # the login itself, and clocks that differ
@@ -22,30 +22,7 @@ SPREAD: Final = timedelta(hours=2)
 _NARROW: Final = timedelta(minutes=20)  # the spread of workers that can't wait for their usual moment
 _YOUNGEST: Final = timedelta(minutes=15)  # no session is replaced sooner, whatever IB says
 _WATCHED: Final = timedelta(minutes=10)  # time to watch before ``ssoExpires`` is believed to count down
-# Sources say midnight, and 01:00: the window covers both.
-_BEGINS: Final = time(23, 45)
-_ENDS: Final = time(1, 15)
-_NEW_YORK: Final = ZoneInfo("America/New_York")
-# IB's weekend maintenance, for all regions: its status page has Friday 23:00 to Saturday 03:00, the Web API's documents
-# Saturday evening. Each entry has the weekday (Monday is 0) and hour of its begin, and its length.
-_MAINTENANCE: Final = ((4, time(23), timedelta(hours=4)), (5, time(18), timedelta(hours=9)))
-_ZONES: Final = {
-    Region.AMERICA: _NEW_YORK,
-    Region.EUROPE: ZoneInfo("Europe/Zurich"),
-    Region.ASIA: ZoneInfo("Asia/Hong_Kong"),
-}
 _GOLDEN: Final = 0.6180339887498949
-
-
-@dataclass(frozen=True, slots=True)
-class ResetWindow:
-    """One daily reset of IB, in UTC."""
-
-    begins: datetime
-    ends: datetime
-
-    def __contains__(self, moment: datetime) -> bool:
-        return self.begins <= moment < self.ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,32 +59,6 @@ class Lifetime:
         if now - since < _WATCHED:
             return self
         return replace(self, end=None if named - first > (now - since) / 2 else named)
-
-
-def reset_window(region: Region, after: datetime) -> ResetWindow:
-    """Return the first window that ends after a moment."""
-    zone = _ZONES[region]
-    day = after.astimezone(zone).date() - timedelta(days=1)
-    while True:
-        begins = datetime.combine(day, _BEGINS, zone).astimezone(UTC)
-        ends = datetime.combine(day + timedelta(days=1), _ENDS, zone).astimezone(UTC)
-        if ends > after:
-            return ResetWindow(begins, ends)
-        day += timedelta(days=1)
-
-
-def refuses_all(region: Region, now: datetime) -> ResetWindow | None:
-    """Return IB's daily reset or weekend maintenance that goes on at ``now``, if one does.
-
-    A refusal says nothing of an account then.
-    """
-    today = now.astimezone(_NEW_YORK).date()
-    windows = [reset_window(region, now)]
-    for weekday, begins, lasts in _MAINTENANCE:
-        day = today - timedelta(days=(today.weekday() - weekday) % 7)
-        begun = datetime.combine(day, begins, _NEW_YORK).astimezone(UTC)
-        windows.append(ResetWindow(begun, begun + lasts))
-    return max((window for window in windows if now in window), key=lambda window: window.ends, default=None)
 
 
 def place(account: int) -> float:

@@ -75,6 +75,7 @@ class SessionStatus:
         self._on_change = on_change
         self._is_reset = is_reset
         self._reasons = metrics.session_reasons
+        self._reason_gauge = metrics.session_reason
         self._gauge = metrics.session
         for state in Session:
             self._gauge.labels(state=state.value).set(state is self.session)
@@ -133,6 +134,9 @@ class SessionStatus:
             return
         if reason is not None and reason.value != self.reason:
             self._reasons.labels(reason=reason.value).inc()
+        self._reason_gauge.clear()
+        if reason is not None:
+            self._reason_gauge.labels(reason=reason.value).set(1)
         self._gauge.labels(state=self.session.value).set(0)
         self._gauge.labels(state=session.value).set(1)
         self.session, self.reason, self.message = said

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ibfeed_api.shard import ContractState
 from ibfeed_worker import publish
 from ibfeed_worker.stream import dispatcher
 from ibfeed_worker.ticks import Withheld
@@ -30,6 +32,8 @@ class StreamReading:
     lines_died: int  # of these, the ones that did not answer
     lines_dead: int  # dead lines at present
     hours_unknown: int  # contracts whose trading hours are not known at present
+    trading: int  # contracts to publish whose trading hours go on, as far as they are known
+    states: Mapping[ContractState, int]
     lines: int
     backlog: int
     reachable: bool
@@ -67,6 +71,10 @@ class StreamCollector(Collector):
         yield from _deliveries("ticks", "Ticks", kafka.ticks)
         yield from _deliveries("books", "Order book records", kafka.books)
         yield CounterMetricFamily("ibfeed_books_crossed", "Records of crossed books", value=now.books_crossed)
+        yield _latency(kafka.latency)
+        yield CounterMetricFamily(
+            "ibfeed_gaps", "Gaps in the ticks of a contract, as told to readers", value=kafka.gaps
+        )
         yield CounterMetricFamily("ibfeed_events_produced", "Events given to Kafka's client", value=kafka.events)
         yield CounterMetricFamily("ibfeed_events_lost", "Events that did not reach Kafka", value=kafka.events_lost)
         withheld = CounterMetricFamily("ibfeed_ticks_withheld", "Frames that led to no tick", labels=["reason"])
@@ -82,10 +90,19 @@ class StreamCollector(Collector):
         yield CounterMetricFamily("ibfeed_lines_died", "Subscriptions that brought no frame", value=now.lines_died)
         yield GaugeMetricFamily("ibfeed_lines_dead", "Contracts that IB sends nothing of", value=now.lines_dead)
         yield GaugeMetricFamily(
-            "ibfeed_hours_unknown", "Contracts whose silence is not judged", value=now.hours_unknown
+            "ibfeed_hours_unknown",
+            "Contracts whose trading hours are not known: their silence is not judged",
+            value=now.hours_unknown,
+        )
+        states = GaugeMetricFamily("ibfeed_contracts", "Contracts of the worker, standbys included", labels=["state"])
+        for state in ContractState:
+            states.add_metric([state], now.states.get(state, 0))
+        yield states
+        yield GaugeMetricFamily(
+            "ibfeed_contracts_trading", "Contracts to publish that trade now, by IB's trading hours", value=now.trading
         )
         yield GaugeMetricFamily("ibfeed_lines_used", "Market data lines in use", value=now.lines)
-        yield GaugeMetricFamily("ibfeed_lines_refused", "Contracts without a line", value=stream.refused)
+        yield GaugeMetricFamily("ibfeed_lines_refused", "Contracts without a market data line", value=stream.refused)
         yield GaugeMetricFamily("ibfeed_kafka_backlog", "Records that Kafka has not acknowledged", value=now.backlog)
         yield GaugeMetricFamily("ibfeed_kafka_reachable", "Whether Kafka can be used", value=float(now.reachable))
         yield GaugeMetricFamily(
@@ -99,4 +116,14 @@ def _deliveries(name: str, what: str, counted: publish.Deliveries) -> Iterator[M
     yield CounterMetricFamily(f"ibfeed_{name}_failed", f"{what} that Kafka refused", value=counted.failed)
     yield CounterMetricFamily(
         f"ibfeed_{name}_conflated", f"{what} that gave way to a later one", value=counted.conflated
+    )
+
+
+def _latency(counted: publish.LatencyCounts) -> Metric:
+    bounds = [*(f"{bound}" for bound in publish.LATENCY_BUCKETS_S), "+Inf"]
+    return HistogramMetricFamily(
+        "ibfeed_tick_latency_seconds",
+        "From IB's time of a tick to Kafka's acknowledgement, of one in 16 ticks of each contract",
+        buckets=list(zip(bounds, accumulate(counted.buckets), strict=True)),
+        sum_value=counted.sum_s,
     )

@@ -77,6 +77,12 @@ class StalenessMonitor:
         self.silent_in_a_row += verdict.silent
         return verdict
 
+    def trading(self, contracts: Collection[Contract], now: float) -> int:
+        """Contracts that are to be published and trade, as far as their hours are known."""
+        return sum(
+            contract.publishes and self._hours(contract.entry).open_since(now) is not None for contract in contracts
+        )
+
     def unknown(self, contracts: Collection[Contract], now: float) -> int:
         """Contracts whose hours are not known: their silence is not judged."""
         return sum(not self._hours(contract.entry).knows(now) for contract in contracts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -288,6 +289,8 @@ class Streamer:
             lines_died=self.subscriber.staleness.died,
             lines_dead=self.subscriber.staleness.dead,
             hours_unknown=self.subscriber.staleness.unknown(self._contracts.values(), time.time()),
+            trading=self.subscriber.staleness.trading(self._contracts.values(), time.time()),
+            states=Counter(contract.state for contract in self._contracts.values()),
             lines=self.lines_used,
             backlog=self._send_queue.backlog,
             reachable=self._publisher.status.reachable is True,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from ibfeed_api.events import EventReason
 from ibfeed_api.feed import is_vault
 from ibfeed_api.shard import Account, ShardSpec
 from ibfeed_api.worker_pod import LogLevel
@@ -145,10 +146,12 @@ async def _provide(context: Context, worker: int, choice: Choice) -> None:
         name = context.name_of(worker)
         instead = f"{name} uses account {choice.index} instead" if choice.index is not None else "no other one is free"
         lease = next((lease for lease in context.snapshot.leases if lease.index == choice.parked), None)
-        reason, what = ("AccountParked", "parked") if lease is None or lease.parked else ("AccountRefused", "refused")
+        is_parked = lease is None or bool(lease.parked)
+        reason = EventReason.ACCOUNT_PARKED if is_parked else EventReason.ACCOUNT_REFUSED
+        what = "parked" if is_parked else "refused"
         text = f"Account {choice.parked} is {what} after failed logins: see condition AccountsAvailable; {instead}."
         await context.memory.recorder.post(feed, "Warning", reason, str(choice.parked), text)
     if choice.used_by:
         name = context.name_of(worker)
         text = f"{name} must not log in: worker {choice.used_by} uses the user of account {choice.index}."
-        await context.memory.recorder.post(feed, "Warning", "AccountInUse", name, text)
+        await context.memory.recorder.post(feed, "Warning", EventReason.ACCOUNT_IN_USE, name, text)

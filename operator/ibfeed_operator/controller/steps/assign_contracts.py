@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from ibfeed_api.events import EventReason
 from ibfeed_api.logins import LOGIN_SPACING_S
 from ibfeed_api.records import epoch_at
 from ibfeed_operator import metrics
@@ -111,4 +112,4 @@ async def _record_events(context: Context, before: Mapping[int, int], after: Map
             message = f"{what} from {name} to {rest}, since {name} is lost: {reason}"
         else:
             message = f"{what} from {rest} to {name}"
-        await context.memory.recorder.post(feed, "Normal", "ContractsMoved", f"{name} {reason}", message)
+        await context.memory.recorder.post(feed, "Normal", EventReason.CONTRACTS_MOVED, f"{name} {reason}", message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
+from ibfeed_api.events import EventReason
 from ibfeed_operator.controller.context import Context
 from ibfeed_operator.kube.client import collection
 from ibfeed_operator.kube.errors import NotFoundError
@@ -38,7 +39,7 @@ async def replace_pods(context: Context) -> None:
             continue
         await kube.delete(path, uid=latest.uid, resource_version=resource_version_of(raw))
         text = f"{pod.name} was of an older template and could not start: it is made again from the present one"
-        await context.memory.recorder.post(feed, "Normal", "PodReplaced", pod.name, text)
+        await context.memory.recorder.post(feed, "Normal", EventReason.POD_REPLACED, pod.name, text)
 
 
 def _broken(context: Context) -> list[Pod]:

@@ -6,6 +6,8 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
+from ibfeed_api.events import EventReason
+from ibfeed_api.ib_calendar import closure_at
 from ibfeed_api.reasons import Reason
 from ibfeed_operator import metrics
 from ibfeed_operator.controller.context import Context
@@ -18,8 +20,8 @@ from ibfeed_operator.status.coverage import handed_over
 from ibfeed_operator.status.feed import status_of
 
 _REMARKS: Final = {
-    str(Reason.COMPETING): "SessionContested",
-    str(Reason.SUBSCRIPTION_REFUSED): "SubscriptionRefused",
+    str(Reason.COMPETING): EventReason.SESSION_CONTESTED,
+    str(Reason.SUBSCRIPTION_REFUSED): EventReason.SUBSCRIPTION_REFUSED,
 }
 
 
@@ -43,6 +45,7 @@ async def update_status(context: Context, decision: Decision | None, *, trouble:
         for worker in sorted({*range(feed.spec.workers), *context.shards})
     )
     now = time.monotonic()
+    now_utc = datetime.now(UTC)
     context.memory.handing = {conid: context.memory.handing.get(conid, now) for conid in handed_over(workers)}
     status_input = StatusInput(
         feed=feed,
@@ -59,13 +62,14 @@ async def update_status(context: Context, decision: Decision | None, *, trouble:
         without_standby=decision.without_standby if decision is not None else (),
         balanced=decision is not None and balanced(decision, context.shards.values()),
         on_hold=any(verdict.held for verdict in context.verdicts.values()),
+        closure=closure_at(feed.spec.accounts.region, now_utc),
         trouble=trouble,
     )
-    status = status_of(status_input, now=datetime.now(UTC))
+    status = status_of(status_input, now=now_utc)
     if status != feed.status:
         version = feed.resource_version
         await write_status(context.dependencies.kube, feed.namespace, feed.name, status, resource_version=version)
-    _measure(context, status)
+    _measure(context, status, status_input)
     await _record_events(context)
 
 
@@ -92,7 +96,7 @@ def _elsewhere(context: Context) -> dict[int, str]:
     return {index: why for index, why in found.items() if index in feed.spec.accounts.indices}
 
 
-def _measure(context: Context, status: FeedStatus) -> None:
+def _measure(context: Context, status: FeedStatus, status_input: StatusInput) -> None:
     where = (context.feed.namespace, context.feed.name)
     metrics.CONTRACTS.labels(*where, "wanted").set(status.contract_count)
     metrics.CONTRACTS.labels(*where, "assigned").set(status.assigned_count)
@@ -100,6 +104,14 @@ def _measure(context: Context, status: FeedStatus) -> None:
     metrics.CONTRACTS.labels(*where, "standby").set(status.standby_count)
     metrics.WORKERS.labels(*where, "wanted").set(context.feed.spec.workers)
     metrics.WORKERS.labels(*where, "streaming").set(status.workers)
+    accounts = context.feed.spec.accounts
+    known = [lease for lease in status_input.leases if lease.index in accounts.indices]
+    metrics.ACCOUNTS.labels(*where, "configured").set(accounts.count)
+    metrics.ACCOUNTS.labels(*where, "held").set(sum(bool(lease.holder) for lease in known))
+    metrics.ACCOUNTS.labels(*where, "failing").set(sum(bool(lease.failed and not lease.parked) for lease in known))
+    metrics.ACCOUNTS.labels(*where, "parked").set(sum(bool(lease.parked) for lease in known))
+    metrics.IB_MAINTENANCE.labels(*where).set(status_input.closure is not None)
+    metrics.show_conditions(*where, ((found.type, found.status, found.reason) for found in status.conditions))
 
 
 def _new_remarks(context: Context) -> list[tuple[str, str, str]]:
@@ -126,12 +138,12 @@ async def _record_events(context: Context) -> None:
         pod = context.pods.get(worker)
         stopping = feed.spec.suspend or (pod is not None and pod.deleting)
         if state is Health.LOST and not stopping:
-            await post(feed, "Warning", "WorkerLost", name, f"{name} is lost: {verdict.health.reason}")
+            await post(feed, "Warning", EventReason.WORKER_LOST, name, f"{name} is lost: {verdict.health.reason}")
         elif state is Health.STREAMING:
-            await post(feed, "Normal", "WorkerStreaming", name, f"{name} is streaming")
+            await post(feed, "Normal", EventReason.WORKER_STREAMING, name, f"{name} is streaming")
     for name, reason, message in _new_remarks(context):
         await post(feed, "Warning", _REMARKS[reason], name, f"{name}: {message}")
     for problem in context.assessment.universe.problems:
         root_reason = ROOT_REASONS.get(problem.kind)
         if root_reason is not None and problem.kind is not RootProblemKind.FAILED:  # that passes
-            await post(feed, "Warning", root_reason, problem.root, root_text(problem))
+            await post(feed, "Warning", EventReason(root_reason), problem.root, root_text(problem))

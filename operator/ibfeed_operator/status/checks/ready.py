@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from ibfeed_api.kinds import shard_name
 from ibfeed_api.reasons import Condition, Reason
@@ -13,6 +14,22 @@ from ibfeed_operator.status.checks.common import problems_of, streaming_count, w
 from ibfeed_operator.status.conditions import FALSE, TRUE, UNKNOWN, CheckResult
 from ibfeed_operator.status.coverage import Coverage, why_not
 from ibfeed_operator.status.worker_problems import grouped
+
+# Reasons that IB itself gives during its resets and its maintenance.
+_OF_IB: Final = frozenset(
+    {
+        Reason.CONTRACT_SILENT,
+        Reason.DAILY_RESET,
+        Reason.FEED_SILENT,
+        Reason.LOGIN_FAILED,
+        Reason.LOGIN_PAGE_TROUBLE,
+        Reason.LOGIN_TIMEOUT,
+        Reason.NONSENSE_ANSWER,
+        Reason.SESSION_DENIED,
+        Reason.SESSION_LOST,
+        Reason.UPSTREAM_UNREACHABLE,
+    }
+)
 
 
 def check_ready(status_input: StatusInput, coverage: Coverage, parts: dict[Condition, CheckResult]) -> CheckResult:
@@ -37,6 +54,8 @@ def check_ready(status_input: StatusInput, coverage: Coverage, parts: dict[Condi
     for question in questions:
         if (answer := question()) is not None:
             reason, message = answer
+            if status_input.closure is not None and reason in _OF_IB:
+                message = f"{status_input.closure.text}; {message}"
             return CheckResult(Condition.READY, FALSE, reason, message)
     renewing = _renewing(status_input)
     message = f"streaming; at the nightly login: {listed(renewing)}" if renewing else "streaming"

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibfeed_api.feed import Region
+from ibfeed_api.ib_calendar import reset_window
 from ibfeed_worker.session.schedule import (
     LEAD,
     LONGEST,
@@ -19,8 +20,6 @@ from ibfeed_worker.session.schedule import (
     Lifetime,
     appointment,
     place,
-    refuses_all,
-    reset_window,
 )
 
 DAY = timedelta(days=1)
@@ -145,30 +144,3 @@ class TestWhatIbSaysOfTheEnd:
         lifetime = Lifetime(login, end=login + timedelta(minutes=left))
         found = appointment(lifetime, region, account)
         assert login + timedelta(minutes=15) <= found.due <= found.latest <= login + LONGEST - MARGIN
-
-
-@pytest.mark.parametrize(
-    ("moment", "ends"),
-    [
-        ("2026-11-18T15:00", None),  # a Wednesday
-        ("2026-11-18T05:30", "2026-11-18T06:15"),  # the nightly reset, in New York
-        ("2026-11-21T03:59", None),
-        ("2026-11-21T04:00", "2026-11-21T08:00"),  # Friday, 23:00 in New York
-        ("2026-11-21T08:00", None),
-        ("2026-11-21T22:59", None),
-        ("2026-11-21T23:00", "2026-11-22T08:00"),  # Saturday, 18:00
-        ("2026-11-22T05:30", "2026-11-22T08:00"),  # the reset lies within
-        ("2026-11-22T07:59", "2026-11-22T08:00"),
-        ("2026-11-22T08:00", None),
-        ("2026-07-18T22:00", "2026-07-19T07:00"),  # summer time
-    ],
-)
-def test_when_ib_refuses_all_by_its_own_schedule(moment: str, ends: str | None) -> None:
-    found = refuses_all(Region.AMERICA, datetime.fromisoformat(moment).replace(tzinfo=UTC))
-    assert (found and found.ends) == (datetime.fromisoformat(ends).replace(tzinfo=UTC) if ends else None)
-
-
-def test_the_weekend_is_one_for_all_regions_and_the_night_is_not() -> None:
-    saturday, night = datetime(2026, 11, 22, 2, tzinfo=UTC), datetime(2026, 11, 18, 23, tzinfo=UTC)
-    assert all(refuses_all(region, saturday) for region in Region)
-    assert [region for region in Region if refuses_all(region, night)] == [Region.EUROPE]
