@@ -25,6 +25,7 @@ bench-always-on: ## the stream while the API server is away, against the venue's
 bench-worker: ## the worker's data path: throughput, latency, stalls, beside other clients'
 bench-downstream: ## what readers, stores and recordings get of a feed: rates, latency, losses
 schemas: ## the category schemas' artefacts and page, made from schemas/categories/*.yaml again
+charts: ## the Helm chart's templates, made from manifests/ again
 lock: ## resolve the locked requirements again
 
 ## IBFEED_STATE=FOLDER  where all that is built and running lies (/var/lib/ibfeed-local)

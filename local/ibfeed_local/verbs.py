@@ -19,12 +19,14 @@ from ibfeed_local import (
     build,
     buildah,
     categories,
+    charts,
     clickhouse,
     cluster,
     command,
     compiled,
     deploy,
     golang,
+    helm,
     images,
     interrupt,
     kafka,
@@ -177,6 +179,8 @@ def test(state: State) -> int:
             step.result = compiled.build(state)
         with progress.step("schema registry") as step:
             step.result = registry.fetch(state)
+        with progress.step("Helm, for the charts") as step:
+            step.result = helm.install(state)
         _deployed(state, progress)
     return _verdict(verify.on_the_cluster(state))
 
@@ -251,6 +255,12 @@ def schemas(state: State) -> None:
     _environment(state)
     with Progress().step("category schemas") as step:
         step.result = categories.generate(state)
+
+
+def make_charts(_state: State) -> None:
+    """Make the Helm chart's templates of the manifests, and its values of their schema, again."""
+    with Progress().step("charts/ibfeed") as step:
+        step.result = charts.generate()
 
 
 def lock_requirements(state: State) -> None:
@@ -384,5 +394,6 @@ VERBS: dict[str, Callable[[State], int | None]] = {
     "bench-worker": bench_worker,
     "bench-downstream": bench_downstream,
     "schemas": schemas,
+    "charts": make_charts,
     "lock": lock_requirements,
 }
