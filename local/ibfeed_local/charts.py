@@ -1,8 +1,8 @@
 """Makes the Helm chart's templates of `manifests/`, and its values and their table of the values' schema.
 
-`manifests/` is what we write and what the tests deploy. A chart of its own would be a second copy by hand. A template is
-a manifest's text, comments included, in which the rules below put a value in the place of what is written there. So a
-new object of `manifests/` is in the chart by itself.
+`manifests/` is what we write and what the tests deploy. A chart of its own would be a second copy by hand. A template
+is a manifest's text, comments included, in which the rules below put a value in the place of what is written there. So
+a new object of `manifests/` is in the chart by itself.
 """
 
 from __future__ import annotations
@@ -46,7 +46,12 @@ def _block(value: str, indent: int) -> str:
     """Return the lines of a field of a pod that stands only where the value does."""
     space = " " * indent
     field = value.rpartition(".")[2]
-    return f"{space}{{{{- with .Values.{value} }}}}\n{space}{field}: {{{{- toYaml . | nindent {indent + 2} }}}}\n{space}{{{{- end }}}}\n"
+    lines = (
+        f"{{{{- with .Values.{value} }}}}",
+        f"{field}: {{{{- toYaml . | nindent {indent + 2} }}}}",
+        "{{- end }}",
+    )
+    return "".join(f"{space}{line}\n" for line in lines)
 
 
 _POD = "      enableServiceLinks: false\n"
@@ -121,7 +126,8 @@ def template(name: str) -> str:
             text = text.replace(rule.written, rule.template)
     text = text.replace("namespace: ibfeed-system", "namespace: {{ .Release.Namespace }}")
     condition = OF_A_FILE.get(name, CONDITIONS[name.partition("/")[0]])
-    head = f"{{{{- /* Made by `make charts` of manifests/{name}: change that, or the rules in local/ibfeed_local/charts.py. */}}}}\n"
+    remark = f"Made by `make charts` of manifests/{name}: change that, or the rules in local/ibfeed_local/charts.py."
+    head = f"{{{{- /* {remark} */}}}}\n"
     return f"{head}{{{{- if .Values.{condition} }}}}\n{text}{{{{- end }}}}\n" if condition else head + text
 
 
@@ -134,8 +140,7 @@ def values(schema: dict[str, Any]) -> str:
 def table(schema: dict[str, Any]) -> str:
     """Return the README's table of the values."""
     rows = "".join(
-        f"| `{name}` | `{json.dumps(value['default'])}` | {value['description']} |\n"
-        for name, value in leaves(schema)
+        f"| `{name}` | `{json.dumps(value['default'])}` | {value['description']} |\n" for name, value in leaves(schema)
     )
     return f"\n| value | default | what |\n|---|---|---|\n{rows}\n"
 

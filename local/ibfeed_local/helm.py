@@ -29,7 +29,15 @@ def install(state: State) -> str:
     shutil.copytree(LOCK, home)
     run(
         # Its peers are what deploys the function; a binary needs none of them.
-        ["npm", "ci", "--legacy-peer-deps", "--ignore-scripts", "--no-audit", "--no-fund", f"--cache={state.cache / 'npm'}"],
+        [
+            "npm",
+            "ci",
+            "--legacy-peer-deps",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            f"--cache={state.cache / 'npm'}",
+        ],
         state.log / "helm.log",
         folder=home,
         remedy="Can this machine reach npm's registry, or the one of its .npmrc?",

@@ -1,6 +1,6 @@
-"""`helm test`: are the definitions served, and does an operator act? Standard library only; run in the operator's image."""
+"""`helm test`: are the definitions served, and does an operator act? Runs in the operator's image; standard library."""
 
-import datetime
+import datetime as dt
 import json
 import os
 import ssl
@@ -8,19 +8,22 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 ACCOUNT = Path(os.environ.get("ACCOUNT", "/var/run/secrets/kubernetes.io/serviceaccount"))
 KINDS = {"ibfeeds", "ibshards", "ibsinks"}
 STALE_S = 15  # an operator renews its Lease each 3 s; after 11 s another one takes it
 
 
-def read(path: str) -> dict:
+def read(path: str) -> dict[str, Any]:
     address = "https://{KUBERNETES_SERVICE_HOST}:{KUBERNETES_SERVICE_PORT}".format_map(os.environ)
     token = (ACCOUNT / "token").read_text().strip()
-    request = urllib.request.Request(address + path, headers={"Authorization": f"Bearer {token}"})
+    # The scheme is https, above.
+    request = urllib.request.Request(address + path, headers={"Authorization": f"Bearer {token}"})  # noqa: S310
     context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
-    with urllib.request.urlopen(request, timeout=10, context=context) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(request, timeout=10, context=context) as answer:  # noqa: S310
+        found: dict[str, Any] = json.load(answer)
+        return found
 
 
 def trouble() -> str:
@@ -41,11 +44,14 @@ def trouble() -> str:
             raise
         lease = {}
     if not lease.get("holderIdentity"):
-        return f"no operator has taken the Lease ibfeed-operator: look at kubectl -n {namespace} logs deploy/ibfeed-operator"
-    renewed = datetime.datetime.fromisoformat(lease["renewTime"])
-    age = (datetime.datetime.now(datetime.timezone.utc) - renewed).total_seconds()
+        logs = f"kubectl -n {namespace} logs deploy/ibfeed-operator"
+        return f"no operator has taken the Lease ibfeed-operator: look at {logs}"
+    renewed = dt.datetime.fromisoformat(lease["renewTime"])
+    age = (dt.datetime.now(dt.UTC) - renewed).total_seconds()
     if age > STALE_S:
-        return f"{lease['holderIdentity']} last renewed its Lease {age:.0f} s ago: does it run, and do the clocks agree?"
+        return (
+            f"{lease['holderIdentity']} last renewed its Lease {age:.0f} s ago: does it run, and do the clocks agree?"
+        )
     print(f"{lease['holderIdentity']} acts, and renewed its Lease {age:.1f} s ago")
     return ""
 

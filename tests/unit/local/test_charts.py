@@ -30,7 +30,7 @@ def test_no_made_template_is_left_of_a_manifest_that_is_gone() -> None:
 def test_rule_that_does_not_fit_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
     rule = charts.Rule("operator/rbac.yaml", "no such line", "")
     monkeypatch.setattr(charts, "RULES", (rule,))
-    with pytest.raises(ProblemError, match="operator/rbac.yaml has 'no such line' 0 times"):
+    with pytest.raises(ProblemError, match=r"operator/rbac\.yaml has 'no such line' 0 times"):
         charts.template("operator/rbac.yaml")
 
 
