@@ -54,6 +54,8 @@ def lint(state: State) -> int:
         "ruff check": [bin_ / "ruff", "check", "--no-cache", "."],
         "ruff format": [bin_ / "ruff", "format", "--no-cache", "--check", "--quiet", "."],
         "mypy --strict": [bin_ / "mypy", "--cache-dir", state.cache / "mypy", *TYPED],
+        # Low severity is left to ruff's rules of the same origin (S), which ask for a reason line by line.
+        "bandit": [bin_ / "bandit", "--quiet", "--recursive", "-ll", "-ii", *PACKAGES],
         "import contracts": [bin_ / "lint-imports", "--no-cache"],
     }
     failures = 0
