@@ -91,7 +91,7 @@ def _container(feed: Feed, image: str) -> Manifest:
             "capabilities": {"drop": ["ALL"]},
         },
         "volumeMounts": [
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 # nosec B108 - the pod's own volume
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own volume
             *([{"name": "ca", "mountPath": _CA_PATH, "readOnly": True}] if feed.spec.extra_ca else []),
             *(
                 [{"name": "federated-token", "mountPath": _FEDERATED_TOKEN_PATH, "readOnly": True}]

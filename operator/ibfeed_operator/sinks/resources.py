@@ -204,7 +204,7 @@ def _container(sink: Sink, spec: SinkSpec, feed: SinkFeed, image: str, mounts: l
             "runAsNonRoot": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108 # nosec B108 - the pod's own volume
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108 - the pod's own volume
     }
 
 

@@ -107,8 +107,7 @@ class Engine:
         Raises ComputationError if the query fails, takes too long, or has too many rows.
         """
         for table in ("ticks", "latest"):
-            forget = f"DELETE FROM {table} WHERE event_time < $1"  # noqa: S608 # nosec B608 - a name of ours
-            self._database.execute(forget, [now_ms - self._window_ms])
+            self._database.execute(f"DELETE FROM {table} WHERE event_time < $1", [now_ms - self._window_ms])  # noqa: S608 - ours
         self._database.execute("CHECKPOINT")  # else the memory of what was deleted is not used again
         limit = threading.Timer(self._limit_s, self._database.interrupt)
         limit.start()

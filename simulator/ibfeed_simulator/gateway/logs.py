@@ -35,7 +35,7 @@ def open_logs(configuration: Path) -> None:
     if not configuration.is_file():
         root.setLevel(_LEVELS["OFF"])
         return
-    document = ET.parse(configuration).getroot()  # noqa: S314 # nosec B314 - a file of the distribution itself
+    document = ET.parse(configuration).getroot()  # noqa: S314 - a file of the distribution itself
     handlers = {appender.get("name", ""): _handler(appender) for appender in document.iter("appender")}
     for element in (*document.iter("root"), *document.iter("logger")):
         logger = logging.getLogger(".".join(filter(None, (_ROOT, element.get("name")))))

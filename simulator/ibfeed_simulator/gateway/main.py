@@ -39,8 +39,7 @@ async def serve(configuration: Configuration) -> None:
         # Clients wait for exactly this line. The real one, too, prints it before it listens.
         print(f"Open {scheme}://localhost:{configuration.port} to login", flush=True)
         await asyncio.sleep(_PRINTED_EARLY_SECONDS)
-        everywhere = "0.0.0.0"  # noqa: S104 # nosec B104 - as the real one; ips guards it
-        await web.TCPSite(runner, everywhere, configuration.port, ssl_context=server_tls).start()
+        await web.TCPSite(runner, "0.0.0.0", configuration.port, ssl_context=server_tls).start()  # noqa: S104 - as the real one; ips guards it
         stop = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)

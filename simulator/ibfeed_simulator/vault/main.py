@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ibfeed_simulator vault", description="Stand-in for an Azure Key Vault.")
-    parser.add_argument("--host", default="0.0.0.0", help="address to listen on")  # noqa: S104 # nosec B104 - a pod's own
+    parser.add_argument("--host", default="0.0.0.0", help="address to listen on")  # noqa: S104 - a pod's own
     parser.add_argument("--port", type=int, default=8444, help="vault and token endpoint (TLS); 0: any free one")
     parser.add_argument("--tls-cert", type=Path, required=True, help="certificate chain (PEM)")
     parser.add_argument("--tls-key", type=Path, required=True, help="private key (PEM)")

@@ -23,7 +23,7 @@ _SHUTDOWN_SECONDS = 3.0
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ibfeed_simulator venue", description="Stand-in for api.ibkr.com.")
-    parser.add_argument("--host", default="0.0.0.0", help="address to listen on")  # noqa: S104 # nosec B104 - a server in a pod
+    parser.add_argument("--host", default="0.0.0.0", help="address to listen on")  # noqa: S104 - a server in a pod
     parser.add_argument("--port", type=int, default=8443, help="TLS port of the venue")
     parser.add_argument("--control-port", type=int, default=8081, help="plain HTTP port of the control API")
     parser.add_argument("--tls-cert", type=Path, required=True, help="PEM certificate chain")
