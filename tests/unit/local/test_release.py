@@ -1,4 +1,4 @@
-"""The release workflow names files, parts and arguments that there are. It runs on a tag only, so nothing else tells."""
+"""The release workflow names files, parts and arguments that there are. It runs on a tag only."""
 
 from __future__ import annotations
 
