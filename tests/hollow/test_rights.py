@@ -428,7 +428,8 @@ def test_pod_is_restricted(api: HTTPClient, name: str) -> None:
     namespace = pod["metadata"]["namespace"]
     _with_account(api, namespace)
     assert _tried(api, pod) == ""
-    for lax in ({"hostNetwork": True}, {"securityContext": {}}):
+    loosened: tuple[Manifest, ...] = ({"hostNetwork": True}, {"securityContext": {}})
+    for lax in loosened:
         assert "violates PodSecurity" in _tried(api, pod | {"spec": pod["spec"] | lax})
 
 
