@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ CHARTS = ROOT / "charts"
 OVERLAYS = ("local", "kind", "azure", "strimzi")
 SYSTEM = "ibfeed-system"
 Key = tuple[str, str, str]
+apart = asyncio.to_thread  # the crew's loop must not wait for a program, or its workers seem dead
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -159,8 +161,17 @@ async def test_life_of_a_release(crew: Crew, plane: ControlPlane, monkeypatch: p
     """Installed with rights to one namespace only, widened, taken back, removed: the feed streams on."""
     monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig(ADMIN)))
     # The definitions came by kubectl, and Helm takes them over.
-    helm("upgrade", "--install", "ibfeed-crds", str(CHARTS / "ibfeed-crds"), "--take-ownership", "--force-conflicts")
-    said = helm("install", "ibfeed", str(CHARTS / "ibfeed"), "--set", "watchNamespace=default").stdout
+    await apart(
+        helm,
+        "upgrade",
+        "--install",
+        "ibfeed-crds",
+        str(CHARTS / "ibfeed-crds"),
+        "--take-ownership",
+        "--force-conflicts",
+    )
+    installed = await apart(helm, "install", "ibfeed", str(CHARTS / "ibfeed"), "--set", "watchNamespace=default")
+    said = installed.stdout
     assert "!!" not in said, "definitions and Pod Security are as they should be"
     assert "for feeds of default" in said
     monkeypatch.setenv("IBFEED_NAMESPACE", "default")
@@ -170,17 +181,17 @@ async def test_life_of_a_release(crew: Crew, plane: ControlPlane, monkeypatch: p
         feed = Feed(crew, "charted")
         await feed.apply(workers=2)
         await feed.ready(12, within=40)
-        assert may(plane, "get", "secrets", "default")
-        assert not may(plane, "get", "secrets", "kube-system")
-        assert check(plane, monkeypatch).startswith("ibfeed-operator-a")
+        assert await apart(may, plane, "get", "secrets", "default")
+        assert not await apart(may, plane, "get", "secrets", "kube-system")
+        assert (await apart(check, plane)).startswith("ibfeed-operator-a")
 
-        helm("upgrade", "ibfeed", str(CHARTS / "ibfeed"), "--reset-values")
-        assert may(plane, "get", "secrets", "kube-system")
-        helm("rollback", "ibfeed", "1")
-        assert not may(plane, "get", "secrets", "kube-system")
-        helm("uninstall", "ibfeed")
-        helm("uninstall", "ibfeed-crds")
-        assert "charted" in plane.kubectl("get", "ibf", "-o", "name")
+        await apart(helm, "upgrade", "ibfeed", str(CHARTS / "ibfeed"), "--reset-values")
+        assert await apart(may, plane, "get", "secrets", "kube-system")
+        await apart(helm, "rollback", "ibfeed", "1")
+        assert not await apart(may, plane, "get", "secrets", "kube-system")
+        await apart(helm, "uninstall", "ibfeed")
+        await apart(helm, "uninstall", "ibfeed-crds")
+        assert "charted" in await apart(plane.kubectl, "get", "ibf", "-o", "name")
         assert len(feed.published()) == 12
         assert crew.lost("charted") == []
         assert crew.doubles == []
@@ -196,7 +207,7 @@ def may(plane: ControlPlane, verb: str, what: str, namespace: str) -> bool:
     return done.stdout.strip() == "yes"
 
 
-def check(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> str:
+def check(plane: ControlPlane) -> str:
     """Run what `helm test` runs in a pod; return what it says. There are no pods here."""
     config = yaml.safe_load(plane.kubeconfig(ADMIN).read_text())
     address = urllib.parse.urlsplit(config["clusters"][0]["cluster"]["server"])

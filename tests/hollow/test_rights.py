@@ -275,13 +275,13 @@ ACCOUNTS = (
     Account(
         WORKER,
         (
-            *("get ibshards/energy-0", "watch ibshards/energy-1", "patch ibshards/status/energy-0"),
-            *("update leases/ib-account-ib-paper-accounts-3", "get secrets/ib-paper-accounts", "get secrets/kafka"),
+            *("list ibshards/energy-0", "watch ibshards/energy-1", "patch ibshards/status/energy-0"),
+            *("patch leases/ib-account-ib-paper-accounts-3", "get secrets/ib-paper-accounts", "get secrets/kafka"),
         ),
         (
             *("patch ibshards/energy-0", "get ibshards/equity-0", "patch ibshards/status/equity-0", "list ibshards"),
             *("create ibshards", "delete ibshards/energy-0", "get ibfeeds/energy", "patch ibfeeds/status/energy"),
-            *("patch ibsinks/status/latest", "update leases/ib-account-ib-paper-accounts-4", "create leases"),
+            *("patch ibsinks/status/latest", "patch leases/ib-account-ib-paper-accounts-4", "create leases"),
             *("delete leases/ib-account-ib-paper-accounts-3", "list leases", "get secrets/another", "list secrets"),
             *("patch secrets/kafka", "get pods", "create pods", "create pods/exec", "create events", "get configmaps"),
             *("create serviceaccounts/token/energy-worker", "patch roles", f"get secrets/kafka in {ELSEWHERE}"),

@@ -6,6 +6,7 @@ processes, as two pods of a rolling update: the new one stands by, then the old 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from support.hollow import Crew
 from support.hollow_feed import RELEASED, Feed, balanced, epochs, eventually, hollow_crew, streaming
 from support.operator_process import Operator
 
+apart = asyncio.to_thread  # the crew's loop must not wait for a program, or its workers seem dead
 BACK = 20  # commits, where there is no tag
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/ibfeed-system/leases/ibfeed-operator"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -108,8 +110,8 @@ async def test_upgrade_and_rollback_lose_nothing(crew: Crew, plane: ControlPlane
             before = await epochs(feed)
 
             # Definitions first, then rights, then the operator.
-            plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-            plane.kubectl("apply", "-f", str(ROOT / "manifests" / "operator" / "rbac.yaml"))
+            await apart(plane.kubectl, "apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+            await apart(plane.kubectl, "apply", "-f", str(ROOT / "manifests" / "operator" / "rbac.yaml"))
             await rollout.to("newer", ROOT)
             await settled(feed, 4, 4, 4)
             assert await epochs(feed) == before, "an upgrade of the operator moves nothing"
@@ -119,7 +121,8 @@ async def test_upgrade_and_rollback_lose_nothing(crew: Crew, plane: ControlPlane
             assert all(moved[conid] >= epoch for conid, epoch in before.items())
             assert moved != before
 
-            # Back: the operator alone. The newer definitions and rights stay.
+            # Back: operator and rights. The newer definitions stay.
+            await apart(plane.kubectl, "apply", "-f", str(former / "manifests" / "operator" / "rbac.yaml"))
             await rollout.to("former-again", former)
             await settled(feed, 3, 3, 3, 3)
             assert await epochs(feed) == moved, "a rollback moves nothing"
