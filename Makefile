@@ -27,6 +27,7 @@ bench-worker: ## the worker's data path: throughput, latency, stalls, beside oth
 bench-downstream: ## what readers, stores and recordings get of a feed: rates, latency, losses
 monitoring: ## the pages of metrics and events and the dashboard, made from the code again
 schemas: ## the category schemas' artefacts and page, made from schemas/categories/*.yaml again
+charts: ## the Helm chart's templates, made from manifests/ again
 lock: ## resolve the locked requirements again
 
 ## IBFEED_STATE=FOLDER  where all that is built and running lies (/var/lib/ibfeed-local)

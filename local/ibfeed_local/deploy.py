@@ -32,12 +32,9 @@ def everything(state: State, target: Target, progress: Progress) -> None:
         target.run("wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{name}" for name in DEFINITIONS))
     with progress.step("simulator: certificates and accounts") as step:
         step.result = _bootstrap(state, target)
-    with progress.step("simulator") as step:
-        target.run(*APPLY, "-k", str(_overlay(state, target, "simulator")))
-        step.result = _wait(target, SIMULATOR)
-    with progress.step("operator") as step:
-        target.run(*APPLY, "-k", str(_overlay(state, target, "operator")))
-        step.result = _wait(target, OPERATOR)
+    with progress.step("simulator and operator") as step:
+        target.run(*APPLY, "-k", str(overlay(state, target)))
+        step.result = ", ".join(_wait(target, namespace) for namespace in (SIMULATOR, OPERATOR))
 
 
 def _bootstrap(state: State, target: Target) -> str:
@@ -58,29 +55,31 @@ def _exists(target: Target, name: str, namespace: str) -> bool:
     return succeeds([*target.kubectl, "get", name, "--namespace", namespace])
 
 
-def _overlay(state: State, target: Target, part: str) -> Path:
-    """Write a kustomization over `manifests/PART` with the images of this cluster. Kustomize wants relative paths."""
-    folder = state.root / "deploy" / part
+def overlay(state: State, target: Target) -> Path:
+    """Write a kustomization over `manifests/overlays/local` with the images of this cluster; return its folder.
+
+    Kustomize wants relative paths.
+    """
+    folder = state.root / "deploy" / "local"
     folder.mkdir(parents=True, exist_ok=True)
-    patches = []
-    if part == "operator":
-        given = {"IBFEED_WORKER_IMAGE": images.WORKER, "IBFEED_SINK_IMAGE": images.PLATFORM}
-        environment = [{"name": name, "value": target.images[image.name]} for name, image in given.items()]
-        container = {"name": "operator", "env": environment}
-        patch = {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": "ibfeed-operator", "namespace": OPERATOR},
-            "spec": {"template": {"spec": {"containers": [container]}}},
-        }
-        patches.append({"patch": json.dumps(patch)})
-    name, _, tag = target.images[part].rpartition(":")
+    given = {"IBFEED_WORKER_IMAGE": images.WORKER, "IBFEED_SINK_IMAGE": images.PLATFORM}
+    environment = [{"name": name, "value": target.images[image.name]} for name, image in given.items()]
+    patch = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "ibfeed-operator", "namespace": OPERATOR},
+        "spec": {"template": {"spec": {"containers": [{"name": "operator", "env": environment}]}}},
+    }
+    named = []
+    for image in (images.OPERATOR, images.SIMULATOR):
+        name, _, tag = target.images[image.name].rpartition(":")
+        named.append({"name": f"ibfeed/{image.name}", "newName": name, "newTag": tag})
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [os.path.relpath(SOURCE / "manifests" / part, folder.resolve())],
-        "images": [{"name": f"ibfeed/{part}", "newName": name, "newTag": tag}],
-        "patches": patches,
+        "resources": [os.path.relpath(SOURCE / "manifests" / "overlays" / "local", folder.resolve())],
+        "images": named,
+        "patches": [{"patch": json.dumps(patch)}],
     }
     write(folder / "kustomization.yaml", json.dumps(kustomization, indent=1))
     return folder

@@ -19,12 +19,14 @@ from ibfeed_local import (
     build,
     buildah,
     categories,
+    charts,
     clickhouse,
     cluster,
     command,
     compiled,
     deploy,
     golang,
+    helm,
     images,
     interrupt,
     kafka,
@@ -192,6 +194,8 @@ def test(state: State) -> int:
             step.result = compiled.build(state)
         with progress.step("schema registry") as step:
             step.result = registry.fetch(state)
+        with progress.step("Helm, for the charts") as step:
+            step.result = helm.install(state)
         _deployed(state, progress)
     return _verdict(verify.on_the_cluster(state))
 
@@ -273,6 +277,12 @@ def monitoring(state: State) -> None:
     _environment(state)
     with Progress().step("pages and dashboard") as step:
         step.result = monitored.generate(state)
+
+
+def make_charts(_state: State) -> None:
+    """Make the Helm chart's templates of the manifests, and its values of their schema, again."""
+    with Progress().step("charts/ibfeed") as step:
+        step.result = charts.generate()
 
 
 def lock_requirements(state: State) -> None:
@@ -408,5 +418,6 @@ VERBS: dict[str, Callable[[State], int | None]] = {
     "bench-downstream": bench_downstream,
     "monitoring": monitoring,
     "schemas": schemas,
+    "charts": make_charts,
     "lock": lock_requirements,
 }

@@ -46,6 +46,9 @@ BESIDE = ("tests/hollow", "tests/downstream", *CALM)  # run while those of the c
 PURE = "without I/O"  # the end of the names of the import contracts that list pure modules
 COVERED = 98  # per cent of their lines
 IMAGE_VARIABLE = "IBFEED_GATEWAY_IMAGE"  # tests/gateway: the worker's image with the distribution under test
+# Ruff has these rules, too (S104, ...), and asks for a reason on each line that breaks one. So it does with bandit's
+# rules of low severity, which are not asked for again.
+JUDGED_BY_RUFF = "B104,B108,B310,B314,B608"
 TYPED = (*PACKAGES, "local/ibfeed_local", "worker/image", "tests", "benchmarks")
 
 
@@ -58,6 +61,7 @@ def lint(state: State) -> int:
         "ruff check": [bin_ / "ruff", "check", "--no-cache", "."],
         "ruff format": [bin_ / "ruff", "format", "--no-cache", "--check", "--quiet", "."],
         "mypy --strict": [bin_ / "mypy", "--cache-dir", state.cache / "mypy", *TYPED],
+        "bandit": [bin_ / "bandit", "--quiet", "--recursive", "-ll", "-ii", "--skip", JUDGED_BY_RUFF, *PACKAGES],
         "import contracts": [bin_ / "lint-imports", "--no-cache"],
     }
     failures = 0

@@ -29,8 +29,8 @@ main(port=0, clock=clock)
 class Operator:
     """The operator's process. ``kill`` is SIGKILL. After another start it is the next container of the same ``pod``.
 
-    ``kept``: it is started again when it ends by itself, as a kubelet does. On a busy machine a leader may not be able
-    to renew its Lease in time.
+    ``source``: the tree that it is of. ``kept``: it is started again when it ends by itself, as a kubelet does. On a
+    busy machine a leader may not be able to renew its Lease in time.
     """
 
     def __init__(
@@ -40,8 +40,10 @@ class Operator:
         kubeconfig: Path | None = None,
         *,
         kept: bool = True,
+        source: Path = ROOT,
     ) -> None:
         self._kept = kept
+        self._source = source
         self._plane = plane
         self._kubeconfig = kubeconfig or plane.kubeconfig(OPERATOR)
         self.pod = pod
@@ -62,7 +64,7 @@ class Operator:
         return {
             **os.environ,
             "KUBECONFIG": str(self._kubeconfig),
-            "PYTHONPATH": f"{ROOT / 'api'}:{ROOT / 'operator'}",
+            "PYTHONPATH": f"{self._source / 'api'}:{self._source / 'operator'}",
             "IBFEED_WORKER_IMAGE": "ibfeed/worker",
             "IBFEED_SINK_IMAGE": "ibfeed/platform",
             "POD_NAMESPACE": "ibfeed-system",

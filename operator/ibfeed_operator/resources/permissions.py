@@ -42,9 +42,9 @@ def role(feed: Feed, *, shards: Iterable[str]) -> Manifest:
     accounts = feed.spec.accounts
     leases = [*map(accounts.lease_name, accounts.indices), accounts.logins_lease_name]
     rules: list[Manifest] = [
-        _rule(GROUP, SHARD_PLURAL, shard_names, "get", "list", "watch"),
-        _rule(GROUP, f"{SHARD_PLURAL}/status", shard_names, "get", "patch"),
-        _rule("coordination.k8s.io", "leases", leases, "get", "patch", "update"),
+        _rule(GROUP, SHARD_PLURAL, shard_names, "list", "watch"),
+        _rule(GROUP, f"{SHARD_PLURAL}/status", shard_names, "patch"),
+        _rule("coordination.k8s.io", "leases", leases, "get", "patch"),
     ]
     if secrets := _secrets(feed.spec):
         rules.append(_rule("", "secrets", secrets, "get"))
