@@ -183,7 +183,7 @@ async def test_life_of_a_release(crew: Crew, plane: ControlPlane, monkeypatch: p
         await feed.ready(12, within=40)
         assert await apart(may, plane, "get", "secrets", "default")
         assert not await apart(may, plane, "get", "secrets", "kube-system")
-        assert (await apart(check, plane)).startswith("ibfeed-operator-a")
+        assert (await apart(check, plane)).startswith("0: ibfeed-operator-a")
 
         await apart(helm, "upgrade", "ibfeed", str(CHARTS / "ibfeed"), "--reset-values")
         assert await apart(may, plane, "get", "secrets", "kube-system")
@@ -230,7 +230,7 @@ def check(plane: ControlPlane) -> str:
         timeout=30,
         check=False,
     )
-    return done.stdout or done.stderr
+    return f"{done.returncode}: {done.stdout or done.stderr}"
 
 
 def by_helm_tests() -> dict[Key, dict[str, Any]]:
