@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,9 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from ibfeed_local import deploy
+from ibfeed_local.state import State
+from ibfeed_local.target import Target
 from support.cluster import ROOT, STATE
 from support.control_plane import ADMIN, KUBE, OPERATOR, ControlPlane, control_plane
 from support.hollow import Crew
@@ -45,7 +49,7 @@ def by_helm(*options: str) -> dict[Key, dict[str, Any]]:
     return keyed(helm("template", "ibfeed", str(CHARTS / "ibfeed"), "--skip-tests", *options).stdout)
 
 
-def by_kustomize(folder: str) -> dict[Key, dict[str, Any]]:
+def by_kustomize(folder: str | Path) -> dict[Key, dict[str, Any]]:
     command = [str(KUBE), "kubectl", "kustomize", str(ROOT / "manifests" / folder)]
     return keyed(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
 
@@ -71,6 +75,15 @@ async def test_chart_without_values_is_the_base() -> None:
 async def test_overlay_and_its_values_render_the_same(name: str) -> None:
     values = CHARTS / "ibfeed" / "values" / f"{name}.yaml"
     assert by_helm("--values", str(values)) == by_kustomize(f"overlays/{name}")
+
+
+async def test_make_up_deploys_the_local_overlay(tmp_path: Path) -> None:
+    images = {part: f"localhost:5000/ibfeed/{part}:1" for part in ("operator", "worker", "platform", "simulator")}
+    state = State(tmp_path)
+    folder = deploy.overlay(state, Target(("kubectl",), "kubectl", images, "kafka:9092", "kafka:9092"))
+    expected = by_kustomize("overlays/local")
+    found = json.dumps(list(by_kustomize(folder).values()), sort_keys=True).replace("localhost:5000/", "")
+    assert found.replace(':1"', ':local"') == json.dumps(list(expected.values()), sort_keys=True)
 
 
 async def test_monitoring_is_that_of_the_manifests() -> None:
@@ -132,6 +145,25 @@ async def test_overlays_are_what_the_api_server_takes(plane: ControlPlane, tmp_p
     assert len(dry_run(plane, tmp_path, objects).splitlines()) == len(objects)
 
 
+async def test_all_values_of_a_pod_are_what_the_api_server_takes(plane: ControlPlane, tmp_path: Path) -> None:
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]}
+    values = {
+        "imagePullSecrets": [{"name": "registry"}],
+        "nodeSelector": {"pool": "system"},
+        "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}},
+        "priorityClassName": "system",
+        "resources": {"limits": {"memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}},
+    }
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
+    deployment = by_helm("--values", str(tmp_path / "values.yaml"))["Deployment", SYSTEM, "ibfeed-operator"]
+    pod = deployment["spec"]["template"]["spec"]
+    assert {name: pod[name] for name in values if name != "resources"} | {
+        "resources": pod["containers"][0]["resources"]
+    } == values
+    assert "created" in dry_run(plane, tmp_path, [deployment])
+
+
 async def test_pod_that_is_not_restricted_would_be_told(plane: ControlPlane, tmp_path: Path) -> None:
     """What the test above goes by."""
     deployment = by_kustomize("operator")["Deployment", SYSTEM, "ibfeed-operator"]
@@ -183,7 +215,7 @@ async def test_life_of_a_release(crew: Crew, plane: ControlPlane, monkeypatch: p
         await feed.ready(12, within=40)
         assert await apart(may, plane, "get", "secrets", "default")
         assert not await apart(may, plane, "get", "secrets", "kube-system")
-        assert (await apart(check, plane)).startswith("ibfeed-operator-a")
+        assert (await apart(check, plane)).startswith("0: ibfeed-operator-a")
 
         await apart(helm, "upgrade", "ibfeed", str(CHARTS / "ibfeed"), "--reset-values")
         assert await apart(may, plane, "get", "secrets", "kube-system")
@@ -230,7 +262,7 @@ def check(plane: ControlPlane) -> str:
         timeout=30,
         check=False,
     )
-    return done.stdout or done.stderr
+    return f"{done.returncode}: {done.stdout or done.stderr}"
 
 
 def by_helm_tests() -> dict[Key, dict[str, Any]]:

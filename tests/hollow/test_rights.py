@@ -33,6 +33,7 @@ from support.control_plane import ADMIN, KUBE, OPERATOR, ControlPlane
 from support.hollow_feed import hollow_plane
 from support.ibsinks import KAFKA, REDIS
 from support.ibsinks import feed as sink_feed
+from support.rights import may
 
 NAMESPACE = "market"
 ELSEWHERE = "another"
@@ -165,66 +166,20 @@ def create(api: HTTPClient, manifest: Manifest) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def made(api: HTTPClient) -> None:
     """By one who has the operator's rights and no others; a Role can be granted only by who holds what is in it."""
-    eventually(lambda: may(api, OPERATOR, "create roles"), within=10, what="the API server knows of the rights")
+    eventually(
+        lambda: may(api, OPERATOR, "create roles", NAMESPACE), within=10, what="the API server knows of the rights"
+    )
     for child in (*CHILDREN.values(), *SINK_CHILDREN.values()):
         apply(api, child)
     create(api, SHARD)
     create(api, LEASE)
-    eventually(lambda: may(api, WORKER, "get secrets/kafka"), within=10, what="the API server knows of the worker")
-    eventually(lambda: may(api, SINK_ACCOUNT, "patch ibsinks/status/latest"), within=10, what="and of the sink")
-    eventually(lambda: may(api, "admin", "patch ibfeeds"), within=30, what="the roles are aggregated")
-
-
-def may(api: HTTPClient, who: str, act: str, namespace: str = NAMESPACE) -> bool:
-    """Ask the API server whether `who` may do what is written as `verb resource[/subresource][/name]`."""
-    verb, _, what = act.partition(" ")
-    resource, *rest = what.split("/")
-    subresource = rest.pop(0) if rest and rest[0] in SUBRESOURCES else ""
-    groups = ["system:authenticated"]
-    if who.startswith("system:serviceaccount:"):
-        groups += ["system:serviceaccounts", f"system:serviceaccounts:{who.split(':')[2]}"]
-    attributes = {
-        "verb": verb,
-        "group": GROUPS.get(resource, ""),
-        "resource": resource,
-        "subresource": subresource,
-        "name": rest[0] if rest else "",
-        "namespace": namespace,
-    }
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {"user": who, "groups": groups, "resourceAttributes": attributes},
-    }
-    response = api.post(version="authorization.k8s.io/v1", url="subjectaccessreviews", data=json.dumps(review))
-    response.raise_for_status()
-    allowed: bool = response.json()["status"]["allowed"]
-    return allowed
-
-
-SUBRESOURCES = (
-    "status",
-    "scale",
-    "exec",
-    "log",
-    "portforward",
-    "token",
-    "eviction",
-    "ephemeralcontainers",
-    "finalizers",
-)
-GROUPS = {
-    **dict.fromkeys(("ibfeeds", "ibshards", "ibsinks"), "ibfeed.dev"),
-    **dict.fromkeys(("statefulsets", "deployments", "daemonsets", "replicasets"), "apps"),
-    **dict.fromkeys(("roles", "rolebindings", "clusterroles", "clusterrolebindings"), "rbac.authorization.k8s.io"),
-    **dict.fromkeys(("networkpolicies", "ingresses"), "networking.k8s.io"),
-    **dict.fromkeys(("jobs", "cronjobs"), "batch"),
-    "leases": "coordination.k8s.io",
-    "poddisruptionbudgets": "policy",
-    "customresourcedefinitions": "apiextensions.k8s.io",
-    "mutatingwebhookconfigurations": "admissionregistration.k8s.io",
-    "certificatesigningrequests": "certificates.k8s.io",
-}
+    eventually(
+        lambda: may(api, WORKER, "get secrets/kafka", NAMESPACE), within=10, what="the API server knows of the worker"
+    )
+    eventually(
+        lambda: may(api, SINK_ACCOUNT, "patch ibsinks/status/latest", NAMESPACE), within=10, what="and of the sink"
+    )
+    eventually(lambda: may(api, "admin", "patch ibfeeds", NAMESPACE), within=30, what="the roles are aggregated")
 
 
 @dataclass(frozen=True)

@@ -56,4 +56,4 @@ def trouble() -> str:
     return ""
 
 
-sys.exit(trouble())
+sys.exit(trouble() or None)
