@@ -24,14 +24,14 @@ HEAD: Final = """\
 # Metrics
 
 Made from the code by `make monitoring`; do not edit. Operator, worker and sink serve them at
-`/metrics` on port 8080. [The monitors](../manifests/monitoring/pod-monitors.yaml) add `namespace`
+`/metrics` on port 8080. The monitors (`manifests/monitoring/`) add `namespace`
 and `pod`, and `feed` for workers; with the operator, `namespace` is the feed's or the sink's.
 
 No label holds an account, a user, a contract or a record. So the number of series does not grow
 with the contracts: a worker has at most {worker} of them, a sink {sink}, and an operator {feed} for
 each feed. Python's and the process' own metrics (`python_…`, `process_…`) are served, too.
 
-[Alerts](runbooks/README.md) and [the dashboard](../manifests/monitoring/dashboards/ibfeed.json) use them.
+[Alerts](runbooks/README.md) and the dashboard of `manifests/monitoring/dashboards/` use them.
 """
 # Bounds of series, histogram buckets included; the tests hold them.
 MOST_OF_WORKER: Final = 600
