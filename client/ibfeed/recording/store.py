@@ -98,7 +98,7 @@ class Store:
     def upload(self, path: Path, size: int, key: str) -> None:
         """Put a file's first bytes in the place of what the key has, and read them back.
 
-        Raises RecordingError. What the store had is there still, unless all bytes arrived.
+        Raises RecordingError. The store keeps what it had until all bytes arrived.
         """
         import obstore
 
@@ -190,7 +190,7 @@ def _parts(path: Path, size: int) -> Iterator[bytes]:
 
 
 def _cause(error: Exception) -> str:
-    """Return why, in a line. What signs a request is left out."""
+    """Return why, in a line, without a request's signature."""
     text = str(error).strip()
     said = _MESSAGE.search(text)
     first = _QUERY.sub("", text.partition("\n")[0].partition("<?xml")[0])[:300].strip()
