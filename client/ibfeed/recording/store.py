@@ -121,8 +121,13 @@ class Store:
 
     def download(self, key: str, path: Path) -> bool:
         """Make a file of what the key has; return whether it has something. Raises RecordingError."""
-        if key not in {one.key for one in self.files(str(PurePosixPath(key).parent))}:
-            return False
+        import obstore
+
+        with self._errors(f"tells nothing of {key}"):
+            try:
+                obstore.head(self._objects, key)
+            except FileNotFoundError:
+                return False
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f"{path.name}.part")
         with fresh.open("wb") as file:
