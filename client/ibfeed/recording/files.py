@@ -9,7 +9,7 @@ import mmap
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, overload
 
 import msgspec
 
@@ -40,13 +40,17 @@ def _mapped(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b"")
 
 
-def find(place: Recording) -> list[File]:
+@overload
+def find(place: Path) -> list[Path]: ...
+@overload
+def find(place: Store) -> list[StoredFile]: ...
+def find(place: Recording) -> list[Path] | list[StoredFile]:
     """Return the files of a folder or a store, or the one file. Raises RecordingError if there is none."""
-    found: list[File]
+    found: list[Path] | list[StoredFile]
     if isinstance(place, Store):
-        found = [*place.files()]
+        found = place.files()
     else:
-        found = [place] if place.is_file() else [*sorted(place.rglob(f"*{SUFFIX}"))]
+        found = [place] if place.is_file() else sorted(place.rglob(f"*{SUFFIX}"))
     if not found:
         raise RecordingError(
             f"{place} holds no recording: name a file {SUFFIX}, the folder of `ibfeed record --to`, or the address of"

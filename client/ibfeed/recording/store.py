@@ -98,7 +98,7 @@ class Store:
     def upload(self, path: Path, size: int, key: str) -> None:
         """Put a file's first bytes in the place of what the key has, and read them back.
 
-        Raises RecordingError. What the store had is there still, unless all bytes arrived.
+        Raises RecordingError. The store keeps what it had until all bytes arrived.
         """
         import obstore
 
@@ -121,8 +121,13 @@ class Store:
 
     def download(self, key: str, path: Path) -> bool:
         """Make a file of what the key has; return whether it has something. Raises RecordingError."""
-        if key not in {one.key for one in self.files(str(PurePosixPath(key).parent))}:
-            return False
+        import obstore
+
+        with self._errors(f"tells nothing of {key}"):
+            try:
+                obstore.head(self._objects, key)
+            except FileNotFoundError:
+                return False
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f"{path.name}.part")
         with fresh.open("wb") as file:
@@ -190,7 +195,7 @@ def _parts(path: Path, size: int) -> Iterator[bytes]:
 
 
 def _cause(error: Exception) -> str:
-    """Return why, in a line. What signs a request is left out."""
+    """Return why, in a line, without a request's signature."""
     text = str(error).strip()
     said = _MESSAGE.search(text)
     first = _QUERY.sub("", text.partition("\n")[0].partition("<?xml")[0])[:300].strip()

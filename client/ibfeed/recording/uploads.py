@@ -171,7 +171,10 @@ class Uploads:
     def _run(self) -> None:
         pause = EVERY_S
         while not self._ending.wait(pause):
-            failures, waiting = self.look(QUIET_S)
+            try:
+                failures, waiting = self.look(QUIET_S)
+            except OSError as error:  # the folder cannot be listed
+                failures, waiting = [RecordingError(str(error))], 0
             pause = min(_LONGEST_PAUSE_S, 2 * pause) if failures else EVERY_S
             if failures:
                 _log.warning(

@@ -44,7 +44,6 @@ def test_records_are_in_a_file_per_contract_and_day(folder: Folder) -> None:
 def test_key_that_is_no_name_stays_in_the_folder(folder: Folder, key: bytes | None, name: str) -> None:
     folder.append(batch(1, key=key))
     (path,) = files.find(folder.path)
-    assert isinstance(path, Path)
     assert path.parent == (folder.path / DAY).parent
     assert path.stem == name or (name.startswith("~") and path.stem.startswith("~") and len(path.stem) == 33)
 
