@@ -167,7 +167,7 @@ class Desk:
 def served(desk: Desk, kubeconfig: Path) -> Iterator[None]:
     """Serve the objects of a desk, and write the kubeconfig that leads there."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(desk))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     at = f"http://127.0.0.1:{server.server_port}"
     config = {
         "current-context": "desk",

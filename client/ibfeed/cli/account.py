@@ -113,9 +113,13 @@ def reset(
         raise MissingObjectError(f"{one.name} has no account {number}: it has {one.spec.accounts.first} to {last}")
     if not account.lease:
         raise ObjectError(f"account {number} of {one.name} was never used: there is nothing to reset")
+    troubled = any(number in trouble.accounts for trouble in accounts.page_troubles)
+    if not (account.bad or account.failed or troubled):
+        print(f"account {number} is {account.state.value}, and nothing is held against it")
+        return
     of.patch("leases", account.lease, {"metadata": {"annotations": dict(RESET)}}, api=load.LEASES)
-    print(f"account {number} is {account.state.value} no more: a worker that needs it tries it at once")
-    if any(number in trouble.accounts for trouble in accounts.page_troubles):
+    print(f"account {number} was {account.state.value}; that is forgotten, and a worker that needs it tries it at once")
+    if troubled:
         of.patch("leases", accounts.logins_lease, {"metadata": {"annotations": dict(RESET_PAGE)}}, api=load.LEASES)
         print(f"the trouble of the login page is forgotten, so all accounts of {accounts.source} are tried")
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 _LOOKED_AT: Final = 20_000  # lines in which --login looks for logins
 _LOGS: Final = examples(
-    "ibfeed logs energy-1 -f      one worker, live",
-    "ibfeed logs CLZ6         the worker that has the contract",
-    "ibfeed logs energy-1 --login     its logins, its account and its gateway",
-    "ibfeed logs --login          those of all workers, in the order of time",
+    "ibfeed logs energy-1 -f       one worker, live",
+    "ibfeed logs CLZ6              the worker that has the contract",
+    "ibfeed logs energy-1 --login  its logins, its account and its gateway",
+    "ibfeed logs --login           those of all workers, in the order of time",
 )
 
 

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 _LOOK_S: Final = 2.0  # between two looks of --watch
 _STATUS: Final = examples(
-    "ibfeed status             all feeds of the namespace",
+    "ibfeed status                 all feeds of the namespace",
     "ibfeed status energy          one feed",
-    "ibfeed status energy --watch      the same, live",
-    "ibfeed status energy -o json      for programs",
+    "ibfeed status energy --watch  the same, live",
+    "ibfeed status energy -o json  for programs",
 )
 _WHY: Final = examples(
     "ibfeed why CLZ6",

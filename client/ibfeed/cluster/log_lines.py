@@ -16,12 +16,12 @@ def about_login(line: str) -> bool:
 
 
 def for_person(line: str, *, with_worker: bool) -> str:
-    """Return a line as time, level, event and the values that came with it. A line that is no JSON stays as it is."""
+    """Return a line as time, level, event and its values, but empty ones. A line that is no JSON stays as it is."""
     found = _parse(line)
     if "event" not in found:
         return line
     time = str(found.get("time", "")).replace("T", " ").removesuffix("+00:00")
-    values = " ".join(f"{key}={_word(value)}" for key, value in found.items() if key not in _HEAD)
+    values = " ".join(f"{key}={_word(value)}" for key, value in found.items() if key not in _HEAD and value != "")
     words = [time, str(found.get("level", "")).upper().ljust(7)]
     words += [str(found.get("worker", ""))] if with_worker else []
     words += [str(found["event"]), f"({values})" if values else ""]
@@ -39,4 +39,4 @@ def _parse(line: str) -> dict[str, Any]:
 
 def _word(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
-    return json.dumps(text) if " " in text or not text else text
+    return json.dumps(text, ensure_ascii=False) if " " in text else text

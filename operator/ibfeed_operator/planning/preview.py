@@ -11,7 +11,7 @@ now stays lost.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -104,7 +104,7 @@ def preview(world: World, spec: FeedSpec) -> PlanDocument:
         standbys=tuple(_standbys(now, then)) if moving else (),
         workers=workers,
         restarts=tuple(_restarts(now.feed, then.feed, workers)),
-        notes=tuple(_notes(now, then)),
+        notes=tuple(_notes(now, then, frozenset(shard.worker for shard in world.shards))),
     )
 
 
@@ -287,7 +287,8 @@ def _restarts(old: Feed, new: Feed, workers: Iterable[WorkerPlan]) -> Iterable[s
     return (one.worker for one in workers if one.change is WorkerChange.KEPT)
 
 
-def _notes(now: _Outlook, then: _Outlook) -> Iterable[str]:
+def _notes(now: _Outlook, then: _Outlook, existing: Set[int]) -> Iterable[str]:
+    """Say what the plan takes for granted and cannot know. ``existing``: workers that have a shard."""
     old, new, feed = now.feed.spec, then.feed.spec, then.feed
     if new.suspend:
         yield "spec.suspend is true: all workers log out, nothing is streamed, and each contract keeps its worker."
@@ -303,14 +304,14 @@ def _notes(now: _Outlook, then: _Outlook) -> Iterable[str]:
         yield f"No account is left for {_names(feed, waits)}: raise spec.accounts.count, or ask for fewer workers."
     if old.accounts.source != new.accounts.source:
         yield "The source of accounts changes: which of the new ones work is not known before their first login."
-    present = then.assumed & {holding.worker for holding in now.holdings if holding.entries or holding.reports}
-    if present and not old.suspend:
-        yield f"{_names(feed, present)} does not stream now, and is taken for streaming here."
+    coming = then.assumed & existing
+    if coming and not old.suspend:
+        yield f"Taken for streaming here, though it is not so yet: {_names(feed, coming)}."
     if then.decision.without_standby:
         yield f"No line is left to hold {plural(len(then.decision.without_standby), 'contract')} ready."
     lost = [worker for worker, verdict in then.verdicts.items() if verdict.health.state is Health.LOST]
     if lost and not new.suspend:
-        yield f"{_names(feed, lost)} is lost now, and stays so in this plan."
+        yield f"Lost now, and so in this plan: {_names(feed, lost)}."
     yield from then.placement.invalid
 
 

@@ -217,6 +217,8 @@ class TestAccount:
             run("account", "reset", "9")
         with pytest.raises(ObjectError, match="was never used"):
             run("account", "reset", "3")
+        assert run("account", "reset", "1")[1] == "account 1 is in use, and nothing is held against it\n"
+        assert not desk.patches
 
     def test_trouble_of_the_page_goes_with_its_account(self, desk: Desk) -> None:
         trouble: Any = [{"reason": "LoginTimeout", "text": "t", "accounts": {"1": "x", "2": "x"}}]

@@ -165,8 +165,23 @@ def test_only_a_change_of_the_pods_restarts_workers() -> None:
 def test_lost_worker_stays_lost_and_is_named() -> None:
     ill = world()
     found = plan(replace(ill, pods=ill.pods[:2]), rebalance=Rebalance.NEVER)
-    assert "energy-2 is lost now, and stays so in this plan." in found.notes
+    assert "Lost now, and so in this plan: energy-2." in found.notes
     assert {(one.source, one.anyway) for one in found.changes} == {("energy-2", True)}
+
+
+def test_worker_on_its_way_is_taken_for_streaming_and_named() -> None:
+    of = world()
+    empty = build.shard(2, session=Session.LOGGING_IN)
+    found = plan(replace(of, shards=(*of.shards[:2], empty)), front_months=8)
+    assert found.workers[2].contracts_after > 0
+    assert found.notes[-1] == "Taken for streaming here, though it is not so yet: energy-2."
+
+
+def test_account_of_a_departing_worker_is_not_free_yet() -> None:
+    of = world(accounts=Accounts(secret_ref=SecretRef(name="paper"), count=3))
+    parked, busy, unheld = of.leases
+    leases = (replace(parked, parked="WrongCredentials"), busy, replace(unheld, holder=""))
+    assert plan(replace(of, leases=leases), workers=2).workers[0].account == 1
 
 
 @pytest.mark.parametrize("state", [EntryState.STANDBY, EntryState.RETIRING])
