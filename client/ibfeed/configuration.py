@@ -38,6 +38,15 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{type(self).__name__}(...)"
 
 
+class RegistryTable(_Table, frozen=True):
+    """The schema registry of a feed that writes Avro. The keys are the arguments of ``ibfeed.SchemaRegistry``."""
+
+    url: str
+    username: str = ""
+    password: str = ""
+    ca: str = ""
+
+
 class FeedTable(_Table, frozen=True):
     """The reader of a feed. The keys are arguments of ``ibfeed.read``; ``topics`` are those of ``ibfeed.Topics``."""
 
@@ -47,6 +56,7 @@ class FeedTable(_Table, frozen=True):
     symbols: list[str] = []
     roots: list[str] = []
     topics: dict[str, str] = {}
+    schema_registry: RegistryTable | None = None
     config: dict[str, str | int | bool] = {}
 
 

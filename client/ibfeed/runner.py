@@ -8,6 +8,8 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from ibfeed.configuration import AsyncioTable, Configuration, ConnectorTable, FeedTable, HandlerTable, KafkaTable
 from ibfeed.connectors.normaliser import Normaliser
 from ibfeed.errors import ConfigurationError
@@ -17,6 +19,7 @@ from ibfeed.queues.kafka_topic import KafkaQueue
 from ibfeed.queues.protocols import Publisher, Queue
 from ibfeed.queues.redis_stream import RedisQueue
 from ibfeed.reader import aread
+from ibfeed.registry import SchemaRegistry
 from ibfeed.stream import Topics
 
 _LAST_EVENTS_S: Final = 10.0  # for the handler, after the source was told to end
@@ -81,6 +84,7 @@ def _feed(table: FeedTable) -> Callable[[Publisher], Coroutine[Any, Any, None]]:
     unknown = sorted(set(table.topics) - set(inspect.signature(Topics).parameters))
     if unknown:
         raise ConfigurationError(f"feed.topics has {unknown[0]}: its keys are ticks, books, events and contracts")
+    registry = table.schema_registry
     reader = aread(
         table.servers,
         feed=table.feed,
@@ -89,6 +93,7 @@ def _feed(table: FeedTable) -> Callable[[Publisher], Coroutine[Any, Any, None]]:
         roots=table.roots,
         topics=Topics(**table.topics),
         config=table.config,
+        schema_registry=None if registry is None else SchemaRegistry(**msgspec.structs.asdict(registry)),
     )
 
     async def forward_all(queue: Publisher) -> None:

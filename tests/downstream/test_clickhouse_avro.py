@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibfeed.clickhouse.layout import IN_COLLECTION
@@ -73,7 +73,7 @@ def test_registry_that_is_away_loses_no_record(store: Store, away: Forwarder) ->
 def test_rows_are_those_of_the_json_feed(store: Store, topic: str) -> None:
     category = BY_TOPIC[topic]
 
-    @BATCHES
+    @settings(BATCHES, max_examples=2)
     @given(st.lists(RECORDS[topic], min_size=40, max_size=60))
     def check(records: list[Any]) -> None:
         found = [codec.decode(msgspec.json.encode(record)) for record in records]

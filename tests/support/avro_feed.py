@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import ibfeed
 from ibfeed_api.feed import Kafka, RecordFormat, SchemaRegistry, Topic, Topics
 from ibfeed_worker.publish import NOBODY
-from ibfeed_worker.publish.schema_registry import Schemas
+from ibfeed_worker.publish.schema_registry import RegistryError, Schemas
 
 
 class AvroFeed:
@@ -29,7 +30,19 @@ class AvroFeed:
             schema_registry=SchemaRegistry(url=url),
         )
         self._schemas: Final = Schemas()
-        self._schemas.register(self.kafka, NOBODY)
+        self._register()
+
+    def _register(self, limit_s: float = 60.0) -> None:
+        """Register, as often as it takes: a worker gives a call 2 s, and a first one takes longer on busy cores."""
+        deadline = time.monotonic() + limit_s
+        while True:
+            try:
+                self._schemas.register(self.kafka, NOBODY)
+            except RegistryError as error:
+                assert not error.refused, error
+                assert time.monotonic() < deadline, error
+            else:
+                return
 
     def encode(self, topic: str, value: bytes | None) -> bytes | None:
         """Return the Avro of a JSON record; a tombstone stays one."""

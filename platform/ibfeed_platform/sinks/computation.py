@@ -97,11 +97,13 @@ class ComputationSink:
         self._contracts: dict[int, ibfeed.Contract] = {}
         self._begins_again = False
         self._source_fails: str | None = None
+        self._counters = ibfeed.Counters()
         self._left_out = (0, "")  # records that cannot be decoded, and why the last one cannot
 
     @property
     def progress(self) -> Progress:
         """How far it has come. Its lag is not known, for it needs no consumer group."""
+        self._note_left_out()
         error = self._progress.error or self._source_fails
         count, cause = self._left_out
         return replace(self._progress, error=error, unreadable=count, unreadable_cause=cause)
@@ -150,9 +152,9 @@ class ComputationSink:
         meter = VolumeMeter()
         async with reader:
             self._pending, self._begins_again, self._source_fails = [], True, None
+            self._counters = reader.counters
             backoff.reset()
             async for event in reader:
-                self._note_left_out(reader.counters)
                 match event:
                     case ibfeed.Tick():
                         tick = decode_exact(event.record)
@@ -160,10 +162,10 @@ class ComputationSink:
                     case ibfeed.Contract():
                         self._contracts[event.conid] = event
 
-    def _note_left_out(self, counters: ibfeed.Counters) -> None:
+    def _note_left_out(self) -> None:
         """Keep the count. A reader that begins again reads some records again, so the higher one counts."""
-        if counters.unreadable > self._left_out[0]:
-            self._left_out = counters.unreadable, counters.unreadable_cause
+        if self._counters.unreadable > self._left_out[0]:
+            self._left_out = self._counters.unreadable, self._counters.unreadable_cause
 
     async def _compute(self) -> None:
         """Compute at even times. A failure is told, and the computation tried again ever more rarely."""

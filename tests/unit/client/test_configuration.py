@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import ibfeed
-from ibfeed.configuration import AsyncioTable, KafkaTable, RedisTable, parse
+from ibfeed.configuration import AsyncioTable, KafkaTable, RedisTable, RegistryTable, parse
 
 WHOLE = """
 [connector]
@@ -37,6 +37,14 @@ def test_file_is_read_and_its_variables_are_set() -> None:
 def test_queue_of_the_process_is_the_default() -> None:
     found = parse('[feed]\nservers = "kafka:9092"\n[handler]\ntype = "desk:Printer"', {}, "desk.toml")
     assert isinstance(found.queue, AsyncioTable)
+
+
+def test_feed_in_avro_names_its_registry() -> None:
+    text = '[feed]\nservers = "k:9"\nschema_registry = {url = "https://r", username = "desk", password = "${PASSWORD}"}'
+    found = parse(f'{text}\n[handler]\ntype = "desk:Printer"', {"PASSWORD": "correct-horse"}, "desk.toml")
+    assert found.feed is not None
+    assert found.feed.schema_registry == RegistryTable("https://r", "desk", "correct-horse")
+    assert "correct-horse" not in repr(found.feed)
 
 
 def test_one_end_alone_is_enough_with_a_shared_queue() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import ibfeed
 from ibfeed import runner
-from ibfeed.configuration import AsyncioTable, Configuration, ConnectorTable, FeedTable, HandlerTable
+from ibfeed.configuration import AsyncioTable, Configuration, ConnectorTable, FeedTable, HandlerTable, RegistryTable
 from support.queue_events import trade
 
 
@@ -117,6 +117,13 @@ async def test_normaliser_that_cannot_be_built_is_said() -> None:
     table = ConnectorTable(normaliser="ibfeed.connectors.kraken:Kraken", settings={"symbols": [], "channels": ["x"]})
     with pytest.raises(ibfeed.ConfigurationError, match="refuses its settings: Kraken's channels here are"):
         await runner.run(Configuration(connector=table, handler=HandlerTable(type="desk:Desk")))
+
+
+def test_feed_in_avro_is_read_with_its_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(runner, "aread", lambda _, **more: asked.update(more))
+    runner._feed(FeedTable(servers="kafka:9092", schema_registry=RegistryTable("https://r", "desk", "secret")))
+    assert asked["schema_registry"] == ibfeed.SchemaRegistry("https://r", "desk", "secret")
 
 
 async def test_topic_of_a_kind_that_is_not_there_is_said() -> None:
