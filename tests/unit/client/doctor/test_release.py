@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ibfeed.doctor.collect.rights import wanted_of_worker
 from ibfeed.doctor.maintenance import maintenance_at
 from ibfeed_api.feed import Region
+from ibfeed_api.ib_calendar import refuses_all
 from ibfeed_operator.resources.permissions import role
-from ibfeed_worker.session.schedule import refuses_all
 from support.build import feed as operators_feed
 from support.doctor_facts import feed, shard
 from support.release_file import FILE, release_text
