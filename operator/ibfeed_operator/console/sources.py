@@ -10,7 +10,7 @@ from ibfeed_api.feed import Kafka
 from ibfeed_api.kafka_security import CERTIFICATE_KEYS, OAUTHBEARER, KafkaCredentials, jaas_user, security_properties
 from ibfeed_operator.model.types import Feed
 
-TICKS_BACK_MS: Final = 120_000  # of ticks, so that sparklines are there at once
+TICKS_BACK_MS: Final = 120_000  # of ticks, so that slow contracts have a price at once
 EVENTS_BACK_MS: Final = 3600_000  # of events, for the time line
 MOST_BACK: Final = 60_000  # records of a topic: about half a second of reading
 
