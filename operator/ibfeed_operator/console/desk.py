@@ -18,7 +18,7 @@ from ibfeed_operator.console import metrics
 from ibfeed_operator.console.history import History
 from ibfeed_operator.console.kafka_reader import KafkaReader
 from ibfeed_operator.console.quotes import QuoteBoard
-from ibfeed_operator.console.sources import TickSource, sources_of
+from ibfeed_operator.console.sources import TickSource, servers_of, sources_of
 from ibfeed_operator.console.ticks import Summary
 from ibfeed_operator.console.view import (
     ShownContract,
@@ -167,8 +167,9 @@ class Desk:
         self._topics, self._feeds_of = {}, {}
         for feed in feeds:
             kafka, key = feed.spec.kafka, key_of(feed.namespace, feed.name)
-            self._topics[key] = (kafka.bootstrap_servers, kafka.topics.ticklast.name)
-            self._feeds_of[kafka.bootstrap_servers, kafka.topics.feed_events.name, feed.name] = key
+            servers = servers_of(feed)
+            self._topics[key] = (servers, kafka.topics.ticklast.name)
+            self._feeds_of[servers, kafka.topics.feed_events.name, feed.name] = key
         if self._viewers:
             self._read(sources_of(feeds, _keys(self._secret)))
 

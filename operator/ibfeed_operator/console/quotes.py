@@ -15,6 +15,7 @@ from ibfeed_operator.console.ticks import Summary, TickValue
 SAMPLE_MS: Final = 2000  # between two points of a sparkline
 SAMPLES: Final = 60  # of a sparkline: two minutes
 _RATE_S: Final = 5.0  # time constant of a rate
+_LATE_MS: Final = 3000
 _REST: Final = 0.05  # updates a second, below which a contract counts as at rest
 
 QuoteKey = tuple[str, str, int]  # Kafka's servers, topic, conid
@@ -36,6 +37,7 @@ class QuoteRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class _Quote:
     tick: TickValue
     count: int = 0  # since the last look
+    moved: bool = True  # there was a tick since the last look
     rate: float = 0.0
     shown: float = -1.0  # the rate as the page has it
     samples: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))
@@ -52,7 +54,8 @@ class QuoteBoard:
         self.newest_ms = 0  # the latest record's timestamp on Kafka
 
     def merge(self, servers: str, summary: Summary) -> None:
-        """Take in what was read from one Kafka."""
+        """Take in what was read from one Kafka. Records of the start's backlog count for no rate."""
+        late = summary.newest_ms < self._looked_ms - _LATE_MS
         for (topic, conid), (tick, count) in summary.latest.items():
             quote = self._quotes.get((servers, topic, conid))
             if quote is None:
@@ -60,7 +63,8 @@ class QuoteBoard:
             # A handover's overlap and the start's backlog may bring an older record after a newer one.
             if tick.event_time >= quote.tick.event_time:
                 quote.tick = _own(tick)
-            quote.count += count
+            quote.moved = True
+            quote.count += 0 if late else count
         self.newest_ms = max(self.newest_ms, summary.newest_ms)
 
     def look(self, now_ms: int) -> None:
@@ -75,9 +79,9 @@ class QuoteBoard:
         for key, quote in self._quotes.items():
             quote.rate = quote.rate * kept + quote.count / seconds * (1 - kept)
             rate = round(quote.rate, 1) if quote.rate >= _REST else 0.0
-            if quote.count or rate != quote.shown:
+            if quote.moved or rate != quote.shown:
                 changed[key] = _row(quote, rate)
-                quote.shown, quote.count = rate, 0
+                quote.shown, quote.count, quote.moved = rate, 0, False
             if sample:
                 quote.samples.append(float(quote.tick.price))
         self._changed = changed

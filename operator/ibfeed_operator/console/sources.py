@@ -10,7 +10,7 @@ from ibfeed_api.feed import Kafka
 from ibfeed_api.kafka_security import CERTIFICATE_KEYS, OAUTHBEARER, KafkaCredentials, jaas_user, security_properties
 from ibfeed_operator.model.types import Feed
 
-TICKS_BACK_MS: Final = 120_000  # of ticks, so that sparklines are there at once
+TICKS_BACK_MS: Final = 120_000  # of ticks, so that slow contracts have a price at once
 EVENTS_BACK_MS: Final = 3600_000  # of events, for the time line
 MOST_BACK: Final = 60_000  # records of a topic: about half a second of reading
 
@@ -29,8 +29,24 @@ class TickSource:
     missing: str = ""
 
 
+def servers_of(feed: Feed) -> str:
+    """Return Kafka's servers as another namespace has to write them.
+
+    The workers are in the feed's namespace, where a name without a dot is a Service of that namespace. So the same
+    ``kafka:9092`` of two namespaces are two Kafkas.
+    """
+    return ",".join(_from_anywhere(one.strip(), feed.namespace) for one in feed.spec.kafka.bootstrap_servers.split(","))
+
+
+def _from_anywhere(server: str, namespace: str) -> str:
+    host, colon, port = server.rpartition(":")
+    if not host or any(mark in host for mark in ".:") or host == "localhost":
+        return server
+    return f"{host}.{namespace}{colon}{port}"
+
+
 def sources_of(feeds: Iterable[Feed], keys: Mapping[str, bytes]) -> dict[str, TickSource]:
-    """Return the source of each ``kafka.bootstrapServers``.
+    """Return the source of each Kafka, by its servers (see ``servers_of``).
 
     Args:
         feeds: all feeds that somebody looks at.
@@ -39,7 +55,7 @@ def sources_of(feeds: Iterable[Feed], keys: Mapping[str, bytes]) -> dict[str, Ti
     found: dict[str, TickSource] = {}
     for feed in feeds:
         kafka = feed.spec.kafka
-        servers, topics = kafka.bootstrap_servers, kafka.topics
+        servers, topics = servers_of(feed), kafka.topics
         properties, missing = _properties(kafka, keys)
         known = found.get(servers) or TickSource(servers, frozenset(), frozenset(), properties, missing)
         found[servers] = replace(

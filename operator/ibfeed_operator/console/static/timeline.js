@@ -1,6 +1,6 @@
 // The time line: a lane for each worker with its sessions; logins, moves and gaps as marks. And the same as a list.
 
-import { element, time } from "./format.js";
+import { age, element, time } from "./format.js";
 import { tone } from "./map.js";
 
 const MOST_LINES = 200;
@@ -61,16 +61,21 @@ export class TimeLine {
     return element("div", { class: "lane" }, element("span", { class: "name", text: worker, title: `${feed} ${worker}` }), track);
   }
 
+  #words(one) {
+    if (one.kind === "login") return `${one.worker} ${one.text}`;
+    return one.kind === "gap" && one.end_ms ? `${one.text} (${age(one.end_ms - one.at_ms)})` : one.text;
+  }
+
   // Write what is new into the list, the latest on top.
   log() {
-    for (const one of this.store.happenings) {
-      if (one.seq <= this.listed) continue;
-      this.listed = one.seq;
-      if (!(one.kind in WORDS)) continue;
-      const line = element("li", { "data-kind": one.kind },
-        element("time", { text: time(one.at_ms) }), element("b", { text: WORDS[one.kind] }),
-        element("span", { text: one.kind === "login" ? `${one.worker} ${one.text}` : one.text }));
-      this.list.prepend(line);
+    const fresh = this.store.happenings.filter((one) => one.seq > this.listed && one.kind in WORDS);
+    this.listed = this.store.happenings.at(-1)?.seq ?? 0;
+    // A gap is known once it has ended; those of the last hour come in the order of Kafka's partitions.
+    fresh.sort((a, b) => (a.end_ms ?? a.at_ms) - (b.end_ms ?? b.at_ms));
+    for (const one of fresh) {
+      this.list.prepend(element("li", { "data-kind": one.kind },
+        element("time", { text: time(one.end_ms ?? one.at_ms) }), element("b", { text: WORDS[one.kind] }),
+        element("span", { text: this.#words(one) })));
     }
     while (this.list.children.length > MOST_LINES) this.list.lastChild.remove();
   }

@@ -10,7 +10,7 @@ import pytest
 from ibfeed_api.feed import Kafka, SecretRef
 from ibfeed_operator.console import guard
 from ibfeed_operator.console.sign_in import CODE_S, MOST, SESSION_S, Reviewed, SignIns
-from ibfeed_operator.console.sources import MOST_BACK, begin_at, sources_of
+from ibfeed_operator.console.sources import MOST_BACK, begin_at, servers_of, sources_of
 from support.build import feed
 
 ALICE, BOB = Reviewed(username="alice", groups=("desk",)), Reviewed(username="bob")
@@ -123,8 +123,23 @@ def kafka(**more: Any) -> Kafka:
 
 def test_feeds_on_one_kafka_share_a_reader() -> None:
     found = sources_of([feed(), feed()], {})
-    assert list(found) == ["kafka:9092"]
-    assert (found["kafka:9092"].ticks, found["kafka:9092"].missing) == (frozenset({"ticklast"}), "")
+    assert list(found) == ["kafka.default:9092"]
+    assert (found["kafka.default:9092"].ticks, found["kafka.default:9092"].missing) == (frozenset({"ticklast"}), "")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("kafka:9092", "kafka.default:9092"),
+        ("a:9092, b.other:9093", "a.default:9092,b.other:9093"),
+        ("kafka.kafka.svc:9092,10.0.0.1:9092", "kafka.kafka.svc:9092,10.0.0.1:9092"),
+        ("[::1]:9092", "[::1]:9092"),
+        ("localhost:9092", "localhost:9092"),
+        ("kafka", "kafka"),
+    ],
+)
+def test_short_name_is_a_service_of_the_feeds_namespace(written: str, read: str) -> None:
+    assert servers_of(feed(kafka=Kafka(bootstrap_servers=written))) == read
 
 
 def test_secured_kafka_without_credentials_is_named() -> None:

@@ -118,12 +118,21 @@ def test_only_what_changed_is_sent() -> None:
 def test_rate_comes_to_the_updates_a_second_and_falls_to_zero() -> None:
     board = QuoteBoard()
     for step in range(1, 100):
-        board.merge("kafka:9092", summarise([Record(tick()), Record(tick())], EVENTS))
+        board.merge("kafka:9092", summarise([Record(tick(), at=step * 500)] * 2, EVENTS))
         board.look(step * 500)
     assert abs(rows(board, 1)[0][-1] - 4.0) < 0.1
     for step in range(100, 200):
         board.look(step * 500)
     assert board.rows("kafka:9092", "ticklast", [1])[0].rate == 0.0
+
+
+def test_backlog_brings_prices_and_no_rate() -> None:
+    board = QuoteBoard()
+    board.look(100_000)
+    board.merge("kafka:9092", summarise([Record(tick(price="7.5"), at=50_000)] * 900, EVENTS))
+    board.look(100_400)
+    ((_, price, *_, rate),) = rows(board, 1)
+    assert (price, rate) == (7.5, 0.0)
 
 
 def test_older_record_does_not_replace_a_newer_one() -> None:
