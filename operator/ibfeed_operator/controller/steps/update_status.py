@@ -45,7 +45,6 @@ async def update_status(context: Context, decision: Decision | None, *, trouble:
         for worker in sorted({*range(feed.spec.workers), *context.shards})
     )
     now = time.monotonic()
-    now_utc = datetime.now(UTC)
     context.memory.handing = {conid: context.memory.handing.get(conid, now) for conid in handed_over(workers)}
     status_input = StatusInput(
         feed=feed,
@@ -62,10 +61,10 @@ async def update_status(context: Context, decision: Decision | None, *, trouble:
         without_standby=decision.without_standby if decision is not None else (),
         balanced=decision is not None and balanced(decision, context.shards.values()),
         on_hold=any(verdict.held for verdict in context.verdicts.values()),
-        closure=closure_at(feed.spec.accounts.region, now_utc),
+        closure=closure_at(feed.spec.accounts.region, context.dependencies.clock()),
         trouble=trouble,
     )
-    status = status_of(status_input, now=now_utc)
+    status = status_of(status_input, now=datetime.now(UTC))
     if status != feed.status:
         version = feed.resource_version
         await write_status(context.dependencies.kube, feed.namespace, feed.name, status, resource_version=version)
