@@ -16,6 +16,7 @@ from ibfeed_operator.model.feed_status import FeedStatus
 from ibfeed_operator.model.types import Health, RootProblemKind, StatusInput, Worker, WorkerHealth
 from ibfeed_operator.planning.assignment import Decision, balanced, unassigned
 from ibfeed_operator.status.checks.universe import ROOT_REASONS, root_text
+from ibfeed_operator.status.conditions import states_of
 from ibfeed_operator.status.coverage import handed_over
 from ibfeed_operator.status.feed import status_of
 
@@ -110,7 +111,7 @@ def _measure(context: Context, status: FeedStatus, status_input: StatusInput) ->
     metrics.ACCOUNTS.labels(*where, "failing").set(sum(bool(lease.failed and not lease.parked) for lease in known))
     metrics.ACCOUNTS.labels(*where, "parked").set(sum(bool(lease.parked) for lease in known))
     metrics.IB_MAINTENANCE.labels(*where).set(status_input.closure is not None)
-    metrics.show_conditions(*where, ((found.type, found.status, found.reason) for found in status.conditions))
+    metrics.show_conditions(*where, states_of(status))
 
 
 def _new_remarks(context: Context) -> list[tuple[str, str, str]]:
