@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -24,6 +25,10 @@ def value(bench: Bench, name: str, **labels: str) -> float | None:
     return registry.get_sample_value(name, labels)
 
 
+def is_acknowledged(bench: Bench, count: int) -> bool:
+    return value(bench, "ibfeed_ticks_acknowledged_total") == count
+
+
 async def test_a_gap_that_readers_are_told_of_is_counted(bench: Bench, broker: FakeBroker) -> None:
     await bench.begin(entry())
     bench.subscribe()
@@ -42,7 +47,7 @@ async def test_one_tick_of_sixteen_gives_a_latency_and_never_the_first(bench: Be
     for count, sampled in ((1, 0), (15, 0), (16, 1), (40, 2)):
         for number in range(len(broker.ticks()), count):
             bench.frame({**FULL, "31": f"70.{number:02d}"})
-        await bench.until(lambda count=count: value(bench, "ibfeed_ticks_acknowledged_total") == count)
+        await bench.until(partial(is_acknowledged, bench, count))
         assert value(bench, "ibfeed_tick_latency_seconds_count") == sampled
     total = value(bench, "ibfeed_tick_latency_seconds_sum")
     assert total is not None
