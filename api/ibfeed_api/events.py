@@ -10,7 +10,7 @@ from ibfeed_api.kinds import FEED_KIND, SINK_KIND
 
 
 class EventReason(StrEnum):
-    """Reasons of events. Those of an IbSink are the reasons of its condition Ready."""
+    """Reasons of events. An IbSink has the reasons of its condition Ready."""
 
     ACCOUNT_IN_USE = "AccountInUse"
     ACCOUNT_PARKED = "AccountParked"
@@ -46,7 +46,7 @@ class EventReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EventMeaning:
-    """What an event says of which kind of object, and what a person does."""
+    """The meaning of an event: the kind of its object, what it says, and what a person does."""
 
     about: str
     kind: Literal["Normal", "Warning"]

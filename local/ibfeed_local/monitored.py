@@ -1,4 +1,4 @@
-"""What is made from the code for those who watch a feed: the pages of metrics and events, and the dashboard."""
+"""The files that are made from the code for those who watch a feed: pages of metrics and events, and the dashboard."""
 
 from __future__ import annotations
 

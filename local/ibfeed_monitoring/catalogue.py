@@ -18,7 +18,7 @@ from ibfeed_worker.runtime.metrics import Metrics
 from ibfeed_worker.stream import Streamer
 
 PREFIX: Final = "ibfeed_"
-# What the last part of a name says of its unit (https://prometheus.io/docs/practices/naming/).
+# The unit that the last part of a name says (https://prometheus.io/docs/practices/naming/).
 UNITS: Final = {"seconds": "s", "bytes": "bytes", "records": "records"}
 HEAD: Final = """\
 # Metrics

@@ -14,7 +14,7 @@ from ibfeed_monitoring.panels import ROWS, Panel
 
 _WIDTH: Final = 24
 _DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
-# What stands for them in the panels' expressions.
+# The selectors by their short forms in the panels' expressions.
 _SELECTORS: Final = {"@feed": 'namespace=~"$namespace",feed=~"$feed"', "@sink": 'namespace=~"$namespace"'}
 
 

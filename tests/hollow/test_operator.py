@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
 
+from ibfeed_api.reasons import Condition
 from ibfeed_operator.kube.errors import NotFoundError
 from support.control_plane import ControlPlane
 from support.figures import Figures
@@ -51,6 +55,30 @@ async def test_first_workers_of_a_feed_share_at_once(feed: Feed) -> None:
     published = Counter(conid for name, conid, _ in feed.crew.publishers if name == feed.name)
     assert len(published) == 12
     assert set(published.values()) == {1}, "none had a second epoch, nor so a second worker"
+
+
+@on_one_loop
+async def test_its_metrics_tell_how_the_feed_is(feed: Feed, operator: Operator) -> None:
+    def read() -> dict[str, dict[str, float]]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{operator.http_port}/metrics", timeout=10) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+        found: dict[str, dict[str, float]] = {}
+        for sample in (sample for family in families for sample in family.samples):
+            labels = dict(sample.labels)
+            if labels.pop("feed", feed.name) == feed.name:
+                labels.pop("namespace", None)
+                found.setdefault(sample.name, {})[" ".join(labels.values())] = sample.value
+        return found
+
+    seen = await asyncio.to_thread(read)
+    assert seen["ibfeed_operator_leader"] == {"": 1}
+    assert seen["ibfeed_feed_contracts"] == {"wanted": 12, "assigned": 12, "publishing": 12, "standby": 0}
+    assert seen["ibfeed_feed_workers"] == {"wanted": 3, "streaming": 3}
+    assert seen["ibfeed_feed_accounts"] == {"configured": 6, "held": 3, "failing": 0, "parked": 0}
+    assert seen["ibfeed_feed_condition"]["Covered AllPublishing True"] == 1
+    assert len(seen["ibfeed_feed_condition"]) == len(Condition)
+    assert time.time() - seen["ibfeed_operator_last_reconcile_timestamp_seconds"][""] < 30
+    assert seen["ibfeed_ib_maintenance"][""] in (0, 1)
 
 
 @on_one_loop

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from support.cluster import ROOT
 from support.control_plane import OPERATOR, ControlPlane
+from support.ports import free_port
 
 RUN = """
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from ibfeed_operator.main import main
@@ -22,7 +24,7 @@ from ibfeed_operator.main import main
 def clock():
     return datetime.now(UTC) + timedelta(seconds=float(Path("clock").read_text()))
 
-main(port=0, clock=clock)
+main(port=int(os.environ["HTTP_PORT"]), clock=clock)
 """
 
 
@@ -47,6 +49,7 @@ class Operator:
         self._plane = plane
         self._kubeconfig = kubeconfig or plane.kubeconfig(OPERATOR)
         self.pod = pod
+        self.http_port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.turn_clock(datetime.now(UTC))
 
@@ -67,6 +70,7 @@ class Operator:
             "PYTHONPATH": f"{self._source / 'api'}:{self._source / 'operator'}",
             "IBFEED_WORKER_IMAGE": "ibfeed/worker",
             "IBFEED_SINK_IMAGE": "ibfeed/platform",
+            "HTTP_PORT": str(self.http_port),
             "POD_NAMESPACE": "ibfeed-system",
             "POD_NAME": self.pod,
             "POD_UID": self.pod,

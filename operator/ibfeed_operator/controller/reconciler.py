@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from ibfeed_operator import metrics
 from ibfeed_operator.controller.assessment import assess
 from ibfeed_operator.controller.context import Context
 from ibfeed_operator.controller.dependencies import Dependencies
@@ -26,6 +27,7 @@ from ibfeed_operator.controller.steps.update_status import update_status
 from ibfeed_operator.kube.errors import ConflictError, KubeError, NotFoundError
 from ibfeed_operator.model.decode import InvalidFeed
 from ibfeed_operator.planning.assignment import Decision
+from ibfeed_operator.status.conditions import states_of
 from ibfeed_operator.status.feed import status_of_invalid
 
 TROUBLE_S: Final = 10.0  # failures that pass sooner are nobody's business
@@ -109,3 +111,4 @@ class Reconciler:
             await write_status(
                 self._dependencies.kube, self._namespace, self._name, status, resource_version=invalid.resource_version
             )
+        metrics.show_conditions(self._namespace, self._name, states_of(status))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal, Protocol
 
 from ibfeed_api.reasons import Condition, Reason
-from ibfeed_operator.model.feed_status import MAX_MESSAGE, ConditionStatus
+from ibfeed_operator.model.feed_status import MAX_MESSAGE, ConditionStatus, FeedStatus
 from ibfeed_operator.model.text import clip
 
 Truth = Literal["True", "False", "Unknown"]
@@ -72,3 +72,8 @@ def set_conditions(
         )
         for result in results
     )
+
+
+def states_of(status: FeedStatus) -> tuple[tuple[str, str, str], ...]:
+    """Return type, status and reason of each condition, for the metrics."""
+    return tuple((found.type, found.status, found.reason) for found in status.conditions)

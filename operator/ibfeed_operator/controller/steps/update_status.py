@@ -16,6 +16,7 @@ from ibfeed_operator.model.feed_status import FeedStatus
 from ibfeed_operator.model.types import Health, RootProblemKind, StatusInput, Worker, WorkerHealth
 from ibfeed_operator.planning.assignment import Decision, balanced, unassigned
 from ibfeed_operator.status.checks.universe import ROOT_REASONS, root_text
+from ibfeed_operator.status.conditions import states_of
 from ibfeed_operator.status.coverage import handed_over
 from ibfeed_operator.status.feed import status_of
 
@@ -45,7 +46,6 @@ async def update_status(context: Context, decision: Decision | None, *, trouble:
         for worker in sorted({*range(feed.spec.workers), *context.shards})
     )
     now = time.monotonic()
-    now_utc = datetime.now(UTC)
     context.memory.handing = {conid: context.memory.handing.get(conid, now) for conid in handed_over(workers)}
     status_input = StatusInput(
         feed=feed,
@@ -62,10 +62,10 @@ async def update_status(context: Context, decision: Decision | None, *, trouble:
         without_standby=decision.without_standby if decision is not None else (),
         balanced=decision is not None and balanced(decision, context.shards.values()),
         on_hold=any(verdict.held for verdict in context.verdicts.values()),
-        closure=closure_at(feed.spec.accounts.region, now_utc),
+        closure=closure_at(feed.spec.accounts.region, context.dependencies.clock()),
         trouble=trouble,
     )
-    status = status_of(status_input, now=now_utc)
+    status = status_of(status_input, now=datetime.now(UTC))
     if status != feed.status:
         version = feed.resource_version
         await write_status(context.dependencies.kube, feed.namespace, feed.name, status, resource_version=version)
@@ -111,7 +111,7 @@ def _measure(context: Context, status: FeedStatus, status_input: StatusInput) ->
     metrics.ACCOUNTS.labels(*where, "failing").set(sum(bool(lease.failed and not lease.parked) for lease in known))
     metrics.ACCOUNTS.labels(*where, "parked").set(sum(bool(lease.parked) for lease in known))
     metrics.IB_MAINTENANCE.labels(*where).set(status_input.closure is not None)
-    metrics.show_conditions(*where, ((found.type, found.status, found.reason) for found in status.conditions))
+    metrics.show_conditions(*where, states_of(status))
 
 
 def _new_remarks(context: Context) -> list[tuple[str, str, str]]:

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from ibfeed_api.feed import FeedSpec
+from ibfeed_api.feed import FeedSpec, Region
+from ibfeed_api.ib_calendar import closure_at
 from ibfeed_api.kinds import shard_name
 from ibfeed_api.logins import History, PageTrouble, Said
 from ibfeed_api.reasons import Condition, Reason
@@ -51,6 +52,7 @@ from support import build
 
 ROOT = Path(__file__).resolve().parents[4]
 NOW = datetime(2026, 11, 21, 6, 0, tzinfo=UTC)
+NIGHT = datetime(2026, 11, 18, 5, 10, tzinfo=UTC)  # 00:10 in New York
 STAMP = "2026-11-21T06:00:00Z"
 EPOCH = 4
 SPEC: dict[str, Any] = {
@@ -751,6 +753,17 @@ class TestAccounts:
             " ibfeed.dev/page-trouble-"
         )
         assert said(of)[1] == "LoginPageTrouble"
+
+    def test_trouble_in_ibs_own_reset_is_told_as_ibs(self) -> None:
+        waiting = [backing_off(index, Reason.LOGIN_TIMEOUT, "the page never answered") for index in (0, 1)]
+        ours, ibs = situation(*waiting), situation(*waiting, closure=closure_at(Region.AMERICA, NIGHT))
+        assert said(ibs)[:2] == said(ours)[:2] == ("False", "LoginTimeout")
+        assert said(ibs)[2] == f"IB's daily reset of sessions goes on until 06:15 UTC (01:15 EST); {said(ours)[2]}"
+
+    def test_trouble_of_our_own_in_ibs_reset_stays_ours(self) -> None:
+        waiting = [backing_off(index, Reason.WRONG_CREDENTIALS, "correct them") for index in (0, 1)]
+        ours, ibs = situation(*waiting), situation(*waiting, closure=closure_at(Region.AMERICA, NIGHT))
+        assert said(ibs) == said(ours)
 
     @pytest.mark.parametrize("change", [{"ended": NOW}, {"accounts": {2: NOW}}, {"settings": "other"}])
     def test_a_trouble_that_is_over_single_or_of_others_is_none(self, change: dict[str, Any]) -> None:
