@@ -23,7 +23,7 @@ _SECRET_NAME: Final = re.compile(
     re.IGNORECASE,
 )
 _USER_NAME: Final = re.compile(
-    r"user[-_.]?name(-?\d+)?$|^user$|paper_user|^login$|account[-_.]?(id|alias|title|van)$", re.IGNORECASE
+    r"user[-_.]?name(-?\d+)?$|(^|/)user$|paper_user|^login$|account[-_.]?(id|alias|title|van)$", re.IGNORECASE
 )
 # References to Secrets look like secrets by their name, and are none.
 _REFERENCES: Final = re.compile(r"(secretKeyRef|secretRef|caSecretRef|passwordSecretRef|imagePullSecrets|secretName)$")

@@ -13,7 +13,17 @@ PASSWORD = "hunter2-Swordfish"
 USER = "desk7paper"
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 ACCOUNT = "DU7654321"
-PLANTED = (PASSWORD, USER, TOKEN, ACCOUNT, "s3cr3t-in-url", "planted-env", "planted-note", "AAAAB3-key-body")
+PLANTED = (
+    PASSWORD,
+    USER,
+    TOKEN,
+    ACCOUNT,
+    "s3cr3t-in-url",
+    "planted-env",
+    "planted-note",
+    "planted-digest",
+    "AAAAB3-key-body",
+)
 OF_CLUSTER = {"username-1": USER, "password-1": PASSWORD, "ca.crt": "public", "short": "1"}
 
 
@@ -28,6 +38,7 @@ OBJECT = {
         "name": "energy-0",
         "annotations": {
             "example.com/api-key": "planted-note",
+            "ibfeed.dev/user": "planted-digest",
             "example.com/note": f"log in as {USER}, account {ACCOUNT}",
             "kubectl.kubernetes.io/last-applied-configuration": f"password: {PASSWORD}",
         },
