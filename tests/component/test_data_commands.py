@@ -117,7 +117,13 @@ async def test_book_prints_each_change(topics: OwnTopics, environment: dict[str,
 
 
 async def test_gaps_are_listed_with_cause_and_total(topics: OwnTopics, environment: dict[str, str]) -> None:
-    more = {"conid": 7, "symbol": "CLZ6", "from_ms": AT_MS, "to_ms": AT_MS + 4500, "detail": "worker energy-1 was lost"}
+    more: dict[str, Any] = {
+        "conid": 7,
+        "symbol": "CLZ6",
+        "from_ms": AT_MS,
+        "to_ms": AT_MS + 4500,
+        "detail": "worker energy-1 was lost",
+    }
     topics.write([feed_event("gap", **more)])
     process = await asyncio.create_subprocess_exec(
         *COMMAND, "gaps", "--since", "10m", env=environment, stdout=asyncio.subprocess.PIPE
