@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
-from ibfeed.bundle.redact import Redactor, lines, redactor
+from ibfeed.bundle.redact import Redactor, redactor
 from ibfeed.cluster import Cluster
 from ibfeed.cluster.kafka_access import secret_values
 from ibfeed.errors import Error
@@ -105,6 +105,6 @@ def _json(redact: Redactor, ask: Callable[[], Any]) -> str:
 
 def _text(redact: Redactor, ask: Callable[[], str]) -> str:
     try:
-        return lines(ask(), redact.text)
+        return redact.text(ask())
     except Error as error:
         return f"not collected: {redact.text(str(error))}\n"
