@@ -32,7 +32,7 @@ from support.operator_process import Operator
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 LABELS = {"app.kubernetes.io/name": "ibfeed", "app.kubernetes.io/component": "operator"}
 SYSTEM = "ibfeed-system"
-TOPICS = {
+TOPICS: dict[str, dict[str, Any]] = {
     "ticklast": {"name": "ticks", "partitions": 4},
     "l2Data": {"name": "books", "partitions": 4},
     "feedEvents": {"name": "events", "partitions": 1},
@@ -110,7 +110,7 @@ def _fill(broker: Broker) -> None:
 async def _deploy(ward: Ward, operator: Operator) -> None:
     """Write the operator's Deployment and pod, which nobody runs here: the operator is a process of the test."""
     container = {"name": "operator", "image": "ibfeed/operator"}
-    template = {"metadata": {"labels": LABELS}, "spec": {"serviceAccountName": "ibfeed-operator"}}
+    template: dict[str, Any] = {"metadata": {"labels": LABELS}, "spec": {"serviceAccountName": "ibfeed-operator"}}
     template["spec"]["containers"] = [container]
     meta = {"name": "ibfeed-operator", "namespace": SYSTEM, "labels": LABELS}
     spec = {"replicas": 1, "selector": {"matchLabels": LABELS}, "template": template}
@@ -170,7 +170,10 @@ async def test_faults_of_feeds_are_found(ward: Ward) -> None:
     crew.unpullable.add(BAD_IMAGE)
     crew.dead_servers.add("127.0.0.1:9")
     await ward.secret("wrong-accounts", "username-1", "password-1", "username-2")
-    more = {"ticklast": {"name": "ticks", "partitions": 12}, "l2Data": {"name": "absent", "partitions": 4}}
+    more: dict[str, Any] = {
+        "ticklast": {"name": "ticks", "partitions": 12},
+        "l2Data": {"name": "absent", "partitions": 4},
+    }
     accounts = {"secretRef": {"name": "wrong-accounts"}, "first": 1, "count": 2}
     image = {"image": BAD_IMAGE}
     await ward.feed("wrong", workers=2, accounts=accounts, kafka=ward.kafka(**more), worker=image)
@@ -220,9 +223,11 @@ async def test_faults_of_the_installation_are_found(
     seen: dict[str, Any] = {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
     sinks = f"/apis/ibfeed.dev/v1alpha1/namespaces/{NAMESPACE}/ibsinks"
     await ward.cluster.patch(f"{sinks}/latest/status", {"status": {"conditions": [told | seen]}})
+    roles = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/roles"
+    await ward.cluster.delete(f"{roles}/energy-worker")
     diagnosis = await ward.examined()
     assert codes(diagnosis, "") == {"operator-down", "operator-no-leader", "right-missing-operator"}
-    assert {"clock-worker", "sink-failing", "feed-unobserved"} <= codes(diagnosis, "energy")
+    assert {"clock-worker", "sink-failing", "feed-unobserved", "right-missing-worker"} <= codes(diagnosis, "energy")
 
 
 @on_one_loop

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
-from ibfeed.bundle.redact import Redactor, lines, redactor
+from ibfeed.bundle.redact import Redactor, redactor
 from ibfeed.cluster import Cluster
 from ibfeed.cluster.kafka_access import secret_values
-from ibfeed.errors import Error, MissingObjectError
+from ibfeed.errors import Error
 
 _CORE: Final = "v1"
 _LOG_LINES: Final = "2000"
 _METRICS_PORT: Final = 8080
 _OPERATOR: Final = "app.kubernetes.io/name=ibfeed,app.kubernetes.io/component=operator"
-# Kinds of the feed's namespace: plural, API, labels of ours; {feed} is filled in.
+# Kinds in the feed's namespace: plural, API, and the labels of ours.
 _KINDS: Final = (
     ("ibfeeds", "ibfeed.dev/v1alpha1", ""),
     ("ibshards", "ibfeed.dev/v1alpha1", ""),
@@ -56,10 +57,7 @@ def parts(cluster: Cluster, operator_namespace: str, redact: Redactor) -> Iterat
     """Yield the parts of a bundle: objects, events, logs, metrics. Nothing leaves this function unredacted."""
     yield "version.json", _json(redact, lambda: cluster.call("GET", "/version"))
     for plural in ("ibfeeds", "ibshards", "ibsinks"):
-        yield (
-            f"crds/{plural}.json",
-            _json(redact, lambda name=f"{plural}.ibfeed.dev": _definition(cluster, name)),  # type: ignore[misc]
-        )
+        yield f"crds/{plural}.json", _json(redact, partial(_definition, cluster, f"{plural}.ibfeed.dev"))
     for plural, api, labels in _KINDS:
         yield f"objects/{plural}.json", _items(cluster, redact, plural, api, labels, cluster.namespace)
     for plural, api in (("deployments", "apps/v1"), ("pods", _CORE), ("leases", "coordination.k8s.io/v1")):
@@ -89,16 +87,13 @@ def _pods(cluster: Cluster, redact: Redactor, namespace: str, labels: str) -> It
         name = pod["metadata"]["name"]
         path = f"/api/v1/namespaces/{namespace}/pods/{name}"
         query = {"tailLines": _LOG_LINES, "timestamps": "true"}
-        yield f"logs/{namespace}/{name}.log", _text(redact, lambda: cluster.text(f"{path}/log", query=query))  # noqa: B023
+        yield f"logs/{namespace}/{name}.log", _text(redact, partial(cluster.text, f"{path}/log", query=query))
         statuses = pod.get("status", {}).get("containerStatuses") or ()
         if any(status.get("restartCount") for status in statuses):
-            query = {**query, "previous": "true"}
-            yield (
-                f"logs/{namespace}/{name}.previous.log",
-                _text(redact, lambda: cluster.text(f"{path}/log", query=query)),  # noqa: B023
-            )
+            before = partial(cluster.text, f"{path}/log", query={**query, "previous": "true"})
+            yield f"logs/{namespace}/{name}.previous.log", _text(redact, before)
         proxy = f"/api/v1/namespaces/{namespace}/pods/{name}:{_METRICS_PORT}/proxy/metrics"
-        yield f"metrics/{namespace}/{name}.txt", _text(redact, lambda: cluster.text(proxy))  # noqa: B023
+        yield f"metrics/{namespace}/{name}.txt", _text(redact, partial(cluster.text, proxy))
 
 
 def _json(redact: Redactor, ask: Callable[[], Any]) -> str:
@@ -110,8 +105,6 @@ def _json(redact: Redactor, ask: Callable[[], Any]) -> str:
 
 def _text(redact: Redactor, ask: Callable[[], str]) -> str:
     try:
-        return lines(ask(), redact.text)
-    except MissingObjectError as error:
-        return f"not collected: {redact.text(str(error))}\n"
+        return redact.text(ask())
     except Error as error:
         return f"not collected: {redact.text(str(error))}\n"

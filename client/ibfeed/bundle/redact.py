@@ -8,13 +8,17 @@ in a bundle, and in no other.
 
 from __future__ import annotations
 
+import base64
 import hmac
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 MASK: Final = "***"
+_LONG_LINE: Final = 16  # a line of a key, and no word of a language
 _SHORTEST: Final = 4  # a shorter value of a Secret, such as "1", would take out half of a log
 # Names of variables, fields, flags and keys whose values are secret.
 _SECRET_NAME: Final = re.compile(
@@ -23,10 +27,11 @@ _SECRET_NAME: Final = re.compile(
     re.IGNORECASE,
 )
 _USER_NAME: Final = re.compile(
-    r"user[-_.]?name(-?\d+)?$|^user$|paper_user|^login$|account[-_.]?(id|alias|title|van)$", re.IGNORECASE
+    r"user[-_.]?name(-?\d+)?$|(^|/)user$|paper_user|^login$|account[-_.]?(id|alias|title|van)$", re.IGNORECASE
 )
 # References to Secrets look like secrets by their name, and are none.
 _REFERENCES: Final = re.compile(r"(secretKeyRef|secretRef|caSecretRef|passwordSecretRef|imagePullSecrets|secretName)$")
+_DIGEST: Final = re.compile(r"id-[0-9a-f]{8}")
 _DROPPED: Final = ("managedFields", "kubectl.kubernetes.io/last-applied-configuration")
 
 _ACCOUNT: Final = re.compile(r"\b(?:D?[UF]|DI|[FI])\d{5,9}\b")  # IB's account numbers: U1234567, DU123456, F123456
@@ -73,7 +78,7 @@ class Redactor:
 
     def digest(self, value: str) -> str:
         """Return what stands for a user name or an account number in this bundle."""
-        if value.startswith(("id-", MASK)):
+        if value.startswith(MASK) or _DIGEST.fullmatch(value):
             return value
         return f"id-{hmac.digest(self.key, value.lower().encode(), 'sha256').hex()[:8]}"
 
@@ -115,7 +120,7 @@ def _is_secret(name: str) -> bool:
 
 
 def redactor(secrets: Iterable[Mapping[str, str]], key: bytes) -> Redactor:
-    """Return the redactor of a bundle.
+    """Return the redactor of a bundle. It knows each value as it is, and as texts write it: base64, URL, JSON.
 
     Args:
         secrets: the values of the Secrets that could be read, by key.
@@ -127,10 +132,17 @@ def redactor(secrets: Iterable[Mapping[str, str]], key: bytes) -> Redactor:
         for name, value in secret.items():
             if len(value.strip()) < _SHORTEST or name.endswith(".crt"):  # a certificate is public
                 continue
-            (users if name.startswith(("username", "ib-username")) else values).add(value.strip())
+            if name.startswith(("username", "ib-username")):
+                users.add(value.strip())
+                values.add(base64.b64encode(value.encode()).decode())
+            else:
+                values |= _written(value)
     return Redactor(frozenset(values), frozenset(users), key)
 
 
-def lines(text: str, redact: Callable[[str], str]) -> str:
-    """Return a log, redacted line by line: a form of a secret that has no end takes out no more than its line."""
-    return "\n".join(redact(line) for line in text.splitlines()) + "\n" if text else ""
+def _written(value: str) -> set[str]:
+    """Return a secret in the forms that a text may have it in. Logs break one of many lines: each long line counts."""
+    plain = value.strip()
+    forms = {plain, base64.b64encode(value.encode()).decode(), quote(plain, safe=""), json.dumps(plain)[1:-1]}
+    long = {line for line in plain.splitlines() if len(line) >= _LONG_LINE and not line.startswith("-----")}
+    return forms | long

@@ -46,8 +46,6 @@ class SeenVault(_Seen, frozen=True, kw_only=True):
     """``spec.accounts.keyVault``."""
 
     url: str
-    username_prefix: str = "ib-username-"
-    password_prefix: str = "ib-password-"
 
 
 class SeenAccounts(_Seen, frozen=True, kw_only=True):
@@ -115,7 +113,6 @@ class SeenSpec(_Seen, frozen=True, kw_only=True):
     kafka: SeenKafka
     workers: int = 1
     suspend: bool = False
-    extra_ca: NamedSecret | None = msgspec.field(name="extraCA", default=None)
     gateway: dict[str, Any] = {}
 
 
@@ -124,10 +121,6 @@ class SeenFeedStatus(_Seen, frozen=True, kw_only=True):
 
     observed_generation: int = 0
     conditions: tuple[SeenCondition, ...] = ()
-    contract_count: int = 0
-    publishing_count: int = 0
-    workers_summary: str = ""
-    image: str = ""
 
 
 class SeenFeed(_Seen, frozen=True, kw_only=True):
@@ -214,10 +207,6 @@ class ContainerStates(_Seen, frozen=True, kw_only=True):
 class SeenContainer(_Seen, frozen=True, kw_only=True):
     """One of ``status.containerStatuses``."""
 
-    name: str = ""
-    image: str = ""
-    ready: bool = False
-    restart_count: int = 0
     state: ContainerStates = ContainerStates()
     last_state: ContainerStates = ContainerStates()
 
@@ -339,7 +328,6 @@ class SinkStatusSeen(_Seen, frozen=True, kw_only=True):
 
     conditions: tuple[SeenCondition, ...] = ()
     last_error: str = ""
-    lag: int | None = None
 
 
 class SeenSink(_Seen, frozen=True, kw_only=True):

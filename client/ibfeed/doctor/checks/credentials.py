@@ -93,14 +93,12 @@ def _secrets(facts: FeedFacts) -> Iterator[FoundFault]:
         keys = secrets[reference.name]
         if keys is None:
             mine = field == "spec.accounts.secretRef"
-            literals = (
-                " --from-literal=username-1=USER --from-literal=password-1=PASSWORD" if mine else " --from-file=..."
-            )
+            source = "--from-env-file=ACCOUNTS" if mine else "--from-file=KEY=FILE"  # no secret in a process list
             yield NO_SECRET.found(
                 f"Secret {reference.name}",
                 "it is not there",
                 f"{field} names it, and namespace {facts.namespace} has none of that name",
-                f"{facts.on} create secret generic {reference.name}{literals}",
+                f"{facts.on} create secret generic {reference.name} {source}",
             )
         elif field == "spec.accounts.secretRef":
             yield from _account_keys(reference.name, keys, facts)
@@ -124,12 +122,11 @@ def _account_keys(secret: str, keys: frozenset[str], facts: FeedFacts) -> Iterat
 
 def _key_missing(secret: str, keys: list[str], why: str, facts: FeedFacts, severity: Severity) -> FoundFault:
     shown = ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
-    data = ",".join(f'"{key}":"VALUE"' for key in keys[:_SHOWN])
     return NO_KEY.found(
         f"Secret {secret}",
         f"it lacks {shown}",
         why,
-        f"{facts.on} patch secret {secret} -p '{{\"stringData\":{{{data}}}}}'",
+        f"{facts.on} patch secret {secret} --patch-file FILE   # FILE: stringData: {{{keys[0]}: VALUE, ...}}",
         severity=severity,
     )
 
@@ -154,10 +151,10 @@ def _of_lease(lease: SeenLease, facts: FeedFacts) -> Iterator[FoundFault]:
             # With others in reserve the feed goes on.
             severity=Severity.ERROR if _is_used(lease, facts) else Severity.WARNING,
         )
-    elif int(told.get(_FAILED) or 0):
+    elif (failed := told.get(_FAILED, "0")).isdecimal() and int(failed):
         yield FAILED.found(
             about,
-            f"its latest {told[_FAILED]} logins were refused",
+            f"its latest {failed} logins were refused",
             f'IB said "{told.get(_LAST, "")}"; it is tried again by itself',
             f"{_credentials(facts)}; {clear}",
         )

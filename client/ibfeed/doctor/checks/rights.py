@@ -43,9 +43,9 @@ def check_workers(facts: FeedFacts) -> Iterator[FoundFault]:
         yield WORKER.found(
             f"ServiceAccount {name}",
             f"it may not {_listed(lacking)}",
-            f"Role or RoleBinding {name} is missing or was changed; the operator makes them again within a minute"
-            " if it runs and may",
-            f"{facts.on} delete role/{name} rolebinding/{name} --ignore-not-found",
+            f"Role or RoleBinding {name} is missing or was changed; the operator makes them again within a minute,"
+            " and at once when it starts",
+            "kubectl -n ibfeed-system rollout restart deploy/ibfeed-operator",
         )
 
 

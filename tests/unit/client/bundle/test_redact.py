@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 
 import pytest
 
-from ibfeed.bundle.redact import MASK, Redactor, lines, redactor
+from ibfeed.bundle.redact import MASK, Redactor, redactor
 
 PASSWORD = "hunter2-Swordfish"
 USER = "desk7paper"
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 ACCOUNT = "DU7654321"
-PLANTED = (PASSWORD, USER, TOKEN, ACCOUNT, "s3cr3t-in-url", "planted-env", "planted-note", "AAAAB3-key-body")
-OF_CLUSTER = {"username-1": USER, "password-1": PASSWORD, "ca.crt": "public", "short": "1"}
+PLANTED = (
+    PASSWORD,
+    USER,
+    TOKEN,
+    ACCOUNT,
+    "s3cr3t-in-url",
+    "planted-env",
+    "planted-note",
+    "planted-digest",
+    "AAAAB3-key-body",
+)
+KEY = "-----BEGIN PRIVATE KEY-----\nAAAAB3-key-body-of-many\nAAAAB3-key-body-lines\n-----END PRIVATE KEY-----"
+OF_CLUSTER = {"username-1": USER, "password-1": PASSWORD, "ca.crt": "public", "short": "1", "own.key": KEY}
 
 
 @pytest.fixture
@@ -28,6 +40,7 @@ OBJECT = {
         "name": "energy-0",
         "annotations": {
             "example.com/api-key": "planted-note",
+            "ibfeed.dev/user": "planted-digest",
             "example.com/note": f"log in as {USER}, account {ACCOUNT}",
             "kubectl.kubernetes.io/last-applied-configuration": f"password: {PASSWORD}",
         },
@@ -77,12 +90,16 @@ def test_planted_secrets_leave_an_object_and_the_rest_stays(redact: Redactor) ->
         "https://example.com/?x=1&token=planted-env&y=2",
         "-----BEGIN RSA PRIVATE KEY-----\\nAAAAB3-key-body\\n-----END RSA PRIVATE KEY-----",
         f"{USER.upper()} is logged in elsewhere",
+        f"data: {base64.b64encode(PASSWORD.encode()).decode()}",
+        KEY,
+        "10:00 AAAAB3-key-body-of-many\n10:00 AAAAB3-key-body-lines",
         "cookie x-sess-uuid=planted-env; Path=/",
     ],
 )
 def test_planted_secrets_leave_a_log(redact: Redactor, line: str) -> None:
-    found = lines(f"before\n{line}\nafter", redact.text)
-    assert [secret for secret in PLANTED if secret.lower() in found.lower()] == []
+    found = redact.text(f"before\n{line}\nafter\n")
+    forms = (*PLANTED, base64.b64encode(PASSWORD.encode()).decode())
+    assert [secret for secret in forms if secret.lower() in found.lower()] == []
     assert found.startswith("before\n")
     assert found.endswith("after\n")
 

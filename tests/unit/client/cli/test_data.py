@@ -26,9 +26,9 @@ def a_tick() -> Tick:
 def a_book(*, known: bool = True) -> Book:
     bids = (ExactLevel(Decimal("71.90"), Decimal(4)), ExactLevel(Decimal("71.89"), Decimal(2)))
     asks = (ExactLevel(Decimal("71.91"), Decimal(7)),)
-    plain = [tuple(Level(float(one.price), float(one.size)) for one in side) for side in (bids, asks)]
+    plain_bids, plain_asks = (tuple(Level(float(one.price), float(one.size)) for one in side) for side in (bids, asks))
     reason = "snapshot" if known else "lost"
-    return Book("CLZ6", 1, AT_MS, 9, known, reason, *plain, bids, asks, ())
+    return Book("CLZ6", 1, AT_MS, 9, known, reason, plain_bids, plain_asks, bids, asks, ())
 
 
 def gap(symbol: str | None, begin: int | None, end: int | None, worker: str = "energy-0") -> Gap:
