@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from ibfeed.errors import ClusterRefusedError, ClusterUnreachableError, MissingExtraError, MissingObjectError
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from pykube.http import HTTPClient
 
 Object = dict[str, Any]
@@ -60,6 +60,12 @@ class Cluster:
         """Create an object, and return it. Reviews of access are such objects."""
         return self.call("POST", self._path(resource, api, namespace), body=body)
 
+    def time(self) -> dt.datetime:
+        """Return the API server's time, which it tells in whole seconds."""
+        from email.utils import parsedate_to_datetime
+
+        return parsedate_to_datetime(self._send("GET", "/version", {}, None).headers["Date"])
+
     def delete(self, resource: str, name: str, *, api: str = OURS, namespace: str | None = None) -> None:
         """Delete an object."""
         self.call("DELETE", self._path(resource, api, namespace, name))
@@ -67,10 +73,6 @@ class Cluster:
     def text(self, path: str, *, query: Mapping[str, str] | None = None) -> str:
         """Return what the API server answers for ``path`` as text: logs, or the answer of a proxied pod."""
         return str(self._send("GET", path, query or {}, None).text)
-
-    def time(self) -> dt.datetime:
-        """Return the API server's time, which it tells in whole seconds."""
-        return parsedate_to_datetime(self._send("GET", "/version", {}, None).headers["Date"])
 
     def call(
         self, verb: str, path: str, *, query: Mapping[str, str] | None = None, body: Object | None = None
