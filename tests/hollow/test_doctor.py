@@ -84,7 +84,7 @@ async def ward(
         await _deploy(ward, operator)
         await ward.secret("energy-accounts", *(f"{word}-{n}" for n in range(1, 7) for word in ("username", "password")))
         feed = await ward.feed("energy", workers=3, frontMonths=6, kafka=ward.kafka())
-        await feed.ready(12, within=60)
+        await feed.ready(12, within=120)
         yield ward
     finally:
         broker.kill()
