@@ -28,7 +28,6 @@ class EventReason(StrEnum):
     WORKER_STREAMING = "WorkerStreaming"
     SINK_WRITING = "Writing"
     SINK_FAILING = "DestinationFailing"
-    SINK_FEED_FORMAT = "FeedFormatUnsupported"
     SINK_FEED_NOT_FOUND = "FeedNotFound"
     SINK_FEED_UNREADABLE = "FeedUnreadable"
     SINK_INVALID_SPEC = "InvalidSpec"
@@ -100,7 +99,6 @@ CATALOGUE: Final[dict[EventReason, EventMeaning]] = {
     _R.WORKER_STREAMING: _feed("Normal", "a worker streams, for the first time or again"),
     _R.SINK_WRITING: _sink("it writes again", "nothing", "Normal"),
     _R.SINK_FAILING: _sink("Kafka or the destination fails, and is tried again", "look at the destination"),
-    _R.SINK_FEED_FORMAT: _sink("the feed does not write JSON", "leave out the feed's `spec.kafka.format`"),
     _R.SINK_FEED_NOT_FOUND: _sink("there is no such feed in the namespace", "correct `spec.feedRef.name`"),
     _R.SINK_FEED_UNREADABLE: _sink("the feed's spec cannot be read", "see the feed's condition `Ready`"),
     _R.SINK_INVALID_SPEC: _sink("the sink's spec cannot be read", "correct it; condition `Ready` says where"),

@@ -69,6 +69,9 @@ RULES = (
     Rule("operator/deployment.yaml", "ibfeed/platform:0.1.0", _image("platform")),
     Rule("operator/deployment.yaml", "IfNotPresent", "{{ .Values.image.pullPolicy }}"),
     Rule("operator/deployment.yaml", 'value: ""', "value: {{ .Values.watchNamespace | quote }}"),
+    Rule("operator/console.yaml", "ibfeed/operator:0.1.0", _image("operator")),
+    Rule("operator/console.yaml", "IfNotPresent", "{{ .Values.image.pullPolicy }}"),
+    Rule("operator/console.yaml", 'value: ""', "value: {{ .Values.watchNamespace | quote }}"),
     Rule(
         "operator/deployment.yaml",
         _POD,

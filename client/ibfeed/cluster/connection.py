@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ibfeed.errors import ClusterRefusedError, ClusterUnreachableError, MissingExtraError, MissingObjectError
@@ -71,6 +72,34 @@ class Cluster:
     def create(self, resource: str, body: Object, *, api: str = OURS, namespace: str | None = None) -> Object:
         """Create an object, and return it. Reviews of access are such objects."""
         return self.call("POST", self._path(resource, api, namespace), body=body)
+
+    def delete(self, resource: str, name: str, *, api: str = OURS, namespace: str | None = None) -> None:
+        """Delete an object."""
+        self.call("DELETE", self._path(resource, api, namespace, name))
+
+    def text(self, path: str, *, query: Mapping[str, str] | None = None) -> str:
+        """Return what the API server answers for ``path`` as text: logs, or the answer of a proxied pod."""
+        content: bytes = self._send("GET", path, query or {}, None).content
+        return content.decode("utf-8", "replace")  # requests would take text/plain for Latin-1
+
+    def lines(self, path: str, *, query: Mapping[str, str]) -> Iterator[str]:
+        """Yield the lines of an answer that goes on for as long as the server likes, such as a log that is followed."""
+        import requests
+
+        answer = self._send("GET", path, query, None, stream=True)
+        try:
+            for line in answer.iter_lines(chunk_size=1):
+                yield line.decode("utf-8", "replace")
+        except requests.RequestException as error:
+            raise ClusterUnreachableError(
+                f"the API server ended its answer ({type(error).__name__}); ask for it again"
+            ) from None
+
+    def time(self) -> dt.datetime:
+        """Return the API server's time, which it tells in whole seconds."""
+        from email.utils import parsedate_to_datetime
+
+        return parsedate_to_datetime(self._send("GET", "/version", {}, None).headers["Date"])
 
     def token(self) -> str:
         """Return the bearer token with which the kubeconfig's user calls; empty: they use a certificate instead.

@@ -57,9 +57,9 @@ def wanted_of_worker(feed: SeenFeed, shards: Iterable[SeenShard]) -> Iterator[Ri
     references = (accounts.secret_ref, kafka.secret_ref, kafka.ca_secret_ref, registry)
     secrets = sorted({reference.name for reference in references if reference is not None})
     for verbs, group, kind, of in (
-        (("get", "list", "watch"), _GROUP, "ibshards", names),
-        (("get", "patch"), _GROUP, "ibshards/status", names),
-        (("get", "patch", "update"), "coordination.k8s.io", "leases", leases),
+        (("list", "watch"), _GROUP, "ibshards", names),
+        (("patch",), _GROUP, "ibshards/status", names),
+        (("get", "patch"), "coordination.k8s.io", "leases", leases),
         (("get",), "", "secrets", secrets),
     ):
         for name in dict.fromkeys((*of[:1], *of[-1:])):

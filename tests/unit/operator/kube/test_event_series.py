@@ -121,6 +121,6 @@ def test_the_catalogue_has_each_reason_that_the_code_posts_and_no_other() -> Non
 def test_each_reason_that_a_sinks_ready_may_have_is_one_of_events() -> None:
     """Ready has the reason of the part that is wrong; lateness, and a lag that is not known, are no such parts."""
     other = {"FEED_FOUND", "AVAILABLE", "CAUGHT_UP", "LAG_UNKNOWN", "ON_TIME", "LATE"}
-    other |= {"NOT_MEASURED", "NOT_SUSPENDED"}
+    other |= {"NOT_MEASURED", "NOT_SUSPENDED", "ALL_READABLE", "LEFT_OUT"}
     told = {str(reason) for reason in SinkReason if reason.name not in other}
     assert told == {str(reason) for reason, found in CATALOGUE.items() if found.about == SINK_KIND}
