@@ -53,7 +53,7 @@ def test_an_expression_asks_for_what_there_is(name: str, expression: str) -> Non
     for selector in found:
         if selector.name in RECORDED:
             continue
-        definition = DEFINITIONS[selector.name]
+        definition = DEFINITIONS[str(selector.name)]
         for matcher in selector.matchers.matchers:
             assert matcher.name in {*definition.labels, *ADDED}, f"{name}: {selector.name} has no label {matcher.name}"
 
