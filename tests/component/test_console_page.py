@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -33,14 +34,16 @@ from support.console import (
     chromium,
     connect,
     make_topics,
+    symbol_of,
     token_of,
 )
-from support.control_plane import ControlPlane, control_plane
+from support.control_plane import ADMIN, ControlPlane, control_plane
 from support.figures import Figures
 
 pytestmark = pytest.mark.timeout(240)
 
 CONTRACTS, UPDATES_S = 1000, 500
+COMMAND = [sys.executable, "-c", "from ibfeed.cli.main import main; main()"]
 # How old, by Kafka's clock, the newest tick on the page is at this moment.
 AGE = "return Date.now() - Number(document.getElementById('figure-lag').dataset.kafkaMs)"
 VIEWER = {
@@ -60,7 +63,7 @@ class Scene:
     market: Market
     console: ConsoleProcess
 
-    def post(self, path: str, body: dict[str, str], **headers: str) -> requests.Response:
+    def post(self, path: str, body: dict[str, Any], **headers: str) -> requests.Response:
         return requests.post(f"{self.console.url}{path}", json=body, headers=headers, timeout=20)
 
     def get(self, path: str, **headers: str) -> requests.Response:
@@ -140,16 +143,49 @@ def test_only_namespaces_are_shown_whose_feeds_one_may_list(scene: Scene) -> Non
         assert b"event: contracts" not in events
 
 
-def test_dashboard_command_prints_an_address_that_is_good_once(scene: Scene, tmp_path: Path) -> None:
-    kubectl = tmp_path / "kubectl"
+def commands(scene: Scene, folder: Path, user: str) -> dict[str, str]:
+    """Return the environment of a user's command line, whose kubectl has forwarded to the console."""
+    kubectl = folder / "kubectl"
     kubectl.write_text(f'#!/bin/sh\necho "Forwarding from 127.0.0.1:{scene.console.port} -> 8081"\nexec sleep 60\n')
     kubectl.chmod(0o755)
-    environment = {
-        "PATH": f"{tmp_path}:/usr/bin:/bin",
+    return {
+        "PATH": f"{folder}:/usr/bin:/bin",
         "PYTHONPATH": os.pathsep.join(sys.path),
-        "KUBECONFIG": str(scene.plane.kubeconfig(TRADER)),
+        "KUBECONFIG": str(scene.plane.kubeconfig(user)),
     }
-    words = [sys.executable, "-c", "from ibfeed.cli.main import main; main()", "dashboard", "--no-browser"]
+
+
+def test_plan_command_has_the_operators_planner(scene: Scene, tmp_path: Path) -> None:
+    """The feed is only written down, without pods: so its contracts are taken for those of workers that are lost."""
+    environment = commands(scene, tmp_path, ADMIN)
+    edited = json.loads(scene.plane.kubectl("get", "ibf", "energy", "-o", "json"))
+    edited["spec"]["roots"] = edited["spec"]["roots"][1:]
+    words = [*COMMAND, "plan", "-f", "-", "-o", "json"]
+    done = subprocess.run(
+        words, env=environment, input=json.dumps(edited), capture_output=True, text=True, timeout=60, check=False
+    )
+    plan = json.loads(done.stdout)
+    assert (plan["feed"], len(plan["workers"])) == ("energy", 10)
+    removed = {change["symbol"] for change in plan["changes"] if change["kind"] == "removed"}
+    assert removed == {symbol_of(conid) for conid in range(1, CONTRACTS + 1) if symbol_of(conid).startswith("CL")}
+
+
+def test_plan_is_for_those_who_may_see_the_feed(scene: Scene) -> None:
+    spec = json.loads(scene.plane.kubectl("get", "ibf", "energy", "-o", "json"))["spec"]
+
+    def status(user: str, **other: Any) -> int:
+        body = {"namespace": "default", "feed": "energy", "spec": spec, **other}
+        return scene.post("/api/plan", body, **bearer(scene, user)).status_code
+
+    assert status(TRADER) == 200
+    assert status(STRANGER) == 403
+    assert status(TRADER, feed="rates") == 404
+    assert status(TRADER, spec={"roots": 7}) == 400
+
+
+def test_dashboard_command_prints_an_address_that_is_good_once(scene: Scene, tmp_path: Path) -> None:
+    environment = commands(scene, tmp_path, TRADER)
+    words = [*COMMAND, "dashboard", "--no-browser"]
     with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as command:
         assert command.stdout is not None
         address = command.stdout.readline().split()[-1]

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ibfeed.cli import account, clickhouse, data, doctor, logs, placement, recording, report, status
+from ibfeed.cli import account, clickhouse, data, doctor, logs, placement, plan, recording, report, status
 from ibfeed.cli.dashboard import dashboard
 from ibfeed.cli.run import run
 from ibfeed.errors import Error
@@ -37,7 +37,7 @@ app = typer.Typer(
     name="ibfeed",
     cls=PanelledGroup,
     help="Interactive Brokers market data on Kafka: look after feeds, read, record and store them.",
-    epilog="Exit codes: 0 well, 1 an error (one line on stderr), 2 wrong usage, 3 what was asked for is not well.",
+    epilog="Exit codes: 0 well, 1 an error (one line on stderr), 2 wrong usage, 3 what was asked for is not well, 4 the doctor found an error.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -47,6 +47,7 @@ status.register(app)
 logs.register(app)
 account.register(app)
 placement.register(app)
+plan.register(app)
 app.command()(run)
 app.command()(dashboard)
 recording.register(app)

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ibfeed.cluster import Cluster
+    from ibfeed.cluster.console import ConsoleWay
     from ibfeed.cluster.plan import PlannedFeed
 
-    # Asks the operator's side for the plan of a feed, by name, with an edited spec: (cluster, feed, spec) to the plan.
-    Ask = Callable[[Cluster, str, dict[str, Any]], dict[str, Any]]
+    # Asks the operator's side for the plan of a feed, by name, with an edited spec: (cluster, feed, spec, way).
+    Ask = Callable[[Cluster, str, dict[str, Any], ConsoleWay], dict[str, Any]]
 
 _PLAN: Final = examples(
     "ibfeed plan -f energy.yaml               before kubectl apply -f energy.yaml",
@@ -26,7 +27,14 @@ _PLAN: Final = examples(
 )
 
 
-def register(app: typer.Typer, ask: Ask) -> None:
+def ask_console(of: Cluster, name: str, spec: dict[str, Any], way: ConsoleWay) -> dict[str, Any]:
+    """Ask the console in the cluster, which has the operator's planner."""
+    from ibfeed.cluster.console import ask_for_plan
+
+    return ask_for_plan(of, name, spec, way)
+
+
+def register(app: typer.Typer, ask: Ask = ask_console) -> None:
     """Add the command to the command line."""
 
     def plan(
@@ -34,6 +42,10 @@ def register(app: typer.Typer, ask: Ask) -> None:
         output: OutputForm = None,
         context: ContextName = "",
         namespace: NamespaceName = "",
+        operator_namespace: Annotated[str, typer.Option(help="Where the operator is.")] = "ibfeed-system",
+        service_account: Annotated[
+            str, typer.Option(help="Ask as this ServiceAccount (namespace/name) instead of as yourself.")
+        ] = "",
     ) -> None:
         """Say what would move if an edited spec were applied.
 
@@ -43,12 +55,14 @@ def register(app: typer.Typer, ask: Ask) -> None:
         Exit code 3: a contract would be without a worker.
         """
         from ibfeed.cli import show
+        from ibfeed.cluster.console import ConsoleWay
         from ibfeed.cluster.plan import read_plan
 
         manifest = _manifest(file)
         name, written = manifest["metadata"]["name"], manifest["metadata"].get("namespace", "")
         of = cluster(context, namespace or written)
-        found = read_plan(ask(of, name, _checked(of, name, manifest)))
+        way = ConsoleWay(context, operator_namespace, service_account=service_account)
+        found = read_plan(ask(of, name, _checked(of, name, manifest), way))
         if output is not None:
             print(show.document(found, output))
         else:

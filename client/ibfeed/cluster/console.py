@@ -25,6 +25,23 @@ _FORWARDED: Final = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ")
 
 
 @dataclass(frozen=True)
+class ConsoleWay:
+    """Where the console is, and as whom to sign in.
+
+    Args:
+        context: of the kubeconfig; empty: its current one.
+        namespace: of the operator.
+        deployment: of the console.
+        service_account: ``namespace/name``, to sign in as another than the kubeconfig's user.
+    """
+
+    context: str = ""
+    namespace: str = "ibfeed-system"
+    deployment: str = "ibfeed-console"
+    service_account: str = ""
+
+
+@dataclass(frozen=True)
 class Forward:
     """A port-forward that runs. ``process`` is kubectl's."""
 
@@ -110,15 +127,23 @@ def user_token(cluster: Cluster, service_account: str = "") -> str:
 
 def sign_in(url: str, token: str) -> str:
     """Return a one-time code for the browser. Raises ConsoleError."""
-    return str(_session(url, token, {})["code"])
+    return str(_post(f"{url}/api/session", token, {})["code"])
 
 
 def renew(url: str, token: str, code: str) -> bool:
     """Prolong the session that began with ``code``; False: it has ended. Raises ConsoleError."""
-    return bool(_session(url, token, {"code": code})["renewed"])
+    return bool(_post(f"{url}/api/session", token, {"code": code})["renewed"])
 
 
-def _session(url: str, token: str, body: dict[str, str]) -> dict[str, Any]:
+def ask_for_plan(cluster: Cluster, feed: str, spec: dict[str, Any], way: ConsoleWay) -> dict[str, Any]:
+    """Return the operator's plan for an edited spec of a feed. Raises what ``forward`` and ``user_token`` raise."""
+    token = user_token(cluster, way.service_account)
+    with forward(context=way.context, namespace=way.namespace, deployment=way.deployment) as forwarded:
+        body = {"namespace": cluster.namespace, "feed": feed, "spec": spec}
+        return _post(f"{forwarded.url}/api/plan", token, body)
+
+
+def _post(url: str, token: str, body: dict[str, Any]) -> dict[str, Any]:
     import requests
 
     headers = {"Authorization": f"Bearer {token}"}
@@ -126,7 +151,7 @@ def _session(url: str, token: str, body: dict[str, str]) -> dict[str, Any]:
         # Not through a proxy, since a token is in it.
         with requests.Session() as http:
             http.trust_env = False
-            answer = http.post(f"{url}/api/session", json=body, headers=headers, timeout=_ANSWER_S)
+            answer = http.post(url, json=body, headers=headers, timeout=_ANSWER_S)
     except requests.RequestException as error:
         raise ConsoleError(f"the console does not answer ({type(error).__name__}): run this again") from None
     if not answer.ok:

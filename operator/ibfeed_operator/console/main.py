@@ -18,6 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from ibfeed_api.log import Log, set_up
 from ibfeed_operator.console.desk import Desk, Informed
+from ibfeed_operator.console.plans import Plans
 from ibfeed_operator.console.reviews import Reviews
 from ibfeed_operator.console.server import Console, application
 from ibfeed_operator.kube.client import KubeClient
@@ -44,7 +45,7 @@ async def serve(namespace: str, *, port: int = PORT, probes: int = PROBES, secre
             asyncio.create_task(stop.wait()),
         ]
         for app, host, at in (
-            (application(Console(desk, Reviews(kube))), "127.0.0.1", port),
+            (application(Console(desk, Reviews(kube), Plans(kube, informed))), "127.0.0.1", port),
             (_probes(), None, probes),
         ):
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=_END_S)

@@ -17,6 +17,7 @@ from aiohttp import web
 from ibfeed_operator.console import guard
 from ibfeed_operator.console.desk import Desk
 from ibfeed_operator.console.page_stream import PageStream
+from ibfeed_operator.console.plans import Plans
 from ibfeed_operator.console.reviews import REMEMBER_S, Reviews
 from ibfeed_operator.console.sign_in import SESSION_S, Reviewed, SignIns
 from ibfeed_operator.kube.errors import KubeError
@@ -57,11 +58,14 @@ class _Code(msgspec.Struct, frozen=True):
 class Console:
     """The server's parts, put together by ``application``."""
 
-    def __init__(self, desk: Desk, reviews: Reviews, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, desk: Desk, reviews: Reviews, plans: Plans, clock: Callable[[], float] = time.monotonic) -> None:
         self._desk, self._reviews, self._clock = desk, reviews, clock
         self._sign_ins: Final = SignIns(lambda: secrets.token_urlsafe(32))
-        # Further calls for signed-in users go here: ``Endpoint("POST", "/api/plan", plan)``.
-        self.endpoints: Final = (Endpoint("GET", "/api/feeds", self._feeds),)
+        # Further calls for signed-in users go here.
+        self.endpoints: Final = (
+            Endpoint("GET", "/api/feeds", self._feeds),
+            Endpoint("POST", "/api/plan", plans.answer),
+        )
 
     async def _feeds(self, viewer: Viewer, _: bytes) -> object:
         return {"feeds": [feed for feed in self._desk.feeds if feed.namespace in viewer.namespaces]}

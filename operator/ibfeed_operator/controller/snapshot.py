@@ -129,7 +129,7 @@ async def read_snapshot(
         shards=tuple(sorted((shard for shard in shards if shard.spec.feed == name), key=lambda shard: shard.worker)),
         pods=tuple(sorted(pods, key=lambda pod: pod.worker)),
         leases=tuple(sorted(accounts, key=lambda account: account.index)),
-        taken=_taken(shards, source, but=name),
+        taken=taken_elsewhere(shards, source, but=name),
         claims=claims_on(informers, namespace, source, accounts, now),
     )
 
@@ -202,10 +202,11 @@ async def used_sources(kube: KubeClient, namespace: str) -> set[tuple[str, str]]
 async def indices_elsewhere(kube: KubeClient, namespace: str, source: str, *, but: str) -> frozenset[int]:
     """Account indices of ``source`` that shards of feeds other than ``but`` have now."""
     shards = [shard for raw in await kube.list(shards_path(namespace)) if (shard := read_shard(raw)) is not None]
-    return _taken(shards, source, but=but)
+    return taken_elsewhere(shards, source, but=but)
 
 
-def _taken(shards: Iterable[Shard], source: str, *, but: str) -> frozenset[int]:
+def taken_elsewhere(shards: Iterable[Shard], source: str, *, but: str) -> frozenset[int]:
+    """Account indices of ``source`` that ``shards`` of feeds other than ``but`` have."""
     return frozenset(
         shard.spec.account.index
         for shard in shards

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from ibfeed.cli import plan
 from ibfeed.cluster import Cluster
+from ibfeed.cluster.console import ConsoleWay
 from ibfeed.cluster.plan import read_plan, summary
 from ibfeed.errors import ConfigurationError, Error, MissingObjectError, ObjectError
 from ibfeed_api.feed import FeedSpec
@@ -27,7 +28,7 @@ from support.desk import CONTRACTS, NOW, SPEC, Desk, served, worker
 WORKERS: tuple[Worker, ...] = (worker(0, *CONTRACTS[:2]), worker(1, *CONTRACTS[2:]))
 
 
-def operator(_: Cluster, feed: str, spec: dict[str, Any]) -> dict[str, Any]:
+def operator(_: Cluster, feed: str, spec: dict[str, Any], __: ConsoleWay) -> dict[str, Any]:
     """The operator's part: the plan of the feed on the desk."""
     assert feed == "energy"
     world = World(
