@@ -37,7 +37,8 @@ app = typer.Typer(
     name="ibfeed",
     cls=PanelledGroup,
     help="Interactive Brokers market data on Kafka: look after feeds, read, record and store them.",
-    epilog="Exit codes: 0 well, 1 an error (one line on stderr), 2 wrong usage, 3 what was asked for is not well, 4 the doctor found an error.",
+    epilog="Exit codes: 0 well, 1 an error (one line on stderr), 2 wrong usage, 3 what was asked for is not well, 4 the"
+    " doctor found an error.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
