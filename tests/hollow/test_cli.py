@@ -128,7 +128,7 @@ async def test_parked_account_is_shown_and_reset(feed: Feed) -> None:
     first = f"{LEASES}/ib-account-desk-accounts-1"
     parked = {"ibfeed.dev/parked": "WrongCredentials", "ibfeed.dev/failed-logins": "3"}
     await feed.cluster.patch(first, {"metadata": {"annotations": parked}})
-    await eventually(lambda: _account(feed, "desk-0"), wanted=4, within=10, what="desk-0 has account 4")
+    await eventually(lambda: _account(feed, "desk-0"), wanted=4, within=40, what="desk-0 has account 4")
     feed.crew.workers["desk-0"].session = "Streaming"
     await feed.ready(12)
     code, (accounts,) = await asked("account", "list", "desk")
