@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from ibfeed.cli.options import SEE_PANEL
 from ibfeed.cli.recording import Output
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ OperatorNamespace = Annotated[str, typer.Option("--operator-namespace", help="Wh
 
 def register(app: typer.Typer) -> None:
     """Add the command to the command line."""
-    app.command(epilog=_EPILOG)(doctor)
+    app.command(rich_help_panel=SEE_PANEL, epilog=_EPILOG)(doctor)
 
 
 def doctor(

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from ibfeed.cli import account, clickhouse, data, doctor, logs, placement, plan, recording, report, status
 from ibfeed.cli.dashboard import dashboard
+from ibfeed.cli.options import SEE_PANEL
 from ibfeed.cli.run import run
 from ibfeed.errors import Error
 
@@ -50,7 +51,7 @@ account.register(app)
 placement.register(app)
 plan.register(app)
 app.command()(run)
-app.command()(dashboard)
+app.command(rich_help_panel=SEE_PANEL)(dashboard)
 recording.register(app)
 data.register(app)
 doctor.register(app)

@@ -15,6 +15,7 @@ from typing import Annotated, Final
 import typer
 
 from ibfeed.cli.doctor import Context, Namespace, OperatorNamespace, json_text, quiet_http
+from ibfeed.cli.options import SEE_PANEL
 from ibfeed.errors import ConfigurationError
 
 _README: Final = """A report of ibfeed, for a bug report. It holds objects, events, logs, metrics and a diagnosis.
@@ -27,7 +28,7 @@ Left: names of objects, namespaces, nodes, images and hosts. Look through it bef
 
 def register(app: typer.Typer) -> None:
     """Add the command to the command line."""
-    app.command()(report)
+    app.command(rich_help_panel=SEE_PANEL)(report)
 
 
 def report(
