@@ -33,7 +33,6 @@ CALM = (
     "tests/component/test_clients.py",
     "tests/component/test_contracts_topic.py",
     "tests/component/test_kafka_security.py",
-    "tests/component/test_kafka_sizes.py",
     "tests/component/test_maintenance.py",
     "tests/component/test_schema_registry.py",
     "tests/component/test_simulator_gateway.py",

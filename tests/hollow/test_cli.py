@@ -130,6 +130,11 @@ async def test_parked_account_is_shown_and_reset(feed: Feed) -> None:
     await feed.cluster.patch(first, {"metadata": {"annotations": parked}})
     await eventually(lambda: _account(feed, "desk-0"), wanted=4, within=40, what="desk-0 has account 4")
     feed.crew.workers["desk-0"].session = "Streaming"
+
+    async def held() -> bool:
+        return str(json.loads(await feed.cluster.get(lease))["spec"].get("holderIdentity")).startswith("desk-0_")
+
+    await eventually(held, within=30, what="desk-0 holds account 4")
     await feed.ready(12)
     code, (accounts,) = await asked("account", "list", "desk")
     assert code == 3
@@ -137,7 +142,6 @@ async def test_parked_account_is_shown_and_reset(feed: Feed) -> None:
     assert (await ibfeed("account", "reset", "1"))[0] == 0
     assert (await asked("account", "list"))[0] == 0
     assert "ibfeed.dev/parked" not in json.loads(await feed.cluster.get(first))["metadata"].get("annotations", {})
-    assert json.loads(await feed.cluster.get(lease))["spec"]["holderIdentity"].startswith("desk-0_")
 
 
 async def _account(feed: Feed, worker: str) -> int:

@@ -15,7 +15,9 @@ class Venue:
     """The client. ``base`` is ``http://host:port`` of the control API."""
 
     def __init__(self, base: str) -> None:
-        self._http = httpx.Client(base_url=base, timeout=30, trust_env=False)
+        # For a moment after a fault of the API server the node counts as lost, and a Service leads nowhere.
+        transport = httpx.HTTPTransport(retries=6)
+        self._http = httpx.Client(base_url=base, timeout=30, trust_env=False, transport=transport)
 
     @classmethod
     def in_cluster(cls, namespace: str = "ibfeed-simulator") -> Self:
