@@ -34,7 +34,7 @@ def test_both_readers_take_the_same_arguments() -> None:
 
 
 def test_every_error_is_an_error_of_the_package() -> None:
-    errors = [value for name, value in vars(ibfeed).items() if name.endswith("Error")]
+    errors = [getattr(ibfeed, name) for name in ibfeed.__all__ if name.endswith("Error")]
     assert len(errors) == 14
     assert all(issubclass(error, ibfeed.Error) for error in errors)
 
