@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ class AvroReader:
         if not is_avro(value):
             return message
         try:
-            return _PlainMessage(message, self.decode(value))
+            return ChangedMessage(message, self.decode(value))
         except RecordError:
             return message  # the decoder of its JSON says that it is none
 
@@ -95,16 +95,17 @@ def _plain(value: Any) -> Any:
     return value
 
 
-class _PlainMessage:
-    """A record with another value."""
+class ChangedMessage:
+    """A record with another value, and more headers."""
 
-    __slots__ = ("_message", "_value")
+    __slots__ = ("_headers", "_message", "_value")
 
-    def __init__(self, message: Message, value: bytes) -> None:
+    def __init__(self, message: Message, value: Any, headers: Sequence[tuple[str, bytes]] = ()) -> None:
         self._message: Final = message
         self._value: Final = value
+        self._headers: Final = headers
 
-    def value(self) -> bytes:
+    def value(self) -> Any:
         return self._value
 
     def topic(self) -> str | None:
@@ -120,7 +121,7 @@ class _PlainMessage:
         return self._message.key()
 
     def headers(self) -> Any:
-        return self._message.headers()
+        return [*(self._message.headers() or ()), *self._headers] if self._headers else self._message.headers()
 
     def timestamp(self) -> tuple[int, int]:
         return self._message.timestamp()

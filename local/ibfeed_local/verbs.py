@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shlex
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -25,6 +23,7 @@ from ibfeed_local import (
     command,
     compiled,
     deploy,
+    exclusive,
     golang,
     helm,
     images,
@@ -167,7 +166,7 @@ def coverage(state: State) -> int:
 def docs(state: State) -> None:
     """Write the pages that are made of the custom resource definitions again, and build the documentation site."""
     state.prepare()
-    with _hold(state):
+    with exclusive.hold(state):
         progress = Progress()
         with progress.step("the site's generator") as step:
             step.result = peers.build(state, peers.DOCS)
@@ -341,7 +340,7 @@ def _current(state: State, progress: Progress) -> target.Target:
 def _environment(state: State) -> None:
     """Build the virtual environment alone. That needs no root and no cluster."""
     state.prepare()
-    with _hold(state), Progress().step("Python environment") as step:
+    with exclusive.hold(state), Progress().step("Python environment") as step:
         step.result = venv.build(state)
 
 
@@ -367,33 +366,8 @@ def _alone(state: State) -> Iterator[Progress]:
     if not _is_current():
         preflight.machine()
     state.prepare()
-    with _hold(state):
+    with exclusive.hold(state):
         yield Progress()
-
-
-@contextmanager
-def _hold(state: State) -> Iterator[None]:
-    """Hold the lock of the state folder. Without it two runs would build over each other."""
-    with (state.root / "lock").open("a+") as lock:
-        deadline, told = time.monotonic() + 3600, False
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise ProblemError(
-                        f"another run has held {lock.name} for an hour", "Is it still at work?"
-                    ) from None
-                if not told:
-                    lock.seek(0)
-                    print(f"waiting for another run on {state.root} to end ({lock.read().strip()})", flush=True)
-                    told = True
-                time.sleep(0.5)
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()}")
-        lock.flush()
-        yield
 
 
 VERBS: dict[str, Callable[[State], int | None]] = {

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from ibfeed.bundle.redact import Redactor, redactor
 from ibfeed.cluster import Cluster
+from ibfeed.cluster.connection import OURS
 from ibfeed.cluster.kafka_access import secret_values
 from ibfeed.errors import Error
 
@@ -19,9 +20,9 @@ _METRICS_PORT: Final = 8080
 _OPERATOR: Final = "app.kubernetes.io/name=ibfeed,app.kubernetes.io/component=operator"
 # Kinds in the feed's namespace: plural, API, and the labels of ours.
 _KINDS: Final = (
-    ("ibfeeds", "ibfeed.dev/v1alpha1", ""),
-    ("ibshards", "ibfeed.dev/v1alpha1", ""),
-    ("ibsinks", "ibfeed.dev/v1alpha1", ""),
+    ("ibfeeds", OURS, ""),
+    ("ibshards", OURS, ""),
+    ("ibsinks", OURS, ""),
     ("pods", _CORE, "app.kubernetes.io/name=ibfeed"),
     ("statefulsets", "apps/v1", "app.kubernetes.io/name=ibfeed"),
     ("deployments", "apps/v1", "app.kubernetes.io/name=ibfeed"),

@@ -97,7 +97,7 @@ def reset(
 ) -> None:
     """Have an account tried at once.
 
-    What is held against it is forgotten. Check its user name and password first: each refusal counts at IB, which
+    All that is held against it is forgotten. Check its user name and password first: each refusal counts at IB, which
     locks a user after a few. The forms sent within a day stay on record. While IB's login page fails for several
     accounts alike, that is forgotten, too.
     """

@@ -43,7 +43,7 @@ def drain(worker: WorkerArgument, context: ContextName = "", namespace: Namespac
     elsewhere stays, and `ibfeed status FEED` names it.
     """
     from ibfeed.cluster import load
-    from ibfeed.cluster.objects import DRAIN
+    from ibfeed.cluster.labels import DRAIN
 
     of = cluster(context, namespace)
     shard = load.shard(of, worker)
@@ -58,7 +58,7 @@ def drain(worker: WorkerArgument, context: ContextName = "", namespace: Namespac
 def undrain(worker: WorkerArgument, context: ContextName = "", namespace: NamespaceName = "") -> None:
     """Let a drained worker have contracts again. They come back if the feed evens loads (spec.rebalance)."""
     from ibfeed.cluster import load
-    from ibfeed.cluster.objects import DRAIN
+    from ibfeed.cluster.labels import DRAIN
 
     of = cluster(context, namespace)
     shard = load.shard(of, worker)
@@ -95,7 +95,7 @@ def unpin(
 ) -> None:
     """Take a contract's pin away. It stays where it is, until loads are evened."""
     from ibfeed.cluster import load
-    from ibfeed.cluster.objects import PIN
+    from ibfeed.cluster.labels import PIN
     from ibfeed.cluster.wishes import pins_of, without_pin
 
     of = cluster(context, namespace)
@@ -184,7 +184,7 @@ def _contract(feed: Feed, symbol: str) -> str:
 def _annotate(of: Cluster, name: str, change: Callable[[str], str | None]) -> None:
     """Change a feed's pins, and write them only if no one else has written meanwhile."""
     from ibfeed.cluster import load
-    from ibfeed.cluster.objects import PIN
+    from ibfeed.cluster.labels import PIN
 
     for left in reversed(range(_TRIES)):
         found = load.feed(of, name).metadata

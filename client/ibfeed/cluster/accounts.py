@@ -13,23 +13,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ibfeed.cluster.objects import SOURCE, Feed, Lease, Shard
+from ibfeed.cluster import labels
+from ibfeed.cluster.objects import Feed, Lease, Shard
 from ibfeed.cluster.times import moment
-
-_GROUP: Final = "ibfeed.dev/"
-_PARKED: Final = f"{_GROUP}parked"
-_FAILED: Final = f"{_GROUP}failed-logins"
-_LAST_FAILURE: Final = f"{_GROUP}last-failure"
-_NEXT_LOGIN: Final = f"{_GROUP}next-login"
-_LOST: Final = f"{_GROUP}lost-to-others"
-_HISTORY: Final = f"{_GROUP}history"
-_PENALTIES: Final = f"{_GROUP}penalties"  # on the Lease of the source's logins
-_PAGE_TROUBLE: Final = f"{_GROUP}page-trouble"  # the same
 
 # A worker and the operator take a Lease without these for one of which nothing bad is known. The forms sent within a
 # day stay in the history, since IB counts them, too.
-RESET: Final[Mapping[str, None]] = dict.fromkeys((_PARKED, _FAILED, _LAST_FAILURE, _NEXT_LOGIN, _LOST))
-RESET_PAGE: Final[Mapping[str, None]] = {_PAGE_TROUBLE: None}
+RESET: Final[Mapping[str, None]] = dict.fromkeys(
+    (labels.PARKED, labels.FAILED_LOGINS, labels.LAST_FAILURE, labels.NEXT_LOGIN, labels.LOST_TO_OTHERS)
+)
+RESET_PAGE: Final[Mapping[str, None]] = {labels.PAGE_TROUBLE: None}
 
 
 class AccountState(enum.StrEnum):
@@ -112,7 +105,7 @@ def accounts_of(feed: Feed, shards: Iterable[Shard], leases: Iterable[Lease], no
     shards = tuple(shards)
     given = {shard.spec.account.index: shard.name for shard in shards if shard.spec.account is not None}
     source = _source(feed, shards)
-    mine = [lease for lease in leases if lease.metadata.labels.get(SOURCE) == source]
+    mine = [lease for lease in leases if lease.metadata.labels.get(labels.SOURCE) == source]
     by_index = {lease.index: lease for lease in mine if lease.index is not None}
     logins = next((lease for lease in mine if lease.index is None), None)
     notes = logins.metadata.annotations if logins is not None else {}
@@ -139,9 +132,13 @@ def _source(feed: Feed, shards: Iterable[Shard]) -> str:
 def _account(index: int, lease: Lease | None, worker: str, now: dt.datetime) -> Account:
     if lease is None:
         return Account(index=index, state=AccountState.FREE, worker=worker)
-    notes, history = lease.metadata.annotations, _object(lease.metadata.annotations.get(_HISTORY))
-    parked, failed, lost = notes.get(_PARKED, ""), _count(notes.get(_FAILED)), _count(notes.get(_LOST))
-    next_login = moment(notes.get(_NEXT_LOGIN))
+    notes, history = lease.metadata.annotations, _object(lease.metadata.annotations.get(labels.HISTORY))
+    parked, failed, lost = (
+        notes.get(labels.PARKED, ""),
+        _count(notes.get(labels.FAILED_LOGINS)),
+        _count(notes.get(labels.LOST_TO_OTHERS)),
+    )
+    next_login = moment(notes.get(labels.NEXT_LOGIN))
     waits = next_login is not None and next_login > now
     if parked:
         state = AccountState.PARKED
@@ -152,7 +149,7 @@ def _account(index: int, lease: Lease | None, worker: str, now: dt.datetime) -> 
     else:
         state = AccountState.IN_USE if lease.holder else AccountState.FREE
     said = tuple(str(one.get("text", "")) for one in history.get("said", ()) if isinstance(one, dict))
-    last = notes.get(_LAST_FAILURE, "")
+    last = notes.get(labels.LAST_FAILURE, "")
     return Account(
         index=index,
         state=state,
@@ -167,7 +164,7 @@ def _account(index: int, lease: Lease | None, worker: str, now: dt.datetime) -> 
 
 
 def _penalties(notes: Mapping[str, str], now: dt.datetime) -> Iterable[Penalty]:
-    for address, until in sorted(_object(notes.get(_PENALTIES)).items()):
+    for address, until in sorted(_object(notes.get(labels.PENALTIES)).items()):
         end = moment(until) if isinstance(until, str) else None
         if end is not None and end > now:
             yield Penalty(address=address, until=end)
@@ -175,7 +172,7 @@ def _penalties(notes: Mapping[str, str], now: dt.datetime) -> Iterable[Penalty]:
 
 def _page_troubles(notes: Mapping[str, str]) -> Iterable[PageTrouble]:
     """One account alone is a suspicion, and a login that passed has ended the trouble."""
-    for one in _list(notes.get(_PAGE_TROUBLE)):
+    for one in _list(notes.get(labels.PAGE_TROUBLE)):
         accounts = one.get("accounts")
         if not isinstance(accounts, dict) or len(accounts) < 2 or one.get("ended"):
             continue

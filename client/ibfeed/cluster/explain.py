@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from ibfeed.cluster.accounts import Accounts
+from ibfeed.cluster.labels import PIN
 from ibfeed.cluster.objects import Feed, FeedContract, FeedNews, Report, Shard, UnassignedContract, WorkerSummary
 from ibfeed.cluster.overview import places_of, state_of
 from ibfeed.cluster.times import moment, since_of, span, utc
@@ -135,7 +136,7 @@ def explain(
     missing = next((one for one in feed.status.unassigned if one.conid == contract.conid), None)
     state = state_of(_with_worker(contract, shard), report)
     topic = feed.spec.kafka.topics.ticklast
-    number = pins_of(feed.metadata.annotations.get("ibfeed.dev/pin", "")).get(contract.symbol, "")
+    number = pins_of(feed.metadata.annotations.get(PIN, "")).get(contract.symbol, "")
     epoch = entry.epoch if entry is not None else contract.epoch
     account = shard.spec.account.index if shard is not None and shard.spec.account is not None else None
     case = _Case(feed, contract, shard, report, missing, state, accounts)
@@ -177,7 +178,7 @@ def _said(report: Report | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What is known of one contract."""
+    """All that is known of one contract."""
 
     feed: Feed
     contract: FeedContract

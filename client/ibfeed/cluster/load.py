@@ -6,7 +6,8 @@ import datetime as dt
 
 from ibfeed.cluster.accounts import Accounts, accounts_of
 from ibfeed.cluster.connection import Cluster
-from ibfeed.cluster.objects import SOURCE, Feed, FeedNews, Lease, Shard, Sink, read
+from ibfeed.cluster.labels import SOURCE
+from ibfeed.cluster.objects import Feed, FeedNews, Lease, Shard, Sink, read
 from ibfeed.errors import ClusterRefusedError, MissingObjectError
 
 LEASES = "coordination.k8s.io/v1"

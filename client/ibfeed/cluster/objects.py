@@ -6,15 +6,12 @@ The CRDs in ``crds/`` are the authority. A field that is missing has the CRD's d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from ibfeed.cluster.labels import DRAIN
 from ibfeed.errors import ObjectError
-
-DRAIN: Final = "ibfeed.dev/drain"  # on an IbShard: "true"
-PIN: Final = "ibfeed.dev/pin"  # on an IbFeed: "CLZ6=1,NGF7=0"
-SOURCE: Final = "ibfeed.dev/account-source"  # label of an account's Lease
 
 
 class _Kube(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -170,7 +170,7 @@ def _cut(values: Sequence[bytes | None]) -> list[list[bytes]] | None:
 
 def _paste(columns: Sequence[_Column], count: int) -> list[bytes | None]:
     """Return the values of ``_cut``. Raises ValueError if the columns do not fit together."""
-    # What is the same in each value between two columns becomes one text. So there are few texts to be joined.
+    # The text between two columns that is the same in each value becomes one. So there are few texts to be joined.
     runs: list[list[bytes]] = []
     same = b""
     for place, column in enumerate(columns):

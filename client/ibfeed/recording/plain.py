@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
-from ibfeed.avro import AvroReader, is_avro
+from ibfeed.avro import AvroReader, ChangedMessage, is_avro
 from ibfeed.errors import RegistryError, RegistryUnreachableError
 from ibfeed.records import Message
 from ibfeed.registry import SchemaRegistry
@@ -58,7 +58,7 @@ class PlainValues:
         if self._avro is None:
             raise RegistryError("the feed writes Avro: name its schema registry by --schema-registry")
         found = self._avro.plain(message)
-        return message if found is message else _Marked(found)
+        return message if found is message else ChangedMessage(found, found.value(), [MARK])
 
     def _is_wanted(self, message: Message) -> bool:
         worker = dict(message.headers() or ()).get("worker") or b""
@@ -71,36 +71,3 @@ class PlainValues:
                 return False
             time.sleep(_LOOK_S)
         return True
-
-
-class _Marked:
-    """A record with the header ``MARK``."""
-
-    __slots__ = ("_message",)
-
-    def __init__(self, message: Message) -> None:
-        self._message: Final = message
-
-    def topic(self) -> str | None:
-        return self._message.topic()
-
-    def partition(self) -> int | None:
-        return self._message.partition()
-
-    def offset(self) -> int | None:
-        return self._message.offset()
-
-    def key(self) -> Any:
-        return self._message.key()
-
-    def value(self) -> Any:
-        return self._message.value()
-
-    def headers(self) -> Any:
-        return [*(self._message.headers() or ()), MARK]
-
-    def timestamp(self) -> tuple[int, int]:
-        return self._message.timestamp()
-
-    def error(self) -> Any:
-        return self._message.error()

@@ -29,7 +29,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What is left of an object's events of one kind."""
+    """The events of one kind that an object may still have."""
 
     left: float = BURST
     since: float = 0.0

@@ -305,7 +305,7 @@ def balanced(decision: Decision, shards: Iterable[Shard]) -> bool:
 
 
 def _even(feed: Feed) -> bool:
-    """Whether loads are to be evened. What OnScale goes by is in the cluster: a restart must not even them again."""
+    """Whether loads are to be evened. OnScale goes by what is in the cluster: a restart must not even them again."""
     if feed.spec.rebalance is Rebalance.ON_SCALE:
         return feed.status.balanced_workers != feed.spec.workers
     return feed.spec.rebalance is Rebalance.ALWAYS

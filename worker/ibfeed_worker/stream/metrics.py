@@ -48,26 +48,8 @@ class StreamCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         now = self._read()
+        yield from _websocket(now)
         stream, kafka = now.stream, now.publish
-        yield CounterMetricFamily("ibfeed_frames", "Websocket messages received", value=stream.frames)
-        yield CounterMetricFamily("ibfeed_frame_bytes", "Bytes of websocket messages received", value=stream.bytes)
-        yield CounterMetricFamily("ibfeed_frames_malformed", "Messages that could not be read", value=stream.malformed)
-        yield CounterMetricFamily("ibfeed_frames_error", "Error frames of IB", value=stream.errors)
-        yield CounterMetricFamily("ibfeed_frames_unknown", "Frames of unknown topics", value=stream.unknown)
-        yield CounterMetricFamily("ibfeed_frames_unassigned", "Frames of no contract of ours", value=now.unassigned)
-        yield CounterMetricFamily("ibfeed_values_unreadable", "Values that are no numbers", value=now.unreadable)
-        yield CounterMetricFamily(
-            "ibfeed_ladder_rows_unreadable", "Ladder rows not understood", value=now.rows_unreadable
-        )
-        yield CounterMetricFamily("ibfeed_websocket_connections", "Websockets opened", value=stream.connections)
-        yield CounterMetricFamily("ibfeed_subscribes", "smd commands sent, renewals included", value=stream.subscribed)
-        yield CounterMetricFamily("ibfeed_unsubscribes", "umd commands sent", value=stream.unsubscribed)
-        yield CounterMetricFamily(
-            "ibfeed_unsubscribes_repeated", "umd commands that were not heeded", value=stream.unsubscribed_again
-        )
-        yield CounterMetricFamily("ibfeed_ladder_subscribes", "sbd commands sent", value=stream.ladders_asked)
-        yield CounterMetricFamily("ibfeed_ladder_unsubscribes", "ubd commands sent", value=stream.ladders_ended)
-        yield CounterMetricFamily("ibfeed_ladders_dead", "Ladders silent while the quote moved", value=now.ladders_dead)
         yield from _deliveries("ticks", "Ticks", kafka.ticks)
         yield from _deliveries("books", "Order book records", kafka.books)
         yield CounterMetricFamily("ibfeed_books_crossed", "Records of crossed books", value=now.books_crossed)
@@ -108,6 +90,27 @@ class StreamCollector(Collector):
         yield GaugeMetricFamily(
             "ibfeed_last_tick_timestamp_seconds", "When the latest smd frame came", value=now.last_tick or 0.0
         )
+
+
+def _websocket(now: StreamReading) -> Iterator[Metric]:
+    stream = now.stream
+    yield CounterMetricFamily("ibfeed_frames", "Websocket messages received", value=stream.frames)
+    yield CounterMetricFamily("ibfeed_frame_bytes", "Bytes of websocket messages received", value=stream.bytes)
+    yield CounterMetricFamily("ibfeed_frames_malformed", "Messages that could not be read", value=stream.malformed)
+    yield CounterMetricFamily("ibfeed_frames_error", "Error frames of IB", value=stream.errors)
+    yield CounterMetricFamily("ibfeed_frames_unknown", "Frames of unknown topics", value=stream.unknown)
+    yield CounterMetricFamily("ibfeed_frames_unassigned", "Frames of no contract of ours", value=now.unassigned)
+    yield CounterMetricFamily("ibfeed_values_unreadable", "Values that are no numbers", value=now.unreadable)
+    yield CounterMetricFamily("ibfeed_ladder_rows_unreadable", "Ladder rows not understood", value=now.rows_unreadable)
+    yield CounterMetricFamily("ibfeed_websocket_connections", "Websockets opened", value=stream.connections)
+    yield CounterMetricFamily("ibfeed_subscribes", "smd commands sent, renewals included", value=stream.subscribed)
+    yield CounterMetricFamily("ibfeed_unsubscribes", "umd commands sent", value=stream.unsubscribed)
+    yield CounterMetricFamily(
+        "ibfeed_unsubscribes_repeated", "umd commands that were not heeded", value=stream.unsubscribed_again
+    )
+    yield CounterMetricFamily("ibfeed_ladder_subscribes", "sbd commands sent", value=stream.ladders_asked)
+    yield CounterMetricFamily("ibfeed_ladder_unsubscribes", "ubd commands sent", value=stream.ladders_ended)
+    yield CounterMetricFamily("ibfeed_ladders_dead", "Ladders silent while the quote moved", value=now.ladders_dead)
 
 
 def _deliveries(name: str, what: str, counted: publish.Deliveries) -> Iterator[Metric]:

@@ -8,18 +8,11 @@ from typing import Final
 
 import msgspec
 
+from ibfeed.cluster import labels
 from ibfeed.doctor.facts import FeedFacts, WatchedLease, known
 from ibfeed.doctor.findings import FoundFault, Severity, error, warning
 from ibfeed.doctor.seen import SeenLease
 
-_GROUP: Final = "ibfeed.dev"
-_PARKED: Final = f"{_GROUP}/parked"
-_FAILED: Final = f"{_GROUP}/failed-logins"
-_LAST: Final = f"{_GROUP}/last-failure"
-_NEXT: Final = f"{_GROUP}/next-login"
-_USER: Final = f"{_GROUP}/user"
-_PENALTIES: Final = f"{_GROUP}/penalties"
-_PAGE: Final = f"{_GROUP}/page-trouble"
 _SHOWN: Final = 6
 
 NO_SECRET = error("secret-missing", "a Secret that the feed names is not there")
@@ -141,38 +134,40 @@ def _kafka_keys(mechanism: str, keys: frozenset[str]) -> list[str]:
 
 def _of_lease(lease: SeenLease, facts: FeedFacts) -> Iterator[FoundFault]:
     told, about = lease.metadata.annotations, f"account {_index(lease)}"
-    clear = f"{facts.on} annotate lease/{lease.name} {_PARKED}- {_FAILED}- {_NEXT}-"
-    if parked := told.get(_PARKED):
+    clear = f"{facts.on} annotate lease/{lease.name} {labels.PARKED}- {labels.FAILED_LOGINS}- {labels.NEXT_LOGIN}-"
+    if parked := told.get(labels.PARKED):
         yield PARKED.found(
             about,
             f"it is parked: {parked}",
-            f'IB said "{told[_LAST]}"' if told.get(_LAST) else "its worker found evidence against its credentials",
+            f'IB said "{told[labels.LAST_FAILURE]}"'
+            if told.get(labels.LAST_FAILURE)
+            else "its worker found evidence against its credentials",
             f"{_credentials(facts)}; {clear}",
             # With others in reserve the feed goes on.
             severity=Severity.ERROR if _is_used(lease, facts) else Severity.WARNING,
         )
-    elif (failed := told.get(_FAILED, "0")).isdecimal() and int(failed):
+    elif (failed := told.get(labels.FAILED_LOGINS, "0")).isdecimal() and int(failed):
         yield FAILED.found(
             about,
             f"its latest {failed} logins were refused",
-            f'IB said "{told.get(_LAST, "")}"; it is tried again by itself',
+            f'IB said "{told.get(labels.LAST_FAILURE, "")}"; it is tried again by itself',
             f"{_credentials(facts)}; {clear}",
         )
     if _is_of_logins(lease):
-        for address, until in _penalties(told.get(_PENALTIES, ""), facts):
+        for address, until in _penalties(told.get(labels.PENALTIES, ""), facts):
             yield PENALTY.found(
                 f"address {address}",
                 f"IB answers it with 429, until {until}",
                 "more requests than IB allows came from this address, also from other programs",
                 f"{facts.on} get lease/{lease.name} -o yaml",
             )
-        for trouble in _troubles(told.get(_PAGE, "")):
+        for trouble in _troubles(told.get(labels.PAGE_TROUBLE, "")):
             if trouble.ended is None and len(trouble.accounts) > 1:
                 yield PAGE.found(
                     "IB's login page",
                     f"it fails for accounts {', '.join(sorted(trouble.accounts))}: {trouble.reason}",
                     f'it says "{trouble.text}"; no account is parked for it, and one at a time tries again',
-                    f"{facts.on} annotate lease/{lease.name} {_PAGE}-",
+                    f"{facts.on} annotate lease/{lease.name} {labels.PAGE_TROUBLE}-",
                 )
 
 
@@ -207,7 +202,7 @@ def _troubles(text: str) -> tuple[_Trouble, ...]:
 def _same_user(accounts: tuple[WatchedLease, ...], facts: FeedFacts) -> Iterator[FoundFault]:
     by_user: dict[str, list[str]] = defaultdict(list)
     for watched in accounts:
-        if user := watched.lease.metadata.annotations.get(_USER):
+        if user := watched.lease.metadata.annotations.get(labels.USER):
             by_user[user].append(_index(watched.lease))
     for indices in by_user.values():
         if len(indices) > 1:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ibfeed.cluster import Cluster
 from ibfeed.cluster.kafka_access import KafkaAccess, kafka_access, kafka_secrets, secret_values
+from ibfeed.cluster.labels import FEED, SOURCE
 from ibfeed.doctor.collect import kafka, leases, registry, rights
 from ibfeed.doctor.collect.together import together
 from ibfeed.doctor.facts import Fact, FeedFacts, KafkaFacts, RegistryFacts, Unknown, WatchedLease
@@ -25,8 +26,6 @@ from ibfeed.doctor.seen import (
 )
 from ibfeed.errors import ClusterRefusedError, MissingObjectError
 
-LABEL_FEED: Final = "ibfeed.dev/feed"
-LABEL_SOURCE: Final = "ibfeed.dev/account-source"
 _LEASES: Final = "coordination.k8s.io/v1"
 
 
@@ -38,7 +37,7 @@ def collect_feed(cluster: Cluster, raw: dict[str, Any]) -> FeedFacts:
         raw: the IbFeed.
     """
     feed = see(raw, SeenFeed)
-    labels = f"{LABEL_FEED}={feed.name}"
+    labels = f"{FEED}={feed.name}"
     found = together(
         {
             "shards": lambda: _shards(cluster, feed),
@@ -72,13 +71,13 @@ def _accounts(cluster: Cluster, feed: SeenFeed) -> tuple[WatchedLease, ...]:
 
     def look() -> tuple[SeenLease, ...]:
         names = {shard.spec.account.lease for shard in _shards(cluster, feed) if shard.spec.account is not None}
-        every = see_all(cluster.items("leases", api=_LEASES, labels=LABEL_SOURCE), SeenLease)
-        sources = {lease.metadata.labels[LABEL_SOURCE] for lease in every if lease.name in names}
+        every = see_all(cluster.items("leases", api=_LEASES, labels=SOURCE), SeenLease)
+        sources = {lease.metadata.labels[SOURCE] for lease in every if lease.name in names}
         wanted = {str(index) for index in feed.spec.accounts.indices} | {"logins"}
         return tuple(
             lease
             for lease in every
-            if lease.metadata.labels[LABEL_SOURCE] in sources and lease.name.rpartition("-")[2] in wanted
+            if lease.metadata.labels[SOURCE] in sources and lease.name.rpartition("-")[2] in wanted
         )
 
     return leases.watched(cluster, look)
